@@ -1,0 +1,320 @@
+"""The nouns that every floor shares.
+
+Here live frozen, keyword-only values and enums. No I/O, no clock, no defaults read from the environment.
+The names of outcome fields and of the enum values are part of the product's surface (see README, "Surface").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Status(StrEnum):
+    """How a target ended."""
+
+    INSTALLED = "installed"
+    UPGRADED = "upgraded"
+    UNCHANGED = "unchanged"
+    REMOVED = "removed"
+    READY = "ready"
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_success(self) -> bool:
+        """True for the statuses that let the command exit 0."""
+        return self in SUCCESSES
+
+
+SUCCESSES = frozenset({Status.INSTALLED, Status.UPGRADED, Status.UNCHANGED, Status.REMOVED, Status.READY})
+
+
+class Stage(StrEnum):
+    """Where in a push something happened, in the order of the story."""
+
+    RESOLVE = "resolve"
+    REACH = "reach"
+    IDENTIFY = "identify"
+    SIGN_IN = "sign-in"
+    RIGHTS = "rights"
+    LOCK = "lock"
+    STAGE = "stage"
+    SERVICE = "service"
+    START = "start"
+    VERIFY = "verify"
+    RECORD = "record"
+
+
+class NextMove(StrEnum):
+    """What the scheduler does about a problem."""
+
+    RETRY = "retry"
+    NEXT_ACCOUNT = "next-account"
+    NEXT_TRANSPORT = "next-transport"
+    WAIT = "wait"
+    GIVE_UP = "give-up"
+    STOP_ACCOUNT = "stop-account"
+
+
+class Verb(StrEnum):
+    """What a run does to its targets."""
+
+    PUSH = "push"
+    CHECK = "check"
+    REMOVE = "remove"
+
+
+class TransportKind(StrEnum):
+    SMB = "smb"
+    WINRM = "winrm"
+
+
+class Protocol(StrEnum):
+    """The authentication protocol, named explicitly: never negotiated (MS-SPNG would fall back silently)."""
+
+    KERBEROS = "kerberos"
+    NTLM = "ntlm"
+
+
+class Secret:
+    """A secret that does not print itself: its repr, str and format are ``***``; pickling is refused."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The secret itself; called by transports at the moment of sign-in and nowhere else."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not serialised")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where in the operator's files a thing was written. Line and column count from 1."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """One machine of an inventory, before it is resolved.
+
+    ``address`` is an IP address given by the operator (None: the name is to be resolved); ``port`` overrides
+    the transport's own; ``variables`` fill ``{name}`` placeholders of a package's service command.
+    """
+
+    name: str
+    address: str | None = None
+    port: int | None = None
+    site: str | None = None
+    transports: tuple[TransportKind, ...] = (TransportKind.SMB,)
+    groups: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default=_NOTHING, hash=False)
+    domain_controller_allowed: bool = False
+    source: Source | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """A push account as the accounts file lists it; ``secret`` is a reference such as ``env:NAME``.
+
+    ``user`` is a UPN (``svc@corp.example``), ``DOMAIN\\user`` or ``.\\user`` for a local account. The process's
+    own identity has an empty ``user`` and no secret reference.
+    """
+
+    name: str
+    user: str
+    secret: str
+    protocol: Protocol
+    scope: tuple[str, ...] = ()
+    source: Source | None = None
+
+    @property
+    def is_own_identity(self) -> bool:
+        return not self.user
+
+    @property
+    def is_local(self) -> bool:
+        """True for ``.\\user``: the account exists on each host separately, and so does its lockout counter."""
+        return self.user.startswith(".\\")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Credential:
+    """An account with its secret read, ready for one sign-in. ``domain`` is None for a UPN or local account."""
+
+    account: str
+    user: str
+    domain: str | None
+    secret: Secret | None
+    protocol: Protocol
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackageFile:
+    """A file of a package: ``dest`` is relative to ADMIN$, or starts with an environment name (``%ProgramFiles%``)."""
+
+    source: Path
+    dest: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceSpec:
+    """The service a package installs; ``command`` may hold ``{site}``, ``{name}`` and the target's variables."""
+
+    name: str
+    display_name: str
+    command: str
+    start: str = "auto"
+    account: str = "LocalSystem"
+    description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Package:
+    """What is pushed. Times are in seconds."""
+
+    name: str
+    version: str
+    root: Path
+    files: tuple[PackageFile, ...]
+    service: ServiceSpec
+    stay_running: float = 5.0
+    start_timeout: float = 60.0
+    stop_timeout: float = 30.0
+    architectures: tuple[str, ...] = ()
+    registry_keys: tuple[str, ...] = ()
+    rights: tuple[str, ...] = ()
+    source: Source | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload."""
+        return sum(f.size for f in self.files)
+
+
+class CheckResult(StrEnum):
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"
+    UNPROVABLE = "unprovable"
+    NOT_NEEDED = "not-needed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One right or readiness proof and what proved it."""
+
+    check: str
+    result: CheckResult
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepTime:
+    """How long one step of the story took, in seconds."""
+
+    step: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountTried:
+    """An account that was tried on a target; ``code`` is None where it got all it needed."""
+
+    account: str
+    code: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What is recorded of one target: a line of ``--json``, a row of the store and of every report."""
+
+    run: str
+    target: str
+    address: str | None
+    status: Status
+    stage: Stage
+    code: str | None = None
+    message: str | None = None
+    remedy: str | None = None
+    next_move: NextMove | None = None
+    account: str | None = None
+    transport: TransportKind | None = None
+    protocol: Protocol | None = None
+    attempts: int = 0
+    seconds: float = 0.0
+    accounts_tried: tuple[AccountTried, ...] = ()
+    checks: tuple[Check, ...] = ()
+    steps: tuple[StepTime, ...] = ()
+    bytes_copied: int = 0
+    agent_version: str | None = None
+    machine: str | None = None
+    site: str | None = None
+    started_at: datetime
+    ended_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One invocation over an inventory. ``counts`` maps a status to how many targets ended so."""
+
+    id: str
+    verb: Verb
+    inventory: str
+    package: str | None
+    version: str | None
+    operator: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    parent: str | None = None
+    counts: Mapping[Status, int] = field(default_factory=dict, hash=False)
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that happened to a target during a run, in the order it happened."""
+
+    run: str
+    target: str
+    at: datetime
+    stage: Stage
+    kind: str
+    detail: str = ""

@@ -1,0 +1,245 @@
+"""The catalogue of codes: a table that ``pusher explain`` prints and every outcome draws from.
+
+A row is a code, the stage it usually belongs to, its meaning in one sentence, the remedy an administrator
+can carry out, what the scheduler does next, and the status of a target that ends with it. Codes are stable:
+scripts count on them. The numbers that lead to a code are in the adapters' ``faults`` modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pusher.models import NextMove, Stage, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A row of the catalogue."""
+
+    code: str
+    stage: Stage
+    meaning: str
+    remedy: str
+    next_move: NextMove
+    status: Status = Status.FAILED
+
+
+_RETRY, _NEXT, _GIVE_UP, _STOP, _TRANSPORT, _WAIT = (
+    NextMove.RETRY,
+    NextMove.NEXT_ACCOUNT,
+    NextMove.GIVE_UP,
+    NextMove.STOP_ACCOUNT,
+    NextMove.NEXT_TRANSPORT,
+    NextMove.WAIT,
+)
+_UNREACHABLE, _SKIPPED, _CANCELLED = Status.UNREACHABLE, Status.SKIPPED, Status.CANCELLED
+
+_RESOLVE = [
+    Code("name-not-found", Stage.RESOLVE, "the name does not resolve to an address",
+         "Correct the name in the inventory, add its DNS record, or give the host an address.",
+         _GIVE_UP, _UNREACHABLE),
+    Code("name-server-failed", Stage.RESOLVE, "no name server gave an answer",
+         "Check the name servers of this machine (or of the inventory) and push again.",
+         _RETRY, _UNREACHABLE),
+    Code("excluded", Stage.RESOLVE, "the inventory or an option excludes this target",
+         "Nothing to do; remove the exclusion to push to it.", _GIVE_UP, _SKIPPED),
+    Code("duplicate", Stage.RESOLVE, "this machine is already in the run under another name",
+         "Nothing to do; keep one of the names in the inventory.", _GIVE_UP, _SKIPPED),
+    Code("outside-window", Stage.RESOLVE, "the target's maintenance window is closed",
+         "Wait for the window, or change it.", _WAIT, _SKIPPED),
+    Code("domain-controller-refused", Stage.RIGHTS, "the target is a domain controller",
+         "A push account that signs in to domain controllers can take the whole domain: leave it out, or set "
+         "domain_controller: allow on the host in the inventory.", _GIVE_UP, _SKIPPED),
+    Code("no-transport", Stage.RESOLVE, "no transport that the target allows can be used",
+         "Allow a transport that this version has (smb) for the target, or drop --transport.", _GIVE_UP),
+]
+
+_REACH = [
+    Code("port-closed", Stage.REACH, "the machine answers but refuses the port",
+         "On the target: start the Server service and open TCP 445 (File and Printer Sharing) to this machine.",
+         _TRANSPORT, _UNREACHABLE),
+    Code("timed-out", Stage.REACH, "no answer within the time limit",
+         "Check that the machine is on and that no firewall drops the traffic in between.",
+         _RETRY, _UNREACHABLE),
+    Code("host-unreachable", Stage.REACH, "the network says that the machine cannot be reached",
+         "Check the route, the address and that the machine is on.", _RETRY, _UNREACHABLE),
+    Code("connection-lost", Stage.REACH, "the connection was dropped in the middle",
+         "Look for a reboot, an unstable link or an intrusion prevention system on the way; push again.",
+         _RETRY),
+    Code("transfer-stalled", Stage.STAGE, "the copy stopped moving and was given up",
+         "Look at the link to the target (loss, rate limits, virus scanner at its file server); push again.",
+         _RETRY),
+    Code("dialect-unsupported", Stage.REACH, "the target speaks no SMB dialect that can be trusted (2.1 or newer)",
+         "Enable SMB 3 on the target; SMB 1 is never used.", _TRANSPORT),
+    Code("protocol-error", Stage.REACH, "the target's answer is not valid protocol",
+         "Check what listens on that port; if it is Windows, capture the exchange and report it.", _GIVE_UP),
+    Code("tampered", Stage.REACH, "an answer's signature or encryption does not verify",
+         "Someone or something on the way changes traffic: find the middlebox before pushing again.", _GIVE_UP),
+    Code("too-busy", Stage.REACH, "the target is out of connections or resources",
+         "Wait until the machine is less busy, or close stale sessions on it.", _RETRY),
+    Code("shutting-down", Stage.REACH, "the target is shutting down",
+         "Push again when it is back.", _RETRY),
+    Code("deadline", Stage.RECORD, "the time allowed for this target ran out",
+         "Raise --deadline for slow machines, or look at the steps' times to see what was slow.", _RETRY),
+]
+
+_IDENTIFY = [
+    Code("wrong-host", Stage.IDENTIFY, "another machine answers at this name's address; nothing was sent to it",
+         "Correct the stale DNS record or the address in the inventory (scavenge DNS, renew DHCP), then push "
+         "again.", _GIVE_UP),
+    Code("identity-unproven", Stage.IDENTIFY, "the machine does not say who it is",
+         "The target offers no NTLM challenge to compare its name with: use Kerberos for it.", _NEXT),
+]
+
+_SIGN_IN = [
+    Code("wrong-password", Stage.SIGN_IN, "the target refuses the user name or password",
+         "Check the account's secret once by hand; correct it before the next run. pusher stops a domain account "
+         "everywhere at once, so it is not locked out.", _STOP),
+    Code("no-such-account", Stage.SIGN_IN, "the target knows no such user",
+         "Correct the user or its domain in the accounts file.", _STOP),
+    Code("account-locked", Stage.SIGN_IN, "the account is locked out",
+         "Unlock it and find what locks it (events 4740 and 4625) before it is used again.", _STOP),
+    Code("account-disabled", Stage.SIGN_IN, "the account is disabled",
+         "Enable it, or list another account.", _STOP),
+    Code("account-expired", Stage.SIGN_IN, "the account has expired",
+         "Extend the account, or list another one.", _STOP),
+    Code("password-expired", Stage.SIGN_IN, "the account's password has expired",
+         "Set a new password and store it where the accounts file points.", _STOP),
+    Code("password-must-change", Stage.SIGN_IN, "the account must change its password at next sign-in",
+         "Change the password (or clear the flag) and store the new one where the accounts file points.", _STOP),
+    Code("account-restricted", Stage.SIGN_IN, "a restriction of the account forbids this sign-in",
+         "Blank password, Protected Users or an authentication silo: use Kerberos, or another account.", _NEXT),
+    Code("logon-hours", Stage.SIGN_IN, "the account may not sign in at this time or from this machine",
+         "Push within the account's logon hours, or add this machine to its workstations.", _NEXT),
+    Code("logon-type-denied", Stage.SIGN_IN, "this machine denies the account a network logon",
+         "Use the account of this machine's tier; see 'Deny access to this computer from the network'.", _NEXT),
+    Code("selective-authentication", Stage.SIGN_IN, "selective authentication does not let the account in",
+         "Grant 'Allowed to Authenticate' on this computer to the account.", _NEXT),
+    Code("ntlm-blocked", Stage.SIGN_IN, "the target or its domain refuses NTLM",
+         "Use the account by Kerberos (protocol = \"kerberos\", a UPN, and the host by its full name).", _NEXT),
+    Code("trust-broken", Stage.SIGN_IN, "the machine's trust with its domain is broken",
+         "Repair its secure channel (Test-ComputerSecureChannel -Repair), or use a local account.", _NEXT),
+    Code("no-logon-servers", Stage.SIGN_IN, "the target reaches no domain controller",
+         "Check the target's DNS and its route to a domain controller.", _RETRY),
+    Code("clock-skew", Stage.SIGN_IN, "the clocks are too far apart for Kerberos",
+         "Correct the time on the target or here (five minutes at most between them).", _GIVE_UP),
+    Code("sign-in-unknown", Stage.SIGN_IN, "the sign-in was sent and no verdict came back; it counts as failed",
+         "Look at the target; the account goes on where its lockout budget allows.", _GIVE_UP, _UNREACHABLE),
+    Code("sign-in-failed", Stage.SIGN_IN, "the sign-in failed for a reason this table does not name",
+         "Look up the status in the message and in the target's Security log.", _NEXT),
+    Code("guest-session", Stage.SIGN_IN, "the target let the account in as a guest",
+         "Turn guest fallback off on the target and correct the account.", _NEXT),
+    Code("kerberos-unavailable", Stage.SIGN_IN, "Kerberos is not installed with this pusher",
+         "Install it with: pip install 'pusher[kerberos]' (needs libkrb5-dev and gcc).", _NEXT),
+    Code("kerberos-failed", Stage.SIGN_IN, "Kerberos gave no ticket for this target",
+         "Run kinit for the process's own identity, and give the host by its full DNS name.", _NEXT),
+    Code("no-account", Stage.SIGN_IN, "no account in the accounts file applies to this target",
+         "Widen an account's scope, or enable [fallback] to use the process's own identity.", _GIVE_UP),
+    Code("lockout-budget-spent", Stage.SIGN_IN, "the account's lockout budget is spent; it was not tried here",
+         "Correct the account's password; raise assume_threshold only if the domain's policy allows more.",
+         _NEXT),
+    Code("account-stopped", Stage.SIGN_IN, "the account was stopped earlier in this run and was not tried here",
+         "See the first host of this run where it failed; correct it and retry the run.", _NEXT),
+]
+
+_RIGHTS = [
+    Code("not-administrator", Stage.RIGHTS, "the account signs in but is no administrator here",
+         "Add it to the local Administrators group. A local account other than RID 500 is filtered by UAC over "
+         "the network: use a domain account or LAPS with the built-in administrator.", _NEXT),
+    Code("admin-share-missing", Stage.RIGHTS, "the share ADMIN$ does not exist",
+         "Turn on the administrative shares (AutoShareWks/AutoShareServer = 1) and restart the Server service, "
+         "or push over WinRM.", _TRANSPORT),
+    Code("admin-share-read-only", Stage.RIGHTS, "ADMIN$ can be opened but not written",
+         "Correct the share's or folder's permissions on %SystemRoot%; a virus scanner or disk error may also "
+         "make it read-only.", _GIVE_UP),
+    Code("folder-denied", Stage.RIGHTS, "folders cannot be created or removed under ADMIN$",
+         "Correct the permissions of %SystemRoot% for administrators.", _NEXT),
+    Code("service-creation-denied", Stage.RIGHTS, "the service manager refuses the right to create a service",
+         "Restore the service manager's default rights (sc sdshow scmanager) or use an administrator.", _NEXT),
+    Code("service-manager-missing", Stage.RIGHTS, "the service manager's pipe does not answer",
+         "Remote service control may be switched off (DisableRemoteScmEndpoints); turn it on, or use WinRM.",
+         _TRANSPORT),
+    Code("registry-denied", Stage.RIGHTS, "the registry keys that the package needs cannot be reached",
+         "Start the Remote Registry service and grant the account access to the keys.", _NEXT),
+    Code("right-missing", Stage.RIGHTS, "the package's service account lacks a right it needs",
+         "Grant it in Local Policies, User Rights Assignment (by group policy in a domain).", _GIVE_UP),
+    Code("access-denied", Stage.RIGHTS, "access is denied",
+         "Compare with the checks of this outcome: an ACL, a virus scanner or attack surface rules can refuse.",
+         _NEXT),
+    Code("wrong-architecture", Stage.RIGHTS, "the package is not made for this machine's architecture",
+         "Push the package built for it.", _GIVE_UP),
+    Code("newer-version-present", Stage.RIGHTS, "a newer version is already installed",
+         "Nothing to do; to go back, remove the newer version first.", _GIVE_UP, _SKIPPED),
+    Code("disk-full", Stage.STAGE, "there is not enough free disk space",
+         "Free space on the target's system drive; the message says how much is needed.", _GIVE_UP),
+]
+
+_INSTALL = [
+    Code("push-in-progress", Stage.LOCK, "another push holds this machine's lock",
+         "Wait for the other push to end; the lock frees itself when its connection drops.", _RETRY),
+    Code("file-in-use", Stage.STAGE, "a file is held open by another process",
+         "A virus scanner or the agent itself holds it: push again, or stop what holds it.", _RETRY),
+    Code("path-not-found", Stage.STAGE, "a path on the target does not exist",
+         "Correct the destination in package.toml.", _GIVE_UP),
+    Code("copy-mismatch", Stage.STAGE, "what the target stored is not what was sent",
+         "Look for a disk error or a virus scanner that changes files on the target.", _RETRY),
+    Code("package-hash-mismatch", Stage.STAGE, "a file of the package does not have the hash that package.toml says",
+         "Rebuild the package or correct sha256 in package.toml.", _GIVE_UP),
+    Code("blocked-by-antivirus", Stage.START, "the virus scanner blocks the file",
+         "Sign the agent, or have it allowed by hash in the virus scanner.", _GIVE_UP),
+    Code("blocked-by-policy", Stage.START, "a software restriction policy blocks the program",
+         "Allow the agent in AppLocker, WDAC or the software restriction policy.", _GIVE_UP),
+    Code("signature-rejected", Stage.START, "Windows rejects the file's signature",
+         "Sign the agent with a certificate that the target trusts.", _GIVE_UP),
+    Code("disk-error", Stage.STAGE, "the target's disk is write-protected or damaged",
+         "Check the disk of the target (chkdsk) before pushing again.", _GIVE_UP),
+    Code("service-exists-foreign", Stage.SERVICE, "a service of this name belongs to another program",
+         "Find out what that service is; rename yours, or remove the other one by hand.", _GIVE_UP),
+    Code("service-name-taken", Stage.SERVICE, "another service already has this display name",
+         "Change display_name in package.toml.", _GIVE_UP),
+    Code("service-marked-for-delete", Stage.SERVICE, "the old service is marked for deletion",
+         "Close what holds it (services.msc, Task Manager, monitoring) and push again, or reboot.", _RETRY),
+    Code("service-database-locked", Stage.SERVICE, "the service database is locked", "Push again.", _RETRY),
+    Code("service-account-invalid", Stage.SERVICE, "the service's account is wrong or may not log on as a service",
+         "Correct [service] account, or grant it 'Log on as a service'.", _GIVE_UP),
+    Code("service-disabled", Stage.START, "the service or something it depends on is disabled",
+         "Enable it: set start = \"auto\" or \"demand\" in package.toml, and its dependencies on the target.",
+         _GIVE_UP),
+    Code("service-dependents-running", Stage.SERVICE, "other services depend on it and are running",
+         "Stop the dependents on the target, then push again.", _RETRY),
+    Code("service-busy", Stage.SERVICE, "the service cannot take the command now", "Push again.", _RETRY),
+    Code("service-stop-timeout", Stage.SERVICE, "the running service did not stop in time",
+         "Look at the agent's log for what it waits for; raise stop_timeout in package.toml.", _RETRY),
+    Code("service-start-timeout", Stage.START, "the service did not report running in time",
+         "Look at the agent's log and the System log (7009, 7022) on the target; raise start_timeout for slow "
+         "machines.", _GIVE_UP),
+    Code("service-exited", Stage.START, "the agent's process ended instead of running as a service",
+         "Start it by hand on the target and look at its log; a missing runtime or configuration is usual.",
+         _GIVE_UP),
+    Code("service-failed", Stage.START, "the agent reported a failure of its own",
+         "The message holds the agent's exit code: look it up in the agent's manual and log.", _GIVE_UP),
+    Code("service-not-a-service", Stage.START, "the program does not behave as a service",
+         "package.toml's command must start a Windows service binary.", _GIVE_UP),
+    Code("service-bad-image", Stage.START, "the program is not valid for this machine (damaged or wrong architecture)",
+         "Push the build for the target's architecture; check the file on the target.", _GIVE_UP),
+    Code("service-missing", Stage.SERVICE, "the service does not exist",
+         "Nothing to stop or remove; push installs it.", _GIVE_UP),
+    Code("rpc-failed", Stage.SERVICE, "the remote procedure call failed",
+         "Look at the status in the message; push again.", _RETRY),
+    Code("undo-failed", Stage.SERVICE, "a step failed and what it made could not all be undone",
+         "Push again (it finishes or clears what is left), or remove by hand what the message names.", _RETRY),
+    Code("cancelled", Stage.RECORD, "the run was cancelled before this target was done",
+         "Retry the run when you are ready: pusher retry RUN.", _GIVE_UP, _CANCELLED),
+    Code("interrupted", Stage.RECORD, "pusher was ended while it worked on this target",
+         "Run the same command again: it first undoes what was left, then installs.", _RETRY, _CANCELLED),
+    Code("failure-limit", Stage.RECORD, "the run stopped at its limit of failures before this target",
+         "Look at the first failures; retry the run when their cause is mended.", _GIVE_UP, _CANCELLED),
+    Code("internal-error", Stage.RECORD, "pusher itself failed here",
+         "Please report it with the log lines of this target.", _GIVE_UP),
+]
+
+CATALOGUE: Mapping[str, Code] = MappingProxyType(
+    {row.code: row for row in (*_RESOLVE, *_REACH, *_IDENTIFY, *_SIGN_IN, *_RIGHTS, *_INSTALL)}
+)
