@@ -141,7 +141,7 @@ class Target:
     site: str | None = None
     transports: tuple[TransportKind, ...] = (TransportKind.SMB,)
     groups: tuple[str, ...] = ()
-    variables: Mapping[str, str] = field(default=_NOTHING, hash=False)
+    variables: Mapping[str, str] = field(default_factory=lambda: _NOTHING, hash=False)
     domain_controller_allowed: bool = False
     source: Source | None = None
 
