@@ -63,7 +63,7 @@ def problem(code: str, stage: Stage | None = None, detail: str = "") -> Problem:
     )
 
 
-class BadInput(Exception):  # noqa: N818 - it is the operator's input, not an error of ours
+class BadInput(Exception):
     """The operator's input cannot be used: one sentence with file, line, column and what was expected."""
 
     def __init__(self, source: Source | None, found: str, expected: str = "") -> None:

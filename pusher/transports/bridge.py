@@ -1,0 +1,91 @@
+"""Blocking libraries under asyncio: a bounded pool of threads of our own, and a deadline on every call.
+
+A library that waits on a stalled socket does not come back by itself: when a call's time is over (or its task is
+cancelled) the bridge calls ``abort``, which must shut the socket down from outside, so that the thread returns.
+A copy is bounded by lack of progress instead: each ``beat`` of the ``Pulse`` starts its time anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from pusher.problems import ProblemError, Stage, problem
+
+T = TypeVar("T")
+
+_GRACE = 5.0
+"""Seconds a thread gets to come back after its socket was shut down."""
+
+
+class Pool:
+    """The threads that blocking transports run in; one pool a process, closed by ``close``."""
+
+    def __init__(self, threads: int) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="transport")
+
+    def submit(self, call: Callable[[], T]) -> Future[T]:
+        return self._executor.submit(call)
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+class Pulse:
+    """Progress, as seen from the event loop: ``beat`` is called by the worker thread."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def beat(self) -> None:
+        self.last = time.monotonic()
+
+
+class Bridge:
+    """Runs the calls of one connection, one at a time; ``abort`` ends whatever call is in progress."""
+
+    def __init__(self, pool: Pool, abort: Callable[[], None]) -> None:
+        self._pool = pool
+        self._abort = abort
+        self._turn = asyncio.Lock()
+
+    async def call(
+        self,
+        work: Callable[[], T],
+        *,
+        deadline: float,
+        stage: Stage,
+        what: str,
+        code: str = "timed-out",
+        pulse: Pulse | None = None,
+    ) -> T:
+        """Run ``work`` in the pool. Past ``deadline`` seconds (without a beat, where there is a pulse): ``code``."""
+        async with self._turn:
+            future = asyncio.wrap_future(self._pool.submit(work))
+            try:
+                await self._wait(future, deadline, pulse)
+            except asyncio.CancelledError:
+                await self._give_up(future)
+                raise
+            if not future.done():
+                await self._give_up(future)
+                raise ProblemError(problem(code, stage, f"{what}: nothing for {deadline:g} s"))
+            return future.result()
+
+    async def _wait(self, future: asyncio.Future[T], deadline: float, pulse: Pulse | None) -> None:
+        left = deadline
+        while left > 0:
+            await asyncio.wait({future}, timeout=left)
+            if future.done() or pulse is None:
+                return
+            left = pulse.last + deadline - time.monotonic()
+
+    async def _give_up(self, future: asyncio.Future[T]) -> None:
+        self._abort()
+        # The thread comes back with the library's own "closed"; its error is of no interest any more.
+        await asyncio.wait({future}, timeout=_GRACE)
+        if future.done() and not future.cancelled():
+            future.exception()

@@ -1,0 +1,265 @@
+"""The port: what a transport can do, and the values it speaks in.
+
+A ``Transport`` opens a ``Link`` (no secret has left yet), the link says who answers, and signs in to become a
+``Session``. Every method raises ``ProblemError`` and nothing else, and returns within its deadline. Paths are
+relative to a share, with backslashes, as MS-SMB2 sends them. All times are in seconds, all sizes in bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from typing import Protocol
+
+from pusher.models import Credential, TransportKind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Deadlines in seconds. ``stall``: how long a copy may stand still; ``call``: any other single call."""
+
+    connect: float = 5.0
+    sign_in: float = 20.0
+    call: float = 30.0
+    stall: float = 15.0
+    start: float = 75.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    """Where to connect; ``host`` is the name that Kerberos and the identity check go by."""
+
+    host: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PeerIdentity:
+    """Who answers, as it says itself before any secret leaves (MS-NLMP 2.2.1.2, MS-SMB2 2.2.4).
+
+    The names come from an unauthenticated challenge: they catch a stale record, not an attacker.
+    """
+
+    netbios_name: str = ""
+    dns_name: str = ""
+    netbios_domain: str = ""
+    dns_domain: str = ""
+    build: str = ""
+    server_guid: str = ""
+    dialect: str = ""
+    encrypts: bool = False
+    clock: datetime | None = None
+
+    @property
+    def machine(self) -> str:
+        """The machine's own name: DNS where it has one, NetBIOS otherwise; lower case; empty if it said none."""
+        return (self.dns_name or self.netbios_name).lower()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemotePath:
+    """A path on a share, for example ``RemotePath(share="ADMIN$", path="labagent\\\\labagent.exe")``."""
+
+    share: str
+    path: str
+
+    @property
+    def parent(self) -> RemotePath:
+        return RemotePath(share=self.share, path=self.path.rpartition("\\")[0])
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("\\")[2]
+
+    def with_suffix(self, suffix: str) -> RemotePath:
+        """The sibling whose name has ``suffix`` appended."""
+        return RemotePath(share=self.share, path=self.path + suffix)
+
+    def child(self, name: str) -> RemotePath:
+        return RemotePath(share=self.share, path=f"{self.path}\\{name}" if self.path else name)
+
+    def __str__(self) -> str:
+        return f"{self.share}\\{self.path}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileInfo:
+    size: int
+    is_folder: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileDigest:
+    """What a file on the target holds; ``version`` is its VS_FIXEDFILEINFO file version, if it has one."""
+
+    size: int
+    sha256: str
+    version: str | None
+
+
+class ServiceState(IntEnum):
+    """MS-SCMR 2.2.47 SERVICE_STATUS.dwCurrentState."""
+
+    STOPPED = 1
+    START_PENDING = 2
+    STOP_PENDING = 3
+    RUNNING = 4
+    CONTINUE_PENDING = 5
+    PAUSE_PENDING = 6
+    PAUSED = 7
+
+
+class StartType(IntEnum):
+    """MS-SCMR 2.2.15 QUERY_SERVICE_CONFIGW.dwStartType."""
+
+    BOOT = 0
+    SYSTEM = 1
+    AUTO = 2
+    DEMAND = 3
+    DISABLED = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceStatus:
+    """MS-SCMR 2.2.47; ``wait_hint`` in milliseconds as the service gave it."""
+
+    state: ServiceState
+    win32_exit: int = 0
+    service_exit: int = 0
+    checkpoint: int = 0
+    wait_hint: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceConfig:
+    """What the service database keeps: image path, start type, account, display name and description."""
+
+    image_path: str
+    display_name: str
+    start_type: StartType
+    account: str = "LocalSystem"
+    delayed: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostFacts:
+    """What a push wants to know of a machine. ``architecture`` and ``free_bytes`` are None where not provable."""
+
+    os_version: str
+    free_bytes: int | None
+    architecture: str | None
+    is_domain_controller: bool
+
+
+class Hold(Protocol):
+    """The host's lock, held until closed or until the connection drops."""
+
+    async def close(self) -> None: ...
+
+
+Moved = Callable[[int], None]
+"""Called with the number of bytes that the target acknowledged since the last call."""
+
+
+class Session(Protocol):
+    """One authenticated session to one machine."""
+
+    identity: PeerIdentity
+
+    async def facts(self) -> HostFacts:
+        """Operating system, role, architecture and free space."""
+
+    async def stat(self, path: RemotePath) -> FileInfo | None:
+        """None where nothing is there."""
+
+    async def make_folder(self, path: RemotePath) -> bool:
+        """Create one folder; False where it was there already. The parent must exist."""
+
+    async def remove_folder(self, path: RemotePath) -> bool:
+        """Remove a folder; False where it is absent or not empty."""
+
+    async def put(self, path: RemotePath, data: memoryview, moved: Moved) -> None:
+        """Write a whole file, replacing one that is there; gives up when nothing moves for ``Limits.stall``."""
+
+    async def digest(self, path: RemotePath, limit: int) -> FileDigest | None:
+        """Read a file back: size, SHA-256 and file version; None where nothing is there.
+
+        At most ``limit`` bytes are read; of a longer file the hash is empty.
+        """
+
+    async def rename(self, path: RemotePath, to: RemotePath) -> None:
+        """Rename on the same share; fails where ``to`` exists."""
+
+    async def remove(self, path: RemotePath) -> bool:
+        """Remove a file; False where nothing was there."""
+
+    async def probe_write(self, folder: RemotePath) -> str:
+        """Create a file that deletes itself on close, write to it, close it; the name used is the evidence."""
+
+    async def hold(self, path: RemotePath) -> Hold:
+        """Open a file without sharing and with delete-on-close; ``push-in-progress`` where another holds it."""
+
+    async def may_create_services(self) -> str:
+        """Open the service manager with SC_MANAGER_CREATE_SERVICE; raises where it refuses; evidence."""
+
+    async def service_config(self, name: str) -> ServiceConfig | None:
+        """None where no such service exists."""
+
+    async def service_status(self, name: str) -> ServiceStatus | None:
+        """None where no such service exists."""
+
+    async def create_service(self, name: str, config: ServiceConfig) -> None: ...
+
+    async def configure_service(self, name: str, config: ServiceConfig) -> None: ...
+
+    async def start_service(self, name: str) -> None:
+        """Returns when the service manager has accepted the start; ``service_status`` tells how it goes."""
+
+    async def stop_service(self, name: str) -> bool:
+        """Ask it to stop; False where it was not running."""
+
+    async def delete_service(self, name: str) -> bool:
+        """Mark it for deletion; False where no such service exists."""
+
+    async def registry_access(self, key: str) -> str:
+        """Open ``key`` (``HKLM\\\\…``) for writing values; evidence; ``registry-denied`` where it cannot."""
+
+    async def rights_of(self, account: str) -> frozenset[str]:
+        """User rights (``SeServiceLogonRight`` …) assigned to the account itself on this machine."""
+
+    async def close(self) -> None:
+        """Sign off and drop the connection; never raises."""
+
+
+class Link(Protocol):
+    """A connection on which nobody has signed in."""
+
+    async def identify(self) -> PeerIdentity:
+        """Ask who answers, sending no user name and no secret."""
+
+    async def sign_in(self, credential: Credential) -> Session:
+        """One authentication attempt, by exactly the credential's protocol.
+
+        Raises ProblemError; whether a secret had left by then is told by ``secret_sent``.
+        """
+
+    @property
+    def secret_sent(self) -> bool:
+        """True once a message derived from the secret may have left this process."""
+
+    async def close(self) -> None:
+        """Drop the connection; never raises."""
+
+
+class Transport(Protocol):
+    """An adapter."""
+
+    kind: TransportKind
+    default_port: int
+
+    async def open(self, endpoint: Endpoint, limits: Limits) -> Link:
+        """Connect and negotiate; sends nothing of any account."""

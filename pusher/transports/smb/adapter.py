@@ -1,0 +1,330 @@
+"""The asynchronous face of SMB: each call in the pool of threads, under its deadline, as the port asks.
+
+What is decided here: how a credential becomes one sign-in by exactly its protocol, and that a session is
+encrypted wherever the server negotiated a cipher. Everything else is in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from impacket.dcerpc.v5 import scmr
+from smbprotocol import Dialects
+from smbprotocol.connection import Capabilities
+from smbprotocol.exceptions import MoreProcessingRequired, SMBResponseException
+from smbprotocol.session import Session as SmbProtocolSession
+from smbprotocol.session import SMB2SessionSetupRequest, SMB2SessionSetupResponse
+from smbprotocol.tree import TreeConnect
+
+from pusher.models import Credential, Protocol, TransportKind
+from pusher.problems import ProblemError, Stage
+from pusher.transports.bridge import Bridge, Pool, Pulse
+from pusher.transports.codes import Doing, of
+from pusher.transports.port import (
+    Endpoint,
+    FileDigest,
+    FileInfo,
+    Hold,
+    HostFacts,
+    Limits,
+    Link,
+    Moved,
+    PeerIdentity,
+    RemotePath,
+    ServiceConfig,
+    ServiceStatus,
+    Session,
+)
+from pusher.transports.smb import policy
+from pusher.transports.smb.challenge import NEGOTIATE_MESSAGE, parse_challenge
+from pusher.transports.smb.connection import GuardedConnection
+from pusher.transports.smb.faults import guarded
+from pusher.transports.smb.files import Files, Shares
+from pusher.transports.smb.pipe import bind
+from pusher.transports.smb.services import ServiceManager
+
+T = TypeVar("T")
+
+_DIALECTS = {
+    Dialects.SMB_2_1_0: "2.1",
+    Dialects.SMB_3_0_0: "3.0",
+    Dialects.SMB_3_0_2: "3.0.2",
+    Dialects.SMB_3_1_1: "3.1.1",
+}
+_SETUPS_BEFORE_SECRET = {Protocol.NTLM: 1, Protocol.KERBEROS: 0}
+"""SESSION_SETUP requests of a sign-in that carry nothing derived from the secret (MS-NLMP 1.3.1.1)."""
+
+
+class SmbTransport:
+    """Opens links; one for the process, given its pool of threads."""
+
+    kind = TransportKind.SMB
+    default_port = 445
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def open(self, endpoint: Endpoint, limits: Limits) -> Link:
+        connection = GuardedConnection(endpoint.address, endpoint.port, limits.connect)
+        bridge = Bridge(self._pool, connection.abort)
+        where = f"{endpoint.address}:{endpoint.port}"
+        await bridge.call(
+            lambda: guarded(Doing.REACH, connection.open, where),
+            deadline=2 * limits.connect,  # half for TCP, which bounds itself, half for NEGOTIATE
+            stage=Stage.REACH,
+            what=f"connecting to {where}",
+        )
+        return _SmbLink(connection, bridge, endpoint, limits)
+
+
+class _SmbLink:
+    def __init__(self, connection: GuardedConnection, bridge: Bridge, endpoint: Endpoint, limits: Limits) -> None:
+        self._connection, self._bridge = connection, bridge
+        self._endpoint, self._limits = endpoint, limits
+        self._identity = PeerIdentity()
+        self._setups_before = 0
+        self._protocol: Protocol | None = None
+
+    @property
+    def secret_sent(self) -> bool:
+        if self._protocol is None:
+            return False
+        sent = self._connection.session_setups_sent - self._setups_before
+        return sent > _SETUPS_BEFORE_SECRET[self._protocol]
+
+    async def identify(self) -> PeerIdentity:
+        self._identity = await self._bridge.call(
+            lambda: guarded(Doing.IDENTIFY, self._ask_identity),
+            deadline=self._limits.connect,
+            stage=Stage.IDENTIFY,
+            what="asking who answers",
+        )
+        return self._identity
+
+    async def sign_in(self, credential: Credential) -> Session:
+        self._setups_before, self._protocol = self._connection.session_setups_sent, credential.protocol
+        session = await self._bridge.call(
+            lambda: guarded(Doing.SIGN_IN, lambda: self._sign_in(credential), f"as {credential.account}"),
+            deadline=self._limits.sign_in,
+            stage=Stage.SIGN_IN,
+            what=f"signing in as {credential.account}",
+        )
+        return _SmbSession(self._connection, session, self._bridge, self._identity, self._limits)
+
+    async def close(self) -> None:
+        await _hang_up(self._connection, self._bridge, self._limits)
+
+    def _ask_identity(self) -> PeerIdentity:
+        """One SESSION_SETUP with a nameless NEGOTIATE_MESSAGE (MS-SMB2 3.2.4.2.3), given up at the challenge."""
+        connection = self._connection
+        known = PeerIdentity(
+            server_guid=str(connection.server_guid),
+            dialect=_DIALECTS.get(connection.dialect, hex(connection.dialect)),
+            encrypts=bool(connection.supports_encryption),
+            clock=connection.server_time,
+        )
+        setup = SMB2SessionSetupRequest()
+        setup["capabilities"] = Capabilities.SMB2_GLOBAL_CAP_DFS
+        setup["security_mode"] = connection.client_security_mode
+        setup["buffer"] = NEGOTIATE_MESSAGE
+        request = connection.send(setup, sid=0, credit_request=64)
+        try:
+            connection.receive(request, timeout=None)
+        except MoreProcessingRequired as more:
+            answer = SMB2SessionSetupResponse()
+            answer.unpack(more.header["data"].get_value())
+            challenge = parse_challenge(answer["buffer"].get_value())
+        except SMBResponseException:
+            return known  # it does not speak NTLM; who it is must be proven by Kerberos
+        else:
+            raise ProblemError(of("protocol-error", Doing.IDENTIFY, "signed in without being asked to"))
+        finally:
+            connection.preauth_integrity_session_hash_value.clear()
+        return PeerIdentity(
+            netbios_name=challenge.netbios_name,
+            dns_name=challenge.dns_name,
+            netbios_domain=challenge.netbios_domain,
+            dns_domain=challenge.dns_domain,
+            build=challenge.build,
+            server_guid=known.server_guid,
+            dialect=known.dialect,
+            encrypts=known.encrypts,
+            clock=known.clock,
+        )
+
+    def _sign_in(self, credential: Credential) -> SmbProtocolSession:
+        user, secret = credential.user, credential.secret
+        if credential.domain is not None:
+            user = f"{credential.domain or self._identity.netbios_name}\\{user}"
+        session = SmbProtocolSession(
+            self._connection,
+            user or None,
+            secret.reveal() if secret else None,
+            require_encryption=bool(self._connection.supports_encryption),
+            hostname_override=self._endpoint.host,
+            auth_protocol=credential.protocol.value,
+        )
+        session.connect()
+        if session.session_key is None:
+            raise ProblemError(of("guest-session", Doing.SIGN_IN, credential.account))
+        return session
+
+
+class _SmbHold:
+    """The lock file's handle; closing it removes the file."""
+
+    def __init__(self, handle: Any, bridge: Bridge, limits: Limits) -> None:
+        self._handle, self._bridge, self._limits = handle, bridge, limits
+
+    async def close(self) -> None:
+        # A dropped connection has freed the lock already, which is all that closing is for.
+        with contextlib.suppress(ProblemError):
+            await self._bridge.call(
+                lambda: guarded(Doing.LOCK, self._handle.close),
+                deadline=self._limits.call,
+                stage=Stage.LOCK,
+                what="freeing the lock",
+            )
+
+
+class _SmbSession:
+    def __init__(
+        self,
+        connection: GuardedConnection,
+        session: SmbProtocolSession,
+        bridge: Bridge,
+        identity: PeerIdentity,
+        limits: Limits,
+    ) -> None:
+        self.identity = identity
+        self._connection, self._bridge, self._limits = connection, bridge, limits
+        shares = Shares(session, connection.server_name)
+        self._files = Files(shares)
+
+        def bound(pipe: str, interface: Any) -> Any:
+            tree: TreeConnect = shares.tree("IPC$")
+            return bind(tree, pipe, interface)
+
+        self._bound = bound
+        self._services = ServiceManager(lambda: bound("svcctl", scmr.MSRPC_UUID_SCMR))
+
+    async def facts(self) -> HostFacts:
+        def work() -> HostFacts:
+            return HostFacts(
+                os_version=self.identity.build,
+                free_bytes=self._files.free_bytes("ADMIN$"),
+                architecture=self._files.architecture(),
+                is_domain_controller=policy.is_domain_controller(self._bound),
+            )
+
+        return await self._call(work, Doing.FACTS, "facts")
+
+    async def stat(self, path: RemotePath) -> FileInfo | None:
+        return await self._call(lambda: self._files.stat(path), Doing.FILE, str(path))
+
+    async def make_folder(self, path: RemotePath) -> bool:
+        return await self._call(lambda: self._files.make_folder(path), Doing.FOLDER, str(path))
+
+    async def remove_folder(self, path: RemotePath) -> bool:
+        return await self._call(lambda: self._files.remove_folder(path), Doing.FOLDER, str(path))
+
+    async def put(self, path: RemotePath, data: memoryview, moved: Moved) -> None:
+        def work(beat: Callable[[int], None]) -> None:
+            self._files.put(path, data, beat)
+
+        await self._moving(work, moved, f"copying to {path}")
+
+    async def digest(self, path: RemotePath, limit: int) -> FileDigest | None:
+        return await self._moving(lambda beat: self._files.digest(path, limit, beat), lambda _: None, f"reading {path}")
+
+    async def rename(self, path: RemotePath, to: RemotePath) -> None:
+        await self._call(lambda: self._files.rename(path, to), Doing.FILE, str(path))
+
+    async def remove(self, path: RemotePath) -> bool:
+        return await self._call(lambda: self._files.remove(path), Doing.FILE, str(path))
+
+    async def probe_write(self, folder: RemotePath) -> str:
+        path = folder.child(f"pusher-{secrets.token_hex(6)}.tmp")
+        await self._call(lambda: self._files.probe_write(path), Doing.PROBE_WRITE, str(path))
+        return str(path)
+
+    async def hold(self, path: RemotePath) -> Hold:
+        handle = await self._call(lambda: self._files.hold(path), Doing.LOCK, str(path))
+        return _SmbHold(handle, self._bridge, self._limits)
+
+    async def may_create_services(self) -> str:
+        await self._call(self._services.open, Doing.SERVICE_MANAGER, "service manager")
+        return "service manager opened with SC_MANAGER_CREATE_SERVICE"
+
+    async def service_config(self, name: str) -> ServiceConfig | None:
+        return await self._call(lambda: self._services.config(name), Doing.SERVICE, name)
+
+    async def service_status(self, name: str) -> ServiceStatus | None:
+        return await self._call(lambda: self._services.status(name), Doing.SERVICE, name)
+
+    async def create_service(self, name: str, config: ServiceConfig) -> None:
+        await self._call(lambda: self._services.create(name, config), Doing.SERVICE, name)
+
+    async def configure_service(self, name: str, config: ServiceConfig) -> None:
+        await self._call(lambda: self._services.configure(name, config), Doing.SERVICE, name)
+
+    async def start_service(self, name: str) -> None:
+        await self._call(lambda: self._services.start(name), Doing.START, name, self._limits.start)
+
+    async def stop_service(self, name: str) -> bool:
+        return await self._call(lambda: self._services.stop(name), Doing.SERVICE, name)
+
+    async def delete_service(self, name: str) -> bool:
+        return await self._call(lambda: self._services.delete(name), Doing.SERVICE, name)
+
+    async def registry_access(self, key: str) -> str:
+        return await self._call(lambda: policy.registry_access(self._bound, key), Doing.REGISTRY, key)
+
+    async def rights_of(self, account: str) -> frozenset[str]:
+        return await self._call(lambda: policy.rights_of(self._bound, account), Doing.POLICY, account)
+
+    async def close(self) -> None:
+        await _hang_up(self._connection, self._bridge, self._limits, self._services.close)
+
+    async def _call(self, work: Callable[[], T], doing: Doing, what: str, deadline: float | None = None) -> T:
+        return await self._bridge.call(
+            work, deadline=deadline or self._limits.call, stage=doing.stage, what=f"{doing.words} ({what})"
+        )
+
+    async def _moving(self, work: Callable[[Callable[[int], None]], T], moved: Moved, what: str) -> T:
+        pulse = Pulse()
+
+        def beat(count: int) -> None:
+            pulse.beat()
+            moved(count)
+
+        return await self._bridge.call(
+            lambda: work(beat),
+            deadline=self._limits.stall,
+            stage=Stage.STAGE,
+            what=what,
+            code="transfer-stalled",
+            pulse=pulse,
+        )
+
+
+async def _hang_up(
+    connection: GuardedConnection,
+    bridge: Bridge,
+    limits: Limits,
+    first: Callable[[], None] = lambda: None,
+) -> None:
+    """Sign off politely where the connection still lives, and drop it in any case."""
+
+    def work() -> None:
+        first()
+        connection.disconnect()
+
+    try:
+        with contextlib.suppress(Exception):
+            await bridge.call(work, deadline=limits.connect, stage=Stage.RECORD, what="signing off")
+    finally:
+        connection.abort()

@@ -1,0 +1,125 @@
+"""The guarded wire: smbprotocol's connection with what it lets pass turned into errors.
+
+smbprotocol 1.x verifies a signature only where the answer carries one, accepts plain answers on an encrypted
+session, and allocates whatever length a peer announces. Here an answer on an established session must be signed
+(or encrypted, where the session is), and a message's length is bounded before anything is allocated.
+Sources: MS-SMB2 3.2.5.1.3 (verifying the signature), 3.2.5.1.1 (decrypting), 2.1 (transport).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from smbprotocol import Commands, Dialects
+from smbprotocol.connection import Connection
+from smbprotocol.exceptions import SMBException
+from smbprotocol.header import NtStatus, Smb2Flags
+from smbprotocol.transport import Tcp
+
+MAX_MESSAGE = 9 * 1024 * 1024
+"""The largest message that is read: Windows' 8 MiB MaxReadSize plus headers."""
+
+CHUNK = 1024 * 1024
+"""Bytes of file data in one READ or WRITE."""
+
+_UNSOLICITED = 0xFFFFFFFFFFFFFFFF
+
+
+class TamperedError(SMBException):
+    """A signature or an authentication tag does not verify, or is missing where it must be."""
+
+
+class ImplausibleError(SMBException):
+    """The peer announced something that no server would: a length past every limit, a wrong count."""
+
+
+class _BoundedTcp(Tcp):
+    """Direct TCP (MS-SMB2 2.1) that refuses an announced length past ``MAX_MESSAGE``."""
+
+    def recv(self, timeout: float) -> bytes:
+        head, timeout = self._recv(4, timeout)
+        if not head:
+            return b""
+        length = int.from_bytes(head, "big")
+        if not 4 <= length <= MAX_MESSAGE:
+            raise ImplausibleError(f"a message of {length} bytes was announced")
+        body: bytes = self._recv(length, timeout)[0]
+        return body
+
+
+class GuardedConnection(Connection):
+    """One TCP connection to one server; ``server_time`` is the clock of its negotiate response."""
+
+    def __init__(self, address: str, port: int, connect_timeout: float) -> None:
+        self._tcp: _BoundedTcp | None = None
+        self._connect_timeout = connect_timeout
+        self.server_time: datetime | None = None
+        self.session_setups_sent = 0
+        super().__init__(uuid.uuid4(), address, port, require_signing=True)
+
+    # smbprotocol makes its own Tcp in connect(); the property puts the bounded one in its place.
+    @property
+    def transport(self) -> Any:
+        return self._tcp
+
+    @transport.setter
+    def transport(self, made: Tcp | None) -> None:
+        self._tcp = _BoundedTcp(made.server, made.port, self._connect_timeout) if made else None
+
+    def open(self) -> None:
+        """TCP connect and SMB2 NEGOTIATE; blocks without a limit of its own once TCP is up (see ``abort``)."""
+        self.connect(timeout=600)
+        if self.dialect < Dialects.SMB_2_1_0:
+            raise UnsupportedDialectError(f"dialect 0x{self.dialect:04x}")
+
+    def abort(self) -> None:
+        """End whatever call is in progress, from any thread.
+
+        ``close`` would wait for the lock that a stuck ``send`` holds; shutting the socket down does not.
+        """
+        sock = self._tcp._sock if self._tcp else None
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def send(self, message: Any, *args: Any, **kwargs: Any) -> Any:
+        if message.COMMAND == Commands.SMB2_SESSION_SETUP:
+            self.session_setups_sent += 1
+        return super().send(message, *args, **kwargs)
+
+    def _send_smb2_negotiate(self, *args: Any, **kwargs: Any) -> Any:
+        response = super()._send_smb2_negotiate(*args, **kwargs)
+        with contextlib.suppress(Exception):
+            clock = response["system_time"].get_value()
+            self.server_time = clock if clock.tzinfo else clock.replace(tzinfo=UTC)
+        return response
+
+    def verify_signature(self, header: Any, session_id: int, force: bool = False) -> None:
+        session = self.session_table.get(session_id)
+        if session is not None and not force and header["command"].get_value() != Commands.SMB2_SESSION_SETUP:
+            interim = header["status"].get_value() == NtStatus.STATUS_PENDING
+            unsolicited = header["message_id"].get_value() == _UNSOLICITED
+            signed = header["flags"].has_flag(Smb2Flags.SMB2_FLAGS_SIGNED)
+            if session.encrypt_data:
+                raise TamperedError("a plain answer on an encrypted session")
+            if session.signing_required and not signed and not interim and not unsolicited:
+                raise TamperedError("an unsigned answer on a signed session")
+        try:
+            super().verify_signature(header, session_id, force)
+        except SMBException as error:
+            raise TamperedError("the signature does not verify") from error
+
+    def _decrypt(self, message: Any) -> bytes:
+        try:
+            plain: bytes = super()._decrypt(message)
+        except Exception as error:
+            raise TamperedError("the encrypted answer does not verify") from error
+        return plain
+
+
+class UnsupportedDialectError(SMBException):
+    """The server speaks only dialects older than SMB 2.1."""

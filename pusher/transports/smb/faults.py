@@ -1,0 +1,104 @@
+"""Every exception that smbprotocol, pyspnego, impacket and the socket can raise → one Problem.
+
+Classes first, numbers second, text never. What no row knows is an answer that broke a parser: ``protocol-error``.
+The tests prove that each class of the libraries has its row.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import TypeVar
+
+import spnego.exceptions as spnego_errors
+from impacket.dcerpc.v5.rpcrt import DCERPCException
+from smbprotocol import exceptions as smb_errors
+
+from pusher.problems import Problem, ProblemError
+from pusher.transports.codes import Doing, from_ntstatus, from_win32, of
+from pusher.transports.smb.connection import ImplausibleError, TamperedError, UnsupportedDialectError
+from pusher.transports.smb.pipe import RpcFaultError
+
+T = TypeVar("T")
+
+CLASSES: dict[type[BaseException], str] = {
+    TamperedError: "tampered",
+    ImplausibleError: "protocol-error",
+    UnsupportedDialectError: "dialect-unsupported",
+    smb_errors.SMBConnectionClosed: "connection-lost",
+    smb_errors.SMBUnsupportedFeature: "dialect-unsupported",
+    smb_errors.SMBLinkRedirectionError: "path-not-found",
+    smb_errors.SMBAuthenticationError: "sign-in-failed",
+    smb_errors.SMBException: "protocol-error",
+    spnego_errors.FeatureMissingError: "kerberos-unavailable",
+    spnego_errors.NativeError: "sign-in-failed",
+    spnego_errors.BadMechanismError: "kerberos-unavailable",
+    spnego_errors.BadNameError: "kerberos-failed",
+    spnego_errors.BadBindingsError: "tampered",
+    spnego_errors.BadMICError: "tampered",
+    spnego_errors.NoCredentialError: "kerberos-failed",
+    spnego_errors.NoContextError: "sign-in-failed",
+    spnego_errors.InvalidTokenError: "protocol-error",
+    spnego_errors.InvalidCredentialError: "kerberos-failed",
+    spnego_errors.CredentialsExpiredError: "kerberos-failed",
+    spnego_errors.ContextExpiredError: "kerberos-failed",
+    spnego_errors.UnsupportedQop: "sign-in-failed",
+    spnego_errors.OperationNotAvailableError: "sign-in-failed",
+    spnego_errors.SpnegoError: "sign-in-failed",
+    DCERPCException: "rpc-failed",
+    TimeoutError: "timed-out",
+    socket.gaierror: "name-not-found",
+    ConnectionError: "connection-lost",
+    OSError: "connection-lost",
+}
+
+ERRNO: dict[int, str] = {
+    errno.ECONNREFUSED: "port-closed",
+    errno.ETIMEDOUT: "timed-out",
+    errno.EHOSTUNREACH: "host-unreachable",
+    errno.ENETUNREACH: "host-unreachable",
+    errno.EHOSTDOWN: "host-unreachable",
+    errno.ENETDOWN: "host-unreachable",
+    errno.EACCES: "host-unreachable",
+    errno.EPERM: "host-unreachable",
+    errno.EADDRNOTAVAIL: "host-unreachable",
+    errno.EMFILE: "internal-error",
+    errno.ENFILE: "internal-error",
+}
+
+
+def guarded(doing: Doing, work: Callable[[], T], detail: str = "") -> T:
+    """Run ``work``; whatever the libraries raise becomes a ProblemError for ``doing``."""
+    try:
+        return work()
+    except ProblemError:
+        raise
+    except Exception as error:
+        raise ProblemError(translate(error, doing, detail)) from error
+
+
+def translate(error: BaseException, doing: Doing, detail: str = "") -> Problem:
+    """The problem for a foreign exception."""
+    if isinstance(error, smb_errors.SMBResponseException):
+        return from_ntstatus(error.status, doing, detail)
+    if isinstance(error, smb_errors.SMBOSError):
+        return from_ntstatus(error.ntstatus, doing, detail)
+    if isinstance(error, RpcFaultError):
+        return from_win32(error.status, doing, detail)
+    if isinstance(error, DCERPCException) and isinstance(error.error_code, int):
+        code = error.error_code
+        return from_ntstatus(code, doing, detail) if code >= 0x80000000 else from_win32(code, doing, detail)
+    # smbprotocol wraps the socket's error in a ValueError and pyspnego's in its own: the cause says more.
+    cause = error.__cause__
+    if isinstance(cause, OSError | spnego_errors.SpnegoError) and type(error) in (
+        ValueError,
+        smb_errors.SMBAuthenticationError,
+    ):
+        return translate(cause, doing, detail)
+    if isinstance(error, OSError) and error.errno in ERRNO:
+        return of(ERRNO[error.errno], doing, f"{detail} {error.strerror}".strip())
+    for kind in type(error).__mro__:
+        if kind in CLASSES:
+            return of(CLASSES[kind], doing, f"{detail} ({type(error).__name__})".strip())
+    return of("protocol-error", doing, f"{detail} ({type(error).__name__} while reading the answer)".strip())
