@@ -206,7 +206,7 @@ class ServiceSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Package:
-    """What is pushed. Times are in seconds."""
+    """What is pushed. Times are in seconds; ``leftovers`` are files that the agent itself makes beside its own."""
 
     name: str
     version: str
@@ -219,6 +219,7 @@ class Package:
     architectures: tuple[str, ...] = ()
     registry_keys: tuple[str, ...] = ()
     rights: tuple[str, ...] = ()
+    leftovers: tuple[str, ...] = ()
     source: Source | None = None
 
     @property

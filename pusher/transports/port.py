@@ -145,16 +145,6 @@ class ServiceConfig:
     description: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HostFacts:
-    """What a push wants to know of a machine. ``architecture`` and ``free_bytes`` are None where not provable."""
-
-    os_version: str
-    free_bytes: int | None
-    architecture: str | None
-    is_domain_controller: bool
-
-
 class Hold(Protocol):
     """The host's lock, held until closed or until the connection drops."""
 
@@ -170,8 +160,14 @@ class Session(Protocol):
 
     identity: PeerIdentity
 
-    async def facts(self) -> HostFacts:
-        """Operating system, role, architecture and free space."""
+    async def is_domain_controller(self) -> bool:
+        """What the Server service says of the machine's role."""
+
+    async def architecture(self) -> str | None:
+        """``x64``, ``x86``, ``arm64``; None where it cannot be told."""
+
+    async def free_bytes(self) -> int:
+        """What this account may still write on the system drive."""
 
     async def stat(self, path: RemotePath) -> FileInfo | None:
         """None where nothing is there."""

@@ -28,7 +28,6 @@ from pusher.transports.port import (
     FileDigest,
     FileInfo,
     Hold,
-    HostFacts,
     Limits,
     Link,
     Moved,
@@ -211,16 +210,14 @@ class _SmbSession:
         self._bound = bound
         self._services = ServiceManager(lambda: bound("svcctl", scmr.MSRPC_UUID_SCMR))
 
-    async def facts(self) -> HostFacts:
-        def work() -> HostFacts:
-            return HostFacts(
-                os_version=self.identity.build,
-                free_bytes=self._files.free_bytes("ADMIN$"),
-                architecture=self._files.architecture(),
-                is_domain_controller=policy.is_domain_controller(self._bound),
-            )
+    async def is_domain_controller(self) -> bool:
+        return await self._call(lambda: policy.is_domain_controller(self._bound), Doing.FACTS, "server type")
 
-        return await self._call(work, Doing.FACTS, "facts")
+    async def architecture(self) -> str | None:
+        return await self._call(self._files.architecture, Doing.FACTS, "architecture")
+
+    async def free_bytes(self) -> int:
+        return await self._call(lambda: self._files.free_bytes("ADMIN$"), Doing.FACTS, "free space")
 
     async def stat(self, path: RemotePath) -> FileInfo | None:
         return await self._call(lambda: self._files.stat(path), Doing.FILE, str(path))

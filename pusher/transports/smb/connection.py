@@ -14,10 +14,10 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from smbprotocol import Commands, Dialects
+from smbprotocol import Dialects
 from smbprotocol.connection import Connection
 from smbprotocol.exceptions import SMBException
-from smbprotocol.header import NtStatus, Smb2Flags
+from smbprotocol.header import Commands, NtStatus, Smb2Flags
 from smbprotocol.transport import Tcp
 
 MAX_MESSAGE = 9 * 1024 * 1024

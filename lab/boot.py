@@ -1,0 +1,209 @@
+"""How a host is put together inside its namespaces: its file system, its Wine, its Samba, in this order.
+
+Everything lies under one private tmpfs on /run, so that paths are short, nothing of the machine's own
+services is seen, and all of it is gone with the namespace. What must be readable afterwards (logs) and the
+host's drive lie in the host's folder on disk, bound into that tmpfs.
+
+Not here: what goes on after the boot (host.py), what Samba is told (samba.py).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import kernel, samba
+from lab.build import WINE_ENVIRONMENT
+from lab.order import Order
+from lab.samba import Samba
+from lab.scenarios import AdminShare
+from lab.scm import ServiceManagerPipe
+
+HOME = Path("/run/lab")
+DISK = HOME / "disk"  # the host's folder
+LOGS = DISK / "log"
+PREFIX = HOME / "prefix"
+DRIVE = PREFIX / "drive_c"
+_TEMPLATE = HOME / "template"
+_RELAY = HOME / "relay.exe"
+_AGENT = HOME / "agent.exe"
+_SMALL_DISK = HOME / "small"
+_SMALL_DISK_BYTES = 1 << 20
+_ROOM_ON_FULL_DISK = 100_000
+
+_SERVICE_KEY = r"System\\CurrentControlSet\\Services\\LabAgent"
+
+
+class BootError(Exception):
+    """The host cannot be started; the message says which part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Booted:
+    """A host whose parts run."""
+
+    samba: Samba
+    relay_port: int
+    children: dict[str, subprocess.Popen[bytes]]
+
+
+def environment() -> dict[str, str]:
+    """All that the host's programs get of an environment; what the caller's holds is none of their business."""
+    base = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": str(HOME / "home"),
+        "TMPDIR": str(HOME / "tmp"),
+    }
+    if not _is_real_root():
+        # setuid() to a user that the namespace has not would fail; the wrapper makes smbd believe in it.
+        base |= {"LD_PRELOAD": "libuid_wrapper.so", "UID_WRAPPER": "1", "UID_WRAPPER_ROOT": "1"}
+    return base
+
+
+def _wine_environment() -> dict[str, str]:
+    base = {name: value for name, value in environment().items() if name != "LD_PRELOAD"}
+    return {**base, **WINE_ENVIRONMENT, "WINEPREFIX": str(PREFIX)}
+
+
+def _is_real_root() -> bool:
+    """False in a user namespace that maps one user only."""
+    return int(Path("/proc/self/uid_map").read_text(encoding="ascii").split()[2]) > 1
+
+
+def boot(order: Order) -> Booted:
+    """Start everything; returns when the parts run, which is a little before they all answer."""
+    _file_system(order)
+    kernel.set_host_name(order.name.upper())
+    kernel.loopback_up()
+    _service_database(order)
+    relay = _start_relay()  # Wine takes the longest, so Samba starts while it does
+    server = Samba(name=order.name, home=HOME / "samba", logs=LOGS, drive=DRIVE, environment=environment())
+    server.configure(order.admin_share, order.encryption)
+    server.add_accounts(order.passwords, order.account)
+    pipes, files = server.start()
+    port = _relay_port(relay)
+    ServiceManagerPipe(server.pipes / "svcctl", lambda: socket.create_connection(("127.0.0.1", port))).start()
+    return Booted(samba=server, relay_port=port, children={"wine": relay, "samba-dcerpcd": pipes, "smbd": files})
+
+
+def _file_system(order: Order) -> None:
+    """The private /run and what is bound into it. Handles are opened first: a folder may lie under /run."""
+    sources = {DISK: order.folder, _TEMPLATE: order.template, _RELAY: order.relay}
+    if order.preinstalled is not None:
+        sources[_AGENT] = order.preinstalled["executable"]
+    handles = {place: os.open(source, os.O_PATH) for place, source in sources.items()}
+    kernel.mount("tmpfs", Path("/run"), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755")
+    for folder in (HOME, PREFIX, HOME / "home", HOME / "tmp", HOME / "etc"):
+        folder.mkdir()
+    for place, handle in handles.items():
+        if Path(sources[place]).is_dir():
+            place.mkdir()
+        else:
+            place.touch()
+        kernel.bind(Path(f"/proc/self/fd/{handle}"), place, read_only=place != DISK)
+        os.close(handle)
+    if order.overlay:
+        options = f"lowerdir={_TEMPLATE},upperdir={DISK / 'upper'},workdir={DISK / 'work'}"
+        kernel.mount("overlay", PREFIX, "overlay", options=options)
+    else:
+        kernel.bind(DISK / "prefix", PREFIX)
+    if order.admin_share is AdminShare.FULL:
+        _fill_windows_disk()
+    _private_etc(order)
+
+
+def _fill_windows_disk() -> None:
+    """Put the windows folder on a small disk of its own, and leave little room on it.
+
+    Room is then short for whoever asks (an overlay answers for its upper layer) and for whoever writes.
+    """
+    windows = DRIVE / "windows"
+    lower = HOME / "windows"
+    for folder in (_SMALL_DISK, lower):
+        folder.mkdir()
+    kernel.bind(windows, lower)
+    kernel.mount("tmpfs", _SMALL_DISK, "tmpfs", options=f"size={_SMALL_DISK_BYTES}")
+    for name in ("upper", "work"):
+        (_SMALL_DISK / name).mkdir()
+    options = f"lowerdir={lower},upperdir={_SMALL_DISK}/upper,workdir={_SMALL_DISK}/work"
+    kernel.mount("overlay", windows, "overlay", options=options)
+    room = os.statvfs(windows)
+    (windows / "memory.dmp").write_bytes(bytes(room.f_bavail * room.f_frsize - _ROOM_ON_FULL_DISK))
+
+
+def _private_etc(order: Order) -> None:
+    """Users, groups and the host's own names, for this namespace only."""
+    passwd, group = samba.unix_accounts(order.account, second_account=order.second_account)
+    # The first name is what Samba gives as the DNS name in its NTLM challenge.
+    names = f"127.0.0.1 {order.name}.{order.domain} {order.name.upper()} localhost\n"
+    switch = "passwd: files\ngroup: files\nshadow: files\nhosts: files\n"
+    for name, text in {"passwd": passwd, "group": group, "hosts": names, "nsswitch.conf": switch}.items():
+        place = HOME / "etc" / name
+        place.write_text(text, encoding="utf-8")
+        kernel.bind(place, Path("/etc") / name)
+
+
+def _service_database(order: Order) -> None:
+    """Wine's service database, before Wine reads it.
+
+    Wine expands what is marked as expandable in an image path when it reads the database, where Windows keeps
+    it as it was written. Both expand it when the service starts; unmarked, it is kept in Wine too.
+    """
+    registry = PREFIX / "system.reg"
+    text = registry.read_text(encoding="utf-8", errors="surrogateescape")
+    if order.preinstalled is not None and order.fresh:
+        text += _preinstalled(**order.preinstalled)
+    elif order.fresh:
+        return
+    text = text.replace('"ImagePath"=str(2):', '"ImagePath"=')
+    # By a new file and a rename: in a hard-linked prefix the old one is the template's too.
+    beside = registry.with_name("system.new")
+    beside.write_text(text, encoding="utf-8", errors="surrogateescape")
+    beside.rename(registry)
+
+
+def _preinstalled(executable: str, place: str, display_name: str, command: str) -> str:
+    """Put a service where a push would have put it: its executable at `place` of drive C:, and the returned
+    entry in the database."""
+    del executable  # bound to a place of its own by now
+    target = DRIVE / place
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_AGENT, target)
+    quoted = command.replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        f"\n[{_SERVICE_KEY}] {int(time.time())}\n"
+        f'"DisplayName"="{display_name}"\n'
+        '"ErrorControl"=dword:00000001\n'
+        f'"ImagePath"="{quoted}"\n'
+        '"ObjectName"="LocalSystem"\n'
+        '"Start"=dword:00000002\n'
+        '"Type"=dword:00000010\n'
+    )
+
+
+def _start_relay() -> subprocess.Popen[bytes]:
+    """Start Wine by starting the relay in it; services.exe comes with it."""
+    with (LOGS / "wine.err").open("ab") as errors:
+        return subprocess.Popen(
+            ["wine", str(_RELAY), "svcctl"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=_wine_environment(),
+        )
+
+
+def _relay_port(relay: subprocess.Popen[bytes]) -> int:
+    assert relay.stdout is not None
+    line = relay.stdout.readline().decode(errors="replace")
+    found = re.match(r"READY (\d+)", line)
+    if found is None:
+        raise BootError(f"the relay did not start in Wine: {line!r}; see {LOGS}/wine.err")
+    return int(found[1])

@@ -1,0 +1,104 @@
+"""What pusher is given to push to the lab: inventory, accounts and package, in pusher's own formats.
+
+Here: text from hosts. Not here: which hosts there are (plan.py), how they are made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lab.handle import Host
+from lab.processes import write_atomically
+from lab.scenarios import CURRENT_VERSION
+
+SITE = "lab"
+SERVICE_COMMAND = r'"%SystemRoot%\labagent\labagent.exe" --site {site} --fault {fault}'
+
+_INVENTORY, _ACCOUNTS, _PACKAGE = "lab.yaml", "lab-accounts.toml", "labagent"
+_DEFAULT_PORT = 445
+_MADE_BY = "# Written by `python -m lab up`, removed by `python -m lab down`.\n"
+
+
+def write(folder: Path, *, hosts: Sequence[Host], nameserver: str, secrets: Mapping[str, Path], agent: Path) -> None:
+    """Write all of it into `folder`."""
+    (folder / _PACKAGE).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(agent, folder / _PACKAGE / "labagent.exe")
+    write_atomically(folder / _PACKAGE / "package.toml", package_text(agent.read_bytes()))
+    write_atomically(folder / _ACCOUNTS, accounts_text(hosts, secrets))
+    write_atomically(folder / _INVENTORY, inventory_text(hosts, nameserver))
+
+
+def remove(folder: Path) -> None:
+    """Remove what `write` wrote, and nothing else."""
+    for name in (_INVENTORY, _ACCOUNTS):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("labagent.exe", "package.toml"):
+        (folder / _PACKAGE / name).unlink(missing_ok=True)
+    if (folder / _PACKAGE).is_dir() and not any((folder / _PACKAGE).iterdir()):
+        (folder / _PACKAGE).rmdir()
+
+
+def inventory_text(hosts: Sequence[Host], nameserver: str) -> str:
+    """The hosts by kind of scenario, each with its scenario in a comment."""
+    port = "" if hosts[0].port == _DEFAULT_PORT else f"  port: {hosts[0].port}\n"
+    text = (
+        f"{_MADE_BY}version: 1\n"
+        "defaults:\n"
+        "  transports: [smb]\n"
+        f"  site: {SITE}\n"
+        f"{port}"
+        f'  nameservers: ["{nameserver}"]\n'
+        "  vars: {fault: none}\n"
+        "groups:\n"
+    )
+    for group in dict.fromkeys(host.scenario.group for host in hosts):
+        text += f"  {group}:\n    hosts:\n"
+        for host in hosts:
+            if host.scenario.group == group:
+                text += f"      - {_entry(host)}  # {host.scenario.name}\n"
+    return text
+
+
+def _entry(host: Host) -> str:
+    if not host.scenario.vars:
+        return host.fqdn
+    values = ", ".join(f"{name}: {json.dumps(value)}" for name, value in host.scenario.vars.items())
+    return f"{{name: {host.fqdn}, vars: {{{values}}}}}"
+
+
+def accounts_text(hosts: Sequence[Host], secrets: Mapping[str, Path]) -> str:
+    """The first account for every host, the second for those that have it."""
+    text = _MADE_BY + _account("push-2026", "pushadm", secrets["push-2026"])
+    scope = [host.fqdn for host in hosts if host.scenario.second_account]
+    if scope:
+        text += _account("push-2025", "oldadm", secrets["push-2025"]) + f"scope  = {json.dumps(scope)}\n"
+    return text + "\n[lockout]\nreserve = 2\nassume_threshold = 3\n"
+
+
+def _account(name: str, user: str, secret: Path) -> str:
+    return f"\n[[account]]\nname   = \"{name}\"\nuser   = '.\\{user}'\nsecret = {json.dumps(f'file:{secret}')}\n"
+
+
+def package_text(agent: bytes) -> str:
+    return f"""{_MADE_BY}name = "labagent"
+version = "{CURRENT_VERSION}"
+
+[[file]]
+source = "labagent.exe"
+dest   = 'labagent\\labagent.exe'
+sha256 = "{hashlib.sha256(agent).hexdigest()}"
+
+[service]
+name = "LabAgent"
+display_name = "Lab agent"
+command = '{SERVICE_COMMAND}'
+start = "auto"
+account = "LocalSystem"
+
+[verify]
+stay_running = "3s"
+"""

@@ -1,0 +1,70 @@
+"""Somebody else who has a file of the host open without sharing: another pusher's lock, a running executable.
+
+Wine's own open files mean nothing to smbd, so this is a client like any other; it runs inside the host and
+signs in with the lab's own account. Not here: when it is wanted (host.py).
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from smbprotocol.connection import Connection
+from smbprotocol.open import (
+    CreateDisposition,
+    CreateOptions,
+    DirectoryAccessMask,
+    FileAttributes,
+    FilePipePrinterAccessMask,
+    ImpersonationLevel,
+    Open,
+)
+from smbprotocol.session import Session
+from smbprotocol.tree import TreeConnect
+
+from lab.samba import SERVER_PORT
+
+
+class LockHolder:
+    """Files of ADMIN$ held open, each until it is released or the process ends."""
+
+    def __init__(self, user: str, password: str) -> None:
+        connection = Connection(uuid.uuid4(), "127.0.0.1", SERVER_PORT)
+        connection.connect()
+        session = Session(connection, user, password, require_encryption=False, auth_protocol="ntlm")
+        session.connect()
+        self._share = TreeConnect(session, r"\\127.0.0.1\ADMIN$")
+        self._share.connect()
+        self._held: dict[str, Open] = {}
+
+    def hold(self, path: str, *, delete_on_close: bool) -> None:
+        """Hold a file, which is made if it is not there, as are the folders it lies in."""
+        parts = path.split("\\")
+        for depth in range(1, len(parts)):
+            _make_folder(self._share, "\\".join(parts[:depth]))
+        file = Open(self._share, path)
+        options = CreateOptions.FILE_NON_DIRECTORY_FILE
+        file.create(
+            ImpersonationLevel.Impersonation,
+            FilePipePrinterAccessMask.GENERIC_READ | FilePipePrinterAccessMask.DELETE,
+            FileAttributes.FILE_ATTRIBUTE_NORMAL,
+            0,
+            CreateDisposition.FILE_OPEN_IF,
+            options | CreateOptions.FILE_DELETE_ON_CLOSE if delete_on_close else options,
+        )
+        self._held[path] = file
+
+    def release(self, path: str) -> None:
+        self._held.pop(path).close()
+
+
+def _make_folder(share: TreeConnect, path: str) -> None:
+    folder = Open(share, path)
+    folder.create(
+        ImpersonationLevel.Impersonation,
+        DirectoryAccessMask.FILE_LIST_DIRECTORY,
+        FileAttributes.FILE_ATTRIBUTE_DIRECTORY,
+        0x7,  # shared with everybody
+        CreateDisposition.FILE_OPEN_IF,
+        CreateOptions.FILE_DIRECTORY_FILE,
+    )
+    folder.close()

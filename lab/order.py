@@ -1,0 +1,45 @@
+"""What the process of one host is told: a file of the host's folder, readable by its owner only.
+
+The one value that crosses from the lab's side (fleet.py) into the host's namespaces (host.py).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.processes import write_atomically
+from lab.scenarios import Account, AdminShare
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """How to boot a host. `folder` is its folder on disk; paths are those of the ordinary namespace."""
+
+    name: str
+    domain: str
+    folder: str
+    template: str
+    relay: str
+    overlay: bool  # the prefix is an overlay on the template; otherwise a hard-linked copy is there already
+    passwords: dict[str, str] = field(repr=False)
+    account: Account = Account.ADMINISTRATOR
+    second_account: bool = False
+    admin_share: AdminShare = AdminShare.NORMAL
+    encryption: str = "if_required"
+    preinstalled: dict[str, str] | None = None  # a service that is there before anybody pushes; see boot.py
+    fresh: bool = True  # the disk is new; otherwise the host boots with what is on it
+    link: dict[str, Any] | None = None
+    lock_held: bool = False
+
+    def write(self, path: Path) -> None:
+        write_atomically(path, json.dumps(asdict(self)), mode=0o600)
+
+    @classmethod
+    def read(cls, path: Path) -> Order:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["account"] = Account(content["account"])
+        content["admin_share"] = AdminShare(content["admin_share"])
+        return cls(**content)

@@ -1,0 +1,82 @@
+"""The Debian packages that the lab needs.
+
+    python -m lab packages
+
+Here: what is missing and how it is had. Not here: what it is used for.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Package to a file it brings, which is how we know of it in no time.
+NEEDED = {
+    "samba": "/usr/sbin/smbd",
+    "samba-common-bin": "/usr/bin/net",
+    "smbclient": "/usr/bin/smbclient",
+    "wine": "/usr/bin/wine",
+    "gcc-mingw-w64-x86-64": "/usr/bin/x86_64-w64-mingw32-gcc",
+}
+NEEDED_WITHOUT_ROOT = {"libuid-wrapper": "/usr/lib/*/libuid_wrapper.so"}
+
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+def missing() -> list[str]:
+    """Names of the packages that are not there."""
+    needed = NEEDED if os.geteuid() == 0 else {**NEEDED, **NEEDED_WITHOUT_ROOT}
+    return [name for name, file in needed.items() if not any(Path("/").glob(file.lstrip("/")))]
+
+
+def command(names: list[str]) -> str:
+    """The one command that installs them."""
+    return f"apt-get update && apt-get install --no-install-recommends -y {' '.join(names)}"
+
+
+def install(progress: Callable[[str], None]) -> list[str]:
+    """Install what is missing where we may; returns what is missing still."""
+    names = missing()
+    if not names:
+        return []
+    prefix = _right_to_install()
+    if prefix is None:
+        return names
+    progress(f"installing {' '.join(names)}")
+    with _no_service_starts(prefix):
+        for step in (["update", "-q"], ["install", "--no-install-recommends", "-y", "-q", *names]):
+            environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
+            subprocess.run([*prefix, *environment, "apt-get", *step], check=False, stdout=subprocess.DEVNULL)
+    return missing()
+
+
+def _right_to_install() -> list[str] | None:
+    """What to put in front of a command to run it as root; None where we cannot."""
+    if shutil.which("apt-get") is None:
+        return None
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") is None:
+        return None
+    asked = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False)
+    return ["sudo", "-n"] if asked.returncode == 0 else None
+
+
+@contextmanager
+def _no_service_starts(prefix: list[str]) -> Iterator[None]:
+    """Debian starts a service when its package is installed: smbd then listens on port 445 of every address,
+    the lab's too. Debian's own way to forbid that is a policy file, which is not ours where there is one."""
+    if _POLICY.exists():
+        yield
+        return
+    text = b"#!/bin/sh\nexit 101\n"
+    subprocess.run([*prefix, "tee", str(_POLICY)], input=text, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run([*prefix, "chmod", "755", str(_POLICY)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*prefix, "rm", str(_POLICY)], check=True)

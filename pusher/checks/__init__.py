@@ -1,0 +1,8 @@
+"""Checks: the rights an agent push needs and the host's readiness, each proven separately and with evidence.
+
+A check leaves nothing behind. ``catalogue`` is the table of them; ``prove`` runs it.
+"""
+
+from pusher.checks.catalogue import CHECKS, Subject, prove
+
+__all__ = ["CHECKS", "Subject", "prove"]

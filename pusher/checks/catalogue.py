@@ -1,0 +1,182 @@
+"""The catalogue of checks: a row is a name, what it proves, and the proof.
+
+A proof answers with a verdict and its evidence, or raises ProblemError, which is its failure. The rights are the
+six that agent push has always needed (the table's first rows); the rest is readiness of the machine.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from pusher.models import Check, CheckResult, Package, Target
+from pusher.problems import NextMove, Problem, ProblemError, problem
+from pusher.transports.paths import remote_path
+from pusher.transports.port import RemotePath, Session
+
+_MARGIN = 64 * 1024 * 1024
+"""Bytes that must stay free beside the payload: the old version stays until the new one has proven itself."""
+
+BUILT_IN_ACCOUNTS = frozenset(
+    {"localsystem", "nt authority\\localservice", "localservice", "nt authority\\networkservice", "networkservice"}
+)
+"""Service accounts that hold the service rights on every Windows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """What is proven: a session's rights on a target, for a package (None: for packages in general)."""
+
+    session: Session
+    target: Target
+    package: Package | None
+
+
+Proof = Callable[[Subject], Awaitable[tuple[CheckResult, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``stops``: when it fails, nothing further is asked of this machine."""
+
+    name: str
+    proves: str
+    proof: Proof
+    stops: bool = False
+
+
+async def _domain_controller(subject: Subject) -> tuple[CheckResult, str]:
+    if not await subject.session.is_domain_controller():
+        return CheckResult.PASS, "the machine is no domain controller"
+    if subject.target.domain_controller_allowed:
+        return CheckResult.PASS, "a domain controller, and the inventory allows it"
+    raise ProblemError(problem("domain-controller-refused"))
+
+
+async def _admin_share_write(subject: Subject) -> tuple[CheckResult, str]:
+    name = await subject.session.probe_write(RemotePath(share="ADMIN$", path=""))
+    return CheckResult.PASS, f"wrote {name}, which removed itself"
+
+
+async def _folders(subject: Subject) -> tuple[CheckResult, str]:
+    folder = RemotePath(share="ADMIN$", path=f"Temp\\pusher-{secrets.token_hex(6)}")
+    await subject.session.make_folder(folder)
+    if not await subject.session.remove_folder(folder):
+        raise ProblemError(problem("folder-denied", detail=f"{folder} could not be removed again"))
+    return CheckResult.PASS, f"created and removed {folder}"
+
+
+async def _service_creation(subject: Subject) -> tuple[CheckResult, str]:
+    return CheckResult.PASS, await subject.session.may_create_services()
+
+
+async def _registry(subject: Subject) -> tuple[CheckResult, str]:
+    keys = subject.package.registry_keys if subject.package else ()
+    needed = bool(keys)
+    try:
+        evidence = [await subject.session.registry_access(key) for key in keys or ("HKLM\\SOFTWARE",)]
+    except ProblemError as error:
+        if needed or error.problem.next_move is NextMove.RETRY:
+            raise
+        # Workstations have the Remote Registry off; a package that does not ask for it is not held up.
+        return CheckResult.UNPROVABLE, error.problem.message
+    return CheckResult.PASS, "; ".join(evidence)
+
+
+def _right(right: str) -> Proof:
+    async def proof(subject: Subject) -> tuple[CheckResult, str]:
+        package = subject.package
+        account = package.service.account if package else "LocalSystem"
+        asked = package is not None and right in package.rights
+        built_in = account.lower() in BUILT_IN_ACCOUNTS
+        if built_in or not (asked or right == "SeServiceLogonRight"):
+            return CheckResult.NOT_NEEDED, f"{account} " + (
+                "has it everywhere" if built_in else "is not asked to have it"
+            )
+        rights = await subject.session.rights_of(account)
+        if right in rights:
+            return CheckResult.PASS, f"{account} holds {right}"
+        if asked:
+            raise ProblemError(problem("right-missing", detail=f"{account} is not given {right} by name"))
+        # It may have the right by way of a group, which this question does not show; the start will tell.
+        return CheckResult.UNPROVABLE, f"{account} is not given {right} by name; a group may give it"
+
+    return proof
+
+
+async def _free_space(subject: Subject) -> tuple[CheckResult, str]:
+    free = await subject.session.free_bytes()
+    needed = (subject.package.size if subject.package else 0) * 2 + _MARGIN
+    evidence = f"{_mib(free)} free, {_mib(needed)} needed"
+    if free < needed:
+        raise ProblemError(problem("disk-full", detail=evidence))
+    return CheckResult.PASS, evidence
+
+
+async def _architecture(subject: Subject) -> tuple[CheckResult, str]:
+    found = await subject.session.architecture()
+    wanted = subject.package.architectures if subject.package else ()
+    if found is None:
+        return CheckResult.UNPROVABLE, "System32\\kernel32.dll does not tell"
+    if wanted and found not in wanted:
+        raise ProblemError(problem("wrong-architecture", detail=f"{found} is there, {' or '.join(wanted)} is wanted"))
+    return CheckResult.PASS, found
+
+
+async def _pending_version(subject: Subject) -> tuple[CheckResult, str]:
+    if subject.package is None:
+        return CheckResult.NOT_NEEDED, "no package given"
+    for file in subject.package.files:
+        there = await subject.session.digest(remote_path(file.dest), limit=_MARGIN)
+        if there is None:
+            continue
+        if there.sha256 == file.sha256:
+            return CheckResult.PASS, f"{subject.package.version} is there already"
+        return (
+            CheckResult.PASS,
+            f"{there.version or 'another build'} is there, {subject.package.version} would replace it",
+        )
+    return CheckResult.PASS, f"nothing is there, {subject.package.version} would be installed"
+
+
+CHECKS: Sequence[Row] = (
+    Row(
+        "domain-controller", "the machine is no domain controller, or may be pushed to", _domain_controller, stops=True
+    ),
+    Row("admin-share-write", "files can be written to ADMIN$", _admin_share_write),
+    Row("folders", "folders can be created and removed under ADMIN$", _folders),
+    Row("service-creation", "services can be created", _service_creation),
+    Row("registry", "the registry keys the package needs can be written", _registry),
+    Row("log-on-as-service", "the service account may log on as a service", _right("SeServiceLogonRight")),
+    Row("act-as-system", "the service account may act as part of the operating system", _right("SeTcbPrivilege")),
+    Row("impersonate", "the service account may impersonate a client", _right("SeImpersonatePrivilege")),
+    Row("free-space", "the system drive has room for the package", _free_space),
+    Row("architecture", "the machine's architecture is one the package is made for", _architecture),
+    Row("pending-version", "what is installed, and what would change", _pending_version),
+)
+
+
+async def prove(subject: Subject) -> tuple[tuple[Check, ...], Problem | None]:
+    """Run every check; the results in the table's order, and the first failure's problem, if any.
+
+    A problem of the connection itself (RETRY) is raised: it says nothing about rights.
+    """
+    results, first = [], None
+    for row in CHECKS:
+        try:
+            result, evidence = await row.proof(subject)
+        except ProblemError as error:
+            if error.problem.next_move is NextMove.RETRY:
+                raise
+            first = first or error.problem
+            results.append(Check(check=row.name, result=CheckResult.FAIL, evidence=error.problem.message))
+            if row.stops:
+                break
+        else:
+            results.append(Check(check=row.name, result=result, evidence=evidence))
+    return tuple(results), first
+
+
+def _mib(size: int) -> str:
+    return f"{size / 1024 / 1024:,.0f} MiB"

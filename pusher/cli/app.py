@@ -1,0 +1,194 @@
+"""The commands. Each reads its options, hands them on, and turns BadInput into one sentence and exit status 2."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pusher import __version__
+from pusher.cli import reading
+from pusher.cli.execute import execute, view_for
+from pusher.cli.options import (
+    AsJson,
+    Exclude,
+    Inventory,
+    Limit,
+    Log,
+    MaybePackage,
+    Package,
+    Quiet,
+    StoreUrl,
+    with_run_options,
+)
+from pusher.models import Status, Verb
+from pusher.problems import BadInput
+from pusher.wiring import Options, Prepared
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Install an agent on Windows machines by push: every right proven first, every outcome recorded, "
+    "no account ever locked out.",
+)
+
+BAD_INPUT = 2
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before removing.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, or 'last'.")]
+
+
+def main() -> None:
+    """The command's entry point."""
+    try:
+        app()
+    except BadInput as error:
+        print(error.sentence, file=sys.stderr)
+        sys.exit(BAD_INPUT)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        typer.echo(f"pusher {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+@with_run_options(Package)
+def push(*, options: Options, json: AsJson = False, quiet: Quiet = False) -> None:
+    """Install or upgrade a package on every machine of an inventory.
+
+    Example: pusher push inventory/paris.yaml --package packages/labagent
+    """
+    raise typer.Exit(execute(Prepared(options, Verb.PUSH), view_for(json, quiet)))
+
+
+@app.command()
+@with_run_options(MaybePackage, None)
+def check(*, options: Options, json: AsJson = False, quiet: Quiet = False) -> None:
+    """Prove the rights on every machine, one by one, and change nothing.
+
+    Example: pusher check inventory/paris.yaml --package packages/labagent
+    """
+    raise typer.Exit(execute(Prepared(options, Verb.CHECK), view_for(json, quiet)))
+
+
+@app.command()
+@with_run_options(Package)
+def remove(*, options: Options, json: AsJson = False, quiet: Quiet = False, yes: Yes = False) -> None:
+    """Stop and delete the package's service, and remove the files that were placed.
+
+    Example: pusher remove inventory/paris.yaml --package packages/labagent --limit 'ws013.*' --yes
+    """
+    prepared = Prepared(options, Verb.REMOVE)
+    _ask_first(yes, f"Remove {_package_name(prepared)} from {prepared.count():,} machines?")
+    raise typer.Exit(execute(prepared, view_for(json, quiet)))
+
+
+@app.command()
+def resolve(inventory: Inventory, limit: Limit = None, exclude: Exclude = None, json: AsJson = False) -> None:
+    """Show who would be pushed to, and how that was decided; only name servers are asked.
+
+    Example: pusher resolve inventory/paris.yaml --limit 'group:paris,!ws2*'
+    """
+    reading.resolve(inventory, limit or (), exclude or (), json)
+
+
+@app.command()
+def runs(
+    store: StoreUrl = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="How many, newest first.")] = 20,
+    json: AsJson = False,
+) -> None:
+    """List the recorded runs, newest first.
+
+    Example: pusher runs --count 5
+    """
+    reading.runs(store, count, json)
+
+
+@app.command()
+def show(
+    run: RunId,
+    host: Annotated[str | None, typer.Argument(help="One machine: its whole story.")] = None,
+    store: StoreUrl = None,
+    json: AsJson = False,
+) -> None:
+    """Show a run's machines, or the whole story of one of them.
+
+    Example: pusher show last ws017.paris.corp.example
+    """
+    reading.show(run, host, store, json)
+
+
+@app.command()
+def report(
+    run: RunId,
+    format: Annotated[str, typer.Option("--format", help="html, csv, json, junit or markdown.")] = "html",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file. [default: standard output]")] = None,
+    store: StoreUrl = None,
+) -> None:
+    """Write a run's report.
+
+    Example: pusher report last --format html -o report.html
+    """
+    reading.report(run, format, output, store)
+
+
+@app.command()
+def retry(
+    run: RunId,
+    failed: Annotated[bool, typer.Option("--failed", help="Only those that failed.")] = False,
+    unreachable: Annotated[bool, typer.Option("--unreachable", help="Only those that were not reached.")] = False,
+    store: StoreUrl = None,
+    log: Log = None,
+    json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run again over what did not succeed; the same inventory, package and accounts.
+
+    Example: pusher retry last --unreachable
+    """
+    wanted = {Status.FAILED: failed, Status.UNREACHABLE: unreachable}
+    statuses = frozenset(status for status, asked in wanted.items() if asked)
+    verb, options = reading.options_for_retry(run, statuses, store, log)
+    raise typer.Exit(execute(Prepared(options, verb), view_for(json, quiet)))
+
+
+@app.command()
+def cancel(run: RunId, store: StoreUrl = None) -> None:
+    """Ask a run that is going on to stop: what is in flight finishes or is undone.
+
+    Example: pusher cancel last
+    """
+    reading.cancel(run, store)
+
+
+@app.command()
+def explain(
+    code: Annotated[str | None, typer.Argument(help="A problem's code; none: all of them.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Explain a problem: what it means, what to do, and what pusher does next.
+
+    Example: pusher explain not-administrator
+    """
+    reading.explain(code, json)
+
+
+def _package_name(prepared: Prepared) -> str:
+    return f"{prepared.package.name} {prepared.package.version}" if prepared.package else "it"
+
+
+def _ask_first(yes: bool, question: str) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise BadInput(None, "there is nobody to ask before removing", "--yes")
+    if not typer.confirm(question):
+        raise typer.Exit(BAD_INPUT)

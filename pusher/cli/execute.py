@@ -1,0 +1,117 @@
+"""Driving one run: the view, the signals, the log, and the exit status.
+
+The first Ctrl-C lets what is in flight finish or undo itself and records the rest as cancelled; a second one stops
+at once, and the next push of the same hosts undoes what was left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from typing import Any
+
+import structlog
+
+from pusher.clock import utc_now
+from pusher.models import Event, Outcome, Stage
+from pusher.report import JsonView, LiveView, PlainView, QuietView, Tally, View, exit_status
+from pusher.report.style import console_for
+from pusher.scheduler.job import Stop
+from pusher.wiring import Prepared, Session
+
+_POLL_CANCEL = 1.0
+INTERRUPTED, FAILURE_LIMIT = 130, 3
+
+
+def view_for(as_json: bool, quiet: bool) -> View:
+    """The view that fits what was asked and what standard output is."""
+    if as_json:
+        return JsonView(sys.stdout, sys.stderr)
+    if quiet:
+        return QuietView(sys.stdout)
+    if sys.stdout.isatty():
+        return LiveView(console_for(sys.stdout), time.monotonic)
+    return PlainView(sys.stdout, time.monotonic)
+
+
+def execute(prepared: Prepared, view: View) -> int:
+    """Run it to its end; the command's exit status."""
+    with Session(prepared) as session, contextlib.closing(view):
+        return asyncio.run(_Execution(session, view).go())
+
+
+class _Execution:
+    """One run under asyncio. It is the run's ``Watcher``: what happens goes to the view and the log."""
+
+    def __init__(self, session: Session, view: View) -> None:
+        self._session, self._view = session, view
+        self._log = structlog.get_logger().bind(run=session.run.id)
+        self._stages: dict[str, Stage] = {}
+        self._tally = Tally()
+        self._interrupts = 0
+
+    async def go(self) -> int:
+        stop = Stop()
+        session, view = self._session, self._view
+        session.begin()
+        self._log.info("run-started", verb=session.run.verb, inventory=session.run.inventory)
+        view.started(session.run, session.prepared.count())
+        runner = session.runner(self, self._outcome, stop)
+        work = asyncio.create_task(runner.run(session.prepared.targets()))
+        listening = asyncio.create_task(self._listen_for_cancel(stop))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._interrupt, stop, work)
+        try:
+            await work
+        except asyncio.CancelledError:
+            if not self._interrupts:
+                raise
+        finally:
+            listening.cancel()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            ended = session.store.end_run(session.run.id, utc_now())
+            summary = self._tally.summary()
+            self._log.info("run-ended", counts={status.value: count for status, count in summary.counts.items()})
+            view.finished(ended, summary)
+        if self._interrupts or stop.code == "cancelled":
+            return INTERRUPTED
+        return FAILURE_LIMIT if stop.code == "failure-limit" else exit_status(summary.counts)
+
+    # Watcher
+
+    def stage(self, target: str, stage: Stage) -> None:
+        self._stages[target] = stage
+        self._view.stage(target, stage)
+
+    def event(self, happened: Event) -> None:
+        self._log.info(happened.kind, target=happened.target, stage=happened.stage.value, detail=happened.detail)
+
+    def _outcome(self, outcome: Outcome) -> None:
+        self._stages.pop(outcome.target, None)
+        self._tally.add(outcome)
+        entry: dict[str, Any] = {"status": outcome.status.value, "code": outcome.code, "account": outcome.account}
+        self._log.info("outcome", target=outcome.target, stage=outcome.stage.value, seconds=outcome.seconds, **entry)
+        self._view.outcome(outcome)
+
+    # Stopping
+
+    def _interrupt(self, stop: Stop, work: asyncio.Task[None]) -> None:
+        self._interrupts += 1
+        if self._interrupts == 1:
+            self._view.note("Stopping: hosts in work finish or are put back; press Ctrl-C again to stop at once.")
+            stop.cancel()
+        else:
+            work.cancel()
+
+    async def _listen_for_cancel(self, stop: Stop) -> None:
+        """``pusher cancel RUN`` from another terminal arrives by way of the store."""
+        while not stop.code:
+            await asyncio.sleep(_POLL_CANCEL)
+            if await asyncio.to_thread(self._session.store.cancel_asked, self._session.run.id):
+                self._view.note("Stopping: the run was cancelled from elsewhere.")
+                stop.cancel()

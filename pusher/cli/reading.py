@@ -1,0 +1,193 @@
+"""The commands that read: resolve, runs, show, report, explain; and what retry and cancel ask of the store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import RenderableType
+
+from pusher.clock import utc_now
+from pusher.models import Run, Status, Verb
+from pusher.problems import CATALOGUE, BadInput, ProblemError
+from pusher.report import run_record, summarise
+from pusher.report.explain import did_you_mean, explain_page, explain_record, explain_records, explain_table
+from pusher.report.record import outcome_record, write_line
+from pusher.report.render import Format, render
+from pusher.report.story import host_story, host_story_record
+from pusher.report.style import console_for
+from pusher.report.tables import ResolvedRow, resolve_record, resolve_table, run_page, runs_table
+from pusher.store import Store
+from pusher.targets.inventory import Selected, load_inventory
+from pusher.targets.resolver import Resolver
+from pusher.wiring import Options, open_default_store, resolver_for
+
+_RESOLVING_AT_ONCE = 100
+_PATHS = ("inventory", "package", "accounts")
+
+
+def resolve(inventory: Path, limit: Sequence[str], exclude: Sequence[str], as_json: bool) -> None:
+    """Every target with its address, and why it is in or out."""
+    loaded = load_inventory(inventory)
+    selector = loaded.selector(limit=list(limit), exclude=list(exclude))
+    resolver = resolver_for(loaded)
+    selected = loaded.targets(selector)
+    rows: list[ResolvedRow] = []
+    while batch := [one for one, _ in zip(selected, range(_RESOLVING_AT_ONCE), strict=False)]:
+        for row in asyncio.run(_resolve_all(resolver, batch)):
+            if as_json:
+                write_line(resolve_record(row), sys.stdout)
+            else:
+                rows.append(row)
+    if not as_json:
+        _print(resolve_table(rows))
+
+
+async def _resolve_all(resolver: Resolver, batch: Sequence[Selected]) -> list[ResolvedRow]:
+    return await asyncio.gather(*(_resolve_one(resolver, selected) for selected in batch))
+
+
+async def _resolve_one(resolver: Resolver, selected: Selected) -> ResolvedRow:
+    target, decision = selected.target, selected.decision
+    address, included, why = target.address, decision.included, decision.why
+    if included and address is None:
+        try:
+            address = (await resolver.resolve(target.name)).addresses[0]
+        except ProblemError as error:
+            why = f"{why}; {error.problem.code}"
+    return ResolvedRow(
+        name=target.name,
+        address=address,
+        site=target.site,
+        group=", ".join(target.groups) or None,
+        pushed=included,
+        why=why,
+    )
+
+
+def runs(store: str | None, count: int, as_json: bool) -> None:
+    with _store(store) as opened:
+        found = opened.runs(count)
+    if as_json:
+        for run in found:
+            write_line(run_record(run), sys.stdout)
+    else:
+        _print(runs_table(found))
+
+
+def show(run: str, host: str | None, store: str | None, as_json: bool) -> None:
+    """A run's page, or one host's story."""
+    with _store(store) as opened:
+        found = _find(opened, run)
+        if host is not None:
+            _show_host(opened, found, host, as_json)
+            return
+        if as_json:
+            for outcome in opened.outcomes(found.id):
+                write_line(outcome_record(outcome), sys.stdout)
+            return
+        outcomes = list(opened.outcomes(found.id))
+        _print(run_page(found, summarise(outcomes), outcomes))
+        if unfinished := opened.unfinished(found.id):
+            begun = sum(1 for _, was_begun in unfinished if was_begun)
+            _print(
+                f"{len(unfinished)} machines have no outcome ({begun} were being worked on): the run goes on, or "
+                f"pusher was ended. pusher retry {found.id} takes them up."
+            )
+
+
+def _show_host(store: Store, run: Run, host: str, as_json: bool) -> None:
+    outcome, events = store.outcome_of(run.id, host), store.events(run.id, host)
+    if outcome is None and not events:
+        raise BadInput(
+            None, f"run {run.id} has no machine called {host!r}", f"a name that 'pusher show {run.id}' lists"
+        )
+    if as_json:
+        write_line(host_story_record(run, outcome, events), sys.stdout)
+    else:
+        _print(host_story(run, outcome, events))
+
+
+def report(run: str, format: str, output: Path | None, store: str | None) -> None:
+    if format not in list(Format):
+        raise BadInput(None, f"--format {format} is unknown", " or ".join(Format))
+    with _store(store) as opened:
+        found = _find(opened, run)
+        outcomes = opened.outcomes(found.id)
+        if output is None:
+            render(format, found, outcomes, sys.stdout)
+            return
+        try:
+            with output.open("w", encoding="utf-8", newline="") as file:
+                render(format, found, outcomes, file)
+        except OSError as error:
+            raise BadInput(None, f"{output} cannot be written: {error.strerror}", "a writable file") from error
+
+
+def options_for_retry(
+    run: str, statuses: frozenset[Status], store: str | None, log: Path | None
+) -> tuple[Verb, Options]:
+    """The verb and options of a new run over what did not succeed in ``run`` (only ``statuses``, where given)."""
+    with _store(store) as opened:
+        found = _find(opened, run)
+        names = {
+            outcome.target.lower()
+            for outcome in opened.outcomes(found.id)
+            if (outcome.status in statuses if statuses else not outcome.status.is_success)
+        }
+        if not statuses:
+            names |= {name.lower() for name, _ in opened.unfinished(found.id)}
+        saved = opened.options(found.id)
+    if not names:
+        raise BadInput(None, f"run {found.id} has nothing left to retry")
+    inventory, package, accounts = (Path(path) if (path := saved.pop(key)) else None for key in _PATHS)
+    assert inventory is not None, "a run has an inventory"
+    return found.verb, Options(
+        inventory=inventory, package=package, accounts=accounts, **saved, store=store, log=log,
+        only=frozenset(names), parent=found.id,
+    )  # fmt: skip
+
+
+def cancel(run: str, store: str | None) -> None:
+    with _store(store) as opened:
+        found = _find(opened, run)
+        if found.ended_at is not None:
+            raise BadInput(None, f"run {found.id} has ended already")
+        opened.ask_cancel(found.id, utc_now())
+    _print(f"Asked run {found.id} to stop; what is in flight finishes or is undone.")
+
+
+def explain(code: str | None, as_json: bool) -> None:
+    if code is not None and code not in CATALOGUE:
+        close = did_you_mean(code)
+        raise BadInput(
+            None, f"there is no code {code!r}", " or ".join(close) if close else "one that 'pusher explain' lists"
+        )
+    if as_json:
+        for record in [explain_record(code)] if code else explain_records():
+            write_line(record, sys.stdout)
+    else:
+        _print(explain_page(code) if code else explain_table())
+
+
+@contextlib.contextmanager
+def _store(url: str | None) -> Iterator[Store]:
+    opened = open_default_store(url)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _find(store: Store, run: str) -> Run:
+    found = store.run(run)
+    if found is None:
+        raise BadInput(None, f"no single run's id begins with {run!r}", "one that 'pusher runs' lists, or last")
+    return found
+
+
+def _print(what: RenderableType) -> None:
+    console_for(sys.stdout).print(what)

@@ -1,0 +1,82 @@
+"""Reading a file of the operator's: bounded, decoded, and refused with one sentence.
+
+Here live the only reads of configuration files. What must not live here: any format.
+Windows tools write UTF-16 and byte order marks (PowerShell's ``>``, Excel), so both are understood.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+
+from pusher.models import Source
+from pusher.problems import BadInput
+
+MAX_BYTES = 64 * 1024 * 1024
+SMALL_FILE = 4 * 1024 * 1024
+
+# What YAML calls printable; every other format here is held to it too, since no name needs more.
+_UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_ENCODINGS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """The file's bytes, at most ``limit`` of them (a device or a pipe that never ends is bounded too)."""
+    source = Source(file=str(path))
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(limit + 1)
+    except FileNotFoundError as exc:
+        raise BadInput(source, "the file does not exist") from exc
+    except PermissionError as exc:
+        raise BadInput(source, "the file may not be read by this user") from exc
+    except IsADirectoryError as exc:
+        raise BadInput(source, "this is a folder", "a file") from exc
+    except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise BadInput(source, f"the file cannot be read ({reason})") from exc
+    if len(data) > limit:
+        raise BadInput(source, "the file is too large", f"at most {limit // (1024 * 1024)} MiB")
+    return data
+
+
+def read_text(path: Path, limit: int = MAX_BYTES) -> str:
+    """The file's text: UTF-8, or UTF-16 where a byte order mark says so."""
+    return decode(read_bytes(path, limit), str(path))
+
+
+def decode(data: bytes, file: str) -> str:
+    """Text of ``data``; a byte or character that does not belong is named with its line and column."""
+    encoding = next((name for mark, name in _ENCODINGS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as exc:
+        good = data[: exc.start].decode(encoding, errors="ignore")
+        raise BadInput(place(file, good, len(good)), "a byte that is not UTF-8 text", "a UTF-8 text file") from exc
+    bad = _UNPRINTABLE.search(text)
+    if bad is not None:
+        found = f"the control character U+{ord(bad[0]):04X}"
+        raise BadInput(place(file, text, bad.start()), found, "a text file")
+    return text
+
+
+def read_lines(path: Path, limit: int = MAX_BYTES) -> list[str]:
+    """The file's lines without their ends."""
+    return _LINE_END.split(read_text(path, limit))
+
+
+def split_lines(text: str) -> list[str]:
+    """Lines of ``text`` without their ends; only CR, LF and CRLF end a line, as in an editor."""
+    return _LINE_END.split(text)
+
+
+def place(file: str, text: str, offset: int) -> Source:
+    """Line and column of ``offset`` in ``text``."""
+    before = _LINE_END.split(text[:offset])
+    return Source(file=file, line=len(before), column=len(before[-1]) + 1)

@@ -1,0 +1,95 @@
+"""Secret providers: what ``env:``, ``file:``, ``keyring:`` and ``prompt`` point to.
+
+Each reference is read once, before anything is contacted. A secret that others can read is refused. No value ever
+enters a message: only the reference does.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pusher.models import Account, Secret, Source
+from pusher.problems import BadInput
+
+Ask = Callable[[str], str]
+_MAX_SECRET = 4096
+
+
+def read_secret(account: Account, environ: Mapping[str, str] = os.environ, ask: Ask = getpass.getpass) -> Secret | None:
+    """The account's secret; None for the process's own identity. BadInput where the reference gives none."""
+    if account.is_own_identity:
+        return None
+    scheme, _, rest = account.secret.partition(":")
+    reader = {"env": _from_environment, "file": _from_file, "keyring": _from_keyring, "prompt": _from_prompt}[scheme]
+    value = reader(rest, account, environ, ask)
+    if not value:
+        raise BadInput(account.source, f"the secret of account {account.name!r} ({account.secret}) is empty")
+    return Secret(value)
+
+
+def _from_environment(name: str, account: Account, environ: Mapping[str, str], _: Ask) -> str:
+    if name not in environ:
+        raise BadInput(
+            account.source,
+            f"the secret of account {account.name!r} names the environment variable {name}, which is not set",
+            f"{name} in the environment",
+        )
+    return environ[name]
+
+
+def _from_file(name: str, account: Account, _: Mapping[str, str], __: Ask) -> str:
+    path = Path(name).expanduser()
+    if not path.is_absolute() and account.source:
+        path = Path(account.source.file).parent / path
+    try:
+        with path.open(encoding="utf-8") as file:
+            status = os.fstat(file.fileno())
+            # Checked on the open file: what is read is what was looked at.
+            if stat.S_IMODE(status.st_mode) & 0o077:
+                raise BadInput(
+                    Source(file=str(path)),
+                    f"others than its owner can read this secret (mode {stat.S_IMODE(status.st_mode):04o})",
+                    "mode 0600 (chmod 600)",
+                )
+            if status.st_uid not in (os.geteuid(), 0):
+                raise BadInput(Source(file=str(path)), "this secret belongs to another user", "a file of your own")
+            text = file.read(_MAX_SECRET + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise BadInput(account.source, f"the secret file {path} cannot be read: {reason}", "a readable file") from error
+    if len(text) > _MAX_SECRET:
+        raise BadInput(Source(file=str(path)), f"the secret is longer than {_MAX_SECRET} characters")
+    return text.rstrip("\r\n")
+
+
+def _from_keyring(name: str, account: Account, _: Mapping[str, str], __: Ask) -> str:
+    import keyring
+    from keyring.errors import KeyringError
+
+    service, slash, user = name.partition("/")
+    if not slash:
+        service, user = "pusher", name
+    try:
+        value = keyring.get_password(service, user)
+    except KeyringError as error:
+        raise BadInput(
+            account.source, f"the keyring did not open for {account.secret}: {type(error).__name__}"
+        ) from error
+    if value is None:
+        raise BadInput(
+            account.source,
+            f"the keyring holds no secret for {account.secret}",
+            f"one stored with: keyring set {service} {user}",
+        )
+    return str(value)
+
+
+def _from_prompt(_: str, account: Account, __: Mapping[str, str], ask: Ask) -> str:
+    try:
+        return ask(f"Password of {account.user} (account {account.name}): ")
+    except (EOFError, OSError) as error:
+        raise BadInput(account.source, f"there is nobody to ask for the secret of account {account.name!r}") from error

@@ -1,0 +1,242 @@
+"""The driver: journal the intent of a step, then act; on a failure undo what was begun, newest first.
+
+It runs under the host's lock. A host on which an earlier push was killed is first brought back to what it was
+before that push (or, past its point of no return, finished), and only then looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Protocol, TypeVar
+
+from pusher.install import machine, steps
+from pusher.install.machine import Step
+from pusher.install.names import NEW, OLD, is_own_folder
+from pusher.install.payload import Payload
+from pusher.install.plan import Before, Observation, Plan, decide, wanted_config
+from pusher.models import Package, Stage, Status, StepTime
+from pusher.problems import Problem, ProblemError, problem
+from pusher.store import Journal, Mark
+from pusher.transports.paths import dest_of, parents, remote_path, same_program
+from pusher.transports.port import RemotePath, ServiceConfig, Session
+
+STAGES = {
+    Step.STAGE: Stage.STAGE,
+    Step.STOP: Stage.SERVICE,
+    Step.PLACE: Stage.SERVICE,
+    Step.REGISTER: Stage.SERVICE,
+    Step.START: Stage.START,
+    Step.VERIFY: Stage.VERIFY,
+    Step.COMMIT: Stage.VERIFY,
+}
+"""Under which stage of the story each step counts."""
+
+_SESSION_GONE = frozenset({"connection-lost", "transfer-stalled", "timed-out", "protocol-error", "tampered"})
+"""Problems after which nothing more can be asked on the same session."""
+
+_READ_BACK = 64 * 1024 * 1024
+"""How much of a file that differs in size is read for its version."""
+
+
+T = TypeVar("T")
+
+
+class Book(Protocol):
+    """The journal as one host's push sees it; each call is durable when it returns."""
+
+    async def open(self, before: dict[str, object]) -> Journal: ...
+
+    async def mark(self, journal: Journal, step: Step, mark: Mark) -> None: ...
+
+    async def close(self, journal: Journal, closed_as: str) -> None: ...
+
+    async def left_open(self) -> Sequence[Journal]: ...
+
+
+class Listener(Protocol):
+    """Who wants to know how it goes: the live view and the log."""
+
+    def stage(self, stage: Stage) -> None: ...
+
+    def note(self, stage: Stage, kind: str, detail: str = "") -> None: ...
+
+
+Reopen = Callable[[], Awaitable[Session]]
+"""Gives a fresh session to the same host, under its lock, after a connection was lost."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """How an install or a removal ended well."""
+
+    status: Status
+    steps: tuple[StepTime, ...]
+    agent_version: str | None
+
+
+class Driver:
+    """One package on one host. ``cancelled`` is asked between steps, and answers with the code to end with."""
+
+    def __init__(
+        self,
+        *,
+        session: Session,
+        book: Book,
+        listener: Listener,
+        reopen: Reopen,
+        cancelled: Callable[[], str | None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._session, self._book, self._listener = session, book, listener
+        self._reopen, self._cancelled, self._now = reopen, cancelled, now
+        self.times: list[StepTime] = []
+
+    async def install(self, package: Package, payload: Payload, command: str, copied: Callable[[int], None]) -> Done:
+        """Bring the host to what the package asks for; raises ProblemError after undoing what was begun."""
+        await self.recover()
+        wanted = wanted_config(package, command)
+        seen = await self._timed("observe", lambda: observe(self._session, package))
+        plan = decide(package, wanted, seen)
+        if isinstance(plan, Problem):
+            raise ProblemError(plan)
+        if plan.steps:
+            await self._carry_out(package, payload, wanted, plan, copied)
+        return Done(status=plan.status, steps=tuple(self.times), agent_version=package.version)
+
+    async def remove(self, package: Package, command: str) -> Done:
+        """Stop and delete the service and remove what was placed; done twice it finds nothing to do."""
+        await self.recover()
+        name = package.service.name
+        service = await self._session.service_config(name)
+        if service is not None and not same_program(service.image_path, wanted_config(package, command).image_path):
+            raise ProblemError(problem("service-exists-foreign", Stage.SERVICE, f"{name} runs {service.image_path}"))
+        self._listener.stage(Stage.SERVICE)
+        if service is not None:
+            await self._timed("delete-service", lambda: steps.delete_service(self._session, name))
+        removed = await self._timed("remove-files", lambda: remove_files(self._session, package))
+        found = service is not None or removed
+        return Done(status=Status.REMOVED if found else Status.UNCHANGED, steps=tuple(self.times), agent_version=None)
+
+    async def recover(self) -> None:
+        """Undo, or past its point of no return finish, what killed pushes left on this host."""
+        for journal in await self._book.left_open():
+            before = Before.from_json(journal.before)
+            state = machine.replay((s.step, s.mark) for s in journal.steps if s.mark is not Mark.UNDONE)
+            begun = [Step(s.step) for s in journal.steps if s.mark is Mark.INTENT]
+            if machine.must_finish(state):
+                self._listener.note(Stage.LOCK, "recovery", f"finishing run {journal.run}, killed at {state}")
+                await steps.remove_old(self._session, before)
+                await self._book.close(journal, machine.COMMITTED)
+            else:
+                self._listener.note(Stage.LOCK, "recovery", f"undoing run {journal.run}, killed at {state}")
+                await self._undo_steps(journal, before, begun)
+                await self._book.close(journal, machine.UNDONE)
+
+    async def _carry_out(
+        self,
+        package: Package,
+        payload: Payload,
+        wanted: ServiceConfig,
+        plan: Plan,
+        copied: Callable[[int], None],
+    ) -> None:
+        work = steps.Work(
+            session=self._session, package=package, payload=payload, wanted=wanted, plan=plan, copied=copied
+        )
+        journal = await self._book.open(plan.before.to_json())
+        state, begun = machine.PLANNED, list[Step]()
+        try:
+            for step in plan.steps:
+                if step is not Step.COMMIT and (code := self._cancelled()):
+                    raise ProblemError(problem(code, STAGES[step], f"before {step}"))
+                self._listener.stage(STAGES[step])
+                await self._book.mark(journal, step, Mark.INTENT)
+                state = machine.advance(state, f"{step}-begin")
+                begun.append(step)
+                await self._timed(step.value, partial(steps.EFFECTS[step], work))
+                await self._book.mark(journal, step, Mark.DONE)
+                state = machine.advance(state, f"{step}-done")
+        except (ProblemError, asyncio.CancelledError) as error:
+            state = machine.advance(state, machine.FAILED)
+            if state == machine.COMMITTED:
+                # Only an old file would not go; the open journal lets the next push remove it.
+                self._listener.note(Stage.VERIFY, "left-behind", str(error))
+                return
+            if isinstance(error, asyncio.CancelledError):
+                raise  # stopped at once: the journal stays open, and the next push undoes it
+            await self._undo(journal, plan.before, begun, error)
+            raise
+        await self._book.close(journal, state)
+
+    async def _undo(self, journal: Journal, before: Before, begun: list[Step], cause: ProblemError) -> None:
+        """Undo on this session, or on a fresh one where this one was lost. What cannot be undone is said."""
+        self._listener.note(cause.problem.stage, "undo", f"after {cause.problem.code}: {', '.join(begun) or 'nothing'}")
+        try:
+            if cause.problem.code in _SESSION_GONE:
+                self._session = await self._reopen()
+            await self._timed("undo", lambda: self._undo_steps(journal, before, begun))
+        except ProblemError as error:
+            left = replace(cause.problem, message=f"{cause.problem.message}; what was begun is still on the host "
+                           f"({error.problem.code}), the next push undoes it first")  # fmt: skip
+            self._listener.note(cause.problem.stage, machine.STRANDED, error.problem.message)
+            raise ProblemError(left) from error
+        await self._book.close(journal, machine.UNDONE)
+
+    async def _undo_steps(self, journal: Journal, before: Before, begun: list[Step]) -> None:
+        for step in reversed(begun):
+            await steps.UNDOS[step](self._session, before)
+            await self._book.mark(journal, step, Mark.UNDONE)
+
+    async def _timed(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+        began = time.monotonic()
+        try:
+            return await call()
+        finally:
+            self.times.append(StepTime(step=name, seconds=round(time.monotonic() - began, 4)))
+
+
+async def observe(session: Session, package: Package) -> Observation:
+    """Look at the host: files, folders and service. Half-done swaps of an unknown push are put right first."""
+    files = {}
+    for file in package.files:
+        path = remote_path(file.dest)
+        await _sweep(session, path)
+        limit = file.size if (there := await session.stat(path)) and there.size == file.size else _READ_BACK
+        files[file.dest] = await session.digest(path, limit=limit) if there else None
+    missing = await steps.missing_folders(session, [remote_path(f.dest) for f in package.files])
+    name = package.service.name
+    return Observation(
+        files=files,
+        missing_folders=tuple(dest_of(folder) for folder in missing),
+        service=await session.service_config(name),
+        status=await session.service_status(name),
+    )
+
+
+async def _sweep(session: Session, path: RemotePath) -> None:
+    """Clear what a push from elsewhere left (no journal of ours tells of it); the host's lock makes this safe."""
+    await session.remove(path.with_suffix(NEW))
+    if await session.stat(path.with_suffix(OLD)) is not None:
+        if await session.stat(path) is None:
+            await session.rename(path.with_suffix(OLD), path)
+        else:
+            await session.remove(path.with_suffix(OLD))
+
+
+async def remove_files(session: Session, package: Package) -> bool:
+    """Remove the package's files, the agent's own leftovers, and the folders that are empty then."""
+    found = False
+    paths = [remote_path(file.dest) for file in package.files]
+    for path in paths:
+        for each in (path, path.with_suffix(NEW), path.with_suffix(OLD)):
+            found |= await steps.patiently(partial(session.remove, each))
+    await steps.remove_leftovers(session, package.leftovers)
+    for folder in {folder: None for path in paths for folder in reversed(parents(path))}:
+        if is_own_folder(folder):
+            await session.remove_folder(folder)
+    return found

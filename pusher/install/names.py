@@ -1,0 +1,28 @@
+"""The names that a push gives to things on a host, and the folders it never removes. Pure."""
+
+from __future__ import annotations
+
+from pusher.transports.port import RemotePath
+
+NEW, OLD = ".pusher-new", ".pusher-old"
+"""Suffixes of a file that is not yet, and no longer, in its place."""
+
+STAGING = RemotePath(share="ADMIN$", path="Temp\\pusher")
+"""The folder of the host's locks."""
+
+_WINDOWS_FOLDERS = frozenset(
+    {
+        "", "temp", "system32", "syswow64", "tasks", "inf", "fonts", "program files", "program files (x86)",
+        "programdata", "windows", "users",
+    }
+)  # fmt: skip
+
+
+def is_own_folder(folder: RemotePath) -> bool:
+    """True where an empty folder may be removed with a package: never one that Windows itself brings."""
+    return folder.path.lower() not in _WINDOWS_FOLDERS
+
+
+def lock_path(service: str) -> RemotePath:
+    """The file whose opener holds this host for ``service``."""
+    return STAGING.child(f"{service}.lock")

@@ -1,0 +1,179 @@
+"""What a host needs, decided from what was seen on it. Pure.
+
+``decide`` compares a package with an observation and answers with a plan, or with the problem that forbids one.
+``Before`` is the part of the observation that an undo needs; it goes into the journal as JSON and comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pusher.install.machine import Step
+from pusher.models import Package, PackageFile, Status
+from pusher.problems import Problem, Stage, problem
+from pusher.transports.paths import same_program
+from pusher.transports.port import FileDigest, ServiceConfig, ServiceState, ServiceStatus, StartType
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observation:
+    """A host as it was found: each file's digest by ``dest``, the folders that are missing, the service."""
+
+    files: Mapping[str, FileDigest | None]
+    missing_folders: tuple[str, ...]
+    service: ServiceConfig | None
+    status: ServiceStatus | None
+
+    @property
+    def is_running(self) -> bool:
+        return self.status is not None and self.status.state not in (ServiceState.STOPPED, ServiceState.STOP_PENDING)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Before:
+    """What an undo puts back. ``replaced`` files existed before, ``added`` ones did not; folders topmost first."""
+
+    service_name: str
+    replaced: tuple[str, ...]
+    added: tuple[str, ...]
+    new_folders: tuple[str, ...]
+    service: ServiceConfig | None
+    was_running: bool
+    leftovers: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Before:
+        """Raises KeyError or ValueError for what ``to_json`` did not write."""
+        service = data["service"]
+        return Before(
+            service_name=data["service_name"],
+            replaced=tuple(data["replaced"]),
+            added=tuple(data["added"]),
+            new_folders=tuple(data["new_folders"]),
+            service=None
+            if service is None
+            else ServiceConfig(**{**service, "start_type": StartType(service["start_type"])}),
+            was_running=data["was_running"],
+            leftovers=tuple(data["leftovers"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The steps a host needs and the status it ends with when they succeed."""
+
+    steps: tuple[Step, ...]
+    status: Status
+    files: tuple[PackageFile, ...]
+    before: Before
+    installed_version: str | None
+
+
+START_TYPES = {
+    "auto": (StartType.AUTO, False),
+    "delayed": (StartType.AUTO, True),
+    "demand": (StartType.DEMAND, False),
+    "disabled": (StartType.DISABLED, False),
+}
+
+
+def wanted_config(package: Package, command: str) -> ServiceConfig:
+    """The service's configuration as the package asks for it, with its rendered command."""
+    start_type, delayed = START_TYPES[package.service.start]
+    return ServiceConfig(
+        image_path=command,
+        display_name=package.service.display_name,
+        start_type=start_type,
+        account=package.service.account,
+        delayed=delayed,
+        description=package.service.description,
+    )
+
+
+def decide(package: Package, wanted: ServiceConfig, seen: Observation) -> Plan | Problem:
+    """The plan for a host, or ``service-exists-foreign`` or ``newer-version-present``."""
+    if seen.service is not None and not same_program(seen.service.image_path, wanted.image_path):
+        what = f"{package.service.name} runs {seen.service.image_path}"
+        return problem("service-exists-foreign", Stage.SERVICE, what)
+    installed = installed_version(package, seen)
+    if installed is not None and version_key(installed) > version_key(package.version):
+        return problem("newer-version-present", Stage.RIGHTS, f"{installed} is there, {package.version} was to come")
+    changed = tuple(f for f in package.files if not _holds(seen.files[f.dest], f))
+    same_service = seen.service is not None and _same_config(seen.service, wanted)
+    starts = wanted.start_type is not StartType.DISABLED
+    steps = _steps(bool(changed), same_service, seen.is_running, starts)
+    fresh = seen.service is None or not any(seen.files.values())
+    status = (
+        Status.UNCHANGED
+        if not steps
+        else Status.INSTALLED
+        if fresh or not (changed or not same_service)
+        else Status.UPGRADED
+    )
+    before = Before(
+        service_name=package.service.name,
+        replaced=tuple(f.dest for f in changed if seen.files[f.dest] is not None),
+        added=tuple(f.dest for f in changed if seen.files[f.dest] is None),
+        new_folders=seen.missing_folders,
+        service=seen.service,
+        was_running=seen.is_running,
+        leftovers=package.leftovers if fresh else (),
+    )
+    return Plan(steps=steps, status=status, files=changed, before=before, installed_version=installed)
+
+
+def _steps(files: bool, same_service: bool, running: bool, starts: bool) -> tuple[Step, ...]:
+    if not files and same_service and running == starts:
+        return ()
+    change = files or not same_service
+    wanted = {
+        Step.STAGE: files,
+        Step.STOP: running and (change or not starts),
+        Step.PLACE: files,
+        Step.REGISTER: not same_service,
+        Step.START: starts,
+        Step.VERIFY: starts,
+        Step.COMMIT: True,
+    }
+    return tuple(step for step in Step if wanted[step])
+
+
+def installed_version(package: Package, seen: Observation) -> str | None:
+    """The file version of the first of the package's files that has one on the host."""
+    for file in package.files:
+        digest = seen.files.get(file.dest)
+        if digest is not None and digest.version:
+            return trimmed(digest.version)
+    return None
+
+
+def trimmed(version: str) -> str:
+    """A four-part file version without trailing zero parts: ``1.4.2.0`` is ``1.4.2``."""
+    parts = version.split(".")
+    while len(parts) > 1 and parts[-1] == "0":
+        parts.pop()
+    return ".".join(parts)
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Dotted numbers in an order that can be compared; trailing zeros do not count."""
+    return tuple(int(part) for part in trimmed(version).split(".") if part.isdigit())
+
+
+def _holds(there: FileDigest | None, file: PackageFile) -> bool:
+    return there is not None and there.size == file.size and there.sha256 == file.sha256
+
+
+def _same_config(there: ServiceConfig, wanted: ServiceConfig) -> bool:
+    # Description and delayed start are left out: not every service manager keeps them.
+    return (
+        there.image_path == wanted.image_path
+        and there.display_name == wanted.display_name
+        and there.start_type == wanted.start_type
+        and there.account.lower() == wanted.account.lower()
+    )

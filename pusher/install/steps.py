@@ -1,0 +1,257 @@
+"""Each step's effect and undo, on any session.
+
+An undo looks before it acts, so it is safe whether the step's effect happened, half happened or never did, and
+safe to do twice: that is what lets a journal's intent stand for "may have happened".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+from pusher.install.machine import Step
+from pusher.install.names import NEW, OLD
+from pusher.install.payload import Payload
+from pusher.install.plan import Before, Plan
+from pusher.install.watch import StartWatch, stopped
+from pusher.models import Package
+from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.transports.paths import parents, remote_path
+from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, Session
+
+T = TypeVar("T")
+
+_POLL = 0.2
+_EXITED_AT_ONCE = 5.0
+"""A service manager waits 30 s for a process to connect (ServicesPipeTimeout); 1053 before this is its end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """All that the effects need. ``copied`` is told of bytes that arrived."""
+
+    session: Session
+    package: Package
+    payload: Payload
+    wanted: ServiceConfig
+    plan: Plan
+    copied: Callable[[int], None]
+
+
+async def stage(work: Work) -> None:
+    """Write the new files beside their places and read them back."""
+    for dest in work.plan.before.new_folders:
+        await work.session.make_folder(remote_path(dest))
+    for file in work.plan.files:
+        path = remote_path(file.dest).with_suffix(NEW)
+        data = work.payload[file.dest]
+        await patiently(partial(work.session.put, path, data, work.copied))
+        there = await work.session.digest(path, limit=len(data))
+        if there is None or there.size != file.size or there.sha256 != file.sha256:
+            raise ProblemError(problem("copy-mismatch", Stage.STAGE, str(path)))
+
+
+async def stop(work: Work) -> None:
+    await stop_service(work.session, work.package.service.name, work.package.stop_timeout)
+
+
+async def place(work: Work) -> None:
+    """Rename each old file away and the new one in: a running program can be renamed, not overwritten."""
+    for file in work.plan.files:
+        path = remote_path(file.dest)
+        if file.dest in work.plan.before.replaced:
+            await patiently(partial(work.session.rename, path, path.with_suffix(OLD)))
+        await patiently(partial(work.session.rename, path.with_suffix(NEW), path))
+
+
+async def register(work: Work) -> None:
+    name = work.package.service.name
+    if work.plan.before.service is None:
+        await patiently(partial(work.session.create_service, name, work.wanted))
+    else:
+        await work.session.configure_service(name, work.wanted)
+
+
+async def start(work: Work) -> None:
+    await start_service(work.session, work.package.service.name, work.package.start_timeout)
+
+
+async def verify(work: Work) -> None:
+    """Watch the service stay running for as long as the package asks."""
+    until = time.monotonic() + work.package.stay_running
+    while True:
+        status = await work.session.service_status(work.package.service.name)
+        if status is None or status.state is not ServiceState.RUNNING:
+            why = stopped(status, Stage.VERIFY) if status else problem("service-missing", Stage.VERIFY)
+            raise ProblemError(why)
+        left = until - time.monotonic()
+        if left <= 0:
+            return
+        await asyncio.sleep(min(_POLL * 2, left))
+
+
+async def commit(work: Work) -> None:
+    await remove_old(work.session, work.plan.before)
+
+
+EFFECTS: dict[Step, Callable[[Work], Awaitable[None]]] = {
+    Step.STAGE: stage,
+    Step.STOP: stop,
+    Step.PLACE: place,
+    Step.REGISTER: register,
+    Step.START: start,
+    Step.VERIFY: verify,
+    Step.COMMIT: commit,
+}
+
+
+async def undo_stage(session: Session, before: Before) -> None:
+    for dest in (*before.replaced, *before.added):
+        await patiently(partial(session.remove, remote_path(dest).with_suffix(NEW)))
+    await remove_leftovers(session, before.leftovers)
+    for folder in reversed(before.new_folders):
+        await session.remove_folder(remote_path(folder))
+
+
+async def undo_stop(session: Session, before: Before) -> None:
+    if before.was_running and before.service is not None:
+        await start_service(session, before.service_name, 60.0)
+
+
+async def undo_place(session: Session, before: Before) -> None:
+    for dest in before.added:
+        await patiently(partial(session.remove, remote_path(dest)))
+    for dest in before.replaced:
+        path = remote_path(dest)
+        old = path.with_suffix(OLD)
+        # No old file: it was never renamed away, and what stands in its place is the original.
+        if await session.stat(old) is not None:
+            await patiently(partial(session.remove, path))
+            await session.rename(old, path)
+
+
+async def undo_register(session: Session, before: Before) -> None:
+    if before.service is None:
+        await delete_service(session, before.service_name)
+    elif await session.service_config(before.service_name) is not None:
+        await session.configure_service(before.service_name, before.service)
+
+
+async def undo_start(session: Session, before: Before) -> None:
+    await stop_service(session, before.service_name, 30.0)
+
+
+async def undo_nothing(session: Session, before: Before) -> None:
+    """Watching leaves nothing behind."""
+
+
+UNDOS: dict[Step, Callable[[Session, Before], Awaitable[None]]] = {
+    Step.STAGE: undo_stage,
+    Step.STOP: undo_stop,
+    Step.PLACE: undo_place,
+    Step.REGISTER: undo_register,
+    Step.START: undo_start,
+    Step.VERIFY: undo_nothing,
+}
+"""COMMIT has none: it is the point of no return."""
+
+
+async def remove_old(session: Session, before: Before) -> None:
+    for dest in before.replaced:
+        await patiently(partial(session.remove, remote_path(dest).with_suffix(OLD)))
+
+
+async def remove_leftovers(session: Session, leftovers: tuple[str, ...]) -> None:
+    """Files that the agent made itself; the package names them."""
+    for dest in leftovers:
+        await patiently(partial(session.remove, remote_path(dest)))
+
+
+async def start_service(session: Session, name: str, timeout: float) -> None:
+    """Start it and wait until it runs; raises ProblemError with the cause where it does not."""
+    began = time.monotonic()
+    try:
+        await session.start_service(name)
+    except ProblemError as error:
+        at_once = time.monotonic() - began < _EXITED_AT_ONCE
+        if error.problem.code == "service-start-timeout" and at_once:
+            raise ProblemError(problem("service-exited", Stage.START, error.problem.message)) from error
+        raise
+    watch = StartWatch(timeout=timeout, began=time.monotonic())
+    while True:
+        verdict = watch.feed(await session.service_status(name), time.monotonic())
+        if isinstance(verdict, Problem):
+            raise ProblemError(verdict)
+        if verdict:
+            return
+        await asyncio.sleep(_POLL)
+
+
+async def stop_service(session: Session, name: str, timeout: float) -> None:
+    """Stop it and wait until it has stopped; nothing to do where it is missing or stopped."""
+    until = time.monotonic() + timeout
+    asked = False
+    while True:
+        status = await session.service_status(name)
+        if status is None or status.state is ServiceState.STOPPED:
+            return
+        # A service that is still starting accepts no stop; it is asked again when it does.
+        if not asked and status.state is not ServiceState.STOP_PENDING:
+            asked = await _ask_to_stop(session, name)
+        if time.monotonic() >= until:
+            raise ProblemError(problem("service-stop-timeout", Stage.SERVICE, f"{name} is {status.state.name}"))
+        await asyncio.sleep(_POLL)
+
+
+async def _ask_to_stop(session: Session, name: str) -> bool:
+    try:
+        await session.stop_service(name)
+    except ProblemError as error:
+        if error.problem.code != "service-busy":
+            raise
+        return False
+    return True
+
+
+async def delete_service(session: Session, name: str) -> None:
+    """Stop it, delete it and wait until its entry is gone (it goes when its last handle closes)."""
+    await stop_service(session, name, 30.0)
+    await session.delete_service(name)
+    for _ in range(25):
+        if await session.service_config(name) is None:
+            return
+        await asyncio.sleep(_POLL)
+    raise ProblemError(problem("service-marked-for-delete", Stage.SERVICE, name))
+
+
+async def missing_folders(session: Session, dests: list[RemotePath]) -> list[RemotePath]:
+    """The folders above ``dests`` that are not there, topmost first."""
+    missing: list[RemotePath] = []
+    for dest in dests:
+        for folder in parents(dest):
+            if folder not in missing and await session.stat(folder) is None:
+                missing.append(folder)
+    return missing
+
+
+def _passing(error: BaseException) -> bool:
+    return isinstance(error, ProblemError) and error.problem.code in {"file-in-use", "service-marked-for-delete"}
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a call for a few seconds while a virus scanner, or a process on its way out, holds the file."""
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception(_passing),
+        stop=stop_after_attempt(6),
+        wait=wait_exponential(multiplier=0.1, max=2),
+        reraise=True,
+    ):
+        with attempt:
+            return await call()
+    raise AssertionError("tenacity ends by returning or raising")

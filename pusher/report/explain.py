@@ -1,0 +1,79 @@
+"""``pusher explain``: the catalogue of codes as a table, and one code in full.
+
+What must not live here: the catalogue itself (``problems``), or a second wording of it.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from pusher.models import Stage
+from pusher.problems import CATALOGUE, Code
+from pusher.report.style import STATUS_STYLE, facts, indented, status_text
+from pusher.report.tables import table
+from pusher.report.text import MOVE_WORDS, STAGE_WORDS, STATUS_WORDS
+
+
+def explain_table() -> RenderableType:
+    """Every code with its meaning, under the stage where it happens."""
+    parts: list[RenderableType] = []
+    for stage in Stage:
+        rows = [row for row in CATALOGUE.values() if row.stage is stage]
+        if not rows:
+            continue
+        made = table("", "")
+        made.show_header = False
+        made.box = None
+        made.padding = (0, 2, 0, 0)
+        # One width over all stages, so that the meanings stand under each other.
+        made.columns[0].width = max(len(code) for code in CATALOGUE)
+        for row in rows:
+            made.add_row(Text(row.code, style=STATUS_STYLE[row.status]), Text(row.meaning))
+        parts += [Text.assemble((stage.value, "bold"), f": {STAGE_WORDS[stage]}"), indented(made), Text()]
+    parts.append(Text("One code in full, with its remedy: pusher explain CODE", style="dim"))
+    return Group(*parts)
+
+
+def explain_page(code: str) -> RenderableType:
+    """One code in full. Raises KeyError for a code that is not in the catalogue; see ``did_you_mean``."""
+    row = CATALOGUE[code]
+    status = Text.assemble(status_text(row.status), f": {STATUS_WORDS[row.status]}")
+    return Group(
+        Text(row.code, style="bold"),
+        facts(
+            [
+                ("Meaning", Text(row.meaning)),
+                ("Remedy", Text(row.remedy)),
+                ("Next", Text(MOVE_WORDS[row.next_move])),
+                ("Stage", Text(f"{row.stage.value}: {STAGE_WORDS[row.stage]}")),
+                ("A host that ends so", status),
+            ]
+        ),
+    )
+
+
+def explain_record(code: str) -> dict[str, Any]:
+    """One row of the catalogue as JSON."""
+    row: Code = CATALOGUE[code]
+    return {
+        "code": row.code,
+        "stage": row.stage.value,
+        "meaning": row.meaning,
+        "remedy": row.remedy,
+        "next_move": row.next_move.value,
+        "status": row.status.value,
+    }
+
+
+def explain_records() -> list[dict[str, Any]]:
+    """Every row of the catalogue as JSON, in the order of the story."""
+    return [explain_record(row.code) for stage in Stage for row in CATALOGUE.values() if row.stage is stage]
+
+
+def did_you_mean(code: str) -> list[str]:
+    """The codes that look most like a mistyped one."""
+    return get_close_matches(code, CATALOGUE, n=3, cutoff=0.5)

@@ -1,0 +1,57 @@
+"""Reports as documents: one function a format, behind ``render``.
+
+Here live the table of formats, and JSON. CSV and Markdown are in ``flat``, JUnit XML in ``junit``, HTML in
+``page``. All take outcomes one by one, so a run of any size can be read straight from the store. What must not
+live here: opening the file (``out`` is given, UTF-8).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TextIO
+
+from pusher.models import Outcome, Run
+from pusher.report.flat import write_csv, write_markdown
+from pusher.report.junit import write_junit
+from pusher.report.page import write_html
+from pusher.report.record import outcome_record, run_record
+from pusher.report.summary import Tally, summary_record
+
+
+class Format(StrEnum):
+    """The formats of ``pusher report --format``."""
+
+    HTML = "html"
+    CSV = "csv"
+    JSON = "json"
+    JUNIT = "junit"
+    MARKDOWN = "markdown"
+
+
+def write_json(run: Run, outcomes: Iterable[Outcome], out: TextIO) -> None:
+    """One JSON document: the run, its outcomes one on a line, and at the end the summary."""
+    tally = Tally()
+    out.write('{"run": ' + json.dumps(run_record(run)) + ',\n"outcomes": [')
+    for place, outcome in enumerate(outcomes):
+        tally.add(outcome)
+        out.write(("\n" if place == 0 else ",\n") + json.dumps(outcome_record(outcome)))
+    out.write('\n],\n"summary": ' + json.dumps(summary_record(tally.summary())) + "}\n")
+
+
+_WRITERS: Mapping[Format, Callable[[Run, Iterable[Outcome], TextIO], None]] = MappingProxyType(
+    {
+        Format.HTML: write_html,
+        Format.CSV: write_csv,
+        Format.JSON: write_json,
+        Format.JUNIT: write_junit,
+        Format.MARKDOWN: write_markdown,
+    }
+)
+
+
+def render(format: Format | str, run: Run, outcomes: Iterable[Outcome], out: TextIO) -> None:
+    """Write the report of a run. ``out`` is a UTF-8 text stream; raises ValueError for an unknown format."""
+    _WRITERS[Format(format)](run, outcomes, out)

@@ -1,0 +1,421 @@
+"""One target's whole story, in the order in which it happens.
+
+    resolve → reach → prove who answers → climb the account ladder, proving the rights → take the host's lock
+    → install (or check, or remove) → one outcome
+
+No secret leaves before the second and third are done; no sign-in is made without leave of the lockout budget, and
+none is ever repeated by a loop. Whatever goes wrong is a Problem, and a Problem is an outcome.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_fixed, wait_random_exponential
+
+from pusher.checks import Subject, prove
+from pusher.credentials.budget import account_key, result_of
+from pusher.credentials.ladder import ladder
+from pusher.install.driver import Done, Driver
+from pusher.install.names import STAGING, lock_path
+from pusher.install.package import render_command
+from pusher.models import (
+    Account,
+    AccountTried,
+    Check,
+    Credential,
+    Event,
+    Outcome,
+    Protocol,
+    Stage,
+    Status,
+    StepTime,
+    Target,
+    TransportKind,
+    Verb,
+)
+from pusher.problems import BadInput, NextMove, Problem, ProblemError, problem
+from pusher.scheduler.book import HostBook
+from pusher.scheduler.identity import is_address, mismatch
+from pusher.scheduler.job import Job
+from pusher.transports.port import Endpoint, Hold, Link, PeerIdentity, Session, Transport
+
+T = TypeVar("T")
+
+_STAGES = list(Stage)
+_SILENT = frozenset({"timed-out", "connection-lost", "protocol-error", "tampered"})
+"""Ways a sign-in can end without a verdict on the account."""
+
+
+@dataclass(kw_only=True)
+class _Record:
+    """What is known so far; it becomes the outcome."""
+
+    began: float = field(default_factory=time.monotonic)
+    stage: Stage = Stage.RESOLVE
+    machine: str | None = None
+    account: str | None = None
+    transport: TransportKind | None = None
+    protocol: Protocol | None = None
+    tried: list[AccountTried] = field(default_factory=list)
+    checks: tuple[Check, ...] = ()
+    steps: list[StepTime] = field(default_factory=list)
+    copied: int = 0
+
+
+async def resolve(job: Job, target: Target) -> str:
+    """1. The target's address. ProblemError where its name leads nowhere."""
+    if target.address:
+        return target.address
+    if is_address(target.name):
+        return target.name
+    return (await job.resolver.resolve(target.name)).addresses[0]
+
+
+async def attempt(job: Job, target: Target, address: str, number: int) -> Outcome:
+    """Stories 2 to 7 of ``target`` at ``address``; ``number`` counts its attempts in this run from 1."""
+    return await _Attempt(job, target, address, number).run()
+
+
+def failed(job: Job, target: Target, address: str | None, found: Problem, started: datetime) -> Outcome:
+    """The outcome of a target that ended before an attempt was made on it."""
+    return _outcome(job, target, address, _Record(stage=found.stage), 0, started, found, None)
+
+
+class _Attempt:
+    def __init__(self, job: Job, target: Target, address: str, number: int) -> None:
+        self.job, self.target, self.address, self.number = job, target, address, number
+        self.record = _Record()
+        self._link: Link | None = None
+
+    async def run(self) -> Outcome:
+        started, found, done = self.job.now(), None, None
+        try:
+            done = await self._story()
+        except ProblemError as error:
+            found = error.problem
+        except BadInput as error:
+            found = problem("internal-error", self.record.stage, error.sentence)
+        ended = _outcome(self.job, self.target, self.address, self.record, self.number, started, found, done)
+        self.job.store.attempt(
+            run=self.job.run, target=self.target.name, number=self.number, stage=ended.stage, code=ended.code,
+            account=ended.account, started_at=started, ended_at=ended.ended_at,
+        )  # fmt: skip
+        return ended
+
+    async def _story(self) -> Done:
+        try:
+            link, transport = await self._reach()
+            who = await self._prove_identity(link)
+            session = await self._climb(link, transport, who)
+        except BaseException:
+            if self._link is not None:
+                await self._link.close()
+            raise
+        if self.job.verb is Verb.CHECK:
+            await session.close()
+            return Done(status=Status.READY, steps=(), agent_version=None)
+        return await self._under_lock(session, transport, who)
+
+    # 2. Reach it. Nothing of any account is sent; only this may be repeated freely.
+
+    async def _reach(self) -> tuple[Link, Transport]:
+        self._at(Stage.REACH)
+        refused: ProblemError | None = None
+        for kind in self.target.transports:
+            transport = self.job.transports.get(kind)
+            if transport is None or self.job.only not in (None, kind):
+                continue
+            self.record.transport = kind
+            try:
+                return await self._connect(transport), transport
+            except ProblemError as error:
+                refused = error
+                if error.problem.next_move is not NextMove.NEXT_TRANSPORT:
+                    raise
+        raise refused or ProblemError(problem("no-transport", detail=", ".join(self.target.transports)))
+
+    async def _connect(self, transport: Transport) -> Link:
+        port = self.target.port or transport.default_port
+        endpoint = Endpoint(host=self.target.name, address=self.address, port=port)
+        async for trial in AsyncRetrying(
+            retry=retry_if_exception(_worth_another_connect),
+            stop=stop_after_attempt(2),
+            wait=wait_random_exponential(multiplier=0.5, max=2),
+            reraise=True,
+        ):
+            with trial:
+                self._link = await self._timed("connect", transport.open(endpoint, self.job.limits))
+                return self._link
+        raise AssertionError("tenacity ends by returning or raising")
+
+    # 3. Prove who answers, before any secret leaves.
+
+    async def _prove_identity(self, link: Link) -> PeerIdentity:
+        self._at(Stage.IDENTIFY)
+        who = await self._timed("identify", link.identify())
+        wrong = mismatch(self.target.name, who)
+        if wrong:
+            raise ProblemError(problem("wrong-host", detail=wrong))
+        self.record.machine = who.machine or None
+        if who.machine:
+            other = self.job.claims.claim(f"{who.machine} {who.server_guid}", self.target.name)
+            if other:
+                raise ProblemError(problem("duplicate", Stage.IDENTIFY, f"{who.machine} is pushed to as {other}"))
+        said = f"{who.machine or 'no name'}, build {who.build or 'unknown'}, SMB {who.dialect}"
+        self._note("identity", said)
+        return who
+
+    # 4. Climb the ladder: the accounts in the operator's order, each proven to sign in and to have the rights.
+
+    async def _climb(self, link: Link, transport: Transport, who: PeerIdentity) -> Session:
+        worst: Problem | None = None
+        for account in ladder(self.job.accounts, self.target, self.job.fallback):
+            self.record.account, self.record.protocol = account.name, account.protocol
+            try:
+                if worst is not None:
+                    # A fresh connection for each account: servers count refusals on one, and some hang up.
+                    await link.close()
+                    link = await self._connect(transport)
+                    who = await self._prove_identity(link)
+                session = await self._sign_in(link, account, who)
+                await self._prove_rights(session)
+            except ProblemError as error:
+                self.record.tried.append(AccountTried(account=account.name, code=error.problem.code))
+                self._note("account-failed", f"{account.name}: {error.problem.code}")
+                if error.problem.next_move not in (NextMove.NEXT_ACCOUNT, NextMove.STOP_ACCOUNT):
+                    raise
+                worst = _further(worst, error.problem)
+            else:
+                self.record.tried.append(AccountTried(account=account.name, code=None))
+                return session
+        raise ProblemError(worst or problem("no-account"))
+
+    async def _sign_in(self, link: Link, account: Account, who: PeerIdentity) -> Session:
+        """One sign-in, with the lockout budget's leave, and the budget told what it came to."""
+        self._at(Stage.SIGN_IN)
+        if account.protocol is Protocol.NTLM and not who.machine:
+            raise ProblemError(problem("identity-unproven"))
+        key = account_key(account, who.machine or self.address)
+        async with self.job.guard.leave(key) as lease:
+            try:
+                session = await self._timed("sign-in", link.sign_in(_credential(self.job, account)))
+            except ProblemError as error:
+                found = error.problem
+                verdict_came = found.code not in _SILENT
+                stops = found.code if found.next_move is NextMove.STOP_ACCOUNT and not account.is_local else None
+                lease.settle(result_of(found.code, link.secret_sent, verdict_came), stops)
+                if not verdict_came and link.secret_sent:
+                    raise ProblemError(problem("sign-in-unknown", detail=found.message)) from error
+                raise
+            lease.settle(result_of(None, True, True))
+        self._note("signed-in", f"as {account.name} by {account.protocol}")
+        return session
+
+    async def _prove_rights(self, session: Session) -> None:
+        self._at(Stage.RIGHTS)
+        subject = Subject(session=session, target=self.target, package=self.job.package)
+        try:
+            self.record.checks, found = await self._timed("checks", prove(subject))
+            if found is not None and self.job.verb is not Verb.REMOVE:
+                raise ProblemError(found)
+        except BaseException:
+            await session.close()
+            raise
+
+    # 5. Take the host's lock, and 6. do the work under it.
+
+    async def _under_lock(self, session: Session, transport: Transport, who: PeerIdentity) -> Done:
+        package, payload = self.job.package, self.job.payload
+        assert package is not None and payload is not None, "push and remove always have a package"
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(session.close)
+            self._at(Stage.LOCK)
+            await stack.enter_async_context(self._lock(session))
+
+            async def reopen() -> Session:
+                """A fresh session for undoing after a lost connection: the same account, once more by the budget."""
+                link = await self._connect(transport)
+                try:
+                    await self._prove_identity(link)
+                    account = next(a for a in ladder(self.job.accounts, self.target, self.job.fallback)
+                                   if a.name == self.record.account)  # fmt: skip
+                    fresh = await self._sign_in(link, account, who)
+                except BaseException:
+                    await link.close()
+                    raise
+                stack.push_async_callback(fresh.close)
+                # The target may need seconds to notice that the first connection, and its lock, are gone.
+                await stack.enter_async_context(self._lock(fresh, patience=10))
+                return fresh
+
+            driver = Driver(
+                session=session,
+                book=HostBook(self.job, self.target.name, who.machine or self.address, package.service.name),
+                listener=self,
+                reopen=reopen,
+                cancelled=self._cancelled,
+                now=self.job.now,
+            )
+            command = render_command(package.service, self.target)
+            try:
+                if self.job.verb is Verb.REMOVE:
+                    return await driver.remove(package, command)
+                return await driver.install(package, payload, command, self._copied)
+            finally:
+                self.record.steps.extend(driver.times)
+
+    @asynccontextmanager
+    async def _lock(self, session: Session, patience: int = 0) -> AsyncIterator[None]:
+        """The host arbitrates: an exclusive, self-deleting file that goes with the connection.
+
+        ``patience``: for how many seconds a lock held by another is waited for.
+        """
+        assert self.job.package is not None
+        path = lock_path(self.job.package.service.name)
+
+        async def take() -> Hold:
+            await session.make_folder(STAGING)
+            return await session.hold(path)
+
+        async for trial in AsyncRetrying(
+            retry=retry_if_exception(lambda error: _lock_may_come(error, patience)),
+            stop=stop_after_attempt(3 + patience),
+            wait=wait_fixed(1 if patience else 0),
+            reraise=True,
+        ):
+            with trial:
+                hold = await self._timed("lock", take())
+        try:
+            yield
+        finally:
+            await hold.close()
+            with contextlib.suppress(ProblemError):
+                await session.remove_folder(STAGING)
+
+    # What the driver and the outcome ask for.
+
+    def stage(self, stage: Stage) -> None:
+        self._at(stage)
+
+    def note(self, stage: Stage, kind: str, detail: str = "") -> None:
+        self.record.stage = stage
+        self._note(kind, detail)
+
+    def _cancelled(self) -> str | None:
+        if self.job.stop.code:
+            return self.job.stop.code
+        late = time.monotonic() - self.record.began > self.job.deadline
+        return "deadline" if late else None
+
+    def _copied(self, count: int) -> None:
+        self.record.copied += count
+
+    def _at(self, stage: Stage) -> None:
+        self.record.stage = stage
+        self.job.watcher.stage(self.target.name, stage)
+        if code := self._cancelled() if stage in _INTERRUPTIBLE else None:
+            raise ProblemError(problem(code, stage))
+
+    def _note(self, kind: str, detail: str) -> None:
+        happened = Event(
+            run=self.job.run, target=self.target.name, at=self.job.now(), stage=self.record.stage,
+            kind=kind, detail=detail,
+        )  # fmt: skip
+        self.job.store.event(happened)
+        self.job.watcher.event(happened)
+
+    async def _timed(self, step: str, awaitable: Awaitable[T]) -> T:
+        began = time.monotonic()
+        try:
+            return await awaitable
+        finally:
+            self.record.steps.append(StepTime(step=step, seconds=round(time.monotonic() - began, 4)))
+
+
+_INTERRUPTIBLE = frozenset({Stage.REACH, Stage.IDENTIFY, Stage.SIGN_IN, Stage.RIGHTS, Stage.LOCK})
+"""Stages at whose start a cancelled push just ends; later ones have something to undo, which the driver does."""
+
+
+def _credential(job: Job, account: Account) -> Credential:
+    """The account with its secret. ``domain``: None for a UPN, empty for the target's own accounts."""
+    secret = job.secrets.get(account.name)
+    domain, backslash, user = account.user.rpartition("\\")
+    if account.is_local:
+        return Credential(account=account.name, user=user, domain="", secret=secret, protocol=account.protocol)
+    return Credential(
+        account=account.name,
+        user=user,
+        domain=domain if backslash else None,
+        secret=secret,
+        protocol=account.protocol,
+    )
+
+
+def _worth_another_connect(error: BaseException) -> bool:
+    return isinstance(error, ProblemError) and error.problem.code in {"connection-lost", "too-busy", "host-unreachable"}
+
+
+def _lock_may_come(error: BaseException, patience: int) -> bool:
+    # Another pusher may remove the empty folder between our two calls; that alone is always worth another try.
+    if not isinstance(error, ProblemError):
+        return False
+    return error.problem.code == "path-not-found" or (patience > 0 and error.problem.code == "push-in-progress")
+
+
+def _further(one: Problem | None, other: Problem) -> Problem:
+    """Of two accounts' problems the one that came further: it says more about what is missing."""
+    if one is None or _STAGES.index(other.stage) > _STAGES.index(one.stage):
+        return other
+    return one
+
+
+def _outcome(
+    job: Job,
+    target: Target,
+    address: str | None,
+    record: _Record,
+    attempts: int,
+    started: datetime,
+    found: Problem | None,
+    done: Done | None,
+) -> Outcome:
+    """7. One outcome, with everything that was tried."""
+    outcome = Outcome(
+        run=job.run,
+        target=target.name,
+        address=address,
+        status=done.status if done else Status.FAILED,
+        stage=record.stage,
+        account=record.account,
+        transport=record.transport,
+        protocol=record.protocol,
+        attempts=attempts,
+        seconds=round(time.monotonic() - record.began, 4),
+        accounts_tried=tuple(record.tried),
+        checks=record.checks,
+        steps=tuple(record.steps),
+        bytes_copied=record.copied,
+        agent_version=done.agent_version if done else None,
+        machine=record.machine,
+        site=target.site,
+        started_at=started,
+        ended_at=job.now(),
+    )
+    if found is None:
+        return replace(outcome, stage=Stage.RECORD)
+    return replace(
+        outcome,
+        status=found.status,
+        stage=found.stage,
+        code=found.code,
+        message=found.message,
+        remedy=found.remedy,
+        next_move=found.next_move,
+    )

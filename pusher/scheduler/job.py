@@ -1,0 +1,75 @@
+"""What one run hands to each of its attempts: the verb, the package, the accounts, and the ports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pusher.clock import Now
+from pusher.credentials.guard import LockoutGuard
+from pusher.install.payload import Payload
+from pusher.models import Account, Event, Package, Secret, Stage, TransportKind, Verb
+from pusher.store import Store
+from pusher.targets.resolver import Resolver
+from pusher.transports.port import Limits, Transport
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes: the live view and the log."""
+
+    def stage(self, target: str, stage: Stage) -> None: ...
+
+    def event(self, happened: Event) -> None: ...
+
+
+class Stop:
+    """Leave to go on. ``cancel`` takes it from every target at its next step; the reason becomes its code."""
+
+    def __init__(self) -> None:
+        self.code: str | None = None
+        self._event = asyncio.Event()
+
+    def cancel(self, code: str = "cancelled") -> None:
+        self.code = self.code or code
+        self._event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+class Claims:
+    """Which machine is worked on under which name in this run: by address, and by the machine's own name."""
+
+    def __init__(self) -> None:
+        self._holders: dict[str, str] = {}
+
+    def claim(self, key: str, target: str) -> str | None:
+        """The other target that holds ``key`` already; None where it is ``target``'s now."""
+        holder = self._holders.setdefault(key.lower(), target)
+        return None if holder == target else holder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run. ``package`` and ``payload`` are None where a check was asked for without a package."""
+
+    run: str
+    verb: Verb
+    package: Package | None
+    payload: Payload | None
+    accounts: Sequence[Account]
+    secrets: Mapping[str, Secret]
+    fallback: bool
+    guard: LockoutGuard
+    transports: Mapping[TransportKind, Transport]
+    only: TransportKind | None
+    resolver: Resolver
+    limits: Limits
+    deadline: float
+    store: Store
+    watcher: Watcher
+    now: Now
+    stop: Stop = field(default_factory=Stop)
+    claims: Claims = field(default_factory=Claims)

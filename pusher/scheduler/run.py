@@ -1,0 +1,170 @@
+"""A run: resolve ahead, let in whom the caps allow, attempt, retry what is worth it, record every outcome.
+
+The fan-out is asyncio-pool's; who goes next is ``admission``'s. Memory is bounded by ``_AHEAD`` targets whatever
+the inventory's length. A target that hangs holds its own place only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+
+import structlog
+from asyncio_pool import AioPool
+
+from pusher.models import Outcome, Stage, Status, Target
+from pusher.problems import Problem, ProblemError, problem
+from pusher.scheduler.admission import Admission, Caps, Entry
+from pusher.scheduler.attempt import attempt, failed, resolve
+from pusher.scheduler.job import Job
+from pusher.scheduler.retry import RetryPolicy
+
+_log = structlog.get_logger()
+
+_AHEAD = 4
+"""Targets resolved ahead, as a multiple of those worked on at once."""
+
+Report = Callable[[Outcome], None]
+Place = Callable[[Target, str], Target]
+"""Gives a target the site of its address, where it has none."""
+
+
+class Runner:
+    """Works through targets; ``report`` is told of each outcome after it is durable in the store."""
+
+    def __init__(
+        self,
+        job: Job,
+        caps: Caps,
+        retry: RetryPolicy,
+        report: Report,
+        place: Place = lambda target, _: target,
+        max_failures: int = 0,
+    ) -> None:
+        self._job, self._caps, self._retry, self._report = job, caps, retry, report
+        self._place, self._max_failures = place, max_failures
+        self._admission = Admission(caps)
+        self._failures = 0
+        self._resolving = 0
+        self._changed = asyncio.Event()
+        self._pool = AioPool(size=(caps.total or 1000) * (1 + _AHEAD))
+
+    async def run(self, targets: Iterator[Target]) -> None:
+        """Until every target has its outcome. Cancelled: each target under way ends at its next await."""
+        watch = asyncio.create_task(self._wake_on_stop())
+        try:
+            exhausted = False
+            while True:
+                exhausted = exhausted or not await self._resolve_ahead(targets)
+                await self._let_in()
+                if self._job.stop.code and not exhausted:
+                    await self._end_unbegun(targets)
+                    exhausted = True
+                if exhausted and not (self._resolving or self._admission.waiting or self._admission.running):
+                    break
+                await self._wait()
+            await self._pool.join()
+        except asyncio.CancelledError:
+            await self._pool.cancel()
+            await self._pool.join()
+            raise
+        finally:
+            watch.cancel()
+
+    async def _resolve_ahead(self, targets: Iterator[Target]) -> bool:
+        """Start resolving until enough wait; False when the inventory is at its end."""
+        room = (self._caps.total or 1000) * _AHEAD
+        while self._resolving + self._admission.waiting < room and not self._job.stop.code:
+            target = next(targets, None)
+            if target is None:
+                return False
+            self._resolving += 1
+            await self._pool.spawn(self._guarded(self._resolve(target), target))
+        return True
+
+    async def _resolve(self, target: Target) -> None:
+        started = self._job.now()
+        try:
+            try:
+                address = await resolve(self._job, target)
+                other = self._job.claims.claim(f"{address}:{target.port or ''}", target.name)
+                if other:
+                    raise ProblemError(problem("duplicate", Stage.RESOLVE, f"{address} is pushed to as {other}"))
+            except ProblemError as error:
+                await self._finish(failed(self._job, target, None, error.problem, started))
+                return
+            self._admission.arrive(Entry(target=self._place(target, address), address=address))
+        finally:
+            self._resolving -= 1
+            self._changed.set()
+
+    async def _let_in(self) -> None:
+        if self._job.stop.code:
+            for entry in self._admission.drain():
+                await self._end(entry.target, entry.address)
+            return
+        while (admitted := self._admission.take(time.monotonic())) is not None:
+            await self._pool.spawn(self._guarded(self._attempt(admitted), admitted.target))
+
+    async def _attempt(self, entry: Entry) -> None:
+        try:
+            self._job.store.target_began(self._job.run, entry.target.name, self._job.now())
+            outcome = await attempt(self._job, entry.target, entry.address, entry.attempt)
+            wait = self._retry.wait(_problem_of(outcome), entry.attempt)
+            if wait is not None and not self._job.stop.code:
+                again = replace(entry, attempt=entry.attempt + 1)
+                self._admission.come_back(again, time.monotonic() + wait)
+            else:
+                await self._finish(outcome)
+        finally:
+            self._admission.leave(entry)
+            self._changed.set()
+
+    async def _guarded(self, work: Awaitable[None], target: Target) -> None:
+        """No failure of ours may cost a target its outcome."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            found = problem("interrupted", Stage.RECORD, "it was stopped at once")
+            await asyncio.shield(self._finish(failed(self._job, target, target.address, found, self._job.now())))
+            raise
+        except Exception as error:  # whatever it is, the target gets an outcome and the run goes on
+            found = problem("internal-error", Stage.RECORD, type(error).__name__)
+            _log.exception("a target failed inside pusher", target=target.name)
+            await self._finish(failed(self._job, target, target.address, found, self._job.now()))
+
+    async def _finish(self, outcome: Outcome) -> None:
+        await self._job.store.outcome(outcome)
+        self._report(outcome)
+        self._failures += outcome.status in (Status.FAILED, Status.UNREACHABLE)
+        if self._max_failures and self._failures >= self._max_failures:
+            self._job.stop.cancel("failure-limit")
+
+    async def _end_unbegun(self, targets: Iterator[Target]) -> None:
+        for target in targets:
+            await self._end(target, target.address)
+
+    async def _end(self, target: Target, address: str | None) -> None:
+        found = problem(self._job.stop.code or "cancelled", Stage.RECORD)
+        await self._finish(failed(self._job, target, address, found, self._job.now()))
+
+    async def _wait(self) -> None:
+        due = self._admission.next_due()
+        try:
+            async with asyncio.timeout(None if due is None else max(due - time.monotonic(), 0.01)):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+        self._changed.clear()
+
+    async def _wake_on_stop(self) -> None:
+        await self._job.stop.wait()
+        self._changed.set()
+
+
+def _problem_of(outcome: Outcome) -> Problem | None:
+    if outcome.code is None:
+        return None
+    return problem(outcome.code, outcome.stage)

@@ -1,0 +1,324 @@
+"""The inventory: every target of a run, lazily, each with the reason why it is in or out.
+
+Here live ``load_inventory`` and ``Inventory``: merging of lines that name one machine, duplicates, the bound on
+size. What must not live here: the formats (each has its reader), look-ups, anything that contacts a machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from pusher.config import Wrong, hint, shown
+from pusher.models import Source, Target
+from pusher.problems import BadInput
+from pusher.targets.drafts import NO_SETTINGS, Draft, HostDraft, Settings
+from pusher.targets.formats import read_draft
+from pusher.targets.groups import Effective, GroupGraph
+from pusher.targets.membership import MembershipIndex
+from pusher.targets.ranges import MAX_TARGETS, Pattern, canonical_name, parse_address
+from pusher.targets.selection import ALIAS_VARIABLE, EVERYTHING, Decision, Selector, Subject, parse_selector
+from pusher.targets.sites import SiteTable
+
+_FEW = 5000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selected:
+    """A target and the decision about it."""
+
+    target: Target
+    decision: Decision
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Entry:
+    """A name or range of the inventory, with every group that lists it in the same words."""
+
+    pattern: Pattern
+    groups: tuple[int, ...]
+    settings: Settings
+    source: Source
+
+
+def load_inventory(path: Path) -> Inventory:
+    """The inventory in a file of any format that is understood; raises BadInput, contacts nothing."""
+    return Inventory(read_draft(path))
+
+
+class Inventory:
+    """Targets in the order of the file. Nothing is expanded before it is asked for, and nothing kept after."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.file = draft.file
+        self.nameservers = draft.nameservers
+        self._groups = GroupGraph(draft)
+        self._entries = _entries(draft)
+        if not self._entries:
+            raise BadInput(Source(file=draft.file), "the inventory lists no host", "at least one host or range")
+        self._refuse_too_many()
+        try:
+            self.sites = SiteTable.of(draft.subnets)
+        except Wrong as exc:
+            raise BadInput(Source(file=draft.file), exc.found, exc.expected) from exc
+        self._index = MembershipIndex([entry.pattern for entry in self._entries])
+        self._addresses = _given_addresses(self._entries)
+        self._default_site = draft.defaults.site
+        self._settled: dict[tuple[int, ...], tuple[Settings, Effective]] = {}
+        self._refuse_contradictions()
+        self.notes = (*draft.notes, *self._own_notes())
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """The groups in the order of the file."""
+        return self._groups.names
+
+    @property
+    def site_names(self) -> frozenset[str]:
+        """Every site that the inventory names."""
+        hosts = (entry.settings.site for entry in self._entries)
+        return self._groups.sites | self.sites.names | {site for site in hosts if site}
+
+    def count(self) -> int:
+        """How many targets ``targets`` yields, those left out included; no expansion."""
+        return sum(entry.pattern.count for entry in self._entries)
+
+    def selector(
+        self, limit: str | Sequence[str] | None = None, exclude: str | Sequence[str] | None = None
+    ) -> Selector:
+        """The selector of the options; a group, site or host that they name outright has to exist.
+
+        A mistyped ``--exclude`` would otherwise push to the very machine that it was meant to spare.
+        """
+        selector = parse_selector(limit, exclude)
+        for option, term in selector.terms:
+            if term.literal is None:
+                continue
+            if term.subject is Subject.HOST:
+                if not self._is_known(term.literal):
+                    near = hint(term.literal, self._index.single_names[:_FEW])
+                    found = f"{shown(term.text)} names no host of {self.file}{near}"
+                    raise BadInput(Source(file=option), found, "a host of the inventory, or a glob such as ws01*")
+                continue
+            known = self.group_names if term.subject is Subject.GROUP else tuple(sorted(self.site_names))
+            if term.literal not in {name.lower() for name in known}:
+                what = term.subject.value
+                found = f"{shown(term.text)} names no {what} of {self.file}{hint(term.literal, known)}"
+                raise BadInput(Source(file=option), found, f"a {what} of the inventory")
+        return selector
+
+    def targets(self, selector: Selector = EVERYTHING) -> Iterator[Selected]:
+        """Every target with its decision, also those that are out."""
+        for number, entry in enumerate(self._entries):
+            repeats = getattr(entry.pattern, "may_repeat", False)
+            seen: set[str] = set()
+            for name in entry.pattern:
+                canonical = canonical_name(name)
+                members = self._index.containing(canonical)
+                target = self._target(name, canonical, members)
+                if members[0] < number or canonical in seen:
+                    decision = self._duplicate(canonical, self._entries[members[0]].source)
+                else:
+                    decision = self._decide(target, canonical, members, selector)
+                if repeats:
+                    seen.add(canonical)
+                yield Selected(target=target, decision=decision)
+
+    # -- one target -----------------------------------------------------------------------------------------
+
+    def _target(self, name: str, canonical: str, members: tuple[int, ...]) -> Target:
+        settings, effective = self._settle(members)
+        address = settings.address
+        if address is None and parse_address(canonical) is not None:
+            address = canonical
+        site = settings.site or effective.site
+        if site is None and address is not None:
+            site = self.sites.site_of(address)
+        variables = effective.variables
+        if settings.variables:
+            variables = MappingProxyType({**variables, **settings.variables})
+        leave = settings.domain_controller_allowed
+        return Target(
+            name=name,
+            address=address,
+            port=settings.port or effective.port,
+            site=site,
+            transports=settings.transports or effective.transports,
+            groups=effective.names,
+            variables=variables,
+            domain_controller_allowed=effective.domain_controller_allowed if leave is None else leave,
+            source=self._entries[members[0]].source,
+        )
+
+    def _settle(self, members: tuple[int, ...]) -> tuple[Settings, Effective]:
+        """The host's own settings (first line wins) and its groups'; remembered only where many hosts share them."""
+        known = self._settled.get(members)
+        if known is not None:
+            return known
+        entries = [self._entries[number] for number in members]
+        direct = entries[0].groups
+        if len(entries) > 1:
+            direct = tuple(sorted({number for entry in entries for number in entry.groups}))
+        settings = _first_of([entry.settings for entry in entries])
+        found = settings, self._groups.effective(direct)
+        if not all(entry.pattern.is_single for entry in entries):
+            self._settled[members] = found
+        return found
+
+    def _decide(self, target: Target, canonical: str, members: tuple[int, ...], selector: Selector) -> Decision:
+        excluded = self._exclusion(target, members, selector)
+        decision = selector.decide(target) if excluded is None else None
+        if target.address is not None:
+            for name, other_members in self._same_address(target.address, canonical):
+                other = self._target(name, name, other_members)
+                other_excluded = self._exclusion(other, other_members, selector)
+                if excluded is None and other_excluded is not None:
+                    excluded = f"same address as {name}, which is {other_excluded}"
+                if decision is not None and decision.included and other_members[0] < members[0]:
+                    first = selector.decide(other)
+                    if other_excluded is None and first.included:
+                        return self._duplicate(name, self._entries[other_members[0]].source)
+        if excluded is not None:
+            return Decision(included=False, why=excluded, code="excluded")
+        assert decision is not None
+        if not decision.included:
+            return decision
+        place = f"group {', '.join(target.groups)}" if target.groups else "listed"
+        limited = f"; {decision.why}" if selector.limit else ""
+        return Decision(included=True, why=f"{place} ({target.source}){limited}")
+
+    def _exclusion(self, target: Target, members: tuple[int, ...], selector: Selector) -> str | None:
+        for exclude in self._settle(members)[1].excludes:
+            if exclude.term.matches(target):
+                return exclude.why
+        return selector.exclusion(target)
+
+    def _same_address(self, address: str, canonical: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """The other names of the inventory that have this address."""
+        names = self._addresses.get(address, ())
+        for name in (*names, address):
+            if name != canonical:
+                members = self._index.containing(name)
+                if members:
+                    yield name, members
+
+    @staticmethod
+    def _duplicate(name: str, source: Source) -> Decision:
+        return Decision(included=False, why=f"duplicate of {name} ({source})", code="duplicate")
+
+    # -- checks at loading ----------------------------------------------------------------------------------
+
+    def _refuse_too_many(self) -> None:
+        total = 0
+        for entry in self._entries:
+            total += entry.pattern.count
+            if total > MAX_TARGETS:
+                largest = max(self._entries, key=lambda e: e.pattern.count)
+                found = f"the inventory has more than {MAX_TARGETS:,} targets ({shown(largest.pattern.text)} alone "
+                raise BadInput(largest.source, f"{found}{largest.pattern.count:,})", "smaller ranges")
+
+    def _refuse_contradictions(self) -> None:
+        """A host in two groups of different sites is refused now, not in the middle of a push."""
+        if len(self._groups.sites) < 2:
+            return
+        for entry in self._entries:
+            for name in entry.pattern:
+                settings, effective = self._settle(self._index.containing(canonical_name(name)))
+                if settings.site is None and effective.conflict is not None:
+                    (first, source), (second, other) = effective.conflict
+                    found = f"{name} is in two groups that contradict: {first} ({source}), {second}"
+                    raise BadInput(other, found, "one site, or a site on the host itself")
+
+    def _own_notes(self) -> Iterator[str]:
+        if self.sites and self._default_site is not None:
+            yield f"{self.file}: defaults.site gives every target a site, so the subnets under sites have no effect"
+        for exclude in self._groups.excludes:
+            literal = exclude.term.literal
+            if literal is not None and exclude.term.subject is Subject.HOST and not self._is_known(literal):
+                yield f"{exclude.source}: exclude {shown(exclude.term.text)} names no host of the inventory"
+
+    def _is_known(self, literal: str) -> bool:
+        if self._index.containing(literal) or literal in self._addresses:
+            return True
+        if any(entry.settings.variables.get(ALIAS_VARIABLE, "").lower() == literal for entry in self._entries):
+            return True
+        return "." not in literal and any(
+            name.partition(".")[0].lower() == literal for entry in self._entries for name in entry.pattern
+        )
+
+
+def _entries(draft: Draft) -> tuple[_Entry, ...]:
+    """The lines in order; the same words under another group are the same line with one group more."""
+    entries: list[_Entry] = []
+    seen: dict[str, int] = {}
+    addressed: dict[str, tuple[str, Source]] = {}
+    listed = [(number, host) for number, group in enumerate(draft.groups) for host in group.hosts]
+    # The order of the file, which a table of hosts with a column of groups does not have by its groups.
+    listed.sort(key=lambda item: (item[1].source.line, item[1].source.column))
+    for number, host in listed:
+        key = canonical_name(host.pattern.text)
+        _refuse_second_address(host, key, addressed)
+        at = seen.get(key)
+        if at is not None and number not in entries[at].groups:
+            known = entries[at]
+            entries[at] = _Entry(
+                pattern=known.pattern,
+                groups=(*known.groups, number),
+                settings=_first_of([known.settings, host.settings]),
+                source=known.source,
+            )
+            continue
+        seen[key] = len(entries)
+        entries.append(_Entry(pattern=host.pattern, groups=(number,), settings=host.settings, source=host.source))
+    return tuple(entries)
+
+
+def _refuse_second_address(host: HostDraft, key: str, addressed: dict[str, tuple[str, Source]]) -> None:
+    address = host.settings.address
+    if address is None:
+        return
+    first, source = addressed.setdefault(key, (address, host.source))
+    if first != address:
+        found = f"{shown(key)} has the address {address} here and {first} in {source}"
+        raise BadInput(host.source, found, "one address")
+
+
+def _given_addresses(entries: tuple[_Entry, ...]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in entries:
+        address = entry.settings.address
+        if address is not None:
+            name = canonical_name(entry.pattern.text)
+            if name not in found.get(address, ()):
+                found[address] = (*found.get(address, ()), name)
+    return found
+
+
+def _first_of(all_settings: list[Settings]) -> Settings:
+    """What the first that says something says, for each setting."""
+    if len(all_settings) == 1:
+        return all_settings[0]
+    variables: dict[str, str] = {}
+    merged = NO_SETTINGS
+    for settings in all_settings:
+        variables = {**settings.variables, **variables}
+        leave = merged.domain_controller_allowed
+        merged = Settings(
+            address=merged.address or settings.address,
+            site=merged.site or settings.site,
+            site_source=merged.site_source or settings.site_source,
+            port=merged.port or settings.port,
+            transports=merged.transports or settings.transports,
+            domain_controller_allowed=settings.domain_controller_allowed if leave is None else leave,
+        )
+    return Settings(
+        address=merged.address,
+        site=merged.site,
+        site_source=merged.site_source,
+        port=merged.port,
+        transports=merged.transports,
+        domain_controller_allowed=merged.domain_controller_allowed,
+        variables=variables,
+    )

@@ -1,0 +1,258 @@
+"""Which targets a run takes: ``--limit``, ``--exclude`` and the groups' exclusions.
+
+Here live pure values that decide about one target and say why. What must not live here: files, names' look-up.
+
+A pattern is a glob on the name, on the given address, or on ``group:NAME`` and ``site:NAME``; a block such as
+``10.9.0.0/26``; a range such as ``ws[001:010].paris.example``; or, after ``~``, a regular expression that is
+matched from the beginning, as Ansible does. A word without a dot also names the machine by its first label.
+Commas separate; in a limit ``!`` takes away and ``&`` keeps only what also matches.
+"""
+
+from __future__ import annotations
+
+import enum
+import fnmatch
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from pusher.config import Wrong, shown
+from pusher.models import Source, Target
+from pusher.problems import BadInput
+from pusher.targets.drafts import Named
+from pusher.targets.ranges import canonical_name, parse_address, parse_pattern
+
+ALIAS_VARIABLE = "inventory_hostname"
+"""Ansible's name for a host whose address is given apart; selection knows the host by it too."""
+
+_GLOB = re.compile(r"[*?\[]")
+_RANGE = re.compile(r"\[[^\]]*:[^\]]*\]")
+_EXPECTED = "a pattern such as ws0*.paris.example, group:paris, site:paris or ~ws(1|2)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """Whether a target is in, and the reason in words. ``code`` is the catalogue's for a target that is out."""
+
+    included: bool
+    why: str
+    code: str | None = None
+
+
+class Subject(enum.Enum):
+    """What a pattern is compared with."""
+
+    HOST = "host"
+    GROUP = "group"
+    SITE = "site"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Term:
+    """One pattern. ``literal`` is its text where it is a plain name that should exist."""
+
+    text: str
+    subject: Subject
+    accepts: Callable[[str], bool]
+    literal: str | None = None
+
+    def matches(self, target: Target) -> bool:
+        """Whether the target is one of those meant."""
+        if self.subject is Subject.GROUP:
+            return any(self.accepts(group.lower()) for group in target.groups)
+        if self.subject is Subject.SITE:
+            return target.site is not None and self.accepts(target.site.lower())
+        name = canonical_name(target.name)
+        if self.accepts(name) or (target.address is not None and self.accepts(target.address)):
+            return True
+        alias = target.variables.get(ALIAS_VARIABLE)
+        if alias is not None and self.accepts(alias.lower()):
+            return True
+        bare = self.literal is not None and "." not in self.literal
+        return bare and parse_address(name) is None and name.partition(".")[0] == self.literal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupExclude:
+    """A line under a group's ``exclude``."""
+
+    term: Term
+    group: str
+    source: Source
+
+    @property
+    def why(self) -> str:
+        return f"excluded by groups.{self.group}.exclude {shown(self.term.text)} ({self.source})"
+
+
+class Sign(enum.Enum):
+    """What a term of a limit does."""
+
+    ADD = ""
+    TAKE_AWAY = "!"
+    KEEP = "&"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selector:
+    """``--limit`` and ``--exclude``, understood."""
+
+    limit: tuple[tuple[Sign, Term], ...] = ()
+    exclude: tuple[Term, ...] = ()
+
+    def decide(self, target: Target) -> Decision:
+        """Whether the options leave the target in.
+
+        A pattern by site cannot be judged before a target's site is known; such a target is left out, since a
+        push to a machine that the operator did not mean is worse than one missed.
+        """
+        excluded = self.exclusion(target)
+        if excluded is not None:
+            return Decision(included=False, why=excluded, code="excluded")
+        return self._limited(target)
+
+    def exclusion(self, target: Target) -> str | None:
+        """Why ``--exclude`` takes the target out, or None."""
+        for term in self.exclude:
+            if term.subject is Subject.SITE and target.site is None:
+                return f"--exclude {shown(term.text)} asks for its site, which is not known"
+            if term.matches(target):
+                return f"excluded by --exclude {shown(term.text)}"
+        return None
+
+    def _limited(self, target: Target) -> Decision:
+        adding = [term for sign, term in self.limit if sign is Sign.ADD]
+        why = "no limit"
+        if adding:
+            hit = next((term for term in adding if term.matches(target)), None)
+            if hit is None:
+                return Decision(included=False, why=f"not in --limit {self._limit_text}", code="excluded")
+            why = f"matches --limit {shown(hit.text)}"
+        for sign, term in self.limit:
+            unknown = term.subject is Subject.SITE and target.site is None
+            if sign is Sign.TAKE_AWAY and (unknown or term.matches(target)):
+                return Decision(included=False, why=f"taken away by --limit {shown('!' + term.text)}", code="excluded")
+            if sign is Sign.KEEP and not term.matches(target):
+                return Decision(included=False, why=f"does not match --limit {shown('&' + term.text)}", code="excluded")
+        return Decision(included=True, why=why)
+
+    @property
+    def _limit_text(self) -> str:
+        return shown(",".join(sign.value + term.text for sign, term in self.limit))
+
+    @property
+    def terms(self) -> tuple[tuple[str, Term], ...]:
+        """Every term with the option it came from."""
+        return (
+            *(("--limit", term) for _, term in self.limit),
+            *(("--exclude", term) for term in self.exclude),
+        )
+
+
+EVERYTHING = Selector()
+
+
+def parse_selector(limit: str | Sequence[str] | None = None, exclude: str | Sequence[str] | None = None) -> Selector:
+    """The selector of the options' texts; an option given several times counts as if joined by commas."""
+    limits: list[tuple[Sign, Term]] = []
+    for text in _texts(limit, "--limit"):
+        sign = next((s for s in (Sign.TAKE_AWAY, Sign.KEEP) if text.startswith(s.value)), Sign.ADD)
+        limits.append((sign, _option_term(text[len(sign.value) :].strip(), "--limit")))
+    excludes = [_option_term(text, "--exclude") for text in _texts(exclude, "--exclude")]
+    return Selector(limit=tuple(limits), exclude=tuple(excludes))
+
+
+def parse_group_exclude(item: Named, group: str) -> GroupExclude:
+    """A group's exclusion; raises BadInput with its place."""
+    try:
+        return GroupExclude(term=parse_term(item.text), group=group, source=item.source)
+    except Wrong as exc:
+        raise BadInput(item.source, exc.found, exc.expected) from exc
+
+
+def parse_term(text: str) -> Term:
+    """The pattern that ``text`` is; raises Wrong."""
+    subject, rest = Subject.HOST, text
+    for prefixed in (Subject.GROUP, Subject.SITE):
+        if text.startswith(f"{prefixed.value}:"):
+            subject, rest = prefixed, text[len(prefixed.value) + 1 :]
+    if not rest.strip():
+        raise Wrong(f"{shown(text)} is an empty pattern", _EXPECTED)
+    if rest.startswith("~"):
+        return Term(text=text, subject=subject, accepts=_regex(rest[1:]))
+    if subject is Subject.HOST:
+        special = _block_or_range(rest)
+        if special is not None:
+            return Term(text=text, subject=subject, accepts=special)
+        if rest == "all":
+            return Term(text=text, subject=subject, accepts=lambda _: True)
+    elif _RANGE.search(rest):
+        raise Wrong(f"{shown(text)} has a range", _EXPECTED)
+    if not _GLOB.search(rest):
+        literal = canonical_name(rest) if subject is Subject.HOST else rest.lower()
+        return Term(text=text, subject=subject, accepts=literal.__eq__, literal=literal)
+    if any(mark in rest for mark in "!&,") and "[!" not in rest:
+        raise Wrong(f"{shown(text)} is not a pattern", _EXPECTED)
+    pattern = re.compile(fnmatch.translate(rest.lower()))
+    return Term(text=text, subject=subject, accepts=lambda value: pattern.match(value) is not None)
+
+
+def _block_or_range(text: str) -> Callable[[str], bool] | None:
+    if "/" in text:
+        try:
+            network = ipaddress.ip_network(text, strict=True)
+        except ValueError as exc:
+            raise Wrong(f"{shown(text)} is not a block of addresses", "a block such as 10.9.0.0/26") from exc
+
+        def holds(value: str) -> bool:
+            address = parse_address(value)
+            return address is not None and address in network
+
+        return holds
+    if not _RANGE.search(text):
+        return None
+    if _GLOB.search(_RANGE.sub("", text)):
+        raise Wrong(f"{shown(text)} mixes a range with a glob", "one or the other")
+    pattern = parse_pattern(text)
+    names = getattr(pattern, "contains", None)
+    return names if callable(names) else None
+
+
+def _regex(text: str) -> Callable[[str], bool]:
+    try:
+        pattern = re.compile(text, re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError) as exc:
+        raise Wrong(f"{shown('~' + text)} is not a regular expression ({exc})", _EXPECTED) from exc
+    return lambda value: pattern.match(value) is not None
+
+
+def _option_term(text: str, option: str) -> Term:
+    try:
+        return parse_term(text)
+    except Wrong as exc:
+        raise BadInput(Source(file=option), exc.found, exc.expected) from exc
+
+
+def _texts(given: str | Sequence[str] | None, option: str) -> list[str]:
+    found: list[str] = []
+    for text in [given] if isinstance(given, str) else given or ():
+        parts = [part.strip() for part in _split(text)]
+        if not any(parts):
+            raise BadInput(Source(file=option), "an empty pattern", _EXPECTED)
+        found += [part for part in parts if part]
+    return found
+
+
+def _split(text: str) -> Iterable[str]:
+    """Parts between commas; commas inside the brackets of a regular expression do not separate."""
+    part, depth, regex = "", 0, False
+    for character in text:
+        if character == "," and not (regex and depth):
+            yield part
+            part, depth, regex = "", 0, False
+            continue
+        regex = regex or (character == "~" and part.strip("!& ") in {"", "group:", "site:"})
+        depth += (character in "([{") - (character in ")]}")
+        part += character
+    yield part

@@ -1,0 +1,209 @@
+"""Our own inventory format: YAML with ``version: 1``.
+
+Here live its pydantic models and their translation to a ``Draft``. What must not live here: expansion, selection,
+and what several groups mean together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+
+from pusher.config import Document, FormatModel, Path, Wrong, validate
+from pusher.models import Source
+from pusher.problems import BadInput
+from pusher.targets import drafts
+from pusher.targets.drafts import Draft, GroupDraft, HostDraft, Named, Settings
+from pusher.targets.ranges import parse_host_address
+from pusher.targets.sites import Subnet, parse_subnet
+
+_HOSTS = "a list of host names"
+_SITE = "the name of a site"
+_VARS = "a table of texts, numbers in quotes"
+
+Site = Annotated[str, AfterValidator(drafts.site_label)]
+Port = Annotated[int, Field(ge=1, le=65535, description=drafts.PORT)]
+Transports = Annotated[list[Annotated[str, Field(description="smb or winrm")]], Field(description=drafts.TRANSPORTS)]
+Variables = dict[
+    Annotated[str, AfterValidator(drafts.variable_name)],
+    Annotated[str, Field(description="text, a number in quotes")],
+]
+DomainController = Annotated[Literal["allow", "refuse"], Field(description="allow or refuse")]
+
+
+class _Settings(FormatModel):
+    site: Annotated[Site | None, Field(description=_SITE)] = None
+    port: Port | None = Field(default=None, description=drafts.PORT)
+    transports: Transports | None = Field(default=None, description=drafts.TRANSPORTS)
+    vars: Variables | None = Field(default=None, description=_VARS)
+
+
+class _Defaults(_Settings):
+    nameservers: (
+        list[Annotated[str, AfterValidator(drafts.nameserver), Field(description="the address of a name server")]]
+        | None
+    ) = Field(default=None, description="a list of the addresses of name servers")
+
+
+class _Host(_Settings):
+    name: str = Field(description="a host name")
+    address: str | None = Field(default=None, description="an IP address in quotes")
+    domain_controller: DomainController | None = Field(default=None, description="allow or refuse")
+
+
+class _Directory(FormatModel):
+    base: str = Field(description="a distinguished name such as OU=Servers,DC=corp,DC=example")
+    filter: str | None = Field(default=None, description="an LDAP filter")
+
+
+def _host_kind(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "(name)"
+    return "(host)" if isinstance(value, dict | _Host) else None
+
+
+_HostItem = Annotated[
+    Annotated[str, Tag("(name)")] | Annotated[_Host, Tag("(host)")],
+    Discriminator(_host_kind),
+    Field(description="a host name in quotes, or a table with name and address"),
+]
+
+
+class _Group(_Settings):
+    hosts: list[_HostItem] | None = Field(default=None, description=_HOSTS)
+    ranges: list[Annotated[str, Field(description="a block or range of addresses")]] | None = Field(
+        default=None, description="a list of blocks such as 10.9.0.0/26"
+    )
+    children: list[Annotated[str, Field(description="the name of a group")]] | None = Field(
+        default=None, description="a list of group names"
+    )
+    exclude: list[Annotated[str, Field(min_length=1, description="a pattern such as ws013.*")]] | None = Field(
+        default=None, description="a list of patterns such as ws013.*"
+    )
+    directory: _Directory | None = Field(default=None, description="a table with base and filter")
+    domain_controller: DomainController | None = Field(default=None, description="allow or refuse")
+
+
+class _Inventory(FormatModel):
+    version: Annotated[int, Field(ge=1, le=1, description="version: 1")]
+    defaults: _Defaults | None = Field(default=None, description="a table of settings")
+    groups: dict[str, _Group | None] = Field(description="a table of groups")
+    sites: (
+        dict[
+            Annotated[str, AfterValidator(drafts.site_label)],
+            Annotated[
+                list[Annotated[str, Field(description="a subnet such as 10.1.0.0/16")]],
+                Field(description="a list of subnets such as 10.1.0.0/16"),
+            ],
+        ]
+        | None
+    ) = Field(default=None, description="a table of sites, each with a list of subnets")
+
+
+OWN_KEYS = frozenset(_Inventory.model_fields)
+
+
+def read_own_yaml(document: Document) -> Draft:
+    """The draft of an inventory in our own format."""
+    return _Reader(document).draft()
+
+
+class _Reader:
+    """Walks the validated model beside the document, to give every part its place."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._model = validate(_Inventory, document)
+
+    def draft(self) -> Draft:
+        model = self._model
+        defaults = model.defaults or _Defaults()
+        return Draft(
+            file=self._document.file,
+            groups=tuple(self._group(name, group or _Group()) for name, group in model.groups.items()),
+            defaults=self._settings(defaults, ("defaults",)),
+            nameservers=tuple(defaults.nameservers or ()),
+            subnets=self._subnets(),
+        )
+
+    def _group(self, name: str, group: _Group) -> GroupDraft:
+        path: Path = ("groups", name)
+        try:
+            drafts.label(name, "group")
+        except Wrong as exc:
+            raise BadInput(self._document.source(path, key=True), exc.found, exc.expected) from exc
+        if group.directory is not None:
+            raise BadInput(
+                self._document.source((*path, "directory"), key=True),
+                "directory groups are not available yet",
+                "hosts, ranges or children",
+            )
+        return GroupDraft(
+            name=name,
+            source=self._document.source(path, key=True),
+            hosts=(*self._hosts(group.hosts or [], (*path, "hosts")),
+                   *self._hosts(group.ranges or [], (*path, "ranges"))),
+            children=self._named(group.children, (*path, "children")),
+            excludes=self._named(group.exclude, (*path, "exclude")),
+            settings=self._settings(group, path, group.domain_controller),
+        )  # fmt: skip
+
+    def _hosts(self, items: list[Any], path: Path) -> tuple[HostDraft, ...]:
+        return tuple(self._host(item, (*path, number)) for number, item in enumerate(items))
+
+    def _host(self, item: str | _Host, path: Path) -> HostDraft:
+        source = self._document.source(path)
+        if isinstance(item, str):
+            try:
+                return drafts.host_draft(item, source)
+            except Wrong as exc:
+                raise BadInput(source, exc.found, exc.expected) from exc
+        settings = self._settings(item, path, item.domain_controller)
+        if item.address is not None:
+            try:
+                settings = dataclasses.replace(settings, address=parse_host_address(item.address))
+            except Wrong as exc:
+                self._refuse((*path, "address"), exc)
+        try:
+            return drafts.host_draft(item.name, source, settings)
+        except Wrong as exc:
+            self._refuse((*path, "name"), exc)
+
+    def _settings(self, model: _Settings, path: Path, domain_controller: str | None = None) -> Settings:
+        site_source: Source | None = None
+        if model.site is not None:
+            site_source = self._document.source((*path, "site"))
+        try:
+            transports = None if model.transports is None else drafts.transports(model.transports)
+        except Wrong as exc:
+            self._refuse((*path, "transports"), exc)
+        return Settings(
+            site=model.site,
+            site_source=site_source,
+            port=model.port,
+            transports=transports,
+            variables=dict(model.vars or {}),
+            domain_controller_allowed=None if domain_controller is None else domain_controller == "allow",
+        )
+
+    def _named(self, items: list[str] | None, path: Path) -> tuple[Named, ...]:
+        return tuple(
+            Named(text=item, source=self._document.source((*path, number))) for number, item in enumerate(items or [])
+        )
+
+    def _subnets(self) -> tuple[Subnet, ...]:
+        subnets: list[Subnet] = []
+        for site, texts in (self._model.sites or {}).items():
+            for number, text in enumerate(texts):
+                path: Path = ("sites", site, number)
+                try:
+                    network = parse_subnet(text)
+                except Wrong as exc:
+                    self._refuse(path, exc)
+                subnets.append(Subnet(network=network, site=site, source=self._document.source(path)))
+        return tuple(subnets)
+
+    def _refuse(self, path: Path, exc: Wrong) -> NoReturn:
+        raise BadInput(self._document.source(path), exc.found, exc.expected) from exc

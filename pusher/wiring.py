@@ -1,0 +1,233 @@
+"""Wiring: the only place that names an adapter. It reads the operator's files, and builds what a run needs.
+
+Everything here happens before anything is contacted; BadInput leaves it with nothing done.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets as random
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pusher.clock import utc_now
+from pusher.credentials.accounts_file import AccountsFile, load_accounts
+from pusher.credentials.budget import LockoutPolicy
+from pusher.credentials.guard import LockoutGuard
+from pusher.credentials.secrets import read_secret
+from pusher.install.package import load_package, render_command
+from pusher.install.payload import Payload, load_payload
+from pusher.log import start_log
+from pusher.models import Package, Run, Secret, Source, Target, TransportKind, Verb
+from pusher.problems import BadInput
+from pusher.scheduler.admission import Caps
+from pusher.scheduler.job import Job, Stop, Watcher
+from pusher.scheduler.retry import RetryPolicy
+from pusher.scheduler.run import Report, Runner
+from pusher.store import Store, open_store
+from pusher.targets.dns_resolver import DnsResolver
+from pusher.targets.inventory import Inventory, Selected, load_inventory
+from pusher.targets.resolver import Resolver
+from pusher.targets.system_resolver import SystemResolver
+from pusher.transports.bridge import Pool
+from pusher.transports.port import Limits
+from pusher.transports.smb import SmbTransport
+
+ACCOUNTS_FILE = "accounts.toml"
+_SPARE_THREADS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line asks for. Times in seconds."""
+
+    inventory: Path
+    package: Path | None = None
+    accounts: Path | None = None
+    limit: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    store: str | None = None
+    log: Path | None = None
+    concurrency: int = 50
+    per_site: int = 0
+    per_subnet: int = 25
+    transport: str = "auto"
+    attempts: int = 2
+    deadline: float = 900.0
+    connect_timeout: float = 5.0
+    max_failures: int = 0
+    only: frozenset[str] = field(default_factory=frozenset)
+    parent: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``retry`` needs to run the same again; no secret is among it."""
+        return {
+            "inventory": str(self.inventory.absolute()),
+            "package": str(self.package.absolute()) if self.package else None,
+            "accounts": str(self.accounts.absolute()) if self.accounts else None,
+            "concurrency": self.concurrency,
+            "per_site": self.per_site,
+            "per_subnet": self.per_subnet,
+            "transport": self.transport,
+            "attempts": self.attempts,
+            "deadline": self.deadline,
+            "connect_timeout": self.connect_timeout,
+            "max_failures": self.max_failures,
+        }
+
+
+def data_folder() -> Path:
+    """Where the store and the log are kept unless told otherwise (XDG base directories)."""
+    home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(home) / "pusher"
+
+
+def open_default_store(url: str | None) -> Store:
+    """The store at ``url``, or the user's own."""
+    return open_store(url or str(data_folder() / "pusher.sqlite"))
+
+
+class Prepared:
+    """A run that is ready to go: everything is read and checked, nothing has been contacted."""
+
+    def __init__(self, options: Options, verb: Verb) -> None:
+        self.options, self.verb = options, verb
+        self.inventory = load_inventory(options.inventory)
+        self._selector = self.inventory.selector(limit=list(options.limit), exclude=list(options.exclude))
+        self.accounts = _accounts(options)
+        self.package, self.payload = _package(options, verb)
+        self.secrets = _secrets(self.accounts)
+        if self.package is not None:
+            self._prove_commands(self.package)
+        if not any(True for _ in self.targets()):
+            raise BadInput(
+                Source(file=str(options.inventory)), "no target is left by --limit and --exclude", "at least one"
+            )
+
+    def selected(self) -> Iterator[Selected]:
+        """Every target of the inventory with the decision about it, in order; made anew at each call."""
+        for selected in self.inventory.targets(self._selector):
+            if not self.options.only or selected.target.name.lower() in self.options.only:
+                yield selected
+
+    def targets(self) -> Iterator[Target]:
+        return (selected.target for selected in self.selected() if selected.decision.included)
+
+    def count(self) -> int:
+        return sum(1 for _ in self.targets())
+
+    def _prove_commands(self, package: Package) -> None:
+        """A placeholder that one target cannot fill is found now, not on that target."""
+        for target in self.targets():
+            render_command(package.service, target, package.source)
+
+
+def _accounts(options: Options) -> AccountsFile:
+    if options.accounts is not None:
+        return load_accounts(options.accounts)
+    beside = options.inventory.parent / ACCOUNTS_FILE
+    return load_accounts(beside) if beside.exists() else AccountsFile.own_identity_only()
+
+
+def _package(options: Options, verb: Verb) -> tuple[Package | None, Payload | None]:
+    if options.package is None:
+        if verb is not Verb.CHECK:
+            raise BadInput(None, f"{verb} needs a package", "--package DIR")
+        return None, None
+    package = load_package(options.package, verify_hashes=False)
+    # Reading the payload verifies each hash, once.
+    return package, load_payload(package)
+
+
+def _secrets(accounts: AccountsFile) -> Mapping[str, Secret]:
+    found = {account.name: read_secret(account) for account in accounts.accounts}
+    return {name: secret for name, secret in found.items() if secret is not None}
+
+
+def resolver_for(inventory: Inventory) -> Resolver:
+    """The inventory's own name servers, or what this machine itself asks."""
+    return DnsResolver(inventory.nameservers) if inventory.nameservers else SystemResolver()
+
+
+class Session:
+    """An open run: store, log, threads. Use it as a context; ``runner`` does the work."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared, options = prepared, prepared.options
+        self._stack = ExitStack()
+        self.store = open_default_store(options.store)
+        self._stack.callback(self.store.close)
+        log = options.log or data_folder() / "pusher.log"
+        try:
+            file, redactor = start_log(log)
+        except OSError as error:
+            self._stack.close()
+            raise BadInput(None, f"the log {log} cannot be written: {error.strerror}", "a writable file") from error
+        self._stack.callback(file.close)
+        redactor.learn(prepared.secrets.values())
+        self._pool = Pool(options.concurrency + _SPARE_THREADS)
+        self._stack.callback(self._pool.close)
+        self.run = Run(
+            id=_run_id(utc_now()),
+            verb=prepared.verb,
+            inventory=str(options.inventory),
+            package=prepared.package.name if prepared.package else None,
+            version=prepared.package.version if prepared.package else None,
+            operator=f"{getpass.getuser()}@{socket.gethostname()}",
+            started_at=utc_now(),
+            parent=options.parent,
+        )
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def begin(self) -> None:
+        """Record the run and all its targets; from here on a kill loses nothing."""
+        rows = ((target.name, target.address, target.site) for target in self.prepared.targets())
+        self.store.begin_run(self.run, self.prepared.options.to_json(), rows)
+
+    def runner(self, watcher: Watcher, report: Report, stop: Stop) -> Runner:
+        """To be called inside the event loop."""
+        prepared, options = self.prepared, self.prepared.options
+        accounts = prepared.accounts
+        smb = SmbTransport(self._pool)
+        job = Job(
+            run=self.run.id,
+            verb=prepared.verb,
+            package=prepared.package,
+            payload=prepared.payload,
+            accounts=accounts.accounts,
+            secrets=prepared.secrets,
+            fallback=accounts.fallback_enabled,
+            guard=LockoutGuard(LockoutPolicy(threshold=accounts.assume_threshold, reserve=accounts.reserve)),
+            transports={smb.kind: smb},
+            only=None if options.transport == "auto" else TransportKind(options.transport),
+            resolver=resolver_for(prepared.inventory),
+            limits=Limits(connect=options.connect_timeout),
+            deadline=options.deadline,
+            store=self.store,
+            watcher=watcher,
+            now=utc_now,
+            stop=stop,
+        )
+        return Runner(
+            job,
+            Caps(total=options.concurrency, site=options.per_site, subnet=options.per_subnet),
+            RetryPolicy(attempts=options.attempts),
+            report,
+            prepared.inventory.sites.placed,
+            options.max_failures,
+        )
+
+
+def _run_id(now: datetime) -> str:
+    return f"{now:%Y%m%d-%H%M%S}-{random.token_hex(2)}"
