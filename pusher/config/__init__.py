@@ -8,12 +8,12 @@ anything that contacts a machine.
 
 from __future__ import annotations
 
-from pusher.config.document import Document, Path
+from pusher.config.document import Document, Path, dotted
 from pusher.config.durations import Duration, parse_duration
 from pusher.config.files import read_bytes, read_lines, read_text, split_lines
 from pusher.config.toml_source import read_toml
 from pusher.config.validate import FormatModel, validate
-from pusher.config.wording import Wrong, hint, listed, nearest, shown
+from pusher.config.wording import Wrong, about, hint, listed, nearest, shown
 from pusher.config.yaml_source import OPAQUE, parse_yaml, read_yaml
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "FormatModel",
     "Path",
     "Wrong",
+    "about",
+    "dotted",
     "hint",
     "listed",
     "nearest",

@@ -16,8 +16,9 @@ from pusher.problems import BadInput
 MAX_BYTES = 64 * 1024 * 1024
 SMALL_FILE = 4 * 1024 * 1024
 
-# What YAML calls printable; every other format here is held to it too, since no name needs more.
-_UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What YAML calls printable, without the rare line ends (NEL, LS, PS) on which editors and parsers disagree, so that
+# a line number always means the same line. Every format is held to it, since no name needs more.
+_UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

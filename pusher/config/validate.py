@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from pusher.config.document import Document, Path, dotted
-from pusher.config.wording import Wrong, hint, kind, listed
+from pusher.config.wording import Wrong, about, hint, kind, listed, shown
 from pusher.problems import BadInput
 
 
@@ -43,6 +43,14 @@ _TYPES = {
     "model_type": "a table of keys",
     "model_attributes_type": "a table of keys",
     "is_instance_of": "another kind of value",
+}
+
+_BOUNDS = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
+_LENGTHS = {
+    ("too_short", 1): "empty",
+    ("string_too_short", 1): "empty",
+    ("too_long", None): "too long",
+    ("string_too_long", None): "too long",
 }
 
 
@@ -93,28 +101,17 @@ class _Finding:
             return f"{dotted(missing)} is missing", expected or "a value for it"
         if self._kind == "value_error" and isinstance(context.get("error"), Wrong):
             wrong: Wrong = context["error"]
-            return f"{name} {wrong.found}" if _continues(wrong.found) else f"{name}: {wrong.found}", wrong.expected
+            return about(name, wrong), wrong.expected
         if self._kind in _TYPES:
             return f"{name} is {kind(self._value)}", description or _TYPES[self._kind]
-        return f"{name} is {_limit(self._kind, context) or kind(self._value)}", description or _expected(context)
+        return f"{name} is {self._seen(context)}", description or _expected(context)
 
-
-def _continues(found: str) -> bool:
-    return found.startswith(("is ", "has ", "does ", "cannot ", "names ", "needs ", "holds ", "ends ", "lists "))
-
-
-def _limit(name: str, context: dict[str, Any]) -> str:
-    if name in {"literal_error", "enum", "union_tag_not_found", "union_tag_invalid"}:
-        return "something else"
-    if name in {"greater_than", "greater_than_equal"}:
-        return "too small"
-    if name in {"less_than", "less_than_equal"}:
-        return "too large"
-    if name in {"too_short", "string_too_short"}:
-        return "empty" if context.get("min_length") == 1 else "too short"
-    if name in {"too_long", "string_too_long"}:
-        return "too long"
-    return ""
+    def _seen(self, context: dict[str, Any]) -> str:
+        if self._kind == "literal_error" and isinstance(self._value, str):
+            return shown(self._value)  # a choice among words is no place for a secret
+        if self._kind in _BOUNDS and isinstance(self._value, int | float):
+            return str(self._value)
+        return _LENGTHS.get((self._kind, context.get("min_length"))) or kind(self._value)
 
 
 def _expected(context: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ Here live pure functions over text. What must not live here: positions, files, o
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections.abc import Iterable
 
@@ -17,6 +18,12 @@ class Wrong(ValueError):
     def __init__(self, found: str, expected: str = "") -> None:
         super().__init__(f"{found}; expected {expected}" if expected else found)
         self.found, self.expected = found, expected
+
+
+def about(name: str, wrong: Wrong) -> str:
+    """What was found, said of the thing called ``name``."""
+    joint = " " if wrong.found.startswith(("is ", "has ", "names ")) else ": "
+    return f"{name}{joint}{wrong.found}"
 
 
 def shown(text: str) -> str:
@@ -70,4 +77,6 @@ def kind(value: object) -> str:
         return "a list"
     if isinstance(value, dict):
         return "a table of keys"
-    return "a date or time"
+    if isinstance(value, datetime.date | datetime.time):
+        return "a date or time"
+    return "a value with a tag"

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from pusher.config.document import Document, Path, dotted
-from pusher.config.files import MAX_BYTES, read_text
+from pusher.config.files import MAX_BYTES, read_text, split_lines
 from pusher.config.wording import plain
 from pusher.models import Source
 from pusher.problems import BadInput
@@ -106,6 +106,7 @@ class _Builder:
 
     def __init__(self, file: str, as_written: bool) -> None:
         self._file, self._as_written = file, as_written
+        self._text = ""
         self._frames: list[_Frame] = []
         self._marks: _Marks = {}
         self._anchors: dict[str, tuple[Any, int]] = {}
@@ -116,6 +117,7 @@ class _Builder:
         self._documents = 0
 
     def build(self, text: str) -> Document:
+        self._text = text
         for event in self._events(text):
             self._take(event)
         if not self._documents or self._root is None:
@@ -138,9 +140,10 @@ class _Builder:
     def _syntax(self, exc: yaml.MarkedYAMLError) -> BadInput:
         mark = exc.problem_mark or exc.context_mark
         source = Source(file=self._file, line=mark.line + 1, column=mark.column + 1) if mark else None
+        if mark and split_lines(self._text)[mark.line][mark.column : mark.column + 1] == "\t":
+            return BadInput(source, "a tab where YAML wants spaces", "spaces")
         what = ", ".join(plain(part) for part in (exc.context, exc.problem) if part)
-        expected = "spaces instead of tabs" if "\\t" in what or "tab" in what.split() else "valid YAML"
-        return BadInput(source or Source(file=self._file), f"the YAML cannot be read: {what}", expected)
+        return BadInput(source or Source(file=self._file), f"the YAML cannot be read: {what}", "valid YAML")
 
     def _take(self, event: Any) -> None:
         if isinstance(event, yaml.ScalarEvent):
@@ -173,9 +176,7 @@ class _Builder:
     def _value(self, event: Any) -> Any:
         plain_style = not event.style and event.implicit[0]  # libyaml says "", PyYAML None
         if event.tag not in _PLAIN_TAGS:
-            if self._as_written:
-                return OPAQUE
-            raise self._bad(event, f"the tag {plain(event.tag)} is not understood", "a plain value")
+            return OPAQUE
         if event.tag is not None or not plain_style:
             return event.value
         if event.value in _NULL:

@@ -117,6 +117,7 @@ class Driver:
             raise ProblemError(problem("service-exists-foreign", Stage.SERVICE, f"{name} runs {service.image_path}"))
         self._listener.stage(Stage.SERVICE)
         if service is not None:
+            await self._timed("stop", lambda: steps.stop_service(self._session, name, package.stop_timeout))
             await self._timed("delete-service", lambda: steps.delete_service(self._session, name))
         removed = await self._timed("remove-files", lambda: remove_files(self._session, package))
         found = service is not None or removed
@@ -188,9 +189,19 @@ class Driver:
         await self._book.close(journal, machine.UNDONE)
 
     async def _undo_steps(self, journal: Journal, before: Before, begun: list[Step]) -> None:
+        """Undo as much as can be undone: one step that will not go back does not keep the others."""
+        first: ProblemError | None = None
         for step in reversed(begun):
-            await steps.UNDOS[step](self._session, before)
-            await self._book.mark(journal, step, Mark.UNDONE)
+            try:
+                await steps.UNDOS[step](self._session, before)
+            except ProblemError as error:
+                if error.problem.code in _SESSION_GONE:
+                    raise
+                first = first or error
+            else:
+                await self._book.mark(journal, step, Mark.UNDONE)
+        if first is not None:
+            raise first
 
     async def _timed(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
         began = time.monotonic()

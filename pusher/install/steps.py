@@ -7,6 +7,7 @@ safe to do twice: that is what lets a journal's intent stand for "may have happe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -144,7 +145,9 @@ async def undo_register(session: Session, before: Before) -> None:
 
 
 async def undo_start(session: Session, before: Before) -> None:
-    await stop_service(session, before.service_name, 30.0)
+    # A service that hangs while starting takes no orders; what follows still marks it for deletion.
+    with contextlib.suppress(_StopTimeoutError):
+        await stop_service(session, before.service_name, 10.0)
 
 
 async def undo_nothing(session: Session, before: Before) -> None:
@@ -205,7 +208,7 @@ async def stop_service(session: Session, name: str, timeout: float) -> None:
         if not asked and status.state is not ServiceState.STOP_PENDING:
             asked = await _ask_to_stop(session, name)
         if time.monotonic() >= until:
-            raise ProblemError(problem("service-stop-timeout", Stage.SERVICE, f"{name} is {status.state.name}"))
+            raise _StopTimeoutError(problem("service-stop-timeout", Stage.SERVICE, f"{name} is {status.state.name}"))
         await asyncio.sleep(_POLL)
 
 
@@ -219,9 +222,12 @@ async def _ask_to_stop(session: Session, name: str) -> bool:
     return True
 
 
+class _StopTimeoutError(ProblemError):
+    """The service would not stop."""
+
+
 async def delete_service(session: Session, name: str) -> None:
-    """Stop it, delete it and wait until its entry is gone (it goes when its last handle closes)."""
-    await stop_service(session, name, 30.0)
+    """Delete it and wait until its entry is gone (it goes when its process ends and its last handle closes)."""
     await session.delete_service(name)
     for _ in range(25):
         if await session.service_config(name) is None:

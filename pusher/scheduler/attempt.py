@@ -164,10 +164,11 @@ class _Attempt:
         if wrong:
             raise ProblemError(problem("wrong-host", detail=wrong))
         self.record.machine = who.machine or None
-        if who.machine:
-            other = self.job.claims.claim(f"{who.machine} {who.server_guid}", self.target.name)
-            if other:
-                raise ProblemError(problem("duplicate", Stage.IDENTIFY, f"{who.machine} is pushed to as {other}"))
+        # Only a machine that is who it should be is claimed: a stale name must not keep the right one out.
+        itself = f"{who.machine} {who.server_guid}" if who.machine else f"{self.address}:{self.target.port}"
+        other = self.job.claims.claim(itself, self.target.name)
+        if other:
+            raise ProblemError(problem("duplicate", Stage.IDENTIFY, f"{who.machine} is pushed to as {other}"))
         said = f"{who.machine or 'no name'}, build {who.build or 'unknown'}, SMB {who.dialect}"
         self._note("identity", said)
         return who
@@ -207,13 +208,13 @@ class _Attempt:
             try:
                 session = await self._timed("sign-in", link.sign_in(_credential(self.job, account)))
             except ProblemError as error:
-                found = error.problem
+                found = _for_account(account, error.problem)
                 verdict_came = found.code not in _SILENT
-                stops = found.code if found.next_move is NextMove.STOP_ACCOUNT and not account.is_local else None
+                stops = found.code if found.next_move is NextMove.STOP_ACCOUNT else None
                 lease.settle(result_of(found.code, link.secret_sent, verdict_came), stops)
                 if not verdict_came and link.secret_sent:
-                    raise ProblemError(problem("sign-in-unknown", detail=found.message)) from error
-                raise
+                    found = problem("sign-in-unknown", detail=found.message)
+                raise ProblemError(found) from error
             lease.settle(result_of(None, True, True))
         self._note("signed-in", f"as {account.name} by {account.protocol}")
         return session
@@ -356,6 +357,13 @@ def _credential(job: Job, account: Account) -> Credential:
         secret=secret,
         protocol=account.protocol,
     )
+
+
+def _for_account(account: Account, found: Problem) -> Problem:
+    """A local account is another account on each machine: what is wrong with it here says nothing about others."""
+    if account.is_local and found.next_move is NextMove.STOP_ACCOUNT:
+        return replace(found, next_move=NextMove.NEXT_ACCOUNT)
+    return found
 
 
 def _worth_another_connect(error: BaseException) -> bool:

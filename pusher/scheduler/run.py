@@ -89,9 +89,6 @@ class Runner:
         try:
             try:
                 address = await resolve(self._job, target)
-                other = self._job.claims.claim(f"{address}:{target.port or ''}", target.name)
-                if other:
-                    raise ProblemError(problem("duplicate", Stage.RESOLVE, f"{address} is pushed to as {other}"))
             except ProblemError as error:
                 await self._finish(failed(self._job, target, None, error.problem, started))
                 return

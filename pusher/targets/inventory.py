@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from pusher.config import Wrong, hint, shown
+from pusher.config import hint, shown
 from pusher.models import Source, Target
 from pusher.problems import BadInput
 from pusher.targets.drafts import NO_SETTINGS, Draft, HostDraft, Settings
@@ -59,10 +59,7 @@ class Inventory:
         if not self._entries:
             raise BadInput(Source(file=draft.file), "the inventory lists no host", "at least one host or range")
         self._refuse_too_many()
-        try:
-            self.sites = SiteTable.of(draft.subnets)
-        except Wrong as exc:
-            raise BadInput(Source(file=draft.file), exc.found, exc.expected) from exc
+        self.sites = SiteTable.of(draft.subnets)
         self._index = MembershipIndex([entry.pattern for entry in self._entries])
         self._addresses = _given_addresses(self._entries)
         self._default_site = draft.defaults.site

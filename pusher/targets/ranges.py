@@ -243,7 +243,7 @@ def _name_pattern(text: str) -> NamePattern:
     largest = "".join(part if isinstance(part, str) else part.text(part.count - 1) for part in parts)
     if spans and parse_address(smallest) is not None and parse_address(largest) is not None:
         return NamePattern(text, parts, is_address=True)
-    for example in (smallest, largest):
+    for example in dict.fromkeys((smallest, largest)):
         if not is_host_name(example):
             of = f" (it gives {shown(example)})" if spans else ""
             raise Wrong(f"{shown(text)} is neither a host name nor an IP address{of}", NAME_OR_ADDRESS)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from pusher.config import Wrong, shown
 from pusher.models import Source, Target
+from pusher.problems import BadInput
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -55,14 +56,15 @@ class SiteTable:
 
     @classmethod
     def of(cls, subnets: Iterable[Subnet]) -> SiteTable:
-        """A table of ``subnets``; the same subnet under two sites raises Wrong."""
+        """A table of ``subnets``; the same subnet under two sites raises BadInput."""
         sites: dict[tuple[int, int, int], str] = {}
         lengths: dict[int, set[int]] = {}
         for subnet in subnets:
             network = subnet.network
             key = (network.version, network.prefixlen, int(network.network_address))
             if sites.setdefault(key, subnet.site) != subnet.site:
-                raise Wrong(f"{network} belongs to site {sites[key]} and to site {subnet.site}", "one site for it")
+                found = f"{network} belongs to site {sites[key]} and to site {subnet.site}"
+                raise BadInput(subnet.source, found, "one site for it")
             lengths.setdefault(network.version, set()).add(network.prefixlen)
         ordered = {version: tuple(sorted(found, reverse=True)) for version, found in lengths.items()}
         return cls(MappingProxyType(sites), MappingProxyType(ordered))

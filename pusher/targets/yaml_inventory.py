@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from pusher.config import Document, FormatModel, Path, Wrong, validate
+from pusher.config import Document, FormatModel, Path, Wrong, about, dotted, validate
 from pusher.models import Source
 from pusher.problems import BadInput
 from pusher.targets import drafts
@@ -159,7 +159,7 @@ class _Reader:
             try:
                 return drafts.host_draft(item, source)
             except Wrong as exc:
-                raise BadInput(source, exc.found, exc.expected) from exc
+                self._refuse(path, exc)
         settings = self._settings(item, path, item.domain_controller)
         if item.address is not None:
             try:
@@ -206,4 +206,4 @@ class _Reader:
         return tuple(subnets)
 
     def _refuse(self, path: Path, exc: Wrong) -> NoReturn:
-        raise BadInput(self._document.source(path), exc.found, exc.expected) from exc
+        raise BadInput(self._document.source(path), about(dotted(path), exc), exc.expected) from exc

@@ -173,6 +173,7 @@ WIN32: Mapping[int, str] = {
     577: "signature-rejected",
     740: "right-missing",  # ELEVATION_REQUIRED
     1051: "service-dependents-running",
+    1052: "service-busy",  # INVALID_SERVICE_CONTROL: not in its present state
     1053: "service-start-timeout",
     1054: "service-not-a-service",
     1055: "service-database-locked",

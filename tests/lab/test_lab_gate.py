@@ -92,6 +92,16 @@ def read(connection: socket.socket, count: int) -> bytes:
     return got
 
 
+def is_reset(listener: socket.socket) -> bool:
+    """Whether a new connection is reset, which may be before we know that it was made."""
+    try:
+        with client(listener) as connection:
+            connection.recv(1)
+    except ConnectionResetError:
+        return True
+    return False
+
+
 def silent(connection: socket.socket) -> bool:
     """Open, and nothing comes."""
     connection.settimeout(0.3)
@@ -139,7 +149,7 @@ def test_a_reset_is_a_reset_and_no_orderly_end(gate: Gate, listener: socket.sock
         with pytest.raises(ConnectionResetError):
             while connection.recv(65536):
                 pass
-    assert len(echo.received) == 1000
+    assert len(echo.received) <= 1000  # the server may be reset before it has read them
 
 
 def test_a_killed_server_ends_the_connection(gate: Gate, listener: socket.socket) -> None:
@@ -185,8 +195,7 @@ def test_another_fault_ends_the_refusing(gate: Gate, listener: socket.socket) ->
 def test_a_fault_for_so_many_connections(gate: Gate, listener: socket.socket) -> None:
     gate.link(Plan(fault=Fault.REFUSE, times=2))
     for _ in range(2):
-        with client(listener) as connection, pytest.raises(ConnectionResetError):
-            connection.recv(1)
+        assert is_reset(listener)
     with client(listener) as connection:
         assert exchange(connection, b"fine") == b"fine"
 
@@ -212,8 +221,7 @@ def test_without_a_server_connections_are_reset(listener: socket.socket) -> None
         raise ConnectionRefusedError
 
     Gate(listener, refuse, lambda connection: None).open()
-    with client(listener) as connection, pytest.raises(ConnectionResetError):
-        connection.recv(1)
+    assert is_reset(listener)
 
 
 @given(pieces=st.lists(st.binary(max_size=50)), limit=st.integers(0, 200))

@@ -43,7 +43,7 @@ def test_something_else_is_refused() -> None:
         npa.parse_request(b"\0\0\0\4GET / HTTP/1.1")
 
 
-@pytest.mark.parametrize("length", range(20, 700, 37))
+@pytest.mark.parametrize("length", range(20, 560, 37))
 def test_a_packet_cut_short_never_makes_an_administrator(length: int) -> None:
     with pytest.raises(npa.HandshakeError, match="ends at byte"):
         npa.parse_request(packet("administrator")[:length])

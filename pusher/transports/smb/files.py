@@ -71,7 +71,7 @@ class Shares:
         if key not in self._trees:
             doing = Doing.ADMIN_SHARE if key == "ADMIN$" else Doing.SHARE
             tree = TreeConnect(self._session, f"\\\\{self._address}\\{share}")
-            guarded(doing, tree.connect, share)
+            guarded(doing, tree.connect, "" if doing is Doing.ADMIN_SHARE else share)
             self._trees[key] = tree
         return self._trees[key]
 
