@@ -60,7 +60,9 @@ def build_all(cache: Path, progress: Callable[[str], None] = lambda line: None) 
     with _only_one(cache):
         return Built(
             relay=_relay(cache, progress),
-            agents={version: _agent(cache, version, progress) for version in (CURRENT_VERSION, OLDER_VERSION)},
+            agents={
+                version: agent_executable(cache, version, progress) for version in (CURRENT_VERSION, OLDER_VERSION)
+            },
             template=_template(cache, progress),
         )
 
@@ -109,7 +111,8 @@ def _relay(cache: Path, progress: Callable[[str], None]) -> Path:
     return target
 
 
-def _agent(cache: Path, version: str, progress: Callable[[str], None]) -> Path:
+def agent_executable(cache: Path, version: str, progress: Callable[[str], None] = lambda line: None) -> Path:
+    """The agent of a version; the same bytes for the same sources and tools."""
     code, resource = _SOURCES / "agent.c", _SOURCES / "agent.rc"
     key = _key(code.read_bytes(), resource.read_bytes(), *_FLAGS, str(_BALLAST_BYTES), _compiler_version())
     target = cache / f"labagent-{version}-{key}.exe"

@@ -27,11 +27,14 @@ def mute(listener: socket.socket) -> None:
 
 
 def garbage(listener: socket.socket) -> None:
-    """Answer whatever comes with random bytes."""
+    """Answer whatever comes with random bytes.
+
+    They have a length in front as any SMB message has: a random length would have the client wait for the rest.
+    """
 
     def answer(connection: socket.socket) -> None:
         while connection.recv(65536):
-            connection.sendall(os.urandom(300))
+            connection.sendall((300).to_bytes(4, "big") + os.urandom(300))
 
     listener.listen(128)
     _each(listener, answer)

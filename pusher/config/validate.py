@@ -109,8 +109,8 @@ class _Finding:
     def _seen(self, context: dict[str, Any]) -> str:
         if self._kind == "literal_error" and isinstance(self._value, str):
             return shown(self._value)  # a choice among words is no place for a secret
-        if self._kind in _BOUNDS and isinstance(self._value, int | float):
-            return str(self._value)
+        if self._kind in _BOUNDS:  # a number, or a duration
+            return shown(self._value) if isinstance(self._value, str) else str(self._value)
         return _LENGTHS.get((self._kind, context.get("min_length"))) or kind(self._value)
 
 

@@ -25,9 +25,14 @@ PACKAGE_FILE = "package.toml"
 MAX_FILE = 2 * 1024**3
 MAX_COMMAND = 32_767  # what the service manager stores at most
 
-_CHUNK = 1024 * 1024
 _ROOTS = ("%ProgramFiles%", "%ProgramData%", "%SystemDrive%")
 _WITH_SPACES = "%programfiles%"  # expands to "C:\Program Files": a path below it has a space without showing one
+_FROM_DRIVE = {
+    "%systemroot%": "%systemdrive%\\windows",
+    "%windir%": "%systemdrive%\\windows",
+    "%programfiles%": "%systemdrive%\\program files",
+    "%programdata%": "%systemdrive%\\programdata",
+}
 _OWN_ENDINGS = (".pusher-new", ".pusher-old")
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')
@@ -61,13 +66,9 @@ def _matching(pattern: str, found: str, expected: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _text_of(limit: int, what: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if len(value) > limit or any(unicodedata.category(c).startswith(("C", "Z")) and c != " " for c in value):
-            raise Wrong(f"{shown(value)} is not {what}", f"one line of at most {limit} characters")
-        return value
-
-    return AfterValidator(check)
+def _one_line(limit: int, what: str) -> AfterValidator:
+    characters = r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"  # no line ends, nothing that turns text around
+    return _matching(f"{characters}{{0,{limit}}}", f"is not {what}", f"one line of at most {limit} characters")
 
 
 def _service_name(value: str) -> str:
@@ -102,6 +103,8 @@ def _destination(value: str) -> str:
     if path.startswith("%"):
         root, _, below = path.partition("\\")
         known = next((name for name in _ROOTS if name.lower() == root.lower()), None)
+        if root.lower() in {"%systemroot%", "%windir%"}:
+            raise Wrong(f"{shown(value)} names the Windows folder, below which dest is anyway", shown(below))
         if known is None:
             raise Wrong(f"{shown(value)} starts with a folder that is not known{hint(root, _ROOTS)}", _DEST)
         root = known + "\\"
@@ -129,8 +132,8 @@ class _FileModel(FormatModel):
 
 class _ServiceModel(FormatModel):
     name: Annotated[str, AfterValidator(_service_name)] = Field(description=_SERVICE_NAME)
-    display_name: Annotated[str, _text_of(256, "a display name")] | None = Field(default=None, description="text")
-    description: Annotated[str, _text_of(1024, "a description")] = Field(default="", description="text")
+    display_name: Annotated[str, _one_line(256, "a display name")] | None = Field(default=None, description="text")
+    description: Annotated[str, _one_line(1024, "a description")] = Field(default="", description="text")
     command: str = Field(description="the quoted path of one of the package's programs, and its arguments")
     start: Literal["auto", "delayed", "demand", "disabled"] = Field(
         default="auto", description="auto, delayed, demand or disabled"
@@ -247,21 +250,16 @@ def _file(document: Document, number: int, entry: _FileModel, folder: Path, veri
 
 
 def _sha256(path: Path) -> tuple[str, int]:
-    digest, read = hashlib.sha256(), 0
+    """The digest and how many bytes went into it; read in chunks."""
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-            read += len(chunk)
-            if read > MAX_FILE:
-                break
-    return digest.hexdigest(), read
+        return hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()
 
 
 def _refuse_overlaps(document: Document, model: _PackageModel) -> None:
     """Two files at one destination, or a file where another file needs a folder."""
     seen: dict[str, int] = {}
     for number, entry in enumerate(model.file):
-        path = image_path(entry.dest).lower()
+        path = _fixed(image_path(entry.dest))
         first = seen.setdefault(path, number)
         if first != number:
             where = document.source(("file", first, "dest"))
@@ -271,7 +269,7 @@ def _refuse_overlaps(document: Document, model: _PackageModel) -> None:
                 "a destination of its own for each file",
             )
     for number, entry in enumerate(model.file):
-        folder = image_path(entry.dest).lower()
+        folder = _fixed(image_path(entry.dest))
         while "\\" in folder:
             folder = folder.rpartition("\\")[0]
             if folder in seen:
@@ -303,31 +301,38 @@ def _check_command_text(command: str, paths: list[str]) -> None:
     if not programs:
         raise Wrong("has no program to start: no file of the package ends in .exe", "a [[file]] with a dest in .exe")
     example = f'"{programs[0]}"'
+    if not command:
+        raise Wrong("is empty", f"{example} and arguments")
     if not command.isprintable() or command != command.strip():
         raise Wrong("has control characters or spaces around it", f"{example} and arguments")
+    if '\\"' in command or any(m.start() and command.count('"', 0, m.start()) % 2 for m in re.finditer('""', command)):
+        raise Wrong('has an escaped quotation mark (\\" or "")', "arguments without quotation marks inside")
     if command.count('"') % 2:
         raise Wrong("has a quotation mark without its partner", f"{example} and arguments")
     if re.search(r"[{}]", _PLACEHOLDER.sub("", command)):
         raise Wrong("has a brace that is no placeholder", "placeholders such as {site}")
-    windir = re.compile(r'("?)%windir%(?=\\)', re.IGNORECASE)
-    lowered = windir.sub(r"\1%systemroot%", command, count=1).lower()
-    quoted, executable = lowered.startswith('"'), lowered.split(" ", 1)[0]
-    if quoted:
-        executable = lowered[1:].partition('"')[0]
-        if not re.match(r'"[^"]*"(?: |$)', lowered):
+    if command.startswith('"'):
+        executable, behind = command[1:].partition('"')[::2]
+        if behind and not behind.startswith(" "):
             raise Wrong("has text right behind the quoted program", f"{example} and arguments")
     else:
+        executable = command.partition(" ")[0]
         for path in programs:
             spaced = " " in path or path.lower().startswith(_WITH_SPACES)
-            if spaced and re.match(re.escape(path.lower()) + r"(?: |$)", lowered):
-                rest = command[len(path) :]
+            if spaced and re.match(re.escape(path) + r"(?: |$)", command, re.IGNORECASE):
                 raise Wrong(
                     "starts a program in a path with spaces without quotation marks, so that anyone who may write "
                     "C:\\Program.exe could run as the service",
-                    f'"{path}"{rest}',
+                    f'"{path}"{command[len(path) :]}',
                 )
-    if executable not in {path.lower() for path in programs}:
+    if _fixed(executable) not in {_fixed(path) for path in programs}:
         raise Wrong(f"starts {shown(executable)}, which is no file of this package", listed(f'"{p}"' for p in programs))
+
+
+def _fixed(path: str) -> str:
+    """One spelling for paths that lead to one file: lower case, and every folder from the system drive on."""
+    name, backslash, rest = path.lower().partition("\\")
+    return _FROM_DRIVE.get(name, name) + backslash + rest
 
 
 def placeholders(service: ServiceSpec) -> tuple[str, ...]:
@@ -343,7 +348,7 @@ def render_command(service: ServiceSpec, target: Target, source: Source | None =
 
     - never quotation marks, ``%`` (the service manager expands it) or characters that do not print;
     - spaces, and nothing at all, only where the placeholder stands inside quotation marks;
-    - no backslash at its end (it would escape the quotation mark behind it);
+    - no backslash before the quotation mark behind it, neither its own nor, where it is empty, the command's;
     - at the beginning of an argument, no ``-`` and no ``/`` (it would pass for an option).
     """
     values = dict(target.variables) | {"name": target.name}
@@ -359,7 +364,8 @@ def render_command(service: ServiceSpec, target: Target, source: Source | None =
             found = f"the command asks for {{{word}}}, which {_of(target)} does not have"
             raise BadInput(source, found + hint(word, values), f"a variable {word} in the inventory"
                            if word != "site" else "a site in the inventory")  # fmt: skip
-        reason = next(_unsafe(values[word], inside=inside, begins=begins), None)
+        escapes = text.endswith("\\")
+        reason = next(_unsafe(values[word], inside=inside, begins=begins, escapes=escapes), None)
         if reason is not None:
             found = f"the value {shown(values[word])} of {{{word}}} for {_of(target)} {reason[0]}"
             raise BadInput(source, found, reason[1])
@@ -372,7 +378,7 @@ def render_command(service: ServiceSpec, target: Target, source: Source | None =
     return text
 
 
-def _unsafe(value: str, *, inside: bool, begins: bool) -> Iterator[tuple[str, str]]:
+def _unsafe(value: str, *, inside: bool, begins: bool, escapes: bool) -> Iterator[tuple[str, str]]:
     """Why ``value`` may not be put into a command line, and what could be."""
     if '"' in value or "%" in value:
         yield "has a quotation mark or a percent sign", "a value without them"
@@ -382,8 +388,8 @@ def _unsafe(value: str, *, inside: bool, begins: bool) -> Iterator[tuple[str, st
         yield "has a space, and its placeholder stands outside quotation marks", "quotation marks around it"
     if not inside and not value:
         yield "is empty, and its placeholder stands outside quotation marks", "a value, or quotation marks"
-    if value.endswith("\\"):
-        yield "ends in a backslash", "a value without it"
+    if value.endswith("\\") or (escapes and not value):
+        yield "leaves a backslash at the end", "a value that ends in something else"
     if begins and value.startswith(("-", "/")):
         yield "would be read as an option", "a value that does not start with - or /"
 

@@ -28,7 +28,9 @@ from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, Sess
 
 T = TypeVar("T")
 
-_POLL = 0.2
+_POLL, _POLL_SLOWLY = 0.2, 1.0
+"""Seconds between two looks at a service: the first one soon, later ones at leisure."""
+
 _EXITED_AT_ONCE = 5.0
 """A service manager waits 30 s for a process to connect (ServicesPipeTimeout); 1053 before this is its end."""
 
@@ -94,7 +96,7 @@ async def verify(work: Work) -> None:
         left = until - time.monotonic()
         if left <= 0:
             return
-        await asyncio.sleep(min(_POLL * 2, left))
+        await asyncio.sleep(min(_POLL_SLOWLY, left))
 
 
 async def commit(work: Work) -> None:
@@ -186,14 +188,15 @@ async def start_service(session: Session, name: str, timeout: float) -> None:
         if error.problem.code == "service-start-timeout" and at_once:
             raise ProblemError(problem("service-exited", Stage.START, error.problem.message)) from error
         raise
-    watch = StartWatch(timeout=timeout, began=time.monotonic())
+    watch, pause = StartWatch(timeout=timeout, began=time.monotonic()), _POLL
     while True:
         verdict = watch.feed(await session.service_status(name), time.monotonic())
         if isinstance(verdict, Problem):
             raise ProblemError(verdict)
         if verdict:
             return
-        await asyncio.sleep(_POLL)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _POLL_SLOWLY)
 
 
 async def stop_service(session: Session, name: str, timeout: float) -> None:

@@ -1,7 +1,8 @@
-"""The service manager over MS-SCMR: blocking, one bound pipe, handles closed as soon as they are used.
+"""The service manager over MS-SCMR: blocking, one bound pipe.
 
 A service handle that stays open keeps a deleted service in the database (ERROR_SERVICE_MARKED_FOR_DELETE), so
-none is kept. Sources: MS-SCMR 3.1.4; access rights 2.2.19.
+handles are closed as soon as they are used; only the one that watches a service's status is kept, until something
+else is asked. Sources: MS-SCMR 3.1.4; access rights 2.2.19.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class ServiceManager:
         self._bind = bound
         self._rpc: Any = None
         self._manager: Any = None
+        self._watched: tuple[str, Any] | None = None
 
     def open(self) -> None:
         """Bind and open the manager with the right to create services; the proof of that right."""
@@ -50,8 +52,17 @@ class ServiceManager:
             self._manager = guarded(Doing.SERVICE_MANAGER, work)
 
     def status(self, name: str) -> ServiceStatus | None:
-        def work(service: Any) -> ServiceStatus:
-            raw = scmr.hRQueryServiceStatus(self._rpc, service)["lpServiceStatus"]
+        """One call while the same service is watched: its handle is kept until anything else is asked."""
+        self.open()
+
+        def work() -> ServiceStatus | None:
+            if self._watched is None or self._watched[0] != name:
+                self._unwatch()
+                handle = self._open_service(name, scmr.SERVICE_QUERY_STATUS)
+                if handle is None:
+                    return None
+                self._watched = (name, handle)
+            raw = scmr.hRQueryServiceStatus(self._rpc, self._watched[1])["lpServiceStatus"]
             return ServiceStatus(
                 state=ServiceState(raw["dwCurrentState"]),
                 win32_exit=raw["dwWin32ExitCode"],
@@ -60,7 +71,7 @@ class ServiceManager:
                 wait_hint=raw["dwWaitHint"],
             )
 
-        return self._with_service(name, scmr.SERVICE_QUERY_STATUS, work)
+        return guarded(Doing.SERVICE, work, name)
 
     def config(self, name: str) -> ServiceConfig | None:
         def work(service: Any) -> ServiceConfig:
@@ -147,6 +158,7 @@ class ServiceManager:
 
     def close(self) -> None:
         """Close the manager's handle and the pipe; never raises."""
+        self._unwatch()
         rpc, manager, self._rpc, self._manager = self._rpc, self._manager, None, None
         with suppress(Exception):
             if manager is not None:
@@ -171,18 +183,29 @@ class ServiceManager:
 
     @contextmanager
     def _handle(self, name: str, access: int) -> Iterator[Any]:
-        try:
-            service = scmr.hROpenServiceW(self._rpc, self._manager, name + "\0", access)["lpServiceHandle"]
-        except DCERPCException as error:
-            if error.error_code == _NOT_FOUND:
-                yield None
-                return
-            raise
+        self._unwatch()
+        service = self._open_service(name, access)
         try:
             yield service
         finally:
+            if service is not None:
+                with suppress(Exception):
+                    scmr.hRCloseServiceHandle(self._rpc, service)
+
+    def _open_service(self, name: str, access: int) -> Any:
+        """A handle; None where no such service exists."""
+        try:
+            return scmr.hROpenServiceW(self._rpc, self._manager, name + "\0", access)["lpServiceHandle"]
+        except DCERPCException as error:
+            if error.error_code == _NOT_FOUND:
+                return None
+            raise
+
+    def _unwatch(self) -> None:
+        watched, self._watched = self._watched, None
+        if watched is not None:
             with suppress(Exception):
-                scmr.hRCloseServiceHandle(self._rpc, service)
+                scmr.hRCloseServiceHandle(self._rpc, watched[1])
 
     def _config2(self, service: Any, level: int) -> bytes:
         """QueryServiceConfig2W (MS-SCMR 3.1.4.36); empty where the server does not know the level."""

@@ -89,7 +89,7 @@ def leaves(value: Any, path: Path = ()) -> list[tuple[Path, Any]]:
 
 
 @given(texts())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_every_scalar_stands_where_it_is_said_to_stand(text: str) -> None:
     try:
         data = tomllib.loads(text)

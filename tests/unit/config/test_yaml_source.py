@@ -47,12 +47,14 @@ def marks(node: yaml.Node, path: Path = ()) -> dict[Path, tuple[int, int]]:
 
 
 @given(documents, st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_values_and_positions_are_those_of_the_text(data: dict[str, Any], flow: bool) -> None:
     text = yaml.safe_dump(data, default_flow_style=flow, allow_unicode=True)
     document = parse_yaml(text, "f")
     assert document.data == data
-    for path, place in marks(yaml.compose(text, Loader=yaml.SafeLoader)).items():
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert root is not None
+    for path, place in marks(root).items():
         assert document.positions.find(path, key=False) == place
 
 
@@ -87,8 +89,8 @@ def test_positions_of_keys_and_values() -> None:
     ("text", "value"),
     [
         ("no", "no"), ("yes", "yes"), ("on", "on"), ("1:30", "1:30"), ("2026-01-02", "2026-01-02"), ("0x1F", "0x1F"),
-        ("1_000", "1_000"), ("012", 12), ("-3", -3), ("1.5", 1.5), ("1e3", 1000.0), ("true", True), ("null", None),
-        ("~", None), ("'7'", "7"), ("!!str 7", "7"), ("9" * 30, float("9" * 30)), ("9" * 5000, "9" * 5000),
+        ("1_000", "1_000"), ("012", "012"), ("-3", -3), ("1.5", 1.5), ("1e3", "1e3"), ("1.0e+3", 1000.0), ("true", True), ("null", None),
+        ("~", None), ("'7'", "7"), ("!!str 7", "7"), ("9" * 30, "9" * 30), ("9" * 5000, "9" * 5000),
         ("!vault x", OPAQUE), ("!!python/name:os.system x", OPAQUE),
     ],
 )  # fmt: skip

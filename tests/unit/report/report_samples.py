@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from pusher.models import (
@@ -30,6 +31,7 @@ T0 = datetime(2026, 3, 1, 1, 2, 3, 456789, tzinfo=UTC)
 # What a target could say to whoever reads about it: break out of a page, a cell, a tag, a terminal, a sentence.
 HOSTILE = [
     "</script><script>alert(1)</script>",
+    "</SCRIPT x=<img src=x onerror=alert(1)//",
     "<img src=x onerror=alert(1)>",
     '"><svg onload=alert(1)>',
     "' onmouseover='alert(1)",
@@ -56,6 +58,9 @@ HOSTILE = [
     "ש" * 5,
     "x" * 5000,
 ]
+
+# No deadline: on a busy machine a slow example is no failure.
+unhurried = settings(deadline=None, max_examples=60)
 
 hostile = st.one_of(st.sampled_from(HOSTILE), st.text(alphabet=st.characters(codec=None), max_size=40))
 

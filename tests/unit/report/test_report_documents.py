@@ -39,6 +39,7 @@ def test_the_json_document_holds_run_outcomes_and_summary() -> None:
     assert document["summary"]["total"] == 40
 
 
+@samples.unhurried
 @given(samples.hostile)
 def test_hostile_text_in_the_json_document_reads_back(text: str) -> None:
     out = StringIO()

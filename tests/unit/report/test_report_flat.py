@@ -63,6 +63,7 @@ def test_a_cell_is_never_a_formula(text: str, safe: str) -> None:
     assert cell(text) == safe
 
 
+@samples.unhurried
 @given(st.lists(samples.hostile, min_size=1, max_size=4))
 def test_hostile_text_stays_in_its_cell(texts: list[str]) -> None:
     rows = csv_of(*(samples.hostile_outcome(text) for text in texts))
@@ -100,6 +101,7 @@ def test_markdown_is_bounded_and_says_what_it_leaves_out() -> None:
     assert "and 7 hosts more: `pusher report 01JRUN --format csv`" in text
 
 
+@samples.unhurried
 @given(samples.hostile)
 def test_hostile_text_in_markdown_is_text(text: str) -> None:
     made = markdown_of([samples.hostile_outcome(text)], samples.hostile_run(text))
@@ -113,6 +115,7 @@ def test_hostile_text_in_markdown_is_text(text: str) -> None:
     assert "\x1b" not in made
 
 
+@samples.unhurried
 @given(samples.hostile)
 def test_a_code_span_cannot_be_left(text: str) -> None:
     span = code(text)

@@ -99,6 +99,7 @@ def test_a_run_that_is_still_going_adds_up_its_hosts() -> None:
     assert root[0].get("time") == "3.500"
 
 
+@samples.unhurried
 @given(samples.hostile)
 def test_hostile_text_is_well_formed_and_stays_in_place(text: str) -> None:
     root = junit_of([samples.hostile_outcome(text)], samples.hostile_run(text))

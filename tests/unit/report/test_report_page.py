@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import report_samples as samples
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pusher.models import Outcome, Run, Status
@@ -104,7 +104,7 @@ def test_the_policy_allows_our_script_and_style_and_nothing_else() -> None:
     assert tags.index("meta") < tags.index("style") < tags.index("script")
 
 
-@settings(max_examples=60)
+@samples.unhurried
 @given(samples.hostile)
 def test_hostile_text_adds_no_element_and_no_attribute(text: str) -> None:
     tame = Page(html_of([samples.hostile_outcome("tame")], samples.hostile_run("tame")))
@@ -193,6 +193,7 @@ def test_repeated_strings_are_written_once() -> None:
     assert (len(many) - len(one)) / 999 < 160
 
 
+@samples.unhurried
 @given(st.dictionaries(st.sampled_from(list(Status)), st.integers(1, 10**6), min_size=1))
 def test_every_slice_can_be_seen_and_together_they_are_the_ring(counts: dict[Status, int]) -> None:
     drawn = shares(counts)

@@ -87,6 +87,7 @@ def test_an_event() -> None:
     }
 
 
+@samples.unhurried
 @given(samples.hostile)
 def test_a_line_is_one_line_of_ascii_and_reads_back_as_it_was(text: str) -> None:
     out = StringIO()

@@ -24,6 +24,7 @@ outcomes = st.lists(
 )
 
 
+@samples.unhurried
 @given(outcomes)
 def test_every_host_that_did_not_end_well_has_exactly_one_cause(listed: list[Outcome]) -> None:
     summary = summarise(listed, sample=2)

@@ -24,6 +24,7 @@ from pusher.report.text import (
 )
 
 
+@samples.unhurried
 @given(samples.hostile)
 def test_nothing_invisible_is_left(text: str) -> None:
     seen = visible(text)

@@ -1,0 +1,171 @@
+"""``make bench``: client CPU a host, hosts a minute, and copy rates against smbclient, in one run on a small lab.
+
+CPU is this process's user and system time (``resource.getrusage``); the lab's own work shares the same cores, so
+rates say what this machine can do with both, not what pusher alone could. Medians of several rounds are printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lab import Host, Lab, healthy
+from pusher.cli.execute import execute
+from pusher.models import Credential, Protocol, Secret, Verb
+from pusher.report import QuietView
+from pusher.transports.bridge import Pool
+from pusher.transports.port import Endpoint, Limits, RemotePath, Session
+from pusher.transports.smb import SmbTransport
+from pusher.wiring import Options, Prepared
+
+HOSTS = 8
+ROUNDS = 5
+MEGABYTES = 64
+NETWORK = "127.0.60.0/24"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="pusher-bench-") as name:
+        folder = Path(name)
+        lab = Lab(folder / "lab", NETWORK, folder, progress=lambda _: None)
+        _say(f"starting {HOSTS} hosts")
+        try:
+            lab.up(healthy(HOSTS))
+            _pushes(lab, folder)
+            asyncio.run(_copies(lab, folder))
+        finally:
+            lab.down()
+
+
+def _pushes(lab: Lab, folder: Path) -> None:
+    """Install on one host and on all, over and over; what is installed is removed without being counted."""
+    one, _ = _push_rounds(folder, ["ws01.*"])
+    _say(f"one host at a time: {_median(one, 'cpu') * 1000:.0f} ms client CPU a host")
+    many, wall = _push_rounds(folder, [])
+    cpu = _median(many, "cpu") / HOSTS * 1000
+    _say(f"{HOSTS} hosts at once: {cpu:.0f} ms client CPU a host, {HOSTS / wall * 60:.0f} hosts a minute")
+    unchanged, wall = _rounds(lambda: _push(folder, []))
+    cpu = _median(unchanged, "cpu") / HOSTS * 1000
+    _say(f"nothing to do: {cpu:.0f} ms client CPU a host, {HOSTS / wall * 60:.0f} hosts a minute")
+
+
+def _push_rounds(folder: Path, limit: list[str]) -> tuple[list[dict[str, float]], float]:
+    def once() -> None:
+        _push(folder, limit)
+
+    return _rounds(once, between=lambda: _push(folder, [], Verb.REMOVE))
+
+
+def _push(folder: Path, limit: list[str], verb: Verb = Verb.PUSH) -> None:
+    options = Options(
+        inventory=folder / "lab.yaml",
+        accounts=folder / "lab-accounts.toml",
+        package=folder / "labagent",
+        store=str(folder / "bench.sqlite"),
+        log=folder / "bench.log",
+        limit=limit,
+        concurrency=HOSTS,
+    )
+    with Path(os.devnull).open("w") as nowhere:
+        status = execute(Prepared(options, verb), QuietView(nowhere))
+    if status != 0:
+        sys.exit(f"a push that should succeed ended with {status}")
+
+
+async def _copies(lab: Lab, folder: Path) -> None:
+    host = lab.hosts["ws01"]
+    data = memoryview(os.urandom(MEGABYTES * 1024 * 1024))
+    local = folder / "payload"
+    local.write_bytes(data)
+    pool = Pool(2)
+    session = await _session(lab, host, pool)
+    path = RemotePath(share="ADMIN$", path="Temp\\payload.bin")
+    ours, cpus = [], []
+    for _ in range(ROUNDS):
+        with _measured() as took:
+            await session.put(path, data, lambda _: None)
+        ours.append(MEGABYTES / took["wall"])
+        cpus.append(took["cpu"])
+    reads = []
+    for _ in range(ROUNDS):
+        with _measured() as took:
+            await session.digest(path, limit=len(data))
+        reads.append(MEGABYTES / took["wall"])
+    await session.remove(path)
+    await session.close()
+    pool.close()
+    theirs = [_smbclient(lab, host, local, folder) for _ in range(ROUNDS)]
+    _say(
+        f"copy of {MEGABYTES} MB: {statistics.median(ours):.0f} MB/s encrypted ({statistics.median(cpus):.2f} s CPU); "
+        f"read back and hashed {statistics.median(reads):.0f} MB/s; smbclient {statistics.median(theirs):.0f} MB/s signed"
+    )
+
+
+def _smbclient(lab: Lab, host: Host, local: Path, folder: Path) -> float:
+    login = folder / "login"
+    login.touch(mode=0o600)
+    login.write_text(f"username = pushadm\npassword = {lab.secret('push-2026')}\n")
+    began = time.monotonic()
+    subprocess.run(
+        ["smbclient", f"//{host.address}/ADMIN$", "-p", str(host.port), "-A", str(login),
+         "-c", f"put {local} Temp\\payload2.bin; rm Temp\\payload2.bin"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return MEGABYTES / (time.monotonic() - began)
+
+
+async def _session(lab: Lab, host: Host, pool: Pool) -> Session:
+    link = await SmbTransport(pool).open(Endpoint(host=host.fqdn, address=host.address, port=host.port), Limits())
+    await link.identify()
+    secret = Secret(lab.secret("push-2026"))
+    return await link.sign_in(
+        Credential(account="bench", user="pushadm", domain="", secret=secret, protocol=Protocol.NTLM)
+    )
+
+
+def _rounds(
+    work: Callable[[], None], between: Callable[[], None] = lambda: None
+) -> tuple[list[dict[str, float]], float]:
+    """One round to warm up, then ``ROUNDS`` counted ones; their figures and the median wall time."""
+    figures = []
+    for number in range(ROUNDS + 1):
+        with _measured() as took:
+            work()
+        between()
+        if number:
+            figures.append(took)
+    return figures, _median(figures, "wall")
+
+
+@contextlib.contextmanager
+def _measured() -> Iterator[dict[str, float]]:
+    took: dict[str, float] = {}
+    wall, cpu = time.monotonic(), _cpu()
+    yield took
+    took.update(wall=time.monotonic() - wall, cpu=_cpu() - cpu)
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _median(figures: list[dict[str, float]], key: str) -> float:
+    return statistics.median(figure[key] for figure in figures)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""A lab of the lab's own tests: every scenario once, on a network of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from lab_clients import network
+
+from lab import Host, Lab, every_scenario
+
+
+@pytest.fixture(scope="session")
+def own_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    lab = Lab(tmp_path_factory.mktemp("own-lab"), network(0))
+    lab.up(every_scenario())
+    yield lab
+    lab.down()
+
+
+@pytest.fixture(scope="session")
+def shared_host(own_lab: Lab) -> Host:
+    """A healthy host for tests that leave it as it was."""
+    return own_lab.hosts["ws29"]
+
+
+@pytest.fixture
+def host(own_lab: Lab) -> Iterator[Host]:
+    """A healthy host, fresh after each test."""
+    made = own_lab.hosts["ws30"]
+    yield made
+    made.reset()

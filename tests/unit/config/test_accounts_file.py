@@ -1,0 +1,160 @@
+"""The accounts file: order, defaults, and one sentence for everything that is refused, without any secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pusher.credentials.accounts_file import AccountsFile, load_accounts
+from pusher.models import Protocol
+from pusher.problems import BadInput
+
+ONE = '[[account]]\nname = "p"\nuser = "a@corp.example"\nsecret = "prompt"\n'
+USER = "user@domain, DOMAIN\\user, or .\\user for a local account"
+SECRET = "env:NAME, file:PATH, keyring:SERVICE/USER or prompt"
+SCOPE = "patterns such as site:paris, group:labs or *.corp.example"
+PLANTED = "hunter2!Pässword"
+
+
+def load(folder: Path, text: str) -> AccountsFile:
+    path = folder / "accounts.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_accounts(path)
+
+
+def sentence(folder: Path, text: str) -> str:
+    with pytest.raises(BadInput) as caught:
+        load(folder, text)
+    return caught.value.sentence.replace(str(folder / "accounts.toml"), "F")
+
+
+def with_user(user: str) -> str:
+    return ONE.replace('"a@corp.example"', f"'{user}'")
+
+
+def with_secret(secret: str) -> str:
+    return ONE.replace("prompt", secret)
+
+
+def test_the_order_of_the_file_is_kept(tmp_path: Path) -> None:
+    names = ["c", "a", "b"]
+    file = load(tmp_path, "".join(ONE.replace('"p"', f'"{name}"') for name in names))
+    assert [account.name for account in file.accounts] == names
+    assert [account.source.line for account in file.accounts if account.source] == [1, 5, 9]
+
+
+@pytest.mark.parametrize(
+    ("user", "protocol"),
+    [
+        ("svc@corp.example", Protocol.KERBEROS), ("svc@CORP", Protocol.KERBEROS), ("CORP\\svc", Protocol.NTLM),
+        ("corp.example\\svc", Protocol.NTLM), (".\\administrator", Protocol.NTLM), ("CORP\\host$", Protocol.NTLM),
+        ("über@corp.example", Protocol.KERBEROS),
+    ],
+)  # fmt: skip
+def test_the_protocol_that_a_user_implies(tmp_path: Path, user: str, protocol: Protocol) -> None:
+    (account,) = load(tmp_path, with_user(user)).accounts
+    assert (account.user, account.protocol) == (user, protocol)
+    assert account.is_local == user.startswith(".\\")
+
+
+def test_a_protocol_that_is_given(tmp_path: Path) -> None:
+    (account,) = load(tmp_path, ONE + 'protocol = "ntlm"\nscope = ["site:x", "*.y"]\n').accounts
+    assert account.protocol is Protocol.NTLM
+    assert account.scope == ("site:x", "*.y")
+
+
+@pytest.mark.parametrize(
+    ("text", "enabled"),
+    [
+        ("", True), ("[lockout]\nreserve = 0\n", True), ("[fallback]\nenabled = true\n", True), (ONE, False),
+        (ONE + "[fallback]\n", False), (ONE + "[fallback]\nenabled = true\n", True),
+        (ONE + "[fallback]\nenabled = false\n", False),
+    ],
+)  # fmt: skip
+def test_the_own_identity_is_tried_only_where_it_was_asked_for(tmp_path: Path, text: str, enabled: bool) -> None:
+    assert load(tmp_path, text).fallback_enabled is enabled
+
+
+def test_lockout_numbers(tmp_path: Path) -> None:
+    file = load(tmp_path, ONE)
+    assert (file.reserve, file.assume_threshold) == (2, 3)
+    file = load(tmp_path, ONE + "[lockout]\nreserve = 0\nassume_threshold = 1\n")
+    assert (file.reserve, file.assume_threshold) == (0, 1)
+    own = AccountsFile.own_identity_only()
+    assert (own.accounts, own.fallback_enabled, own.reserve, own.assume_threshold) == ((), True, 2, 3)
+
+
+@pytest.mark.parametrize("secret", ["env:PW", "file:pw.txt", "file:/run/pw", "keyring:pusher/p", "keyring:p", "prompt"])
+def test_references_are_kept_as_written(tmp_path: Path, secret: str) -> None:
+    assert load(tmp_path, with_secret(secret)).accounts[0].secret == secret
+
+
+BAD = [
+    ("[fallback]\nenabled=false\n", "F:2:9: no account is listed and the fallback is off, so nobody could sign in; "
+                                    "expected an [[account]], or enabled = true"),
+    (with_user("svc"), f"F:3:8: account 'p': 'svc' is not a user; expected {USER}"),
+    (with_user("CORP\\"), f"F:3:8: account 'p': 'CORP\\' is not a user; expected {USER}"),
+    (with_user("\\a"), f"F:3:8: account 'p': '\\a' is not a user; expected {USER}"),
+    (with_user("a@"), f"F:3:8: account 'p': 'a@' is not a user; expected {USER}"),
+    (with_user("a@b@c"), f"F:3:8: account 'p': 'a@b@c' is not a user; expected {USER}"),
+    (with_user(" a@b"), f"F:3:8: account 'p': ' a@b' is not a user; expected {USER}"),
+    (with_user("a@b\\c"), f"F:3:8: account 'p': 'a@b\\c' is not a user; expected {USER}"),
+    (with_user("CO RP\\a"), f"F:3:8: account 'p': 'CO RP\\a' is not a user; expected {USER}"),
+    (with_user("CORP/a"), f"F:3:8: account 'p': 'CORP/a' is not a user; expected {USER}"),
+    (with_user(""), f"F:3:8: account 'p': '' is not a user; expected {USER}"),
+    (with_secret(PLANTED), "F:4:10: account 'p': secret is no reference to a secret (a password is never written in "
+                           f"this file); expected {SECRET}"),
+    (with_secret("evn:" + PLANTED), "F:4:10: account 'p': secret is no reference to a secret (a password is never "
+                                    f"written in this file); expected {SECRET}"),
+    (with_secret("env:" + PLANTED), f"F:4:10: account 'p': what follows env: is not complete; expected {SECRET}"),
+    (with_secret("file:"), f"F:4:10: account 'p': what follows file: is not complete; expected {SECRET}"),
+    (with_secret("keyring:/b"), f"F:4:10: account 'p': what follows keyring: is not complete; expected {SECRET}"),
+    (with_secret("vault:x"), f"F:4:10: account 'p': vault: secrets are not available yet; expected {SECRET}"),
+    (with_secret("laps:"), f"F:4:10: account 'p': laps: secrets are not available yet; expected {SECRET}"),
+    (with_secret("keytab"), f"F:4:10: account 'p': keytab: secrets are not available yet; expected {SECRET}"),
+    (with_secret("ccache:/x"), f"F:4:10: account 'p': ccache: secrets are not available yet; expected {SECRET}"),
+    (ONE.replace('"prompt"', "5"), f"F:4:10: account[1].secret is a number; expected {SECRET}"),
+    (ONE.replace('"prompt"', PLANTED), "F:4:10: the TOML cannot be read: invalid value; expected valid TOML"),
+    (ONE + f'password = "{PLANTED}"\n', "F:5:1: account[1].password is not a known key; expected name, user, secret, "
+                                        "scope or protocol"),
+    (ONE + 'protocol = "negotiate"\n', "F:5:12: account[1].protocol is 'negotiate'; expected kerberos or ntlm"),
+    (with_user(".\\a") + 'protocol = "kerberos"\n', "F:5:12: account 'p': a local account cannot sign in with "
+                                                    'kerberos; expected protocol = "ntlm"'),
+    (ONE + "scope = []\n", f"F:5:9: account 'p': scope is an empty list; expected {SCOPE}, or no scope for every "
+                           "target"),
+    (ONE + 'scope = "x"\n', f"F:5:9: account[1].scope is text; expected a list of {SCOPE}"),
+    (ONE + 'scope = ["sites:x"]\n', f"F:5:9: account 'p': 'sites:x' is not a pattern; expected {SCOPE}"),
+    (ONE + ONE.replace('"p"', '"P"'), "F:6:8: the account 'P' is there twice (first in F:1); expected a name of its "
+                                      "own for each"),
+    (ONE.replace('"p"', '"\\u001b[2J"'), "F:2:8: account '\\u001b[2J': '\\u001b[2J' cannot be the name of an account; "
+                                         "expected letters, digits, dots, hyphens"),
+    ("[account]\nname = 'x'\n", "F:1:1: account is a table of keys; expected [[account]] tables"),
+    ('[[account]]\nuser = "a@b"\n', "F:1:1: account[1].name is missing; expected the name that outcomes and logs show"),
+    (ONE + "[lockout]\nreserve = 3\n", "F:6:11: a reserve of 3 leaves no sign-in of a threshold of 3; expected a "
+                                       "reserve below 3"),
+    (ONE + "[lockout]\nassume_threshold = 2\n", "F:6:20: a reserve of 2 leaves no sign-in of a threshold of 2; "
+                                                "expected a reserve below 2"),
+    (ONE + "[lockout]\nreserve = -1\n", "F:6:11: lockout.reserve is -1; expected a number of sign-ins from 0 to 998 "
+                                        "that are never used"),
+    (ONE + "[lockout]\nreserv = 1\n", "F:6:1: lockout.reserv is not a known key (did you mean reserve?); expected "
+                                      "reserve or assume_threshold"),
+    (ONE + "[fallback]\nenabled = 'yes'\n", "F:6:11: fallback.enabled is text; expected true or false"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), BAD)
+def test_what_is_refused(tmp_path: Path, text: str, expected: str) -> None:
+    found = sentence(tmp_path, text)
+    assert found == expected
+    assert "hunter2" not in found
+
+
+@pytest.mark.parametrize("text", [with_secret(PLANTED), with_secret("vault:" + PLANTED), with_secret("env:" + PLANTED)])
+def test_a_secret_in_the_wrong_place_is_in_no_traceback_either(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        load(tmp_path, text)
+    exc: BaseException | None = caught.value
+    while exc is not None:
+        assert "hunter2" not in f"{exc!r} {exc} {exc.args}"
+        exc = exc.__cause__ or exc.__context__
