@@ -9,12 +9,14 @@ from __future__ import annotations
 import codecs
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 from pusher.models import Source
 from pusher.problems import BadInput
 
 MAX_BYTES = 64 * 1024 * 1024
 SMALL_FILE = 4 * 1024 * 1024
+_CHUNK = 256 * 1024
 
 # What YAML calls printable, without the rare line ends (NEL, LS, PS) on which editors and parsers disagree, so that
 # a line number always means the same line. Every format is held to it, since no name needs more.
@@ -32,7 +34,7 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     source = Source(file=str(path))
     try:
         with path.open("rb") as stream:
-            data = stream.read(limit + 1)
+            data = _read(stream, limit)
     except FileNotFoundError as exc:
         raise BadInput(source, "the file does not exist") from exc
     except PermissionError as exc:
@@ -45,6 +47,14 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     if len(data) > limit:
         raise BadInput(source, "the file is too large", f"at most {limit // (1024 * 1024)} MiB")
     return data
+
+
+def _read(stream: BinaryIO, limit: int) -> bytes:
+    """At most one byte more than ``limit``, in chunks: one large read would take the memory before the file does."""
+    data = bytearray()
+    while len(data) <= limit and (chunk := stream.read(min(_CHUNK, limit + 1 - len(data)))):
+        data += chunk
+    return bytes(data)
 
 
 def read_text(path: Path, limit: int = MAX_BYTES) -> str:

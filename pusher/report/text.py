@@ -33,6 +33,9 @@ def visible(text: str) -> str:
     >>> visible("a\\x1b[31mb")
     'a[U+001B][31mb'
     """
+    # Nearly every string is plain: this halves the time of a report of 100,000 hosts.
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text
     return _INVISIBLE.sub(_name, _SPACES.sub(" ", text))
 
 
@@ -145,7 +148,7 @@ STATUS_WORDS: Mapping[Status, str] = MappingProxyType(
 
 MOVE_WORDS: Mapping[NextMove, str] = MappingProxyType(
     {
-        NextMove.RETRY: "pusher tries the host again by itself, a few times",
+        NextMove.RETRY: "a passing trouble: pusher tries once more where that may help at once; retry the run otherwise",
         NextMove.NEXT_ACCOUNT: "pusher tries the next account of the accounts file",
         NextMove.NEXT_TRANSPORT: "pusher tries the next transport that the inventory allows",
         NextMove.WAIT: "pusher leaves the host until its time comes",
@@ -157,7 +160,7 @@ MOVE_WORDS: Mapping[NextMove, str] = MappingProxyType(
 # The same once the run is over: what pusher has done about it.
 AFTER_WORDS: Mapping[NextMove, str] = MappingProxyType(
     {
-        NextMove.RETRY: "retries this by itself; these hosts failed every time",
+        NextMove.RETRY: "took it for a passing trouble; retry the run when it may have passed",
         NextMove.NEXT_ACCOUNT: "went on to the next account; none was left that works",
         NextMove.NEXT_TRANSPORT: "went on to the next transport; none was left that works",
         NextMove.WAIT: "leaves these hosts until their time comes",

@@ -9,6 +9,7 @@ none is ever repeated by a loop. Whatever goes wrong is a Problem, and a Problem
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -49,6 +50,8 @@ from pusher.transports.port import Endpoint, Hold, Link, PeerIdentity, Session, 
 T = TypeVar("T")
 
 _STAGES = list(Stage)
+_GRACE = 120.0
+"""Seconds past its deadline in which a target may still finish or undo the step it is at."""
 _SILENT = frozenset({"timed-out", "connection-lost", "protocol-error", "tampered"})
 """Ways a sign-in can end without a verdict on the account."""
 
@@ -97,9 +100,13 @@ class _Attempt:
     async def run(self) -> Outcome:
         started, found, done = self.job.now(), None, None
         try:
-            done = await self._story()
+            # The story watches the deadline itself and puts back what it began; this is for a host that stalls it.
+            async with asyncio.timeout(self.job.deadline + _GRACE):
+                done = await self._story()
         except ProblemError as error:
             found = error.problem
+        except TimeoutError:
+            found = problem("deadline", self.record.stage)
         except BadInput as error:
             found = problem("internal-error", self.record.stage, error.sentence)
         ended = _outcome(self.job, self.target, self.address, self.record, self.number, started, found, done)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from lab_clients import network
 
 from lab import Host, Lab, every_scenario
+from tests.lab.clients import network
 
 
 @pytest.fixture(scope="session")

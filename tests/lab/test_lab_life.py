@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_clients import network
 
 from lab import SCENARIOS, HostSpec, Lab, LabError, build, healthy
+from tests.lab.clients import network
 
 pytestmark = pytest.mark.lab
 

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from lab_clients import Client
 
 from lab import Host, Lab
+from tests.lab.clients import Client
 
 pytestmark = pytest.mark.lab
 
@@ -35,9 +35,11 @@ def test_a_stall_in_mid_copy_and_healing(admin: Client, host: Host, large: Path)
     assert "putting file" in admin.smb(f"put {large} a.bin")
 
 
-def test_a_reset_in_mid_copy(admin: Client, host: Host, large: Path) -> None:
+def test_a_reset_in_mid_copy(admin: Client, host: Host, tmp_path: Path) -> None:
+    path = tmp_path / "one-write.bin"
+    path.write_bytes(bytes(1_000_000))
     host.link("reset", after=100_000)
-    assert "NT_STATUS_CONNECTION_RESET" in admin.smb(f"put {large} a.bin")
+    assert "NT_STATUS_CONNECTION_RESET" in admin.smb(f"put {path} a.bin")
 
 
 def test_a_killed_server_in_mid_copy_leaves_a_part_and_a_working_host(admin: Client, host: Host, large: Path) -> None:
@@ -47,6 +49,13 @@ def test_a_killed_server_in_mid_copy_leaves_a_part_and_a_working_host(admin: Cli
     assert 0 < (host.admin_share / "a.bin").stat().st_size < 20_000_000
     assert before <= {process.pid for process in host.processes()}, "smbd's first processes live on"
     assert "putting file" in admin.smb(f"put {large} a.bin")  # the fault was for one connection
+
+
+def test_a_server_killed_at_once_is_never_the_listening_one(admin: Client, host: Host) -> None:
+    host.link("kill-smbd", times=20)
+    for _ in range(20):
+        assert "NT_STATUS_" in admin.smb("ls")
+    assert "Temp" in admin.smb("ls")
 
 
 def test_refused_and_healed(admin: Client, host: Host) -> None:

@@ -6,10 +6,10 @@ import subprocess
 
 import dns.resolver
 import pytest
-from lab_clients import Client
 
 from lab import Host, Lab
 from lab.build import build_all, default_cache
+from tests.lab.clients import Client
 
 pytestmark = pytest.mark.lab
 

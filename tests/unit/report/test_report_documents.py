@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from io import StringIO
 
 import pytest
-import report_samples as samples
 from hypothesis import given
 
 from pusher.models import Outcome
 from pusher.report import outcome_record, run_record
 from pusher.report.render import Format, render
+from tests.unit.report import report_samples as samples
 
 
 class Counter(StringIO):

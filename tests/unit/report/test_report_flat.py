@@ -7,7 +7,6 @@ import re
 from io import StringIO
 
 import pytest
-import report_samples as samples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from pusher.models import Outcome, Run
 from pusher.report import outcome_record
 from pusher.report.flat import COLUMNS, MOST_ROWS, cell, code, prose
 from pusher.report.render import render
+from tests.unit.report import report_samples as samples
 
 
 def csv_of(*outcomes: Outcome) -> list[dict[str, str]]:

@@ -6,11 +6,11 @@ import re
 import xml.etree.ElementTree as ET
 from io import StringIO
 
-import report_samples as samples
 from hypothesis import given
 
 from pusher.models import AccountTried, Check, CheckResult, Outcome, Run
 from pusher.report.render import render
+from tests.unit.report import report_samples as samples
 
 # element -> (required attributes, allowed children); the meeting of Jenkins' and Ant's schemas.
 SHAPE: dict[str, tuple[set[str], set[str]]] = {

@@ -12,7 +12,6 @@ from io import StringIO
 from typing import Any
 
 import pytest
-import report_samples as samples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from pusher.report.page import NAMED, verdict
 from pusher.report.render import render
 from pusher.report.summary import summarise
 from pusher.report.text import visible
+from tests.unit.report import report_samples as samples
 
 VOID = {"meta", "input", "br", "img", "link", "hr"}
 

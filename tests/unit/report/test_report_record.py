@@ -7,13 +7,13 @@ from datetime import datetime, timedelta, timezone
 from io import StringIO
 
 import pytest
-import report_samples as samples
 from hypothesis import given
 
 from pusher.models import AccountTried, Status, Verb
 from pusher.report import event_record, outcome_record, run_record
 from pusher.report.record import write_line
 from pusher.report.text import iso
+from tests.unit.report import report_samples as samples
 
 # As SURFACE writes it, with the three fields at the end that it was extended by.
 _NAMES = """

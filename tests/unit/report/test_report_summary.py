@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-import report_samples as samples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from pusher.models import AccountTried, NextMove, Outcome, Status
 from pusher.problems import CATALOGUE
 from pusher.report import Tally, exit_status, summarise
 from pusher.report.summary import NO_CODE, summary_record
+from tests.unit.report import report_samples as samples
 
 outcomes = st.lists(
     st.one_of(

@@ -6,7 +6,6 @@ import json
 from io import StringIO
 
 import pytest
-import report_samples as samples
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
@@ -36,6 +35,7 @@ from pusher.report.tables import (
     runs_table,
     statuses_table,
 )
+from tests.unit.report import report_samples as samples
 
 LONG = "ws00123456.research.paris.emea.corp.example"
 

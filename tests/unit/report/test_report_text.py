@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-import report_samples as samples
 from hypothesis import given
 
 from pusher.models import CheckResult, NextMove, Stage, Status, Verb
@@ -22,6 +21,7 @@ from pusher.report.text import (
     size,
     visible,
 )
+from tests.unit.report import report_samples as samples
 
 
 @samples.unhurried

@@ -7,7 +7,6 @@ from io import StringIO
 from threading import Thread
 
 import pytest
-import report_samples as samples
 from hypothesis import given
 from rich.console import Console
 
@@ -16,6 +15,7 @@ from pusher.report import JsonView, LiveView, PlainView, QuietView, View, outcom
 from pusher.report.closing import closing
 from pusher.report.progress import WINDOW, Progress
 from pusher.report.views import outcome_line
+from tests.unit.report import report_samples as samples
 
 
 class Script:

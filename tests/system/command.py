@@ -1,0 +1,231 @@
+"""The `pusher` command as a user runs it: a process of its own, in an environment that holds nothing of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+PUSHER = str(Path(sys.executable).with_name("pusher"))
+LIMIT = 150.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A command that has ended. ``peak`` is its largest resident memory in bytes."""
+
+    status: int
+    stdout: str
+    stderr: str
+    peak: int
+    store: Path
+    log: Path
+
+    @cached_property
+    def lines(self) -> list[dict[str, Any]]:
+        """Standard output of --json."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    @cached_property
+    def outcomes(self) -> dict[str, dict[str, Any]]:
+        """By target; a target with two outcomes is an error of ours or of pusher's."""
+        found = {line["target"]: line for line in self.lines}
+        assert len(found) == len(self.lines), self.stdout
+        return found
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """The only one."""
+        (found,) = self.outcomes.values() or [{"nothing on stdout": self.stderr}]
+        return found
+
+    @property
+    def verdicts(self) -> dict[str, tuple[str, str | None]]:
+        return {target: (line["status"], line["code"]) for target, line in self.outcomes.items()}
+
+    @property
+    def verdict(self) -> tuple[str, str | None]:
+        """(status, code) of the only target."""
+        return self.outcome["status"], self.outcome["code"]
+
+    @property
+    def run(self) -> str:
+        (found,) = {line["run"] for line in self.lines}
+        return str(found)
+
+    def everything_said(self) -> str:
+        return f"exit {self.status}\n--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
+
+
+class Running:
+    """A command under way; `wait` for its end, or leave the block and have it killed."""
+
+    def __init__(self, process: subprocess.Popen[str], store: Path, log: Path) -> None:
+        self.process, self.store, self.log = process, store, log
+        self._seen: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._moved = threading.Condition()
+        self._readers = [
+            threading.Thread(target=self._read, args=(name, getattr(process, name)), daemon=True)
+            for name in ("stdout", "stderr")
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def interrupt(self) -> None:
+        """What Ctrl-C sends."""
+        self.process.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if self.process.returncode is None:
+            self.process.wait()
+
+    def stage_of(self, target: str) -> list[str]:
+        """What the log tells of a target: the kinds of its events, in order."""
+        if not self.log.exists():
+            return []
+        entries = [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+        return [entry["event"] for entry in entries if entry.get("target") == target]
+
+    def wait(self, limit: float = LIMIT) -> Ended:
+        """Its end; AssertionError, with all it has said, where it does not come."""
+        deadline = time.monotonic() + limit
+        while (usage := self._reap()) is None:
+            if time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"still running after {limit:g} s\n{self._text('stdout')}{self._text('stderr')}")
+            time.sleep(0.02)
+        for reader in self._readers:
+            reader.join(10)
+        return Ended(
+            status=self.process.returncode,
+            stdout=self._text("stdout"),
+            stderr=self._text("stderr"),
+            peak=usage * 1024,
+            store=self.store,
+            log=self.log,
+        )
+
+    def _reap(self) -> int | None:
+        """wait4 tells the memory of this child alone."""
+        pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+        if not pid:
+            return None
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        return usage.ru_maxrss
+
+    def _text(self, name: str) -> str:
+        return "".join(self._seen[name])
+
+    def _read(self, name: str, stream: Any) -> None:
+        for line in stream:
+            with self._moved:
+                self._seen[name].append(line)
+                self._moved.notify_all()
+
+    def until_said(self, words: str, stream: str = "stdout", limit: float = 60.0) -> None:
+        """Return when a line with these words has come."""
+        with self._moved:
+            came = self._moved.wait_for(lambda: words in self._text(stream), limit)
+        assert came, f"{words!r} never came\n{self._text('stdout')}{self._text('stderr')}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pusher:
+    """The command with a store and a log of its own, both under ``folder``, which is also its working directory."""
+
+    folder: Path
+    accounts: Path | None = None
+    package: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    store: Path | None = None
+    command: Sequence[str] = (PUSHER,)
+
+    @property
+    def store_file(self) -> Path:
+        return self.store or self.folder / "store.sqlite"
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "pusher.log"
+
+    def start(self, *arguments: str | Path) -> Running:
+        """Just these arguments."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        passed_on = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+        process = subprocess.Popen(
+            [*self.command, *map(str, arguments)],
+            cwd=self.folder,
+            env={
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                "LANG": "C.UTF-8",
+                "HOME": str(self.folder),
+                **passed_on,
+                **self.environment,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        return Running(process, self.store_file, self.log_file)
+
+    def run(self, *arguments: str | Path, limit: float = LIMIT) -> Ended:
+        with self.start(*arguments) as running:
+            return running.wait(limit)
+
+    def starting(self, verb: str, inventory: Path, *options: str | Path) -> Running:
+        """push, check or remove with this instance's files, and --json."""
+        given: list[str | Path] = ["--store", self.store_file, "--log", self.log_file, "--json"]
+        if self.accounts is not None:
+            given += ["--accounts", self.accounts]
+        if self.package is not None:
+            given += ["--package", self.package]
+        return self.start(verb, inventory, *given, *options)
+
+    def push(self, inventory: Path, *options: str | Path, limit: float = LIMIT) -> Ended:
+        with self.starting("push", inventory, *options) as running:
+            return running.wait(limit)
+
+    def check(self, inventory: Path, *options: str | Path) -> Ended:
+        with self.starting("check", inventory, *options) as running:
+            return running.wait()
+
+    def remove(self, inventory: Path, *options: str | Path) -> Ended:
+        with self.starting("remove", inventory, "--yes", *options) as running:
+            return running.wait()
+
+    def reading(self, verb: str, *arguments: str | Path) -> Ended:
+        """A command that reads the store."""
+        return self.run(verb, *arguments, "--store", self.store_file)
+
+
+def eventually(seen: Callable[[], bool], what: str, limit: float = 30.0) -> None:
+    """Poll until it is so."""
+    deadline = time.monotonic() + limit
+    while not seen():
+        assert time.monotonic() < deadline, f"never came: {what}"
+        time.sleep(0.05)

@@ -1,0 +1,65 @@
+"""The lab of the system tests, and the one push over all its scenarios that many of them look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab import Host, Lab
+from tests.conftest import StartLab
+from tests.system.command import Pusher
+from tests.system.sampling import Sampler
+from tests.system.site import HOSTS, NETWORK, SCENARIO_HOSTS, FirstPush, Site
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Site:
+    folder = tmp_path_factory.mktemp("site")
+    lab = Lab(folder / "state", NETWORK, folder / "inventory")
+    return Site(lab=start_lab(lab, HOSTS), files=folder / "inventory")
+
+
+@pytest.fixture
+def pusher(site: Site, tmp_path: Path) -> Pusher:
+    """The command with a store of its own, and the lab's accounts and package."""
+    return site.pusher(tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def quick(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lab's package, watched for half a second only after its start."""
+    return site.package_of(tmp_path_factory.mktemp("quick"))
+
+
+@pytest.fixture
+def fresh(site: Site) -> Callable[[str], Host]:
+    """Gives a host as it was when the lab was new; call it at the start of the test, whatever ran before."""
+
+    def make(name: str) -> Host:
+        host = site.host(name)
+        host.reset()
+        return host
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def first_push(site: Site, tmp_path_factory: pytest.TempPathFactory) -> FirstPush:
+    """One push over every scenario, nothing else having touched these hosts; watched from outside while it ran."""
+    folder = tmp_path_factory.mktemp("first")
+    pusher = site.pusher(folder)
+    options = ("--per-subnet", "0", "--attempts", "1", *_limits())
+    with pusher.starting("push", site.inventory, *options) as running, Sampler(running.pid) as sampler:
+        ended = running.wait()
+    return FirstPush(
+        pusher=pusher,
+        ended=ended,
+        commands=frozenset(sampler.commands),
+        environments=frozenset(sampler.environments),
+    )
+
+
+def _limits() -> list[str]:
+    return [part for spec in SCENARIO_HOSTS for part in ("--limit", f"{spec.name}.lab.test")]

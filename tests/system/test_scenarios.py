@@ -1,0 +1,157 @@
+"""Every scenario of the lab: what a push records of it, and what other clients then find on the host."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab import Host, SignIn
+from lab.scenarios import CURRENT_VERSION, OLDER_VERSION, SCENARIOS, Kind, Preinstalled
+from tests.system import witness
+from tests.system.site import ROLLBACK, FirstPush, Site
+
+pytestmark = pytest.mark.lab
+
+ROWS = {**SCENARIOS, ROLLBACK.name: ROLLBACK}
+INSTALLED = [name for name, row in ROWS.items() if row.expect_status in ("installed", "upgraded", "unchanged")]
+HANGING = "agent-never-runs"
+"""Its process takes no orders and cannot be ended over the network, so its entry stays, marked for deletion."""
+UNTOUCHED = [
+    name
+    for name, row in ROWS.items()
+    if row.kind is Kind.WINDOWS and row.preinstalled is Preinstalled.NONE and name not in (*INSTALLED, HANGING)
+]
+STAGES = {
+    "service-exists-foreign": "service",
+    "not-administrator": "rights",
+    "wrong-password": "sign-in",
+    "account-locked": "sign-in",
+    "account-disabled": "sign-in",
+    "password-must-change": "sign-in",
+    "account-expired": "sign-in",
+    "admin-share-missing": "rights",
+    "admin-share-read-only": "rights",
+    "disk-full": "stage",
+    "port-closed": "reach",
+    "wrong-host": "identify",
+    "service-exited": "start",
+    "service-start-timeout": "start",
+    "service-failed": "start",
+    "transfer-stalled": "stage",
+    "connection-lost": "stage",
+    "push-in-progress": "lock",
+    "protocol-error": "reach",
+}
+TIMED_OUT_IN = {"silent": "reach", "mute": "reach", "halfway": "identify"}
+
+
+def test_exit_status_and_a_line_for_every_host(site: Site, first_push: FirstPush) -> None:
+    assert first_push.ended.status == 1, first_push.ended.everything_said()
+    assert set(first_push.ended.outcomes) == {site.host(name).fqdn for name in ROWS}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_outcome(site: Site, first_push: FirstPush, name: str) -> None:
+    row, host = ROWS[name], site.host(name)
+    line = first_push.ended.outcomes[host.fqdn]
+    assert (line["status"], line["code"]) == (row.expect_status, row.expect_code), line
+    assert line["address"] == host.address
+    assert line["run"] == first_push.ended.run
+    assert line["started_at"] <= line["ended_at"] and line["started_at"].endswith("Z")
+    if row.expect_code is None:
+        assert line["stage"] == "record"
+        assert (line["message"], line["remedy"], line["next_move"]) == (None, None, None)
+        assert line["agent_version"] == CURRENT_VERSION
+        assert line["accounts_tried"][-1] == {"account": line["account"], "code": None}
+        return
+    assert line["stage"] == TIMED_OUT_IN.get(name, STAGES.get(row.expect_code))
+    assert line["message"] and line["remedy"] and line["next_move"], line
+    assert line["agent_version"] is None
+    if line["stage"] in ("reach", "identify"):
+        assert line["accounts_tried"] == [] and line["account"] is None
+    else:
+        tried = row.expect_code if line["stage"] in ("sign-in", "rights") else None
+        assert line["accounts_tried"] == [{"account": "push-2026", "code": tried}]
+        assert (line["transport"], line["protocol"]) == ("smb", "ntlm")
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_installed_host(site: Site, first_push: FirstPush, name: str) -> None:
+    host = site.host(name)
+    sees = site.witness(host)
+    assert sees.service_state() == "running"
+    assert sees.content(witness.AGENT) == site.agent
+    assert set(sees.names("labagent")) == {"labagent.exe", "heartbeat.txt"}
+    assert sees.names(r"Temp\pusher") == []
+    assert len(witness.agents(host)) == 1
+    assert witness.litter(host) == []
+    service = witness.service_of(host)
+    assert service is not None
+    fault = host.scenario.vars.get("fault", "none")
+    assert service.image_path == rf'"%SystemRoot%\labagent\labagent.exe" --site lab --fault {fault}'
+    assert (service.display_name, service.start_type) == ("Lab agent", 2)
+    moved = first_push.ended.outcomes[host.fqdn]["bytes_copied"]
+    assert moved == (0 if host.scenario.preinstalled is Preinstalled.CURRENT else len(site.agent))
+
+
+@pytest.mark.parametrize("name", UNTOUCHED)
+def test_failed_host_is_as_it_was(site: Site, first_push: FirstPush, name: str) -> None:
+    """Looked at from outside: most of these hosts let nobody in."""
+    host = site.host(name)
+    left = witness.traces(host)
+    if name == "locked-by-another":  # the other's lock is none of ours to remove
+        assert [path.lower() for path in left] == [r"windows/temp/pusher", r"windows/temp/pusher/labagent.lock"]
+    else:
+        assert left == []
+    assert witness.service_of(host) is None
+    assert witness.agents(host) == ()
+
+
+def test_host_whose_agent_hangs(site: Site, first_push: FirstPush) -> None:
+    """All that can be taken back is; what cannot is said, and it does not come back with the next boot."""
+    host = site.host(HANGING)
+    assert witness.traces(host) == []
+    assert site.witness(host).service_state() == "start pending"
+    line = first_push.ended.outcomes[host.fqdn]
+    assert "still on the host" in line["message"] and "marked" in line["message"], line["message"]
+    host.kill()
+    host.start()
+    assert witness.service_of(host) is None
+    assert witness.traces(host) == []
+
+
+def test_foreign_service_is_left_alone(site: Site, first_push: FirstPush) -> None:
+    host = site.host("foreign-service")
+    assert site.witness(host).service_state() == "running"
+    service = witness.service_of(host)
+    assert service is not None and "Contoso" in service.image_path and service.display_name == "Contoso agent"
+    assert witness.traces(host) == []
+    assert "Contoso" in first_push.ended.outcomes[host.fqdn]["message"]
+
+
+def test_failed_upgrade_brings_the_old_version_back(site: Site, first_push: FirstPush) -> None:
+    """Byte for byte as on the host that nobody has pushed to yet, and running."""
+    host, as_new = site.host("rollback"), site.host("older1")
+    sees = site.witness(host)
+    assert sees.service_state() == "running"
+    old = sees.content(witness.AGENT)
+    assert old == witness.agent_file(as_new) and OLDER_VERSION.encode() in old and old != site.agent
+    assert witness.service_of(host) == witness.service_of(as_new)
+    assert len(witness.agents(host)) == 1
+    assert witness.litter(host) == []
+
+
+def test_every_host_saw_no_more_sign_ins_than_accounts(site: Site, first_push: FirstPush) -> None:
+    """A failing sign-in is never repeated: each account once. Only undoing after a lost connection signs in again."""
+    for line in first_push.ended.outcomes.values():
+        failing = [entry for entry in line["accounts_tried"] if entry["code"] in STAGES and _refused(entry["code"])]
+        host = next(h for h in site.lab.hosts.values() if h.fqdn == line["target"])
+        seen = [] if host.scenario.kind is not Kind.WINDOWS else [e for e in _by_pusher(host) if "OK" not in e.status]
+        assert len(seen) == len(failing), (line["target"], seen)
+
+
+def _refused(code: str) -> bool:
+    return STAGES[code] == "sign-in"
+
+
+def _by_pusher(host: Host) -> list[SignIn]:
+    return [entry for entry in host.sign_ins() if entry.user in ("pushadm", "oldadm")]

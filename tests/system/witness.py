@@ -1,0 +1,143 @@
+"""Clients that know nothing of pusher: what a host looks like to them decides a test.
+
+Samba's smbclient, net and rpcclient go the way any administrator's tool goes, and are told the password by a file
+of mode 0600. A host's disk and process list are looked at from outside, past any account and any fault of its link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import Host, Lab, Service, SignIn
+
+AGENT = r"labagent\labagent.exe"
+SERVICE = "LabAgent"
+_LISTED = re.compile(r"^  (\S.*?)\s+[A-Z]*\s+\d+  \w{3} \w{3} +\d", re.MULTILINE)
+_BEATS = "heartbeat.txt"  # the agent's own, once a second
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """All of a host that a push could change. ``agents`` are the processes of the agent."""
+
+    files: dict[str, tuple[int, int]]  # size and time of change, of folders neither
+    service: Service | None
+    agents: tuple[int, ...]
+
+
+class Witness:
+    """One user's way to one host."""
+
+    def __init__(self, lab: Lab, host: Host, user: str = "pushadm", secret: str = "push-2026") -> None:
+        self.host = host
+        self._user, self._password = user, lab.secret(secret)
+
+    def smb(self, command: str, share: str = "ADMIN$") -> str:
+        """smbclient's output, whatever it was."""
+        return self._run("smbclient", "-p", str(self.host.port), f"//{self.host.address}/{share}", "-c", command)
+
+    def names(self, folder: str, share: str = "ADMIN$") -> list[str]:
+        """What lies in a folder, as smbclient lists it; nothing where there is no such folder."""
+        found = _LISTED.findall(self.smb(f'ls "{folder}\\*"', share))
+        return [name for name in found if name not in (".", "..")]
+
+    def content(self, path: str, share: str = "ADMIN$") -> bytes:
+        """A file's bytes, fetched by smbclient."""
+        with tempfile.TemporaryDirectory() as folder:
+            got = Path(folder) / "got"
+            said = self.smb(f'get "{path}" {got}', share)
+            assert got.exists(), said
+            return got.read_bytes()
+
+    def service_state(self, name: str = SERVICE) -> str | None:
+        """``running``, ``stopped``, ``start pending`` …; None where `net` says that there is no such service."""
+        said = self._run("net", "rpc", "service", "status", name, "-S", self.host.address, "-p", str(self.host.port))
+        for line in said.splitlines():
+            if line.startswith(f"{name} service is "):
+                return line.removeprefix(f"{name} service is ").rstrip(".")
+        assert "WERR_SERVICE_DOES_NOT_EXIST" in said, said
+        return None
+
+    def service_list(self) -> list[str]:
+        """The names of all services, asked of `net`."""
+        said = self._run("net", "rpc", "service", "list", "-S", self.host.address, "-p", str(self.host.port))
+        return [line.split()[0] for line in said.splitlines() if line.split()]
+
+    def server_name(self) -> str:
+        """What rpcclient is told of the host; it proves that the account signs in."""
+        return self._run("rpcclient", "-p", str(self.host.port), self.host.address, "-c", "srvinfo")
+
+    def _run(self, *command: str) -> str:
+        descriptor, name = tempfile.mkstemp()  # mode 0600
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(f"username = {self._user}\npassword = {self._password}\n")
+            done = subprocess.run([*command, "-A", name], capture_output=True, text=True, timeout=60, check=False)
+        finally:
+            Path(name).unlink()
+        return done.stdout + done.stderr
+
+
+def agents(host: Host) -> tuple[int, ...]:
+    """The agent's processes, by their pid inside the host."""
+    return tuple(p.pid for p in host.processes() if "labagent.exe" in p.command)
+
+
+def service_of(host: Host, name: str = SERVICE) -> Service | None:
+    """Asked of the service manager past SMB."""
+    return next((service for service in host.services() if service.name.lower() == name.lower()), None)
+
+
+def files(host: Host, top: str = "") -> dict[str, tuple[int, int]]:
+    """Every file and folder of drive C:, with size and time of change (of a folder neither)."""
+    drive = host.admin_share.parent
+    found = {}
+    for path in (drive / top).rglob("*"):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            continue  # it went while we looked
+        if path.name != _BEATS:
+            name = str(path.relative_to(drive))
+            found[name] = (0, 0) if path.is_dir() else (status.st_size, status.st_mtime_ns)
+    return found
+
+
+def snapshot(host: Host) -> Snapshot:
+    return Snapshot(files=files(host), service=service_of(host), agents=agents(host))
+
+
+def litter(host: Host) -> list[str]:
+    """What a push must not leave behind: half-made and set-aside files, probes, locks, its own folder."""
+    return [name for name in files(host) if "pusher" in name.lower()]
+
+
+def traces(host: Host) -> list[str]:
+    """Litter, and all that a push that was undone must have taken back: the agent's folder as well."""
+    return [name for name in files(host) if "pusher" in name.lower() or "labagent" in name.lower()]
+
+
+def agent_file(host: Host) -> bytes | None:
+    path = host.admin_share / "labagent" / "labagent.exe"
+    return path.read_bytes() if path.exists() else None
+
+
+def sha256(data: bytes | None) -> str | None:
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def new_sign_ins(host: Host) -> Iterator[list[SignIn]]:
+    """The sign-ins that the host's own log gained within the block; the list is filled at its end."""
+    before = len(host.sign_ins())
+    gained: list[SignIn] = []
+    yield gained
+    gained += host.sign_ins()[before:]
