@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from pusher.models import Check, CheckResult, Package, Target
-from pusher.problems import NextMove, Problem, ProblemError, problem
+from pusher.problems import NextMove, Problem, ProblemError, Stage, problem
 from pusher.transports.paths import remote_path
 from pusher.transports.port import RemotePath, Session
 
@@ -110,7 +110,7 @@ async def _free_space(subject: Subject) -> tuple[CheckResult, str]:
     needed = (subject.package.size if subject.package else 0) * 2 + _MARGIN
     evidence = f"{_mib(free)} free, {_mib(needed)} needed"
     if free < needed:
-        raise ProblemError(problem("disk-full", detail=evidence))
+        raise ProblemError(problem("disk-full", Stage.RIGHTS, evidence))
     return CheckResult.PASS, evidence
 
 

@@ -143,7 +143,7 @@ def _follow(data: Any, loc: tuple[Any, ...]) -> tuple[Path, Path, Any, bool]:
             path, here, rest = (*path, step), here[step], ()
         elif step == "[key]":
             is_key = True
-        else:
+        elif not (isinstance(step, str) and step.startswith("(")):  # "(host)": a tag of a union
             rest = (*rest, step)
     return path, rest, here, is_key
 

@@ -139,12 +139,18 @@ class _Builder:
             yield event
 
     def _syntax(self, exc: yaml.MarkedYAMLError) -> BadInput:
-        mark = exc.problem_mark or exc.context_mark
-        source = Source(file=self._file, line=mark.line + 1, column=mark.column + 1) if mark else None
-        if mark and split_lines(self._text)[mark.line][mark.column : mark.column + 1] == "\t":
-            return BadInput(source, "a tab where YAML wants spaces", "spaces")
         what = ", ".join(plain(part) for part in (exc.context, exc.problem) if part)
-        return BadInput(source or Source(file=self._file), f"the YAML cannot be read: {what}", "valid YAML")
+        mark = exc.problem_mark or exc.context_mark
+        if mark is None:
+            return BadInput(Source(file=self._file), f"the YAML cannot be read: {what}", "valid YAML")
+        lines = split_lines(self._text)
+        line, column = mark.line, mark.column
+        if line >= len(lines):  # libyaml sees the end of a file as a line of its own
+            line, column = len(lines) - 1, len(lines[-1])
+        source = Source(file=self._file, line=line + 1, column=column + 1)
+        if lines[line][column : column + 1] == "\t":
+            return BadInput(source, "a tab where YAML wants spaces", "spaces")
+        return BadInput(source, f"the YAML cannot be read: {what}", "valid YAML")
 
     def _take(self, event: Any) -> None:
         if isinstance(event, yaml.ScalarEvent):

@@ -148,7 +148,7 @@ STATUS_WORDS: Mapping[Status, str] = MappingProxyType(
 
 MOVE_WORDS: Mapping[NextMove, str] = MappingProxyType(
     {
-        NextMove.RETRY: "a passing trouble: pusher tries once more where that may help at once; retry the run otherwise",
+        NextMove.RETRY: "a passing trouble: pusher tries again where that may help at once; else retry the run",
         NextMove.NEXT_ACCOUNT: "pusher tries the next account of the accounts file",
         NextMove.NEXT_TRANSPORT: "pusher tries the next transport that the inventory allows",
         NextMove.WAIT: "pusher leaves the host until its time comes",

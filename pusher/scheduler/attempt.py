@@ -52,6 +52,9 @@ T = TypeVar("T")
 _STAGES = list(Stage)
 _GRACE = 120.0
 """Seconds past its deadline in which a target may still finish or undo the step it is at."""
+_ACCOUNTS_FAULT = frozenset({NextMove.NEXT_ACCOUNT, NextMove.STOP_ACCOUNT})
+"""Next moves of a problem that another account may not have."""
+
 _SILENT = frozenset({"timed-out", "connection-lost", "protocol-error", "tampered"})
 """Ways a sign-in can end without a verdict on the account."""
 
@@ -195,10 +198,12 @@ class _Attempt:
                 session = await self._sign_in(link, account, who)
                 await self._prove_rights(session)
             except ProblemError as error:
-                self.record.tried.append(AccountTried(account=account.name, code=error.problem.code))
-                self._note("account-failed", f"{account.name}: {error.problem.code}")
-                if error.problem.next_move not in (NextMove.NEXT_ACCOUNT, NextMove.STOP_ACCOUNT):
+                code, accounts_fault = error.problem.code, error.problem.next_move in _ACCOUNTS_FAULT
+                blamed = accounts_fault or self.record.stage is Stage.SIGN_IN
+                self.record.tried.append(AccountTried(account=account.name, code=code if blamed else None))
+                if not accounts_fault:
                     raise
+                self._note("account-failed", f"{account.name}: {code}")
                 worst = _further(worst, error.problem)
             else:
                 self.record.tried.append(AccountTried(account=account.name, code=None))

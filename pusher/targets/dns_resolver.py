@@ -107,7 +107,7 @@ class DnsResolver:
                 name = alias
                 continue
             ttl = answer.chaining_result.minimum_ttl
-            return [record.to_text() for record in answer], ttl, f"{answer.nameserver}"
+            return [record.to_text() for record in answer], ttl, f"{answer.nameserver}:{answer.port}"
         raise dns.message.ChainTooLong
 
     async def _query(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer:

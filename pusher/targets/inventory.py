@@ -160,7 +160,7 @@ class Inventory:
             direct = tuple(sorted({number for entry in entries for number in entry.groups}))
         settings = _first_of([entry.settings for entry in entries])
         found = settings, self._groups.effective(direct)
-        if not all(entry.pattern.is_single for entry in entries):
+        if not any(entry.pattern.is_single for entry in entries):
             self._settled[members] = found
         return found
 

@@ -13,8 +13,8 @@ from enum import Enum
 from pusher.transports.memory.disk import Entry
 from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType
 
-_FILE_NOT_FOUND, _NO_ANSWER, _ALREADY_RUNNING, _DISABLED = 2, 1053, 1056, 1058
-_MISSING, _BUSY, _NOT_ACTIVE, _MARKED, _EXISTS, _NEVER_STARTED = 1060, 1061, 1062, 1072, 1073, 1077
+_FILE_NOT_FOUND, _NO_ANSWER, _DISABLED, _MISSING, _BUSY = 2, 1053, 1058, 1060, 1061
+_MARKED, _EXISTS, _NEVER_STARTED = 1072, 1073, 1077
 
 Timeline = tuple[tuple[float, ServiceStatus], ...]
 """From how many seconds after the order which status holds."""
@@ -45,10 +45,11 @@ def _pending(checkpoint: int) -> ServiceStatus:
 
 _STOPPED = ServiceStatus(state=ServiceState.STOPPED)
 _RUNNING = ServiceStatus(state=ServiceState.RUNNING)
+_UNANSWERED = ServiceStatus(state=ServiceState.STOPPED, win32_exit=_NO_ANSWER)
 _STARTS: dict[StartFault | None, Timeline] = {
     None: ((0, _RUNNING),),
-    StartFault.EXIT: ((0, ServiceStatus(state=ServiceState.STOPPED, win32_exit=_NO_ANSWER)),),
-    StartFault.HANG: ((0, ServiceStatus(state=ServiceState.STOPPED, win32_exit=_NO_ANSWER)),),
+    StartFault.EXIT: ((0, _UNANSWERED),),
+    StartFault.HANG: ((0, _pending(0)), (10, _UNANSWERED)),
     StartFault.PENDING: ((0, _pending(1)),),
     StartFault.SLOW: (*((second, _pending(second + 1)) for second in range(4)), (4, _RUNNING)),
     StartFault.FAIL: (
@@ -57,7 +58,7 @@ _STARTS: dict[StartFault | None, Timeline] = {
     ),
     StartFault.CRASH: ((0, _RUNNING), (1, ServiceStatus(state=ServiceState.STOPPED, win32_exit=1067))),
 }
-REFUSED_STARTS = frozenset({StartFault.EXIT, StartFault.HANG})
+_REFUSED_AFTER = {StartFault.EXIT: 0.0, StartFault.HANG: 10.0}
 
 
 @dataclass(slots=True)
@@ -96,11 +97,11 @@ class Services:
     def configure(self, name: str, config: ServiceConfig, now: float) -> None:
         self._must(name, now).config = config
 
-    def start(self, name: str, now: float) -> bool:
-        """False where it was running already."""
+    def start(self, name: str, now: float) -> float | None:
+        """None where the start is accepted (or it runs already); else after how many seconds it answers 1053."""
         service = self._must(name, now)
         if _at(service, now).state is not ServiceState.STOPPED:
-            return False
+            return None
         if service.config.start_type is StartType.DISABLED:
             raise Win32Error(_DISABLED)
         program = self._find_program(service.config.image_path)
@@ -109,9 +110,7 @@ class Services:
         fault = self.start_faults.get(name.lower())
         service.timeline, service.since, service.program = _STARTS[fault], now, program
         program.running += 1
-        if fault in REFUSED_STARTS:
-            raise Win32Error(_NO_ANSWER)
-        return True
+        return None if fault is None else _REFUSED_AFTER.get(fault)
 
     def stop(self, name: str, now: float) -> bool:
         """False where it was not running, or does not exist."""
@@ -141,6 +140,11 @@ class Services:
             for name, service in there.items()
             if service is not None
         }
+
+    def settle(self, now: float) -> None:
+        """Let go of what ended since the last question."""
+        for name in list(self._known):
+            self._get(name, now)
 
     def _must(self, name: str, now: float) -> _Service:
         service = self._get(name, now)

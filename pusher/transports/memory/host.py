@@ -1,0 +1,154 @@
+"""A machine in memory: who it is, who may sign in, and what is on it.
+
+Tests make one, give it accounts, files and switches, push to it, and then look at ``snapshot``, ``sign_ins`` and
+``calls``. Nothing here is asynchronous, and nothing knows of Problems.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from pusher.models import Credential
+from pusher.transports.memory.disk import Disk, Entry, Key, NtError, key_of
+from pusher.transports.memory.services import Services
+from pusher.transports.paths import program_of
+from pusher.transports.port import PeerIdentity
+
+_LOGON_FAILURE, _LOCKED, _DISABLED, _EXPIRED = 0xC000006D, 0xC0000234, 0xC0000072, 0xC0000193
+_MUST_CHANGE, _NO_SHARE, _DENIED, _NONE_MAPPED = 0xC0000224, 0xC00000CC, 0xC0000022, 0xC0000073
+_FOLDERS = ("Windows", "Windows\\Temp", "Windows\\System32", "Program Files", "ProgramData")
+_PLENTY = 64 * 1024**3
+
+
+@dataclass(kw_only=True)
+class User:
+    """An account. Give the same object to many hosts and it is a domain's; ``failures`` is its badPwdCount."""
+
+    password: str | None
+    administrator: bool = True
+    disabled: bool = False
+    expired: bool = False
+    must_change: bool = False
+    locked: bool = False
+    threshold: int = 0
+    failures: int = 0
+
+    def refusal(self, password: str | None) -> int | None:
+        """The NTSTATUS that refuses this password, if any. What is wrong with the account shows only behind it."""
+        if self.locked:
+            return _LOCKED
+        if password != self.password:
+            self.failures += 1
+            self.locked = 0 < self.threshold <= self.failures
+            return _LOGON_FAILURE
+        self.failures = 0
+        flags = {_DISABLED: self.disabled, _EXPIRED: self.expired, _MUST_CHANGE: self.must_change}
+        return next((status for status, flag in flags.items() if flag), None)
+
+
+@dataclass(eq=False)
+class MemoryHost:
+    """One machine. ``name`` is what it says it is called: a DNS name, or a plain one for a machine without.
+
+    ``users`` by what signs in: ``name`` (local), ``domain\\\\name``, ``name@domain``, or empty for the process's own
+    identity; in lower case. ``registry``: the keys there are (None: no Remote Registry). ``refuses``: the code that
+    a connection attempt ends with. ``mute``: calls are never answered. ``latency``: seconds a call takes.
+    """
+
+    name: str = "ws01.corp.example"
+    users: dict[str, User] = field(default_factory=dict)
+    is_domain_controller: bool = False
+    architecture: str | None = "x64"
+    encrypts: bool = True
+    missing_shares: set[str] = field(default_factory=set)
+    read_only_shares: set[str] = field(default_factory=set)
+    registry: set[str] | None = field(default_factory=lambda: {"hklm\\software"})
+    registry_denied: bool = False
+    rights: dict[str, frozenset[str]] = field(default_factory=dict)
+    leaves: dict[str, str] = field(default_factory=dict)
+    refuses: str | None = None
+    mute: bool = False
+    latency: float = 0.0
+    room: int = _PLENTY
+    sign_ins: list[str] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.disk = Disk(self.room)
+        self.services = Services(self._program)
+        for folder in _FOLDERS:
+            self.disk.make_folder(key_of(folder), folder.rpartition("\\")[2])
+
+    @property
+    def identity(self) -> PeerIdentity:
+        label, _, domain = self.name.partition(".")
+        return PeerIdentity(
+            netbios_name=label[:15].upper(),
+            dns_name=self.name if domain else "",
+            netbios_domain=domain.partition(".")[0].upper(),
+            dns_domain=domain,
+            build="10.0.20348",
+            server_guid=f"guid-of-{self.name}" if self.name else "",
+            dialect="3.1.1",
+            encrypts=self.encrypts,
+        )
+
+    def admit(self, credential: Credential) -> User:
+        """One sign-in; the user, or NtError."""
+        name = login_name(credential)
+        self.sign_ins.append(name)
+        user = self.users.get(name)
+        if user is None:
+            raise NtError(_LOGON_FAILURE)  # as servers do: who does not exist is not told from who mistypes
+        status = user.refusal(credential.secret.reveal() if credential.secret else None)
+        if status is not None:
+            raise NtError(status)
+        return user
+
+    def root(self, share: str, user: User) -> Key:
+        """Where a share leads to; what a tree connect refuses."""
+        roots: dict[str, Key] = {"ADMIN$": ("windows",), "C$": ()}
+        if share.upper() not in roots or share.upper() in self.missing_shares:
+            raise NtError(_NO_SHARE)
+        if not user.administrator:
+            raise NtError(_DENIED)
+        return roots[share.upper()]
+
+    def rights_of(self, account: str) -> frozenset[str]:
+        if account.lower() not in self.rights:
+            raise NtError(_NONE_MAPPED)
+        return self.rights[account.lower()]
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put a file on the drive from inside, for example ``Windows\\\\labagent\\\\labagent.exe``."""
+        parts = path.split("\\")
+        for length in range(1, len(parts)):
+            self.disk.make_folder(key_of("\\".join(parts[:length])), parts[length - 1])
+        self.disk.append(self.disk.create(key_of(path), parts[-1]), data)
+
+    def read(self, path: str) -> bytes | None:
+        """A file of the drive; None where there is none."""
+        return self.disk.snapshot().get(path.lower())
+
+    def start(self, name: str, now: float) -> float | None:
+        """As ``Services.start``; a program that starts makes the file that ``leaves`` names for its service."""
+        refused_after = self.services.start(name, now)
+        if refused_after is None and name.lower() in self.leaves:
+            self.write(self.leaves[name.lower()], b"made by the agent itself")
+        return refused_after
+
+    def snapshot(self, now: float = 0.0) -> dict[str, Any]:
+        """All that a push could have changed, to be compared."""
+        return {"disk": self.disk.snapshot(), "services": self.services.snapshot(now)}
+
+    def _program(self, image_path: str) -> Entry | None:
+        drive, _, path = program_of(image_path).partition("\\")
+        entry = self.disk.find(key_of(path)) if drive == "c:" else None
+        return None if entry is None or entry.is_folder else entry
+
+
+def login_name(credential: Credential) -> str:
+    """The key of ``MemoryHost.users`` that a credential stands for."""
+    return (f"{credential.domain}\\{credential.user}" if credential.domain else credential.user).lower()

@@ -1,0 +1,457 @@
+"""The adapter: ``Transport``, ``Link`` and ``Session`` of the port over machines in memory.
+
+Every call passes ``_Wire.call``: the one place where it yields to the loop, is counted, meets its fault, and where
+the machine's number becomes a Problem. A cancelled call drops its connection, as the SMB bridge does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+from pusher.models import Credential, Protocol, TransportKind
+from pusher.problems import ProblemError, problem
+from pusher.transports.codes import Doing, from_ntstatus, from_win32, of
+from pusher.transports.image import FileVersionScan
+from pusher.transports.memory.disk import Entry, Key, NtError, key_of
+from pusher.transports.memory.host import MemoryHost, User
+from pusher.transports.memory.services import Win32Error
+from pusher.transports.port import (
+    Endpoint,
+    FileDigest,
+    FileInfo,
+    Hold,
+    Limits,
+    Link,
+    Moved,
+    PeerIdentity,
+    RemotePath,
+    ServiceConfig,
+    ServiceStatus,
+    Session,
+)
+
+T = TypeVar("T")
+
+_DENIED, _SHARING, _INVALID_FOLDER = 0xC0000022, 0xC0000043, 0xC0000103
+_WIN32_DENIED, _NO_KEY = 5, 2
+
+
+class How(Enum):
+    """What happens at a fault."""
+
+    FAIL = "the call is refused with a code"
+    DROP = "the connection is gone"
+    HANG = "no answer comes"
+    DIE = "this process is killed: nothing more leaves it, and all its connections drop"
+
+
+class Moment(Enum):
+    BEFORE = "before the call's effect"
+    DURING = "in the middle of a put; for other calls the same as before"
+    AFTER = "when the effect has happened and its answer has not arrived"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Goes off once, at the ``number``-th call of that name (of any name: the empty one), counted from 1."""
+
+    how: How
+    number: int = 1
+    call: str = ""
+    moment: Moment = Moment.BEFORE
+    code: str = "too-busy"
+
+
+class Killed(BaseException):
+    """What everyone in a process that is no more gets to hear."""
+
+
+class MemoryTransport:
+    """One pusher's way to ``hosts``, by address. ``calls`` counts all it made, ``struck`` the faults that went off."""
+
+    kind = TransportKind.SMB
+    default_port = 445
+
+    def __init__(self, hosts: Mapping[str, MemoryHost], *faults: Fault) -> None:
+        self.hosts = hosts
+        self.faults = list(faults)
+        self.calls: list[str] = []
+        self.struck: list[str] = []
+        self.dead = False
+        self._wires: list[_Wire] = []
+
+    async def open(self, endpoint: Endpoint, limits: Limits) -> Link:
+        host = self.hosts.get(endpoint.address)
+        wire = _Wire(self, host or MemoryHost(refuses="timed-out"), limits)
+
+        def connect() -> None:
+            if wire.host.refuses is not None:
+                raise ProblemError(of(wire.host.refuses, Doing.REACH, f"{endpoint.address}:{endpoint.port}"))
+
+        await wire.call("open", Doing.REACH, connect, limits.connect)
+        self._wires.append(wire)
+        return _MemoryLink(wire)
+
+    def due(self, call: str) -> Fault | None:
+        """Count a call; its fault, if one is due."""
+        self.calls.append(call)
+        for fault in self.faults:
+            number = self.calls.count(fault.call) if fault.call else len(self.calls)
+            if fault.call in ("", call) and fault.number == number:
+                self.struck.append(call)
+                return fault
+        return None
+
+    def die(self) -> None:
+        self.dead = True
+        for wire in self._wires:
+            wire.drop()
+
+
+class _Wire:
+    """One connection. What it holds on the machine goes with it."""
+
+    def __init__(self, transport: MemoryTransport, host: MemoryHost, limits: Limits) -> None:
+        self.transport, self.host, self.limits = transport, host, limits
+        self.secret_sent = False
+        self.up = True
+        self._held: dict[int, tuple[Key, Entry]] = {}
+        self._numbers = itertools.count()
+        self._turn = asyncio.Lock()
+
+    async def call(
+        self,
+        name: str,
+        doing: Doing,
+        work: Callable[[], T],
+        deadline: float | None = None,
+        *,
+        late: str = "timed-out",
+        half: Callable[[], object] = lambda: None,
+        what: str = "",
+    ) -> T:
+        async with self._turn:
+            self._alive(doing)
+            fault = self.transport.due(name)
+            self.host.calls[name] += 1
+            try:
+                if self.host.mute:
+                    await self._hang(doing, deadline, late)
+                await asyncio.sleep(self.host.latency)
+                self._alive(doing)
+                if fault is not None and fault.moment is not Moment.AFTER:
+                    if fault.moment is Moment.DURING:
+                        _numbered(doing, what, half)
+                    await self._strike(fault, doing, deadline, late)
+                self.host.services.settle(now())
+                result = _numbered(doing, what, work)
+                if fault is not None:
+                    await self._strike(fault, doing, deadline, late)
+            except asyncio.CancelledError:
+                self.drop()
+                raise
+            return result
+
+    def hold(self, key: Key, entry: Entry) -> int:
+        entry.held = True
+        number = next(self._numbers)
+        self._held[number] = (key, entry)
+        return number
+
+    def release(self, number: int) -> None:
+        """Close what is held: a lock file removes itself. Nothing to do where it has gone already."""
+        key, entry = self._held.pop(number, ((), None))
+        if entry is not None:
+            entry.held = False
+            self.host.disk.remove(key)
+
+    def drop(self) -> None:
+        self.up = False
+        for number in list(self._held):
+            self.release(number)
+
+    def _alive(self, doing: Doing) -> None:
+        if self.transport.dead:
+            raise Killed
+        if not self.up:
+            raise ProblemError(of("connection-lost", doing))
+
+    async def _strike(self, fault: Fault, doing: Doing, deadline: float | None, late: str) -> None:
+        if fault.how is How.FAIL:
+            raise ProblemError(problem(fault.code, doing.stage, "as the test wants it"))
+        if fault.how is How.HANG:
+            await self._hang(doing, deadline, late)
+        if fault.how is How.DIE:
+            self.transport.die()
+            self.drop()
+            raise Killed
+        self.drop()
+        raise ProblemError(of("connection-lost", doing))
+
+    async def _hang(self, doing: Doing, deadline: float | None, late: str) -> None:
+        patience = self.limits.call if deadline is None else deadline
+        await asyncio.sleep(patience)
+        self.drop()
+        raise ProblemError(of(late, doing, f"nothing for {patience:g} s"))
+
+
+class _MemoryLink:
+    def __init__(self, wire: _Wire) -> None:
+        self._wire = wire
+        self._identity = PeerIdentity()
+
+    @property
+    def secret_sent(self) -> bool:
+        return self._wire.secret_sent
+
+    async def identify(self) -> PeerIdentity:
+        host = self._wire.host
+        self._identity = await self._wire.call(
+            "identify", Doing.IDENTIFY, lambda: host.identity, self._wire.limits.connect
+        )
+        return self._identity
+
+    async def sign_in(self, credential: Credential) -> Session:
+        wire = self._wire
+        wire.secret_sent = False
+
+        def work() -> User:
+            if credential.secret is None and "" not in wire.host.users:
+                raise ProblemError(of("kerberos-failed", Doing.SIGN_IN, credential.account))
+            wire.secret_sent = True
+            return wire.host.admit(credential)
+
+        if credential.protocol is Protocol.NTLM and credential.secret is None:
+            raise ProblemError(of("sign-in-failed", Doing.SIGN_IN, credential.account))
+        user = await wire.call("sign_in", Doing.SIGN_IN, work, wire.limits.sign_in, what=f"as {credential.account}")
+        return _MemorySession(wire, user, self._identity)
+
+    async def close(self) -> None:
+        self._wire.drop()
+
+
+class _MemoryHold:
+    def __init__(self, wire: _Wire, number: int) -> None:
+        self._wire, self._number = wire, number
+
+    async def close(self) -> None:
+        self._wire.release(self._number)
+
+
+class _MemorySession:
+    def __init__(self, wire: _Wire, user: User, identity: PeerIdentity) -> None:
+        self.identity = identity
+        self._wire, self._user = wire, user
+        self._host, self._disk, self._services = wire.host, wire.host.disk, wire.host.services
+
+    async def is_domain_controller(self) -> bool:
+        return await self._wire.call("is_domain_controller", Doing.FACTS, lambda: self._host.is_domain_controller)
+
+    async def architecture(self) -> str | None:
+        return await self._wire.call("architecture", Doing.FACTS, lambda: self._reading(self._host.architecture))
+
+    async def free_bytes(self) -> int:
+        return await self._wire.call("free_bytes", Doing.FACTS, lambda: self._reading(self._disk.room))
+
+    async def stat(self, path: RemotePath) -> FileInfo | None:
+        return await self._wire.call("stat", Doing.FILE, lambda: self._disk.info(self._key(path)), what=str(path))
+
+    async def make_folder(self, path: RemotePath) -> bool:
+        def work() -> bool:
+            return self._disk.make_folder(self._writable(path), path.name)
+
+        return await self._wire.call("make_folder", Doing.FOLDER, work, what=str(path))
+
+    async def remove_folder(self, path: RemotePath) -> bool:
+        def work() -> bool:
+            return self._disk.remove_folder(self._writable(path))
+
+        return await self._wire.call("remove_folder", Doing.FOLDER, work, what=str(path))
+
+    async def put(self, path: RemotePath, data: memoryview, moved: Moved) -> None:
+        def write(part: memoryview) -> None:
+            self._disk.append(self._disk.create(self._writable(path), path.name), bytes(part))
+            if part:
+                moved(len(part))
+
+        await self._wire.call(
+            "put",
+            Doing.FILE,
+            lambda: write(data),
+            self._wire.limits.stall,
+            late="transfer-stalled",
+            half=lambda: write(data[: len(data) // 2]),
+            what=str(path),
+        )
+
+    async def digest(self, path: RemotePath, limit: int) -> FileDigest | None:
+        def work() -> FileDigest | None:
+            data = self._disk.read(self._key(path))
+            if data is None:
+                return None
+            scan = FileVersionScan()
+            scan.feed(data[:limit])
+            whole = len(data) <= limit
+            sha256 = hashlib.sha256(data).hexdigest() if whole else ""
+            return FileDigest(size=len(data), sha256=sha256, version=scan.version)
+
+        return await self._wire.call(
+            "digest", Doing.FILE, work, self._wire.limits.stall, late="transfer-stalled", what=str(path)
+        )
+
+    async def rename(self, path: RemotePath, to: RemotePath) -> None:
+        def work() -> None:
+            self._disk.rename(self._writable(path), self._writable(to), to.name)
+
+        await self._wire.call("rename", Doing.FILE, work, what=f"{path} -> {to.name}")
+
+    async def remove(self, path: RemotePath) -> bool:
+        def work() -> bool:
+            return self._disk.remove(self._writable(path))
+
+        return await self._wire.call("remove", Doing.FILE, work, what=str(path))
+
+    async def probe_write(self, folder: RemotePath) -> str:
+        path = folder.child("pusher-probe.tmp")
+
+        def work() -> str:
+            key = self._writable(path)
+            self._disk.append(self._disk.create(key, path.name), b"pusher")
+            self._disk.remove(key)
+            return str(path)
+
+        return await self._wire.call("probe_write", Doing.PROBE_WRITE, work, what=str(path))
+
+    async def hold(self, path: RemotePath) -> Hold:
+        def work() -> _MemoryHold:
+            key = self._writable(path)
+            return _MemoryHold(self._wire, self._wire.hold(key, self._disk.create(key, path.name)))
+
+        return await self._wire.call("hold", Doing.LOCK, work, what=str(path))
+
+    async def may_create_services(self) -> str:
+        def work() -> str:
+            self._manager()
+            return "service manager opened with SC_MANAGER_CREATE_SERVICE"
+
+        return await self._wire.call("may_create_services", Doing.SERVICE_MANAGER, work)
+
+    async def service_config(self, name: str) -> ServiceConfig | None:
+        def work() -> ServiceConfig | None:
+            self._manager()
+            return self._services.config(name, now())
+
+        return await self._wire.call("service_config", Doing.SERVICE, work, what=name)
+
+    async def service_status(self, name: str) -> ServiceStatus | None:
+        def work() -> ServiceStatus | None:
+            self._manager()
+            return self._services.status(name, now())
+
+        return await self._wire.call("service_status", Doing.SERVICE, work, what=name)
+
+    async def create_service(self, name: str, config: ServiceConfig) -> None:
+        def work() -> None:
+            self._manager()
+            self._services.create(name, config, now())
+
+        await self._wire.call("create_service", Doing.SERVICE, work, what=name)
+
+    async def configure_service(self, name: str, config: ServiceConfig) -> None:
+        def work() -> None:
+            self._manager()
+            self._services.configure(name, config, now())
+
+        await self._wire.call("configure_service", Doing.SERVICE, work, what=name)
+
+    async def start_service(self, name: str) -> None:
+        def work() -> float | None:
+            self._manager()
+            return self._host.start(name, now())
+
+        refused_after = await self._wire.call("start_service", Doing.START, work, self._wire.limits.start, what=name)
+        if refused_after is not None:
+            await asyncio.sleep(refused_after)
+            raise ProblemError(from_win32(1053, Doing.START, name))
+
+    async def stop_service(self, name: str) -> bool:
+        def work() -> bool:
+            self._manager()
+            return self._services.stop(name, now())
+
+        return await self._wire.call("stop_service", Doing.SERVICE, work, what=name)
+
+    async def delete_service(self, name: str) -> bool:
+        def work() -> bool:
+            self._manager()
+            return self._services.delete(name, now())
+
+        return await self._wire.call("delete_service", Doing.SERVICE, work, what=name)
+
+    async def registry_access(self, key: str) -> str:
+        return await self._wire.call("registry_access", Doing.REGISTRY, lambda: self._open_key(key), what=key)
+
+    async def rights_of(self, account: str) -> frozenset[str]:
+        return await self._wire.call("rights_of", Doing.POLICY, lambda: self._host.rights_of(account), what=account)
+
+    async def close(self) -> None:
+        self._wire.drop()
+
+    def _key(self, path: RemotePath) -> Key:
+        admin = path.share.upper() == "ADMIN$"
+        try:
+            root = self._host.root(path.share, self._user)
+        except NtError as error:
+            doing = Doing.ADMIN_SHARE if admin else Doing.SHARE
+            raise ProblemError(from_ntstatus(error.status, doing, "" if admin else path.share)) from error
+        return root + key_of(path.path)
+
+    def _writable(self, path: RemotePath) -> Key:
+        key = self._key(path)
+        if path.share.upper() in self._host.read_only_shares:
+            raise NtError(_DENIED)
+        return key
+
+    def _reading(self, value: T) -> T:
+        """Facts that are read off ADMIN$."""
+        self._key(RemotePath(share="ADMIN$", path=""))
+        return value
+
+    def _manager(self) -> None:
+        if not self._user.administrator:
+            raise ProblemError(from_win32(_WIN32_DENIED, Doing.SERVICE_MANAGER))
+
+    def _open_key(self, key: str) -> str:
+        if self._host.registry is None:
+            raise ProblemError(of("registry-unavailable", Doing.REGISTRY, "no winreg pipe"))
+        if self._host.registry_denied or not self._user.administrator:
+            raise Win32Error(_WIN32_DENIED)
+        opened = key
+        while opened.lower() not in self._host.registry:
+            opened = opened.rpartition("\\")[0]
+            if "\\" not in opened:
+                raise Win32Error(_NO_KEY)
+        return f"{opened} opened " + ("for writing" if opened == key else "to create keys in")
+
+
+def now() -> float:
+    """The loop's clock: services live by it, so that a test may let time fly."""
+    return asyncio.get_running_loop().time()
+
+
+def _numbered(doing: Doing, what: str, work: Callable[[], T]) -> T:
+    """The machine's number as a Problem, by the same tables as for a real one."""
+    try:
+        return work()
+    except NtError as error:
+        raise ProblemError(from_ntstatus(error.status, doing, what)) from error
+    except Win32Error as error:
+        if error.code == 1060:
+            raise ProblemError(of("service-missing", doing, what)) from error
+        raise ProblemError(from_win32(error.code, doing, what)) from error
