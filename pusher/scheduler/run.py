@@ -129,7 +129,7 @@ class Runner:
             raise
         except Exception as error:  # whatever it is, the target gets an outcome and the run goes on
             found = problem("internal-error", Stage.RECORD, type(error).__name__)
-            _log.exception("a target failed inside pusher", target=target.name)
+            _log.exception("internal-error", run=self._job.run, target=target.name, stage=Stage.RECORD.value)
             await self._finish(failed(self._job, target, target.address, found, self._job.now()))
 
     async def _finish(self, outcome: Outcome) -> None:

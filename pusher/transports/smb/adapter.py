@@ -53,8 +53,8 @@ _DIALECTS = {
     Dialects.SMB_3_0_2: "3.0.2",
     Dialects.SMB_3_1_1: "3.1.1",
 }
-_SETUPS_BEFORE_SECRET = {Protocol.NTLM: 1, Protocol.KERBEROS: 0}
-"""SESSION_SETUP requests of a sign-in that carry nothing derived from the secret (MS-NLMP 1.3.1.1)."""
+_NTLM_SETUPS_BEFORE_SECRET = 1
+"""SESSION_SETUP requests of an NTLM sign-in that carry nothing derived from the secret (MS-NLMP 1.3.1.1)."""
 
 
 class SmbTransport:
@@ -91,8 +91,10 @@ class _SmbLink:
     def secret_sent(self) -> bool:
         if self._protocol is None:
             return False
+        if self._protocol is Protocol.KERBEROS:
+            return True  # a password goes to the domain controller (AS-REQ) before anything goes to the target
         sent = self._connection.session_setups_sent - self._setups_before
-        return sent > _SETUPS_BEFORE_SECRET[self._protocol]
+        return sent > _NTLM_SETUPS_BEFORE_SECRET
 
     async def identify(self) -> PeerIdentity:
         self._identity = await self._bridge.call(

@@ -46,6 +46,7 @@ CLASSES: dict[type[BaseException], str] = {
     spnego_errors.UnsupportedQop: "sign-in-failed",
     spnego_errors.OperationNotAvailableError: "sign-in-failed",
     spnego_errors.SpnegoError: "sign-in-failed",
+    ImportError: "kerberos-unavailable",  # pyspnego loads gssapi and krb5 when they are first asked for
     DCERPCException: "rpc-failed",
     TimeoutError: "timed-out",
     socket.gaierror: "name-not-found",
