@@ -200,6 +200,12 @@ def _start_relay() -> subprocess.Popen[bytes]:
         )
 
 
+def shut_down_wine() -> None:
+    """End Wine as a shutdown does, so that its registry is on disk."""
+    subprocess.run(["wineserver", "--kill"], env=_wine_environment(), capture_output=True, check=True, timeout=20)
+    subprocess.run(["wineserver", "--wait"], env=_wine_environment(), capture_output=True, check=True, timeout=20)
+
+
 def _relay_port(relay: subprocess.Popen[bytes]) -> int:
     assert relay.stdout is not None
     line = relay.stdout.readline().decode(errors="replace")

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import kernel
 from lab.scenarios import CURRENT_VERSION, OLDER_VERSION
 
 _SOURCES = Path(__file__).parent / "c"
@@ -157,7 +158,7 @@ def _template(cache: Path, progress: Callable[[str], None]) -> Path:
             "TMPDIR": str(scratch),
         }
         # In namespaces of its own, so that no Wine process outlives the making.
-        command = [*unshare_command(), "sh", "-c", "wineboot --init && wineserver --wait"]
+        command = [*kernel.unshare_command(), "sh", "-c", "wineboot --init && wineserver --wait"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode or not (prefix / "system.reg").exists():
             raise BuildError(f"wineboot failed:\n{done.stdout}{done.stderr}".rstrip())
@@ -176,9 +177,3 @@ def _name_windows_folders(windows: Path) -> None:
     if lower.exists():
         (windows / "Temp").rmdir()
         lower.rename(windows / "Temp")
-
-
-def unshare_command() -> list[str]:
-    """The start of a command line that gives what follows namespaces of its own, ended with one kill."""
-    command = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child", "--mount-proc"]
-    return command if os.geteuid() == 0 else [*command, "--user", "--map-root-user"]

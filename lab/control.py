@@ -60,7 +60,10 @@ def _answer(connection: socket.socket, handlers: Handlers) -> None:
         for line in lines:
             try:
                 question = json.loads(line)
-                answer = {"result": handlers[question["call"]](**question["with"])}
+                call = handlers.get(question["call"])
+                if call is None:
+                    raise LookupError("there is nothing here that could")
+                answer = {"result": call(**question["with"])}
             except Exception as exc:  # whatever goes wrong is the caller's to know
                 answer = {"error": f"{type(exc).__name__}: {exc}"}
             try:

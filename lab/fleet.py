@@ -15,19 +15,18 @@ import os
 import secrets
 import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from lab import control, inventory, plan, processes
-from lab.build import Built, build_all, default_cache, unshare_command
+from lab import control, disk, inventory, kernel, plan, processes
+from lab.build import Built, build_all, default_cache
 from lab.dns import PORT as DNS_PORT
 from lab.handle import Host, LabError
 from lab.order import Order
@@ -39,6 +38,7 @@ Progress = Callable[[str], None]
 
 _PORT, _UNPRIVILEGED_PORT = 445, 10445
 _SECRETS = {"push-2026": "pushadm", "push-2025": "oldadm", "clerk": "clerk"}
+_PROBE = "overlay-probe"
 _AT_ONCE = 4 * (os.cpu_count() or 1)
 
 
@@ -174,7 +174,7 @@ class Lab:
     def _build(self) -> Built:
         if self._built is None:
             self._built = build_all(self._cache, self._progress)
-            self._overlay = _overlay_works(self.state)
+            self._overlay = disk.overlay_works(self.state / _PROBE)
         return self._built
 
     def _address(self, number: int, specs: Sequence[HostSpec]) -> str:
@@ -224,9 +224,10 @@ class Lab:
             if host.scenario.kind is Kind.WINDOWS:
                 order = host.folder / "order.json"
                 self._order(host, fresh).write(order)
-                command = [*unshare_command(), sys.executable, "-m", "lab.host", "--order", str(order)]
+                command = [*kernel.unshare_command(), sys.executable, "-m", "lab.host", "--order", str(order)]
             else:
                 command = [sys.executable, "-m", "lab.strange", "--kind", host.scenario.kind]
+                command += ["--folder", str(host.folder)]
             processes.spawn(
                 [*command, "--listener", str(listener.fileno()), "--control", str(asked.fileno())],
                 host.record,
@@ -238,7 +239,7 @@ class Lab:
     def _order(self, host: Host, fresh: bool) -> Order:
         built, scenario = self._build(), host.scenario
         if fresh:
-            _make_disk(host.folder, None if self._overlay else built.template)
+            disk.make(host.folder, None if self._overlay else built.template)
         passwords = {user: self.secret(name) for name, user in _SECRETS.items()}
         if not scenario.second_account:
             del passwords["oldadm"]
@@ -276,10 +277,11 @@ class Lab:
         content = self._content()
         if content and content["inventory"]:
             inventory.remove(Path(content["inventory"]))
-        for name in ("hosts", "secrets"):
-            shutil.rmtree(self.state / name, ignore_errors=not (self.state / name).exists())
+        for name in ("hosts", "secrets", _PROBE):
+            if (self.state / name).exists():
+                shutil.rmtree(self.state / name)
         for name in ("lab.json", "zone.json", "dns.json", "dns.log"):
-            (self.state / name).unlink(missing_ok=True)
+            processes.remove_written(self.state / name)
 
     # -- state ------------------------------------------------------------------------------------------
 
@@ -329,12 +331,22 @@ def _bound(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM
     except OSError as exc:
         made.close()
         if exc.errno == errno.EADDRINUSE:
-            raise LabError(
-                f"{address}:{port} is taken: by another lab (end it, or choose another --network) or by a server "
-                "that listens on every address (for Debian's own: systemctl stop smbd)"
-            ) from exc
+            raise LabError(f"{address}:{port} is taken: {_who_has(address)}") from exc
         raise
     return made
+
+
+def _who_has(address: str) -> str:
+    """Which lab has an address, known by its DNS server's command line."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if "lab.dns" in command:
+                state = Path(command[command.index("--zone") + 1]).parent
+                network = Addresses.of(json.loads((state / "lab.json").read_text(encoding="utf-8"))["network"])
+                if IPv4Address(address) in network.network:
+                    return f"by another lab; `python -m lab down --state {state}` ends it, --network avoids it"
+    return "by a server that listens on every address (Debian's own ends with: systemctl stop smbd)"
 
 
 def _environment() -> dict[str, str]:
@@ -345,33 +357,6 @@ def _environment() -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")])),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-
-
-def _overlay_works(state: Path) -> bool:
-    """Whether a prefix can be an overlay on the template; in a user namespace smbd does not get along with it."""
-    if os.geteuid() != 0:
-        return False
-    with tempfile.TemporaryDirectory(dir=state) as folder:
-        for name in ("lower", "upper", "work", "merged"):
-            Path(folder, name).mkdir()
-        # Relative names: a path of ours could hold what means something in mount's options.
-        options = "lowerdir=lower,upperdir=upper,workdir=work"
-        command = ["unshare", "--mount", "mount", "-t", "overlay", "overlay", "-o", options, "merged"]
-        return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0
-
-
-def _make_disk(folder: Path, template: Path | None) -> None:
-    """A new disk: empty layers for an overlay, or a copy of the template made of hard links where it can be."""
-    if template is None:
-        for name in ("upper", "work"):
-            (folder / name).mkdir()
-        return
-    for how in ("--link", "--reflink=auto"):
-        done = subprocess.run(["cp", "-a", how, template, folder / "prefix"], capture_output=True, check=False)
-        if done.returncode == 0:
-            return
-        shutil.rmtree(folder / "prefix", ignore_errors=True)
-    raise LabError(f"no copy of {template} could be made in {folder}: {done.stderr.decode(errors='replace')}")
 
 
 def _preinstalled(scenario: Scenario, built: Built) -> dict[str, str] | None:

@@ -109,22 +109,27 @@ class Host:
         self._start(fresh=not self.folder.exists())
 
     def kill(self) -> None:
-        """End the host at once, as by pulling the plug. No-op when it does not run."""
+        """End the host at once, as by pulling the plug: the service database may be half a minute old then.
+
+        No-op when it does not run.
+        """
         mark = processes.read_mark(self.record)
         if mark is not None:
             processes.end(mark)
             self.record.unlink(missing_ok=True)
 
+    def reboot(self) -> None:
+        """An orderly restart: the service database is written, and services that start by themselves start."""
+        self._ask("shut_down", timeout=30)
+        self.kill()
+        self.start()
+
     def reset(self) -> None:
         """A fresh boot with a fresh disk at the same address."""
         self.kill()
-        self.wipe()
-        self._start(fresh=True)
-
-    def wipe(self) -> None:
-        """Remove the ended host's folder."""
         if self.folder.exists():
             shutil.rmtree(self.folder)
+        self._start(fresh=True)
 
     def _start(self, *, fresh: bool) -> None:
         if not self.has_process:

@@ -107,6 +107,9 @@ class Host:
     def kill_smbd_children(self) -> int:
         return procs.kill_all()
 
+    def shut_down(self) -> None:
+        boot.shut_down_wine()
+
     def processes(self) -> list[dict[str, Any]]:
         return [asdict(process) for process in procs.processes()]
 
@@ -142,7 +145,7 @@ def main() -> int:
         call.__name__: call
         for call in (
             *(host.ready, host.link, host.heal, host.kill_smbd_children),
-            *(host.hold, host.release, host.processes, host.services),
+            *(host.hold, host.release, host.shut_down, host.processes, host.services),
         )
     }
     control.serve(socket.socket(fileno=arguments.control), calls)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.handle import Host
-from lab.processes import write_atomically
+from lab.processes import remove_written, write_atomically
 from lab.scenarios import CURRENT_VERSION
 
 SITE = "lab"
@@ -35,9 +35,9 @@ def write(folder: Path, *, hosts: Sequence[Host], nameserver: str, secrets: Mapp
 def remove(folder: Path) -> None:
     """Remove what `write` wrote, and nothing else."""
     for name in (_INVENTORY, _ACCOUNTS):
-        (folder / name).unlink(missing_ok=True)
+        remove_written(folder / name)
     for name in ("labagent.exe", "package.toml"):
-        (folder / _PACKAGE / name).unlink(missing_ok=True)
+        remove_written(folder / _PACKAGE / name)
     if (folder / _PACKAGE).is_dir() and not any((folder / _PACKAGE).iterdir()):
         (folder / _PACKAGE).rmdir()
 

@@ -1,4 +1,4 @@
-"""The few kernel calls that Python 3.11 has no function for: mount(2), the host name, the loopback interface.
+"""The few things of the kernel that Python 3.11 has no function for: namespaces, mount(2), the loopback interface.
 
 Here: thin typed wrappers that raise OSError. Not here: what is mounted where (see boot.py).
 """
@@ -57,3 +57,9 @@ def loopback_up() -> None:
         request = struct.pack("16sH14x", b"lo", 0)
         flags = struct.unpack("16sH14x", fcntl.ioctl(control, _SIOCGIFFLAGS, request))[1]
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
+
+
+def unshare_command() -> list[str]:
+    """The start of a command line that gives what follows namespaces of its own, ended with one kill."""
+    command = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child", "--mount-proc"]
+    return command if os.geteuid() == 0 else [*command, "--user", "--map-root-user"]

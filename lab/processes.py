@@ -67,11 +67,21 @@ def running(record: Path) -> Mark | None:
 
 def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
     """A reader sees the old content or the new one, never a part."""
-    beside = path.with_name(path.name + ".new")
+    beside = _beside(path)
     beside.unlink(missing_ok=True)
     beside.touch(mode=mode, exist_ok=False)
     beside.write_text(text, encoding="utf-8")
     beside.rename(path)
+
+
+def remove_written(path: Path) -> None:
+    """Remove what `write_atomically` wrote, or was killed while writing."""
+    path.unlink(missing_ok=True)
+    _beside(path).unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
 
 
 def spawn(

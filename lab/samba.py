@@ -39,6 +39,7 @@ _CONFIGURATION = """[global]
   server role = standalone server
   server min protocol = SMB3_11
   server signing = mandatory
+  server multi channel support = no
   smb encrypt = {encryption}
   ntlm auth = ntlmv2-only
   map to guest = never

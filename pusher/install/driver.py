@@ -220,12 +220,14 @@ async def observe(session: Session, package: Package) -> Observation:
         limit = file.size if (there := await session.stat(path)) and there.size == file.size else _READ_BACK
         files[file.dest] = await session.digest(path, limit=limit) if there else None
     missing = await steps.missing_folders(session, [remote_path(f.dest) for f in package.files])
+    leftovers = [dest for dest in package.leftovers if await session.stat(remote_path(dest)) is None]
     name = package.service.name
     return Observation(
         files=files,
         missing_folders=tuple(dest_of(folder) for folder in missing),
         service=await session.service_config(name),
         status=await session.service_status(name),
+        missing_leftovers=tuple(leftovers),
     )
 
 
@@ -247,7 +249,9 @@ async def remove_files(session: Session, package: Package) -> bool:
         for each in (path, path.with_suffix(NEW), path.with_suffix(OLD)):
             found |= await steps.patiently(partial(session.remove, each))
     await steps.remove_leftovers(session, package.leftovers)
-    for folder in {folder: None for path in paths for folder in reversed(parents(path))}:
+    paths += [remote_path(dest) for dest in package.leftovers]
+    folders = {folder for path in paths for folder in parents(path)}
+    for folder in sorted(folders, key=lambda folder: (-folder.path.count("\\"), folder.path)):
         if is_own_folder(folder):
             await session.remove_folder(folder)
     return found

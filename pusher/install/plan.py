@@ -19,21 +19,25 @@ from pusher.transports.port import FileDigest, ServiceConfig, ServiceState, Serv
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
-    """A host as it was found: each file's digest by ``dest``, the folders that are missing, the service."""
+    """A host as it was found: each file's digest by ``dest``, what is missing beside them, the service."""
 
     files: Mapping[str, FileDigest | None]
     missing_folders: tuple[str, ...]
     service: ServiceConfig | None
     status: ServiceStatus | None
+    missing_leftovers: tuple[str, ...] = ()
 
     @property
-    def is_running(self) -> bool:
-        return self.status is not None and self.status.state not in (ServiceState.STOPPED, ServiceState.STOP_PENDING)
+    def state(self) -> ServiceState:
+        return self.status.state if self.status is not None else ServiceState.STOPPED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Before:
-    """What an undo puts back. ``replaced`` files existed before, ``added`` ones did not; folders topmost first."""
+    """What an undo puts back. ``replaced`` files existed before, ``added`` ones and ``leftovers`` did not.
+
+    Folders come topmost first.
+    """
 
     service_name: str
     replaced: tuple[str, ...]
@@ -106,7 +110,7 @@ def decide(package: Package, wanted: ServiceConfig, seen: Observation) -> Plan |
     changed = tuple(f for f in package.files if not _holds(seen.files[f.dest], f))
     same_service = seen.service is not None and _same_config(seen.service, wanted)
     starts = wanted.start_type is not StartType.DISABLED
-    steps = _steps(bool(changed), same_service, seen.is_running, starts)
+    steps = _steps(bool(changed), same_service, seen.state, starts)
     fresh = seen.service is None or not any(seen.files.values())
     status = (
         Status.UNCHANGED
@@ -121,19 +125,21 @@ def decide(package: Package, wanted: ServiceConfig, seen: Observation) -> Plan |
         added=tuple(f.dest for f in changed if seen.files[f.dest] is None),
         new_folders=seen.missing_folders,
         service=seen.service,
-        was_running=seen.is_running,
-        leftovers=package.leftovers if fresh else (),
+        was_running=seen.state not in (ServiceState.STOPPED, ServiceState.STOP_PENDING),
+        leftovers=seen.missing_leftovers,
     )
     return Plan(steps=steps, status=status, files=changed, before=before, installed_version=installed)
 
 
-def _steps(files: bool, same_service: bool, running: bool, starts: bool) -> tuple[Step, ...]:
-    if not files and same_service and running == starts:
+def _steps(files: bool, same_service: bool, state: ServiceState, starts: bool) -> tuple[Step, ...]:
+    if not files and same_service and state is (ServiceState.RUNNING if starts else ServiceState.STOPPED):
         return ()
     change = files or not same_service
+    # One that is paused, or on its way down, takes no start before it has stopped.
+    startable = state in (ServiceState.RUNNING, ServiceState.START_PENDING)
     wanted = {
         Step.STAGE: files,
-        Step.STOP: running and (change or not starts),
+        Step.STOP: state is not ServiceState.STOPPED and (change or not starts or not startable),
         Step.PLACE: files,
         Step.REGISTER: not same_service,
         Step.START: starts,

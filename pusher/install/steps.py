@@ -117,13 +117,16 @@ EFFECTS: dict[Step, Callable[[Work], Awaitable[None]]] = {
 async def undo_stage(session: Session, before: Before) -> None:
     for dest in (*before.replaced, *before.added):
         await patiently(partial(session.remove, remote_path(dest).with_suffix(NEW)))
-    await remove_leftovers(session, before.leftovers)
     for folder in reversed(before.new_folders):
         await session.remove_folder(remote_path(folder))
 
 
 async def undo_stop(session: Session, before: Before) -> None:
     if before.was_running and before.service is not None:
+        # One that is still on its way down takes no start: the manager would call it running.
+        status = await session.service_status(before.service_name)
+        if status is not None and status.state is ServiceState.STOP_PENDING:
+            await stop_service(session, before.service_name, 60.0)
         await start_service(session, before.service_name, 60.0)
 
 
@@ -150,6 +153,7 @@ async def undo_start(session: Session, before: Before) -> None:
     # A service that hangs while starting takes no orders; what follows still marks it for deletion.
     with contextlib.suppress(_StopTimeoutError):
         await stop_service(session, before.service_name, 10.0)
+    await remove_leftovers(session, before.leftovers)
 
 
 async def undo_nothing(session: Session, before: Before) -> None:

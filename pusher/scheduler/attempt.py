@@ -254,6 +254,8 @@ class _Attempt:
 
             async def reopen() -> Session:
                 """A fresh session for undoing after a lost connection: the same account, once more by the budget."""
+                # An answer that could not be understood leaves the old connection up, and with it the lock.
+                await session.close()
                 link = await self._connect(transport)
                 try:
                     await self._prove_identity(link)

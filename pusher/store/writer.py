@@ -56,6 +56,8 @@ class Writer:
 
     def _put(self, work: Work) -> Future[None]:
         item = _Item(work)
+        # From now on it cannot be cancelled: a waiting task that is cancelled must not take its work out of a batch.
+        item.done.set_running_or_notify_cancel()
         self._queue.put(item)
         return item.done
 

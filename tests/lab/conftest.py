@@ -7,15 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from lab import Host, Lab, every_scenario
+from tests.conftest import StartLab
 from tests.lab.clients import network
 
 
 @pytest.fixture(scope="session")
-def own_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = Lab(tmp_path_factory.mktemp("own-lab"), network(0))
-    lab.up(every_scenario())
-    yield lab
-    lab.down()
+def own_lab(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Lab:
+    return start_lab(Lab(tmp_path_factory.mktemp("own-lab"), network(0)), every_scenario())
 
 
 @pytest.fixture(scope="session")

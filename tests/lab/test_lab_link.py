@@ -97,6 +97,13 @@ def test_a_host_keeps_its_disk_when_the_plug_is_pulled(admin: Client, host: Host
     assert "a.bin" not in admin.smb("ls")
 
 
+def test_a_reboot_keeps_services_as_they_were_written(admin: Client, host: Host) -> None:
+    command = r'"%SystemRoot%\labagent\labagent.exe" --site here'
+    assert "Successfully created" in admin.service("create", "LabAgent", "Lab agent", command)
+    host.reboot()
+    assert command in admin.service("status", "LabAgent")
+
+
 def test_copies_are_not_held_up_by_the_gate(admin: Client, tmp_path: Path) -> None:
     path = tmp_path / "large.bin"
     path.write_bytes(bytes(64 << 20))

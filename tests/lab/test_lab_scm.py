@@ -50,6 +50,7 @@ class Client:
     """smbd's end of the pipe."""
 
     def __init__(self, path: Path, who: str) -> None:
+        self.largest = 4280
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(10)
         self.socket.connect(str(path))
@@ -63,9 +64,11 @@ class Client:
 
     def receive(self) -> Pdu:
         size = int.from_bytes(self.stream.read(2), "little")
+        assert size <= self.largest
         return dcerpc.parse(self.stream.read(size))
 
     def bind(self, size: int = 4280, call_id: int = 41) -> Pdu:
+        self.largest = size
         self.send(Pdu(type=Type.BIND, flags=3, call_id=call_id, body=struct.pack("<HHI", size, size, 0)))
         return self.receive()
 

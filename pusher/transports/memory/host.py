@@ -133,10 +133,11 @@ class MemoryHost:
         return self.disk.snapshot().get(path.lower())
 
     def start(self, name: str, now: float) -> float | None:
-        """As ``Services.start``; a program that starts makes the file that ``leaves`` names for its service."""
+        """As ``Services.start``; a program that starts makes the file that ``leaves`` names, where there is none."""
         refused_after = self.services.start(name, now)
-        if refused_after is None and name.lower() in self.leaves:
-            self.write(self.leaves[name.lower()], b"made by the agent itself")
+        left = self.leaves.get(name.lower())
+        if refused_after is None and left is not None and self.read(left) is None:
+            self.write(left, b"made by the agent itself")
         return refused_after
 
     def snapshot(self, now: float = 0.0) -> dict[str, Any]:

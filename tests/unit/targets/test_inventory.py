@@ -108,6 +108,11 @@ def test_a_domain_controller_is_taken_only_where_nobody_refuses(tmp_path: Path, 
     assert only(tmp_path, f"groups: {{{groups}}}").target.domain_controller_allowed is allowed
 
 
+def test_a_site_on_the_host_settles_what_its_groups_contradict(tmp_path: Path) -> None:
+    text = "groups: {a: {site: a, hosts: [{name: x, site: own}]}, b: {site: b, hosts: [x]}}"
+    assert only(tmp_path, text).target.site == "own"
+
+
 # -- one machine, several lines ---------------------------------------------------------------------------
 
 

@@ -61,6 +61,15 @@ def test_expansion_is_complete_in_order_and_counted(drawn: tuple[str, list[str]]
         assert pattern.may_repeat
 
 
+@given(spans())
+def test_a_bracket_contains_exactly_its_own_values(drawn: tuple[str, list[str]]) -> None:
+    text, values = drawn
+    pattern = parse_pattern(f"ws{text}.z")
+    assert isinstance(pattern, NamePattern)
+    near = {f"{n:0{width}d}" for n in range(125) for width in range(5)} | set("abcdefg") | {""}
+    assert {value for value in near if pattern.contains(f"ws{value}.z")} == set(values)
+
+
 @given(patterns(), st.text(alphabet="wsxyz.-a0123456789", max_size=8))
 def test_a_pattern_contains_exactly_its_own_names(drawn: tuple[str, list[str]], other: str) -> None:
     text, names = drawn

@@ -1,0 +1,77 @@
+"""A loop whose time flies: when nothing is left to do but wait for a timer, the timer is due.
+
+Nothing else moves its clock, so that the same story takes the same calls every time. While somebody waits for the
+store's writer, which is a real thread, time stands still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from typing import Any, TypeVar
+from unittest import mock
+
+from pusher.store.writer import Work, Writer
+
+T = TypeVar("T")
+
+_CLOCKED = ("pusher.install.steps", "pusher.install.driver", "pusher.scheduler.attempt", "pusher.scheduler.run")
+_LOOK = 0.05
+
+
+class _Selector(selectors.DefaultSelector):
+    def __init__(self) -> None:
+        super().__init__()
+        self.flown = 1000.0
+        self.threads_awaited = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        if self.threads_awaited:
+            return super().select(min(timeout, _LOOK))
+        ready = super().select(0)
+        if not ready:
+            self.flown += timeout
+        return ready
+
+
+class FlyingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.flying = _Selector()
+        super().__init__(self.flying)
+
+    def time(self) -> float:
+        return self.flying.flown
+
+
+class _Clock:
+    """Stands for the ``time`` module in what is tested."""
+
+    @staticmethod
+    def monotonic() -> float:
+        return asyncio.get_running_loop().time()
+
+
+_write = Writer.write
+
+
+async def _write_while_time_stands(self: Writer, work: Work) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, FlyingLoop)
+    loop.flying.threads_awaited += 1
+    try:
+        await _write(self, work)
+    finally:
+        loop.flying.threads_awaited -= 1
+
+
+def fly(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` to its end in a loop of its own whose time flies."""
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(Writer, "write", _write_while_time_stands))
+        for module in _CLOCKED:
+            stack.enter_context(mock.patch(f"{module}.time", _Clock))
+        return stack.enter_context(asyncio.Runner(loop_factory=FlyingLoop)).run(work)

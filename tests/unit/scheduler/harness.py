@@ -1,0 +1,210 @@
+"""What the tests of installs and attempts share: a package, hosts in memory, a job, and stores that die with it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import struct
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pusher.clock import utc_now
+from pusher.credentials.budget import LockoutPolicy
+from pusher.credentials.guard import LockoutGuard
+from pusher.install.payload import Payload
+from pusher.install.plan import wanted_config
+from pusher.models import (
+    Account,
+    Event,
+    Outcome,
+    Package,
+    PackageFile,
+    Protocol,
+    Run,
+    Secret,
+    ServiceSpec,
+    Stage,
+    Target,
+    TransportKind,
+    Verb,
+)
+from pusher.scheduler.attempt import attempt
+from pusher.scheduler.job import Job, Stop
+from pusher.store import Journal, Mark, Store
+from pusher.targets.resolver import Resolution, failed
+from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, User
+from pusher.transports.memory.transport import Killed, now
+from pusher.transports.port import Limits, Transport
+
+EXE, CONF, LOG = "labagent\\labagent.exe", "labagent\\conf\\labagent.toml", "labagent\\labagent.log"
+SERVICE = "LabAgent"
+COMMAND = f'"%SystemRoot%\\{EXE}" --name {{name}}'
+ADMIN = "corp\\pushadm"
+LOCAL = ".\\pushadm"
+
+_numbers = itertools.count(1)
+
+
+def program(version: str, size: int = 3000) -> bytes:
+    """Bytes with a VS_FIXEDFILEINFO in them."""
+    major, minor, patch = (int(part) for part in version.split("."))
+    info = struct.pack("<IIII", 0xFEEF04BD, 0x00010000, major << 16 | minor, patch << 16)
+    return b"MZ" + bytes(range(100)) + info + b"\x90" * size
+
+
+def make_package(version: str = "1.4.2", files: Mapping[str, bytes] | None = None, **changes: Any) -> Package:
+    content = files or {EXE: program(version), CONF: f"version = '{version}'".encode()}
+    service = ServiceSpec(
+        name=SERVICE,
+        display_name=changes.pop("display_name", "Lab Agent"),
+        command=changes.pop("command", COMMAND),
+        start=changes.pop("start", "auto"),
+        account=changes.pop("account", "LocalSystem"),
+    )
+    defaults: dict[str, Any] = {"stay_running": 1.5, "leftovers": (LOG,)}
+    return Package(
+        name="labagent",
+        version=version,
+        root=Path("/nowhere"),
+        files=tuple(
+            PackageFile(source=Path(dest), dest=dest, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+            for dest, data in content.items()
+        ),
+        service=service,
+        **(defaults | changes),
+    )
+
+
+def make_payload(package: Package, files: Mapping[str, bytes] | None = None) -> Payload:
+    return Payload(files or {EXE: program(package.version), CONF: f"version = '{package.version}'".encode()})
+
+
+def make_host(name: str = "", **changes: Any) -> MemoryHost:
+    """A fresh machine with a name of its own, on which ``ADMIN`` and ``LOCAL`` with ``right`` are administrators."""
+    users = {ADMIN: User(password="right"), "pushadm": User(password="right")}
+    return MemoryHost(
+        name=name or f"ws{next(_numbers):05}.corp.example",
+        users=changes.pop("users", users),
+        leaves=changes.pop("leaves", {SERVICE.lower(): f"Windows\\{LOG}"}),
+        **changes,
+    )
+
+
+def install_by_hand(host: MemoryHost, package: Package, files: Mapping[str, bytes], running: bool = True) -> None:
+    """The package's files and service on the host, as an earlier push would have left them."""
+    for dest, data in files.items():
+        host.write(f"Windows\\{dest}", data)
+    target = Target(name=host.name)
+    host.services.create(SERVICE, wanted_config(package, package.service.command.format(name=target.name)), now())
+    if running:
+        host.start(SERVICE, now())
+
+
+class Watching:
+    """A watcher that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[str, Stage]] = []
+        self.events: list[Event] = []
+
+    def stage(self, target: str, stage: Stage) -> None:
+        self.stages.append((target, stage))
+
+    def event(self, happened: Event) -> None:
+        self.events.append(happened)
+
+
+class Names:
+    """A resolver that knows some names."""
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        self.known = known
+
+    async def resolve(self, name: str) -> Resolution:
+        if name not in self.known:
+            raise failed("name-not-found", name, "not in the test's list")
+        return Resolution(addresses=(self.known[name],), source="test")
+
+
+class DyingStore(Store):
+    """The store of a process that may be killed: its awaited writes count as calls of the transport."""
+
+    def __init__(self, store: Store, transport: MemoryTransport) -> None:
+        self.__dict__.update(store.__dict__)
+        self._transport = transport
+
+    async def open_journal(
+        self, *, host: str, service: str, run: str, target: str, before: Mapping[str, Any], at: datetime
+    ) -> Journal:
+        fault = self._due("open-journal")
+        journal = await super().open_journal(host=host, service=service, run=run, target=target, before=before, at=at)
+        self._die_after(fault)
+        return journal
+
+    async def mark(self, journal: str, step: str, mark: Mark, at: datetime) -> None:
+        fault = self._due(f"{step}-{mark}")
+        await super().mark(journal, step, mark, at)
+        self._die_after(fault)
+
+    async def close_journal(self, journal: str, closed_as: str) -> None:
+        fault = self._due("close-journal")
+        await super().close_journal(journal, closed_as)
+        self._die_after(fault)
+
+    def _due(self, call: str) -> Fault | None:
+        if self._transport.dead:
+            raise Killed
+        fault = self._transport.due(f"store:{call}")
+        if fault is not None and fault.how is How.DIE and fault.moment is not Moment.AFTER:
+            self._die_after(fault)
+        return fault
+
+    def _die_after(self, fault: Fault | None) -> None:
+        if fault is not None and fault.how is How.DIE:
+            self._transport.die()
+            raise Killed
+
+
+def make_account(user: str = ADMIN, name: str = "admin", **changes: Any) -> Account:
+    return Account(name=name, user=user, secret="env:X", protocol=changes.pop("protocol", Protocol.NTLM), **changes)
+
+
+def make_job(store: Store, transport: Transport, **changes: Any) -> Job:
+    """A job with a run of its own in the store."""
+    package: Package | None = changes.pop("package", make_package())
+    verb: Verb = changes.pop("verb", Verb.PUSH)
+    accounts: Sequence[Account] = changes.pop("accounts", (make_account(),))
+    run = f"run-{next(_numbers):06}"
+    store.begin_run(
+        Run(id=run, verb=verb, inventory="-", package=None, version=None, operator="-", started_at=utc_now()),
+        {},
+        changes.pop("rows", ()),
+    )
+    defaults: dict[str, Any] = {
+        "payload": make_payload(package) if package else None,
+        "secrets": {account.name: Secret("right") for account in accounts},
+        "fallback": False,
+        "guard": LockoutGuard(LockoutPolicy(threshold=10, reserve=2)),
+        "transports": {TransportKind.SMB: transport},
+        "only": None,
+        "resolver": Names({}),
+        "limits": Limits(),
+        "deadline": 900.0,
+        "watcher": Watching(),
+        "now": utc_now,
+        "stop": Stop(),
+    }
+    return Job(run=run, verb=verb, package=package, accounts=accounts, store=store, **(defaults | changes))
+
+
+async def push(host: MemoryHost, store: Store, *faults: Fault, **changes: Any) -> tuple[Outcome, MemoryTransport]:
+    """One attempt on one host by a process of its own, whose calls meet ``faults``."""
+    transport = MemoryTransport({"10.0.0.1": host}, *faults)
+    job = make_job(DyingStore(store, transport), transport, **changes)
+    return await attempt(job, Target(name=host.name), "10.0.0.1", 1), transport
+
+
+def noon() -> datetime:
+    return datetime(2026, 3, 1, 12, tzinfo=UTC)
