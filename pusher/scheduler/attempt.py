@@ -99,6 +99,7 @@ class _Attempt:
         self.job, self.target, self.address, self.number = job, target, address, number
         self.record = _Record()
         self._link: Link | None = None
+        self._putting_back = False
 
     async def run(self) -> Outcome:
         started, found, done = self.job.now(), None, None
@@ -254,6 +255,7 @@ class _Attempt:
 
             async def reopen() -> Session:
                 """A fresh session for undoing after a lost connection: the same account, once more by the budget."""
+                self._putting_back = True
                 # An answer that could not be understood leaves the old connection up, and with it the lock.
                 await session.close()
                 link = await self._connect(transport)
@@ -335,7 +337,8 @@ class _Attempt:
     def _at(self, stage: Stage) -> None:
         self.record.stage = stage
         self.job.watcher.stage(self.target.name, stage)
-        if code := self._cancelled() if stage in _INTERRUPTIBLE else None:
+        # What puts a host back is not cancelled: that would leave the host half done.
+        if stage in _INTERRUPTIBLE and not self._putting_back and (code := self._cancelled()):
             raise ProblemError(problem(code, stage))
 
     def _note(self, kind: str, detail: str) -> None:

@@ -14,6 +14,7 @@ import enum
 import fnmatch
 import ipaddress
 import re
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -221,7 +222,9 @@ def _block_or_range(text: str) -> Callable[[str], bool] | None:
 
 def _regex(text: str) -> Callable[[str], bool]:
     try:
-        pattern = re.compile(text, re.IGNORECASE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's remarks on odd sets would reach the operator's terminal
+            pattern = re.compile(text, re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as exc:
         raise Wrong(f"{shown('~' + text)} is not a regular expression ({exc})", _EXPECTED) from exc
     return lambda value: pattern.match(value) is not None
