@@ -82,7 +82,8 @@ def boot(order: Order) -> Booted:
     _file_system(order)
     kernel.set_host_name(order.name.upper())
     kernel.loopback_up()
-    _service_database(order)
+    if order.preinstalled is not None and order.fresh:
+        _preinstall(**order.preinstalled)
     relay = _start_relay()  # Wine takes the longest, so Samba starts while it does
     server = Samba(name=order.name, home=HOME / "samba", logs=LOGS, drive=DRIVE, environment=environment())
     server.configure(order.admin_share, order.encryption)
@@ -150,42 +151,33 @@ def _private_etc(order: Order) -> None:
         kernel.bind(place, Path("/etc") / name)
 
 
-def _service_database(order: Order) -> None:
-    """Wine's service database, before Wine reads it.
-
-    Wine expands what is marked as expandable in an image path when it reads the database, where Windows keeps
-    it as it was written. Both expand it when the service starts; unmarked, it is kept in Wine too.
-    """
-    registry = PREFIX / "system.reg"
-    text = registry.read_text(encoding="utf-8", errors="surrogateescape")
-    if order.preinstalled is not None and order.fresh:
-        text += _preinstalled(**order.preinstalled)
-    elif order.fresh:
-        return
-    text = text.replace('"ImagePath"=str(2):', '"ImagePath"=')
-    # By a new file and a rename: in a hard-linked prefix the old one is the template's too.
-    beside = registry.with_name("system.new")
-    beside.write_text(text, encoding="utf-8", errors="surrogateescape")
-    beside.rename(registry)
-
-
-def _preinstalled(executable: str, place: str, display_name: str, command: str) -> str:
-    """Put a service where a push would have put it: its executable at `place` of drive C:, and the returned
-    entry in the database."""
+def _preinstall(executable: str, place: str, display_name: str, command: str) -> None:
+    """Put a service where a push would have put it: its executable at `place` of drive C:, and the entry that
+    Wine would have written into its database. Wine has not started yet and finds both."""
     del executable  # bound to a place of its own by now
     target = DRIVE / place
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(_AGENT, target)
     quoted = command.replace("\\", "\\\\").replace('"', '\\"')
-    return (
+    entry = (
         f"\n[{_SERVICE_KEY}] {int(time.time())}\n"
         f'"DisplayName"="{display_name}"\n'
         '"ErrorControl"=dword:00000001\n'
+        # A plain string, as Wine writes it: one marked as expandable would be expanded when it is read, where
+        # Windows keeps it as it was written.
         f'"ImagePath"="{quoted}"\n'
         '"ObjectName"="LocalSystem"\n'
+        '"PreshutdownTimeout"=dword:0002bf20\n'
         '"Start"=dword:00000002\n'
         '"Type"=dword:00000010\n'
     )
+    # By a new file and a rename: in a hard-linked prefix the old one is the template's too.
+    registry = PREFIX / "system.reg"
+    beside = registry.with_name("system.new")
+    shutil.copyfile(registry, beside)
+    with beside.open("a", encoding="ascii") as file:
+        file.write(entry)
+    beside.rename(registry)
 
 
 def _start_relay() -> subprocess.Popen[bytes]:

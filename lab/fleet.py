@@ -346,7 +346,7 @@ def _who_has(address: str) -> str:
                 network = Addresses.of(json.loads((state / "lab.json").read_text(encoding="utf-8"))["network"])
                 if IPv4Address(address) in network.network:
                     return f"by another lab; `python -m lab down --state {state}` ends it, --network avoids it"
-    return "by a server that listens on every address (Debian's own ends with: systemctl stop smbd)"
+    return "by a lab without its files, or by a server on every address (Debian's own ends with: systemctl stop smbd)"
 
 
 def _environment() -> dict[str, str]:

@@ -309,7 +309,7 @@ _ROWS = (
         name="garbage",
         description="something that is no SMB server listens on the port",
         group="unreachable",
-        expect_status="unreachable",
+        expect_status="failed",
         expect_code="protocol-error",
         kind=Kind.GARBAGE,
     ),

@@ -45,7 +45,7 @@ def start_lab(_end_orderly: None) -> Iterator[StartLab]:
             except (LabError, BuildError) as exc:
                 if os.environ.get("PUSHER_LAB_REQUIRED") == "1":
                     raise
-                pytest.skip(f"the lab does not start: {exc}")
+                pytest.skip(f"the lab does not start: {str(exc).splitlines()[0]}")
             return lab
 
         yield start

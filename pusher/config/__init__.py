@@ -13,7 +13,7 @@ from pusher.config.durations import Duration, parse_duration
 from pusher.config.files import read_bytes, read_lines, read_text, split_lines
 from pusher.config.toml_source import read_toml
 from pusher.config.validate import FormatModel, validate
-from pusher.config.wording import Wrong, about, hint, listed, nearest, shown
+from pusher.config.wording import Wrong, about, hint, listed, nearest, plain, shown
 from pusher.config.yaml_source import OPAQUE, parse_yaml, read_yaml
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "nearest",
     "parse_duration",
     "parse_yaml",
+    "plain",
     "read_bytes",
     "read_lines",
     "read_text",

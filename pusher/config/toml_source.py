@@ -19,6 +19,7 @@ from pusher.problems import BadInput
 
 # tomllib gives line and column only in its message before Python 3.14.
 _AT = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
+_LONE_CR = re.compile(r"\r(?!\n)")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SPACE = re.compile(r"[ \t]*")
 _GAP = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -51,6 +52,9 @@ def read_toml(path: FilePath, limit: int = SMALL_FILE) -> Document:
 
 def parse_toml(text: str, file: str) -> Document:
     """The document in ``text``; ``file`` is what sentences call it."""
+    lone = _LONE_CR.search(text)
+    if lone is not None:
+        raise BadInput(place(file, text, lone.start()), "a carriage return without a line feed", "valid TOML")
     text = text.replace("\r\n", "\n")  # as tomllib itself does; lines and columns stay
     try:
         data = tomllib.loads(text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from pusher.config import hint, listed
+from pusher.config import hint, listed, plain
 from pusher.models import Source
 from pusher.problems import BadInput
 from pusher.targets.ansible import Collector
@@ -64,7 +64,7 @@ class _IniReader:
     def _section(self, inside: str, source: Source) -> tuple[str, str]:
         group, colon, kind = inside.strip().partition(":")
         if not group or (colon and kind not in _KINDS):
-            found = f"[{inside[:60]}] is not a section{hint(kind, _KINDS)}"
+            found = f"[{plain(inside)}] is not a section{hint(kind, _KINDS)}"
             raise BadInput(source, found, "[group], [group:children] or [group:vars]")
         return group, kind
 
@@ -95,7 +95,7 @@ class _IniReader:
         if group == "all":
             self._collector.group("all", source)
         elif group not in known:
-            found = f"[{group[:60]}:vars] belongs to no group{hint(group, known)}"
+            found = f"[{plain(group)}:vars] belongs to no group{hint(group, known)}"
             raise BadInput(source, found, listed((*known, "all")))
 
 

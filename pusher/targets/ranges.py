@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pusher.config import Wrong, shown
+from pusher.config import Wrong, plain, shown
 
 MAX_TARGETS = 1_000_000
 """An inventory larger than this is refused: 20,000 machines are the product's size, and a /8 is a slip."""
@@ -268,7 +268,7 @@ def _parts(text: str) -> Iterator[str | Span]:
 
 def _span(inside: str, text: str) -> Span:
     fields = inside.split(":")
-    wrong = Wrong(f"[{inside[:40]}] in {shown(text)} is not a range", _RANGE_FORM)
+    wrong = Wrong(f"[{plain(inside)}] in {shown(text)} is not a range", _RANGE_FORM)
     if len(fields) not in {2, 3}:
         raise wrong
     step = 1
@@ -280,14 +280,14 @@ def _span(inside: str, text: str) -> Span:
     if _DIGITS.fullmatch(begin) and _DIGITS.fullmatch(end):
         padded = len(begin) > 1 and begin[0] == "0"
         if padded and len(begin) != len(end):
-            raise Wrong(f"[{inside[:40]}] in {shown(text)} pads its ends differently", "both ends equally long")
+            raise Wrong(f"[{plain(inside)}] in {shown(text)} pads its ends differently", "both ends equally long")
         span = Span(int(begin), int(end), step, len(begin) if padded else 0)
     elif re.fullmatch(r"[a-z]:[a-z]|[A-Z]:[A-Z]", f"{begin}:{end}"):
         span = Span(ord(begin), ord(end), step, 0, letters=True)
     else:
         raise wrong
     if span.last < span.first:
-        raise Wrong(f"[{inside[:40]}] in {shown(text)} ends before it begins", _RANGE_FORM)
+        raise Wrong(f"[{plain(inside)}] in {shown(text)} ends before it begins", _RANGE_FORM)
     return span
 
 

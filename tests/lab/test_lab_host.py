@@ -179,6 +179,7 @@ def test_a_held_file_is_in_use_until_released(admin: Client, host: Host, agent: 
     put_agent(admin, agent)
     host.hold("labagent\\labagent.exe")
     assert "NT_STATUS_SHARING_VIOLATION" in admin.smb(f"put {agent} labagent\\labagent.exe")
+    assert "NT_STATUS_SHARING_VIOLATION" in admin.smb("get labagent\\labagent.exe /dev/null")  # which shares
     host.release("labagent\\labagent.exe")
     assert "putting file" in admin.smb(f"put {agent} labagent\\labagent.exe")
 

@@ -11,7 +11,7 @@ from lab import Host, Lab
 from tests.conftest import StartLab
 from tests.system.command import Pusher
 from tests.system.sampling import Sampler
-from tests.system.site import HOSTS, NETWORK, SCENARIO_HOSTS, FirstPush, Site
+from tests.system.site import HOSTS, LEFTOVERS, NETWORK, SCENARIO_HOSTS, FirstPush, Site
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +29,8 @@ def pusher(site: Site, tmp_path: Path) -> Pusher:
 
 @pytest.fixture(scope="session")
 def quick(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The lab's package, watched for half a second only after its start."""
-    return site.package_of(tmp_path_factory.mktemp("quick"))
+    """The lab's package, watched for half a second only after its start; it names the file that its agent makes."""
+    return site.package_of(tmp_path_factory.mktemp("quick"), more=LEFTOVERS)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,8 +18,7 @@ from tests.system.command import Ended, Pusher
 from tests.system.witness import Witness
 
 NETWORK = "127.0.51.0/24"
-UNUSED = "127.0.51.200"
-"""An address of the network that no host has: for servers that a test makes itself."""
+_unused = count()
 
 _HEALTHY, _OLDER = SCENARIOS["healthy"], SCENARIOS["older-version"]
 ROLLBACK = replace(
@@ -44,8 +44,16 @@ _KEPT: Mapping[str, Scenario] = {
 SCENARIO_HOSTS = [*every_scenario()[: len(SCENARIOS)], HostSpec(name="rollback", scenario=ROLLBACK)]
 HOSTS = SCENARIO_HOSTS + [HostSpec(name=name, scenario=scenario) for name, scenario in _KEPT.items()]
 
+LEFTOVERS = "\n[remove]\nleftovers = ['labagent\\heartbeat.txt']\n"
+"""Of a package.toml: the file that the agent itself makes."""
+
 COMMAND = r'"%SystemRoot%\labagent\labagent.exe" --site {site} --fault {fault}'
 """As the lab's own package has it, so that what the lab has preinstalled needs no other configuration."""
+
+
+def unused_address() -> str:
+    """Another one at each call, of the network and of no host: for servers that a test makes itself."""
+    return NETWORK.replace("0/24", str(100 + next(_unused) % 100))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +127,7 @@ class Site:
         extra: Mapping[str, bytes] = MappingProxyType({}),
         more: str = "",
         account: str = "LocalSystem",
+        display_name: str = "Lab agent",
     ) -> Path:
         """A package with the lab's agent and ``extra`` files beside it; ``more`` is TOML for its end."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +140,7 @@ class Site:
                 f'sha256 = "{hashlib.sha256(data).hexdigest()}"\n'
             )
         text += (
-            f'\n[service]\nname = "LabAgent"\ndisplay_name = "Lab agent"\ncommand = \'{COMMAND}\'\n'
+            f'\n[service]\nname = "LabAgent"\ndisplay_name = "{display_name}"\ncommand = \'{COMMAND}\'\n'
             f"account = '{account}'\n\n[verify]\nstay_running = \"{stay_running}\"\n{more}"
         )
         (folder / "package.toml").write_text(text, encoding="utf-8")

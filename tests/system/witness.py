@@ -59,21 +59,37 @@ class Witness:
 
     def service_state(self, name: str = SERVICE) -> str | None:
         """``running``, ``stopped``, ``start pending`` …; None where `net` says that there is no such service."""
-        said = self._run("net", "rpc", "service", "status", name, "-S", self.host.address, "-p", str(self.host.port))
+        said = self.net("status", name)
         for line in said.splitlines():
             if line.startswith(f"{name} service is "):
                 return line.removeprefix(f"{name} service is ").rstrip(".")
         assert "WERR_SERVICE_DOES_NOT_EXIST" in said, said
         return None
 
+    def service_setting(self, key: str, name: str = SERVICE) -> str | None:
+        """A line of what `net` tells of a service, such as ``Executable Path``; None where there is none."""
+        for line in self.net("status", name).splitlines():
+            said, _, value = line.partition("=")
+            if said.strip() == key:
+                return value.strip()
+        return None
+
+    def net(self, *command: str) -> str:
+        """What `net rpc service` says, whatever it is."""
+        return self._run("net", "rpc", "service", *command, "-S", self.host.address, "-p", str(self.host.port))
+
     def service_list(self) -> list[str]:
         """The names of all services, asked of `net`."""
-        said = self._run("net", "rpc", "service", "list", "-S", self.host.address, "-p", str(self.host.port))
+        said = self.net("list")
         return [line.split()[0] for line in said.splitlines() if line.split()]
 
-    def server_name(self) -> str:
-        """What rpcclient is told of the host; it proves that the account signs in."""
-        return self._run("rpcclient", "-p", str(self.host.port), self.host.address, "-c", "srvinfo")
+    def registry_keys(self, path: str) -> list[str]:
+        """The keys below HKLM\\PATH, as `net rpc registry` lists them."""
+        said = self._run(
+            *("net", "rpc", "registry", "enumerate", f"HKLM\\{path}"),
+            *("-S", self.host.address, "-p", str(self.host.port)),
+        )
+        return re.findall(r"^Keyname *= (.+)$", said, re.MULTILINE)
 
     def _run(self, *command: str) -> str:
         descriptor, name = tempfile.mkstemp()  # mode 0600

@@ -108,10 +108,14 @@ class MemoryTransport:
                 return fault
         return None
 
-    def die(self) -> None:
-        self.dead = True
+    def cut(self) -> None:
+        """Drop every connection."""
         for wire in self._wires:
             wire.drop()
+
+    def die(self) -> None:
+        self.dead = True
+        self.cut()
 
 
 class _Wire:

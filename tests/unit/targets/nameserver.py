@@ -30,6 +30,8 @@ ZONE: dict[tuple[str, str], list[str]] = {
     ("halfsix.test.", "CNAME"): ["six.test."],
     ("ring1.test.", "CNAME"): ["ring2.test."],
     ("ring2.test.", "CNAME"): ["ring1.test."],
+    ("slow1.test.", "CNAME"): ["slow2.test."],
+    ("slow2.test.", "CNAME"): ["slow1.test."],
     ("empty.test.", "TXT"): ['"x"'],
 }
 
@@ -115,8 +117,9 @@ class _Udp(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)  # not a subclass of it in every Python
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        delay = 0.2 if b"\x05slow" in data else 0.0
         for answer in self._server.reply(data, over_tcp=False):
-            self._transport.sendto(answer, addr)
+            asyncio.get_running_loop().call_later(delay, self._transport.sendto, answer, addr)
 
 
 @asynccontextmanager

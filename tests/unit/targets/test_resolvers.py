@@ -233,6 +233,9 @@ class TestDnsResolver(ResolverContract):
         assert await problem_of(resolver, "ring1.test") == "name-server-failed"
         assert server.asked.total() < 20
 
+    async def test_the_deadline_holds_for_all_questions_together(self, impatient: DnsResolver) -> None:
+        assert await problem_of(impatient, "slow1.test") == "timed-out"
+
     async def test_a_transient_failure_is_asked_again(self, resolver: DnsResolver, server: NameServer) -> None:
         assert (await resolver.resolve("flaky.test")).address == "10.0.0.11"
         assert server.asked["flaky.test."] == 2

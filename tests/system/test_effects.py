@@ -1,0 +1,151 @@
+"""What changes on a host and what does not: pushing again, checking, removing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import Host
+from tests.system import witness
+from tests.system.site import Site
+
+pytestmark = pytest.mark.lab
+
+RIGHTS = (
+    "admin-share-write",
+    "folders",
+    "service-creation",
+    "registry",
+    "log-on-as-service",
+    "act-as-system",
+    "impersonate",
+)
+READINESS = ("domain-controller", "free-space", "architecture", "pending-version")
+
+
+@pytest.fixture(scope="module")
+def hosts(site: Site) -> Iterator[list[Host]]:
+    """Two machines as new: one empty, one with the older version."""
+    found = [site.host("spare1"), site.host("older1")]
+    for host in found:
+        host.reset()
+    yield found
+    for host in found:
+        host.reset()
+
+
+@pytest.fixture
+def inventory(site: Site, hosts: list[Host], tmp_path: Path) -> Path:
+    return site.inventory_of(tmp_path, hosts)
+
+
+def test_check_leaves_no_trace(site: Site, hosts: list[Host], inventory: Path, tmp_path: Path) -> None:
+    before = [witness.snapshot(host) for host in hosts]
+    ended = site.pusher(tmp_path).check(inventory)
+    assert ended.status == 0, ended.everything_said()
+    assert set(ended.verdicts.values()) == {("ready", None)}
+    assert [witness.snapshot(host) for host in hosts] == before
+
+
+def test_check_proves_each_right_with_evidence(site: Site, hosts: list[Host], inventory: Path, tmp_path: Path) -> None:
+    outcomes = site.pusher(tmp_path).check(inventory).outcomes
+    for host in hosts:
+        checks = {check["check"]: check for check in outcomes[host.fqdn]["checks"]}
+        assert set(checks) == {*RIGHTS, *READINESS}
+        assert all(check["evidence"] for check in checks.values())
+        results = {name: check["result"] for name, check in checks.items()}
+        assert {name: result for name, result in results.items() if result != "pass"} == {
+            "log-on-as-service": "not-needed",
+            "act-as-system": "not-needed",
+            "impersonate": "not-needed",
+        }
+        assert checks["architecture"]["evidence"] == "x64"
+    evidence = [
+        next(c["evidence"] for c in outcomes[host.fqdn]["checks"] if c["check"] == "pending-version") for host in hosts
+    ]
+    assert "nothing is there" in evidence[0] and "1.3.0" in evidence[1]
+
+
+def test_check_without_a_package(site: Site, hosts: list[Host], inventory: Path, tmp_path: Path) -> None:
+    before = [witness.snapshot(host) for host in hosts]
+    ended = site.pusher(tmp_path).run(
+        *("check", inventory, "--accounts", site.accounts, "--store", tmp_path / "s", "--log", tmp_path / "l", "--json")
+    )
+    assert (ended.status, set(ended.verdicts.values())) == (0, {("ready", None)}), ended.everything_said()
+    assert [witness.snapshot(host) for host in hosts] == before
+
+
+@pytest.mark.parametrize("name", ["not-administrator", "read-only-admin-share", "no-admin-share", "disk-full"])
+def test_check_says_what_is_missing_and_leaves_no_trace(site: Site, tmp_path: Path, name: str) -> None:
+    host = site.host(name)
+    before = witness.snapshot(host)
+    ended = site.pusher(tmp_path).check(site.inventory_of(tmp_path, [host]))
+    assert ended.status == 1
+    assert ended.verdict == ("failed", host.scenario.expect_code)
+    results = {check["check"]: check["result"] for check in ended.outcome["checks"]}
+    assert "fail" in results.values()
+    assert set(results) == {*RIGHTS, *READINESS}, "one missing right does not hide the others"
+    assert witness.snapshot(host) == before
+
+
+def test_push_then_nothing_to_do_then_remove(site: Site, hosts: list[Host], inventory: Path, tmp_path: Path) -> None:
+    """One story, since each part is the next one's beginning."""
+    pusher = site.pusher(tmp_path / "run", site.package_of(tmp_path / "package"))
+    first = pusher.push(inventory)
+    assert (first.status, list(first.verdicts.values())) == (0, [("installed", None), ("upgraded", None)]), first
+
+    before = [witness.snapshot(host) for host in hosts]
+    again = pusher.push(inventory)
+    assert again.status == 0
+    assert set(again.verdicts.values()) == {("unchanged", None)}
+    assert {line["bytes_copied"] for line in again.outcomes.values()} == {0}
+    assert [witness.snapshot(host) for host in hosts] == before  # no file, no service, no process is another
+
+    removed = pusher.remove(inventory)
+    assert removed.status == 0, removed.everything_said()
+    assert set(removed.verdicts.values()) == {("removed", None)}
+    for host in hosts:
+        sees = site.witness(host)
+        assert sees.service_state() is None
+        assert sees.names("labagent") == ["heartbeat.txt"], "the agent's own file, which the package does not name"
+        assert sees.names(r"Temp\pusher") == []
+        assert witness.agents(host) == ()
+        assert witness.litter(host) == []
+
+    before = [witness.snapshot(host) for host in hosts]
+    twice = pusher.remove(inventory)
+    assert (twice.status, set(twice.verdicts.values())) == (0, {("unchanged", None)})
+    assert [witness.snapshot(host) for host in hosts] == before
+
+
+def test_remove_takes_the_named_leftovers_and_the_folder(
+    site: Site, fresh: Callable[[str], Host], quick: Path, tmp_path: Path
+) -> None:
+    host = fresh("spare1")
+    inventory, pusher = site.inventory_of(tmp_path, [host]), site.pusher(tmp_path / "run", quick)
+    before = witness.files(host)
+    assert pusher.push(inventory).verdict == ("installed", None)
+    assert pusher.remove(inventory).verdict == ("removed", None)
+    assert witness.files(host).keys() == before.keys()
+    assert site.witness(host).service_state() is None
+    assert site.witness(host).names("labagent") == []
+
+
+def test_remove_leaves_another_products_service_alone(site: Site, tmp_path: Path) -> None:
+    host = site.host("foreign-service")
+    before = witness.snapshot(host)
+    ended = site.pusher(tmp_path).remove(site.inventory_of(tmp_path, [host]))
+    assert (ended.status, ended.verdict) == (1, ("failed", "service-exists-foreign"))
+    assert site.witness(host).service_state() == "running"
+    assert witness.snapshot(host) == before
+
+
+def test_remove_asks_first(site: Site, hosts: list[Host], inventory: Path, tmp_path: Path) -> None:
+    """Without --yes and with nobody to ask, nothing happens."""
+    pusher = site.pusher(tmp_path / "run")
+    ended = pusher.run("remove", inventory, "--accounts", site.accounts, "--package", site.package)
+    assert ended.status == 2
+    assert (ended.stdout, len(ended.stderr.splitlines())) == ("", 1)
+    assert "--yes" in ended.stderr
