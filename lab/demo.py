@@ -17,9 +17,10 @@ from lab import Lab, LabError, default_state, every_scenario, packages
 from lab.handle import Host
 
 _ROOT = Path(__file__).parent.parent
-_INVENTORY = _ROOT / "inventory"
-_REPORT = _ROOT / "report.html"
-_DEMO = _ROOT / ".demo"
+# Relative to the repository's root, where the commands run: what is printed can be typed there.
+_INVENTORY = Path("inventory")
+_REPORT = Path("report.html")
+_DEMO = Path(".demo")
 
 
 def main() -> int:
@@ -27,8 +28,8 @@ def main() -> int:
     if missing := packages.install(_say):
         _say(f"As root, run: {packages.command(missing)}")
         return 2
-    lab = Lab(default_state(), inventory_dir=_INVENTORY, progress=_say)
-    shutil.rmtree(_DEMO, ignore_errors=True)
+    lab = Lab(default_state(), inventory_dir=_ROOT / _INVENTORY, progress=_say)
+    shutil.rmtree(_ROOT / _DEMO, ignore_errors=True)
     store = _DEMO / "demo.sqlite"
     _say("Starting the lab: a host for each kind of trouble.")
     try:
@@ -67,7 +68,7 @@ def _compare(hosts: list[Host], outcomes: dict[str, dict[str, Any]]) -> int:
 
 def _outcomes(store: Path) -> dict[str, dict[str, Any]]:
     shown = subprocess.run(
-        _command("show", "last", "--json", "--store", store), check=True, capture_output=True, text=True
+        _command("show", "last", "--json", "--store", store), check=True, capture_output=True, text=True, cwd=_ROOT
     )
     return {record["target"]: record for record in map(json.loads, shown.stdout.splitlines())}
 
@@ -76,7 +77,7 @@ def _pusher(*arguments: str | Path) -> None:
     command = _command(*arguments)
     _say("\n$ pusher " + shlex.join(str(argument) for argument in arguments))
     # Some of the hosts are made to fail, so 1 is what a push of them ends with.
-    if subprocess.run(command, check=False).returncode not in (0, 1):
+    if subprocess.run(command, check=False, cwd=_ROOT).returncode not in (0, 1):
         raise LabError("pusher did not do its work")
 
 
