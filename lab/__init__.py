@@ -1,7 +1,11 @@
 """The lab of test hosts: real SMB and a real Windows service manager on loopback addresses of this machine.
 
-A host is Samba's smbd in front of Wine's services.exe, in namespaces of its own. `python -m lab` runs it from
-the command line; tests use the names exported here. The lab knows pusher's file formats and nothing else of it.
+A host is Samba's smbd in front of Wine's services.exe, in namespaces of its own:
+
+    client -> gate (faults of the link) -> smbd -> svcctl pipe (scm.py) -> relay.exe -> Wine's services.exe -> agent
+
+`python -m lab` runs it from the command line; tests use the names exported here. The lab knows pusher's file
+formats and nothing else of it.
 """
 
 from lab.fleet import Lab, default_state

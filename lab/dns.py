@@ -28,7 +28,6 @@ import dns.rrset
 
 from lab.processes import wait_for_go
 
-PORT = 5353
 _TTL = 5
 
 

@@ -1,7 +1,7 @@
 """A whole lab: its state on disk, starting and ending all of it.
 
-State folder: `lab.json` (what runs), `zone.json` (names), `secrets/`, `hosts/NAME/` (each host's disk, logs,
-control socket and the record of its process), `dns/`. `down` removes all of it. Caches lie elsewhere.
+State folder: `lab.json` (what is to run), `zone.json` (names), `dns.json` (the DNS server's process), `secrets/`,
+`hosts/NAME/` (each host's disk, logs, control socket and process). `down` removes all of it. Caches lie elsewhere.
 
 Not here: one host from outside (handle.py) or inside (host.py), what pusher is given (inventory.py).
 """
@@ -27,10 +27,9 @@ from typing import Any
 
 from lab import control, disk, inventory, kernel, plan, processes
 from lab.build import Built, build_all, default_cache
-from lab.dns import PORT as DNS_PORT
 from lab.handle import Host, LabError
 from lab.order import Order
-from lab.plan import DOMAIN, Addresses, HostSpec
+from lab.plan import DNS_PORT, DOMAIN, Addresses, HostSpec
 from lab.samba import KEEPER
 from lab.scenarios import OLDER_VERSION, Account, Kind, Preinstalled, Scenario
 
@@ -274,6 +273,7 @@ class Lab:
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             for _ in pool.map(processes.end, marks):
                 pass
+        processes.wait_for_unrecorded(self.state)
         content = self._content()
         if content and content["inventory"]:
             inventory.remove(Path(content["inventory"]))
@@ -339,7 +339,7 @@ def _bound(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM
 def _who_has(address: str) -> str:
     """Which lab has an address, known by its DNS server's command line."""
     for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # it has ended, or has no files any more
             command = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
             if "lab.dns" in command:
                 state = Path(command[command.index("--zone") + 1]).parent

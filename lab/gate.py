@@ -117,40 +117,41 @@ class Gate:
         self._kill_server = kill_server
         self._lock = threading.Lock()
         self._plan: Plan | None = None
-        self._open = threading.Event()
+        self._opened = False
+        self._listens = threading.Event()
 
     def open(self) -> None:
         """Start to listen; until then the kernel refuses connections, as with a machine that still boots."""
-        self._listener.listen(128)
-        self._open.set()
+        with self._lock:
+            self._opened = True
+            self._listen_or_not()
         threading.Thread(target=self._accept, name="gate", daemon=True).start()
 
     def link(self, plan: Plan) -> None:
         """Apply a fault to the connections from now on."""
         with self._lock:
             self._plan = plan
-            if plan.fault is Fault.REFUSE and plan.times is None:
-                if self._open.is_set():
-                    self._open.clear()
-                    # Linux: a listening socket that is shut down keeps its address and may listen again.
-                    self._listener.shutdown(socket.SHUT_RD)
-            else:
-                self._listen_again()
+            self._listen_or_not()
 
     def heal(self) -> None:
         """No fault for the connections from now on."""
         with self._lock:
             self._plan = None
-            self._listen_again()
+            self._listen_or_not()
 
-    def _listen_again(self) -> None:
-        if not self._open.is_set():
+    def _listen_or_not(self) -> None:
+        refused = self._plan is not None and self._plan.fault is Fault.REFUSE and self._plan.times is None
+        if self._opened and not refused and not self._listens.is_set():
             self._listener.listen(128)
-            self._open.set()
+            self._listens.set()
+        elif refused and self._listens.is_set():
+            self._listens.clear()
+            # Linux: a listening socket that is shut down keeps its address and may listen again.
+            self._listener.shutdown(socket.SHUT_RD)
 
     def _accept(self) -> None:
         while True:
-            self._open.wait()
+            self._listens.wait()
             try:
                 client, _ = self._listener.accept()
             except OSError:  # shut down while we waited

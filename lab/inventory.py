@@ -101,4 +101,7 @@ account = "LocalSystem"
 
 [verify]
 stay_running = "3s"
+
+[remove]
+leftovers = ['labagent\\heartbeat.txt']
 """

@@ -23,6 +23,8 @@ from smbprotocol.tree import TreeConnect
 
 from lab.samba import SERVER_PORT
 
+_SHARED_WITH_NOBODY, _SHARED_WITH_ALL = 0x0, 0x7
+
 
 class LockHolder:
     """Files of ADMIN$ held open, each until it is released or the process ends."""
@@ -41,15 +43,18 @@ class LockHolder:
         parts = path.split("\\")
         for depth in range(1, len(parts)):
             _make_folder(self._share, "\\".join(parts[:depth]))
+        access, options = FilePipePrinterAccessMask.GENERIC_READ, CreateOptions.FILE_NON_DIRECTORY_FILE
+        if delete_on_close:
+            access |= FilePipePrinterAccessMask.DELETE
+            options |= CreateOptions.FILE_DELETE_ON_CLOSE
         file = Open(self._share, path)
-        options = CreateOptions.FILE_NON_DIRECTORY_FILE
         file.create(
             ImpersonationLevel.Impersonation,
-            FilePipePrinterAccessMask.GENERIC_READ | FilePipePrinterAccessMask.DELETE,
+            access,
             FileAttributes.FILE_ATTRIBUTE_NORMAL,
-            0,
+            _SHARED_WITH_NOBODY,
             CreateDisposition.FILE_OPEN_IF,
-            options | CreateOptions.FILE_DELETE_ON_CLOSE if delete_on_close else options,
+            options,
         )
         self._held[path] = file
 
@@ -63,7 +68,7 @@ def _make_folder(share: TreeConnect, path: str) -> None:
         ImpersonationLevel.Impersonation,
         DirectoryAccessMask.FILE_LIST_DIRECTORY,
         FileAttributes.FILE_ATTRIBUTE_DIRECTORY,
-        0x7,  # shared with everybody
+        _SHARED_WITH_ALL,
         CreateDisposition.FILE_OPEN_IF,
         CreateOptions.FILE_DIRECTORY_FILE,
     )

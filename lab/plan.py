@@ -14,6 +14,7 @@ from pathlib import Path
 from lab.scenarios import SCENARIOS, Kind, Scenario
 
 DOMAIN = "lab.test"
+DNS_PORT = 5353
 DEFAULT_NETWORK = "127.0.20.0/24"
 _EXTRA_HEALTHY = 2
 

@@ -152,10 +152,26 @@ def end(mark: Mark, patience: float = 10.0) -> None:
         os.waitpid(mark.pid, os.WNOHANG)
 
 
+def wait_for_unrecorded(folder: Path, patience: float = 10.0) -> None:
+    """Return once no process waits for the word any more that was started for something in `folder`.
+
+    One whose starter was killed before it was recorded ends by itself; this only waits for it.
+    """
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if "--go" in command and any(part.startswith(f"{folder}/") for part in command):
+                handle = os.pidfd_open(int(process.name))
+                _ends_within(handle, patience)
+                os.close(handle)
+
+
 def _children(pid: int) -> list[int]:
     others = (int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit())
     return [other for other in others if (state := _state(other)) is not None and state.parent == pid]
 
 
 def _ends_within(handle: int, seconds: float) -> bool:
-    return bool(select.select([handle], [], [], seconds)[0])
+    watch = select.poll()
+    watch.register(handle, select.POLLIN)
+    return bool(watch.poll(seconds * 1000))

@@ -21,11 +21,11 @@ from pusher.credentials.accounts_file import AccountsFile, load_accounts
 from pusher.credentials.budget import LockoutPolicy
 from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.secrets import read_secret
-from pusher.install.package import load_package, render_command
+from pusher.install.package import load_package, placeholders, render_command
 from pusher.install.payload import Payload, load_payload
 from pusher.log import start_log
 from pusher.models import Package, Run, Secret, Source, Target, TransportKind, Verb
-from pusher.problems import BadInput
+from pusher.problems import BadInput, Problem, Stage, problem
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.job import Job, Stop, Watcher
 from pusher.scheduler.retry import RetryPolicy
@@ -122,9 +122,18 @@ class Prepared:
     def count(self) -> int:
         return sum(1 for _ in self.targets())
 
+    def left_out(self) -> Iterator[tuple[Target, Problem]]:
+        """Targets that the inventory or --exclude leaves out, and duplicates; each gets an outcome that says so."""
+        for selected in self.selected():
+            if (code := selected.decision.code) is not None:
+                yield selected.target, problem(code, Stage.RESOLVE, selected.decision.why)
+
     def _prove_commands(self, package: Package) -> None:
         """A placeholder that one target cannot fill is found now, not on that target."""
+        late = "site" in placeholders(package.service)
         for target in self.targets():
+            if late and target.site is None and self.inventory.sites:
+                continue  # its address will tell its site
             render_command(package.service, target, package.source)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from pusher.clock import utc_now
-from pusher.models import Event, Outcome, Stage
+from pusher.models import Event, Outcome, Stage, Status
 from pusher.report import JsonView, LiveView, PlainView, QuietView, Tally, View, exit_status
 from pusher.report.style import console_for
 from pusher.scheduler.job import Stop
@@ -24,6 +24,8 @@ from pusher.wiring import Prepared, Session
 
 _POLL_CANCEL = 1.0
 INTERRUPTED, FAILURE_LIMIT = 130, 3
+LEFT_OUT = frozenset({"excluded", "duplicate"})
+"""Codes of targets that are no targets of the run: they do not make it fail."""
 
 
 def view_for(as_json: bool, quiet: bool) -> View:
@@ -51,6 +53,7 @@ class _Execution:
         self._log = structlog.get_logger().bind(run=session.run.id)
         self._stages: dict[str, Stage] = {}
         self._tally = Tally()
+        self._statuses: set[Status] = set()
         self._interrupts = 0
 
     async def go(self) -> int:
@@ -58,9 +61,12 @@ class _Execution:
         session, view = self._session, self._view
         session.begin()
         self._log.info("run-started", verb=session.run.verb, inventory=session.run.inventory)
-        view.started(session.run, session.prepared.count())
+        left_out = list(session.prepared.left_out())
+        view.started(session.run, session.prepared.count() + len(left_out))
+        for note in session.prepared.inventory.notes:
+            view.note(note)
         runner = session.runner(self, self._outcome, stop)
-        work = asyncio.create_task(runner.run(session.prepared.targets()))
+        work = asyncio.create_task(runner.run(session.prepared.targets(), left_out))
         listening = asyncio.create_task(self._listen_for_cancel(stop))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -80,7 +86,7 @@ class _Execution:
             view.finished(ended, summary)
         if self._interrupts or stop.code == "cancelled":
             return INTERRUPTED
-        return FAILURE_LIMIT if stop.code == "failure-limit" else exit_status(summary.counts)
+        return FAILURE_LIMIT if stop.code == "failure-limit" else exit_status(self._statuses)
 
     # Watcher
 
@@ -94,6 +100,8 @@ class _Execution:
     def _outcome(self, outcome: Outcome) -> None:
         self._stages.pop(outcome.target, None)
         self._tally.add(outcome)
+        if outcome.code not in LEFT_OUT:
+            self._statuses.add(outcome.status)
         entry: dict[str, Any] = {"status": outcome.status.value, "code": outcome.code, "account": outcome.account}
         self._log.info("outcome", target=outcome.target, stage=outcome.stage.value, seconds=outcome.seconds, **entry)
         self._view.outcome(outcome)

@@ -147,7 +147,13 @@ class Driver:
         copied: Callable[[int], None],
     ) -> None:
         work = steps.Work(
-            session=self._session, package=package, payload=payload, wanted=wanted, plan=plan, copied=copied
+            session=self._session,
+            package=package,
+            payload=payload,
+            wanted=wanted,
+            plan=plan,
+            copied=copied,
+            cancelled=self._cancelled,
         )
         journal = await self._book.open(plan.before.to_json())
         state, begun = machine.PLANNED, list[Step]()

@@ -37,7 +37,7 @@ _EXITED_AT_ONCE = 5.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
-    """All that the effects need. ``copied`` is told of bytes that arrived."""
+    """All that the effects need. ``copied`` is told of bytes that arrived; ``cancelled`` answers with a code."""
 
     session: Session
     package: Package
@@ -45,6 +45,7 @@ class Work:
     wanted: ServiceConfig
     plan: Plan
     copied: Callable[[int], None]
+    cancelled: Callable[[], str | None]
 
 
 async def stage(work: Work) -> None:
@@ -96,6 +97,8 @@ async def verify(work: Work) -> None:
         left = until - time.monotonic()
         if left <= 0:
             return
+        if code := work.cancelled():
+            raise ProblemError(problem(code, Stage.VERIFY, "before it had run long enough"))
         await asyncio.sleep(min(_POLL_SLOWLY, left))
 
 

@@ -81,4 +81,6 @@ class BadInput(Exception):
                 if self.source.column:
                     where += f":{self.source.column}"
             where += ": "
-        return f"{where}{self.found}" + (f"; expected {self.expected}" if self.expected else "")
+        text = f"{where}{self.found}" + (f"; expected {self.expected}" if self.expected else "")
+        # A path or a value may hold control characters; a terminal must not obey them.
+        return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

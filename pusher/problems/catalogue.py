@@ -59,6 +59,9 @@ _RESOLVE = [
          "the target is a domain controller",
          "A push account that signs in to domain controllers can take the whole domain: leave it out, or set "
          "domain_controller: allow on the host in the inventory."),
+    Code("command-incomplete", Stage.RESOLVE, _GIVE_UP, _FAILED,
+         "a placeholder of the package's command has no usable value for this target",
+         "Give the target the variable (vars) or the site in the inventory."),
     Code("no-transport", Stage.RESOLVE, _GIVE_UP, _FAILED,
          "no transport that the target allows can be used",
          "Allow a transport that this version has (smb) for the target, or drop --transport."),

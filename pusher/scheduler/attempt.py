@@ -112,7 +112,7 @@ class _Attempt:
         except TimeoutError:
             found = problem("deadline", self.record.stage)
         except BadInput as error:
-            found = problem("internal-error", self.record.stage, error.sentence)
+            found = problem("command-incomplete", Stage.RESOLVE, error.sentence)
         ended = _outcome(self.job, self.target, self.address, self.record, self.number, started, found, done)
         self.job.store.attempt(
             run=self.job.run, target=self.target.name, number=self.number, stage=ended.stage, code=ended.code,
@@ -121,6 +121,9 @@ class _Attempt:
         return ended
 
     async def _story(self) -> Done:
+        package = self.job.package
+        # Before anything is contacted: a command that cannot be made for this target ends it here.
+        command = render_command(package.service, self.target, package.source) if package else ""
         try:
             link, transport = await self._reach()
             who = await self._prove_identity(link)
@@ -132,7 +135,7 @@ class _Attempt:
         if self.job.verb is Verb.CHECK:
             await session.close()
             return Done(status=Status.READY, steps=(), agent_version=None)
-        return await self._under_lock(session, transport, who)
+        return await self._under_lock(session, transport, who, command)
 
     # 2. Reach it. Nothing of any account is sent; only this may be repeated freely.
 
@@ -245,7 +248,7 @@ class _Attempt:
 
     # 5. Take the host's lock, and 6. do the work under it.
 
-    async def _under_lock(self, session: Session, transport: Transport, who: PeerIdentity) -> Done:
+    async def _under_lock(self, session: Session, transport: Transport, who: PeerIdentity, command: str) -> Done:
         package, payload = self.job.package, self.job.payload
         assert package is not None and payload is not None, "push and remove always have a package"
         async with contextlib.AsyncExitStack() as stack:
@@ -280,7 +283,6 @@ class _Attempt:
                 cancelled=self._cancelled,
                 now=self.job.now,
             )
-            command = render_command(package.service, self.target)
             try:
                 if self.job.verb is Verb.REMOVE:
                     return await driver.remove(package, command)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 
 import structlog
@@ -51,8 +51,13 @@ class Runner:
         self._changed = asyncio.Event()
         self._pool = AioPool(size=(caps.total or 1000) * (1 + _AHEAD))
 
-    async def run(self, targets: Iterator[Target]) -> None:
-        """Until every target has its outcome. Cancelled: each target under way ends at its next await."""
+    async def run(self, targets: Iterator[Target], left_out: Iterable[tuple[Target, Problem]] = ()) -> None:
+        """Until every target has its outcome, those that are left out included.
+
+        Cancelled: each target under way ends at its next await.
+        """
+        for target, why in left_out:
+            await self._finish(failed(self._job, target, target.address, why, self._job.now()))
         watch = asyncio.create_task(self._wake_on_stop())
         try:
             exhausted = False

@@ -170,6 +170,8 @@ class Inventory:
         if target.address is not None:
             for name, other_members in self._same_address(target.address, canonical):
                 other = self._target(name, name, other_members)
+                if other.port != target.port:
+                    continue  # forwarded ports: several machines behind one address
                 other_excluded = self._exclusion(other, other_members, selector)
                 if excluded is None and other_excluded is not None:
                     excluded = f"same address as {name}, which is {other_excluded}"

@@ -34,7 +34,11 @@ _EXPECTED = "a pattern such as ws0*.paris.example, group:paris, site:paris or ~w
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """Whether a target is in, and the reason in words. ``code`` is the catalogue's for a target that is out."""
+    """Whether a target is in, and the reason in words.
+
+    ``code`` is the catalogue's for a target that is left out; None for one that is in, or that --limit did not ask
+    for: such a target is no part of the run at all.
+    """
 
     included: bool
     why: str
@@ -128,14 +132,14 @@ class Selector:
         if adding:
             hit = next((term for term in adding if term.matches(target)), None)
             if hit is None:
-                return Decision(included=False, why=f"not in --limit {self._limit_text}", code="excluded")
+                return Decision(included=False, why=f"not in --limit {self._limit_text}")
             why = f"matches --limit {shown(hit.text)}"
         for sign, term in self.limit:
             unknown = term.subject is Subject.SITE and target.site is None
             if sign is Sign.TAKE_AWAY and (unknown or term.matches(target)):
-                return Decision(included=False, why=f"taken away by --limit {shown('!' + term.text)}", code="excluded")
+                return Decision(included=False, why=f"taken away by --limit {shown('!' + term.text)}")
             if sign is Sign.KEEP and not term.matches(target):
-                return Decision(included=False, why=f"does not match --limit {shown('&' + term.text)}", code="excluded")
+                return Decision(included=False, why=f"does not match --limit {shown('&' + term.text)}")
         return Decision(included=True, why=why)
 
     @property

@@ -32,19 +32,21 @@ class SystemResolver:
     ) -> None:
         self._deadline, self._patience = deadline, patience
         self._lookup = lookup or _getaddrinfo
-        self._free = asyncio.Semaphore(threads)
+        self._threads = threads
+        self._places: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
 
     async def resolve(self, name: str) -> Resolution:
         known = given(name)
         if known is not None:
             return known
         refuse_unless_name(name)
+        free = self._free()
         try:
             async with asyncio.timeout(self._patience):
-                await self._free.acquire()
+                await free.acquire()
         except TimeoutError as exc:
             raise failed("timed-out", name, f"no look-up became free within {self._patience:g} s") from exc
-        answer = self._start(name)
+        answer = self._start(name, free)
         try:
             async with asyncio.timeout(self._deadline):
                 addresses = await answer
@@ -59,13 +61,20 @@ class SystemResolver:
             raise failed("name-server-failed", name, exc.strerror or "the look-up failed") from exc
         return resolution(name, addresses, SOURCE)
 
-    def _start(self, name: str) -> asyncio.Future[tuple[str, ...]]:
+    def _free(self) -> asyncio.Semaphore:
+        """The places of this event loop: a semaphore belongs to one loop, and a resolver may outlive it."""
+        loop = asyncio.get_running_loop()
+        if self._places is None or self._places[0] is not loop:
+            self._places = loop, asyncio.Semaphore(self._threads)
+        return self._places[1]
+
+    def _start(self, name: str, free: asyncio.Semaphore) -> asyncio.Future[tuple[str, ...]]:
         """The look-up in a thread of its own; a daemon, so that a stuck one does not hold up the end of the program."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[tuple[str, ...]] = loop.create_future()
 
         def deliver(found: tuple[str, ...] | Exception) -> None:
-            self._free.release()
+            free.release()
             if answer.done():  # abandoned at the deadline, or cancelled
                 return
             if isinstance(found, Exception):
@@ -87,7 +96,7 @@ class SystemResolver:
         try:
             threading.Thread(target=work, name=f"resolve {name}", daemon=True).start()
         except RuntimeError as exc:
-            self._free.release()
+            free.release()
             raise failed("name-server-failed", name, "this machine has no thread left for the look-up") from exc
         return answer
 

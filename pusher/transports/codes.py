@@ -264,6 +264,7 @@ _WHILE: Mapping[tuple[Doing, str], str] = {
     (Doing.SERVICE_MANAGER, "rpc-failed"): "service-manager-missing",
     (Doing.SERVICE, "service-exists-foreign"): "service-exists-foreign",
     (Doing.START, "path-not-found"): "service-bad-image",
+    (Doing.POLICY, "no-such-account"): "service-account-invalid",
     (Doing.REGISTRY, "access-denied"): "registry-denied",
     (Doing.REGISTRY, "path-not-found"): "registry-denied",
 }

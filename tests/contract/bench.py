@@ -52,6 +52,9 @@ class Machine(Protocol):
     def occupied(self, path: str) -> AbstractContextManager[None]:
         """Another program has this file open without sharing."""
 
+    async def let_time_pass(self, seconds: float) -> None:
+        """On the machine, that is."""
+
     def cut(self) -> None:
         """Drop every connection there is."""
 

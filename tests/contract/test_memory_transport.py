@@ -62,6 +62,9 @@ class MemoryMachine:
         yield
         entry.held = False
 
+    async def let_time_pass(self, seconds: float) -> None:
+        self.host.skew += seconds
+
     def cut(self) -> None:
         assert self.transport is not None
         self.transport.cut()

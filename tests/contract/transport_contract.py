@@ -7,7 +7,7 @@ import hashlib
 import secrets
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
@@ -48,11 +48,10 @@ async def code_of(call: Awaitable[object]) -> str:
     return caught.value.problem.code
 
 
-async def until(look: Callable[[], Awaitable[bool]]) -> None:
-    """A machine's own time passes by itself; nothing here can hurry it."""
+async def until(machine: Machine, look: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(30):
         while not await look():
-            await asyncio.sleep(0.05)
+            await machine.let_time_pass(0.1)
 
 
 class TransportContract:
@@ -356,8 +355,9 @@ class TransportContract:
             session.stat(path),
             session.put(path, memoryview(b"x"), ignore),
             session.digest(path, 10),
-            session.make_folder(path.with_suffix("-folder")),
             session.remove(path),
+            session.make_folder(path),
+            session.rename(here.child(".there"), path),
         ]
         for call in calls:
             try:
@@ -367,10 +367,8 @@ class TransportContract:
         assert {place: data for place, data in machine.tree().items() if here.name not in place} == before
         assert await session.stat(here) == FileInfo(size=0, is_folder=True), "the session lives on"
 
-    async def test_a_copy_that_stands_still_is_given_up(
-        self, bench: Bench, machine: Machine, here: RemotePath
-    ) -> None:
-        limits = replace(LIMITS, stall=1.0)
+    async def test_a_copy_that_stands_still_is_given_up(self, bench: Bench, machine: Machine, here: RemotePath) -> None:
+        limits = replace(LIMITS, stall=0.3)
         with bench.stalling_copy(machine) as transport:
             link = await transport.open(machine.endpoint, limits)
             await link.identify()
@@ -415,7 +413,7 @@ class TransportContract:
                 return False
             return True
 
-        await until(taken)
+        await until(machine, taken)
         await hold.close()
         assert machine.read(path.path) is None
 
@@ -456,13 +454,13 @@ class TransportContract:
         assert _plain(await session.service_config(service.upper())) == config
         assert await _state(session, service) is ServiceState.STOPPED
         await session.start_service(service)
-        await until(lambda: _is(session, service, ServiceState.RUNNING))
+        await until(machine, lambda: _is(session, service, ServiceState.RUNNING))
         await session.start_service(service)
         assert await session.stop_service(service) is True
-        await until(lambda: _is(session, service, ServiceState.STOPPED))
+        await until(machine, lambda: _is(session, service, ServiceState.STOPPED))
         assert await session.stop_service(service) is False
         assert await session.delete_service(service) is True
-        await until(lambda: _is(session, service, None))
+        await until(machine, lambda: _is(session, service, None))
         assert await session.delete_service(service) is False
 
     async def test_a_service_is_created_once(self, machine: Machine, session: Session, service: str) -> None:
@@ -489,10 +487,10 @@ class TransportContract:
     ) -> None:
         await session.create_service(service, _config(machine, service))
         await session.start_service(service)
-        await until(lambda: _is(session, service, ServiceState.RUNNING))
+        await until(machine, lambda: _is(session, service, ServiceState.RUNNING))
         assert await session.delete_service(service) is True
         assert await session.stop_service(service) is True
-        await until(lambda: _is(session, service, None))
+        await until(machine, lambda: _is(session, service, None))
 
     @pytest.mark.parametrize(
         ("changes", "code"),
@@ -513,12 +511,12 @@ class TransportContract:
     ) -> None:
         await session.create_service(service, _config(machine, service, StartFault.EXIT))
         assert await code_of(session.start_service(service)) == "service-start-timeout"
-        await until(lambda: _is(session, service, ServiceState.STOPPED))
+        await until(machine, lambda: _is(session, service, ServiceState.STOPPED))
 
     async def test_a_service_that_fails(self, machine: Machine, session: Session, service: str) -> None:
         await session.create_service(service, _config(machine, service, StartFault.FAIL))
         await session.start_service(service)
-        await until(lambda: _is(session, service, ServiceState.STOPPED))
+        await until(machine, lambda: _is(session, service, ServiceState.STOPPED))
         status = await session.service_status(service)
         assert status is not None
         assert (status.win32_exit, status.service_exit) == (1066, 42)
@@ -534,7 +532,7 @@ class TransportContract:
             seen.append(status)
             return status.state is ServiceState.RUNNING
 
-        await until(runs)
+        await until(machine, runs)
         assert {status.state for status in seen} == {ServiceState.START_PENDING, ServiceState.RUNNING}
         checkpoints = [status.checkpoint for status in seen if status.state is ServiceState.START_PENDING]
         assert len(set(checkpoints)) > 1

@@ -117,6 +117,20 @@ def test_before_it_opens_connections_are_refused(echo: Echo, listener: socket.so
         client(listener)
 
 
+def test_a_fault_that_is_there_before_it_opens(echo: Echo, listener: socket.socket) -> None:
+    gate = Gate(listener, echo.connect, echo.kill_server)
+    gate.link(Plan(fault=Fault.STALL))
+    with pytest.raises(ConnectionRefusedError):
+        client(listener)
+    gate.link(Plan(fault=Fault.REFUSE))
+    gate.open()
+    with pytest.raises(ConnectionRefusedError):
+        client(listener)
+    gate.heal()
+    with client(listener) as connection:
+        assert exchange(connection, b"hello") == b"hello"
+
+
 def test_everything_passes_both_ways(gate: Gate, listener: socket.socket) -> None:
     data = os.urandom(3_000_000)
     with client(listener) as connection:

@@ -77,6 +77,24 @@ def test_without_the_word_nothing_is_done(tmp_path: Path) -> None:
     assert not (tmp_path / "done").exists()
 
 
+def test_one_that_was_never_recorded_is_waited_for(tmp_path: Path) -> None:
+    wait, go = os.pipe()
+    script = tmp_path / "sleeper.py"
+    script.write_text(f"import time\ntime.sleep(0.5){SLEEPER}", encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, str(script), "--go", str(wait)],
+        pass_fds=[wait],
+        stderr=subprocess.DEVNULL,
+        env={"PYTHONPATH": str(Path(processes.__file__).parent.parent)},
+    )
+    os.close(wait)
+    os.close(go)
+    processes.wait_for_unrecorded(tmp_path / "elsewhere")
+    assert process.poll() is None
+    processes.wait_for_unrecorded(tmp_path)
+    assert process.wait(0.5) != 0
+
+
 def test_a_broken_record_names_nobody(tmp_path: Path) -> None:
     for text in ("", "{", "[]", '{"pid": 1}'):
         (tmp_path / "record").write_text(text, encoding="utf-8")

@@ -108,15 +108,20 @@ def test_ctrl_c_twice_while_the_copy_stalls(
 
 
 def test_cancel_from_another_process(site: Site, fresh: Callable[[str], Host], quick: Path, tmp_path: Path) -> None:
-    host = fresh("spare1")
+    host, waiting = fresh("spare1"), fresh("spare2")
+    host.link("delay", ms=150)  # a push by this link takes far longer than the other process needs
     pusher = site.pusher(tmp_path / "run", quick)
-    with pusher.starting("push", site.inventory_of(tmp_path, [host], fault="slow")) as running:
-        until_agent_starts(running, host)
+    inventory = site.inventory_of(tmp_path, [host, waiting])
+    with pusher.starting("push", inventory, "--concurrency", "1") as running:
+        eventually(lambda: running.process.poll() is not None or bool(host.sign_ins()), "a sign-in")
         asked = pusher.reading("cancel", "last")
         ended = running.wait()
+    host.heal()
     assert (asked.status, asked.stderr) == (0, ""), asked.everything_said()
     assert ended.status == 130
-    assert ended.verdict == ("cancelled", "cancelled"), ended.everything_said()
+    assert set(ended.verdicts.values()) == {("cancelled", "cancelled")}, ended.everything_said()
+    assert len(ended.outcomes) == 2
+    assert waiting.sign_ins() == []
     assert site.witness(host).service_state() is None
     assert witness.traces(host) == []
     late = pusher.reading("cancel", "last")

@@ -6,6 +6,7 @@ Tests make one, give it accounts, files and switches, push to it, and then look 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,9 +69,11 @@ class MemoryHost:
     registry_denied: bool = False
     rights: dict[str, frozenset[str]] = field(default_factory=dict)
     leaves: dict[str, str] = field(default_factory=dict)
+    port: int = 445
     refuses: str | None = None
     mute: bool = False
     latency: float = 0.0
+    skew: float = 0.0
     room: int = _PLENTY
     sign_ins: list[str] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
@@ -94,6 +97,10 @@ class MemoryHost:
             dialect="3.1.1",
             encrypts=self.encrypts,
         )
+
+    def now(self) -> float:
+        """The machine's clock: the loop's, which a test may let fly, and what ``skew`` adds to it."""
+        return asyncio.get_running_loop().time() + self.skew
 
     def admit(self, credential: Credential) -> User:
         """One sign-in; the user, or NtError."""
@@ -132,17 +139,17 @@ class MemoryHost:
         """A file of the drive; None where there is none."""
         return self.disk.snapshot().get(path.lower())
 
-    def start(self, name: str, now: float) -> float | None:
+    def start(self, name: str) -> float | None:
         """As ``Services.start``; a program that starts makes the file that ``leaves`` names, where there is none."""
-        refused_after = self.services.start(name, now)
+        refused_after = self.services.start(name, self.now())
         left = self.leaves.get(name.lower())
         if refused_after is None and left is not None and self.read(left) is None:
             self.write(left, b"made by the agent itself")
         return refused_after
 
-    def snapshot(self, now: float = 0.0) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """All that a push could have changed, to be compared."""
-        return {"disk": self.disk.snapshot(), "services": self.services.snapshot(now)}
+        return {"disk": self.disk.snapshot(), "services": self.services.snapshot(self.now())}
 
     def _program(self, image_path: str) -> Entry | None:
         drive, _, path = program_of(image_path).partition("\\")

@@ -91,8 +91,9 @@ class MemoryTransport:
         wire = _Wire(self, host or MemoryHost(refuses="timed-out"), limits)
 
         def connect() -> None:
-            if wire.host.refuses is not None:
-                raise ProblemError(of(wire.host.refuses, Doing.REACH, f"{endpoint.address}:{endpoint.port}"))
+            refused = wire.host.refuses or (None if endpoint.port == wire.host.port else "port-closed")
+            if refused is not None:
+                raise ProblemError(of(refused, Doing.REACH, f"{endpoint.address}:{endpoint.port}"))
 
         await wire.call("open", Doing.REACH, connect, limits.connect)
         self._wires.append(wire)
@@ -153,7 +154,7 @@ class _Wire:
                     if fault.moment is Moment.DURING:
                         _numbered(doing, what, half)
                     await self._strike(fault, doing, deadline, late)
-                self.host.services.settle(now())
+                self.host.services.settle(self.host.now())
                 result = _numbered(doing, what, work)
                 if fault is not None:
                     await self._strike(fault, doing, deadline, late)
@@ -349,35 +350,35 @@ class _MemorySession:
     async def service_config(self, name: str) -> ServiceConfig | None:
         def work() -> ServiceConfig | None:
             self._manager()
-            return self._services.config(name, now())
+            return self._services.config(name, self._host.now())
 
         return await self._wire.call("service_config", Doing.SERVICE, work, what=name)
 
     async def service_status(self, name: str) -> ServiceStatus | None:
         def work() -> ServiceStatus | None:
             self._manager()
-            return self._services.status(name, now())
+            return self._services.status(name, self._host.now())
 
         return await self._wire.call("service_status", Doing.SERVICE, work, what=name)
 
     async def create_service(self, name: str, config: ServiceConfig) -> None:
         def work() -> None:
             self._manager()
-            self._services.create(name, config, now())
+            self._services.create(name, config, self._host.now())
 
         await self._wire.call("create_service", Doing.SERVICE, work, what=name)
 
     async def configure_service(self, name: str, config: ServiceConfig) -> None:
         def work() -> None:
             self._manager()
-            self._services.configure(name, config, now())
+            self._services.configure(name, config, self._host.now())
 
         await self._wire.call("configure_service", Doing.SERVICE, work, what=name)
 
     async def start_service(self, name: str) -> None:
         def work() -> float | None:
             self._manager()
-            return self._host.start(name, now())
+            return self._host.start(name)
 
         refused_after = await self._wire.call("start_service", Doing.START, work, self._wire.limits.start, what=name)
         if refused_after is not None:
@@ -387,14 +388,14 @@ class _MemorySession:
     async def stop_service(self, name: str) -> bool:
         def work() -> bool:
             self._manager()
-            return self._services.stop(name, now())
+            return self._services.stop(name, self._host.now())
 
         return await self._wire.call("stop_service", Doing.SERVICE, work, what=name)
 
     async def delete_service(self, name: str) -> bool:
         def work() -> bool:
             self._manager()
-            return self._services.delete(name, now())
+            return self._services.delete(name, self._host.now())
 
         return await self._wire.call("delete_service", Doing.SERVICE, work, what=name)
 
@@ -442,11 +443,6 @@ class _MemorySession:
             if "\\" not in opened:
                 raise Win32Error(_NO_KEY)
         return f"{opened} opened " + ("for writing" if opened == key else "to create keys in")
-
-
-def now() -> float:
-    """The loop's clock: services live by it, so that a test may let time fly."""
-    return asyncio.get_running_loop().time()
 
 
 def _numbered(doing: Doing, what: str, work: Callable[[], T]) -> T:

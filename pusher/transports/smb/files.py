@@ -130,7 +130,7 @@ class Files:
             with self._opened(path, _FILE.DELETE) as there:
                 info = FileRenameInformation()
                 info["replace_if_exists"] = False
-                info["file_name"] = to.path
+                info["file_name"] = _downward(to)
                 _set_info(there, info)
 
         guarded(Doing.FILE, work, f"{path} -> {to.name}")
@@ -167,7 +167,12 @@ class Files:
         """Read and hash at most ``limit`` bytes; of a longer file the hash is empty."""
 
         def work() -> FileDigest | None:
-            with self._opened(path, _FILE.GENERIC_READ, share=ShareAccess.FILE_SHARE_READ) as there:
+            with self._opened(
+                path,
+                _FILE.GENERIC_READ,
+                options=CreateOptions.FILE_NON_DIRECTORY_FILE,
+                share=ShareAccess.FILE_SHARE_READ,
+            ) as there:
                 size, total = int(there.end_of_file), 0
                 sha, scan = hashlib.sha256(), FileVersionScan()
                 for part in self._read(there, min(size, limit)):
@@ -232,7 +237,7 @@ class Files:
         """Open without sharing, delete-on-close: the target itself arbitrates. The caller closes it."""
 
         def work() -> Open:
-            lock = Open(self._shares.tree(path.share), path.path)
+            lock = Open(self._shares.tree(path.share), _downward(path))
             lock.create(
                 ImpersonationLevel.Impersonation,
                 _FILE.GENERIC_WRITE | _FILE.DELETE,
@@ -255,7 +260,7 @@ class Files:
         options: int = 0,
         share: int = _SHARE_ALL,
     ) -> Iterator[Open]:
-        there = Open(self._shares.tree(path.share), path.path)
+        there = Open(self._shares.tree(path.share), _downward(path))
         there.create(
             ImpersonationLevel.Impersonation,
             access,
@@ -294,6 +299,13 @@ class Files:
                     return
         except EndOfFile:
             return
+
+
+def _downward(path: RemotePath) -> str:
+    """The path, where it leads nowhere but down: some servers resolve what Windows' own clients never send."""
+    if path.path and {"", ".", ".."} & set(path.path.split("\\")):
+        raise ProblemError(of("path-not-found", Doing.FILE, f"{path} does not lead downward"))
+    return path.path
 
 
 def _pipelined(there: Open, sends: Iterator[tuple[tuple[Any, Any], int]]) -> Iterator[tuple[Any, int]]:

@@ -20,7 +20,7 @@ from pusher.install.names import NEW, OLD
 from pusher.models import Outcome, Package, Status, Verb
 from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, Moment
-from pusher.transports.memory.transport import Killed, now
+from pusher.transports.memory.transport import Killed
 from tests.unit.scheduler.flying import fly
 from tests.unit.scheduler.harness import (
     CONF,
@@ -155,14 +155,14 @@ async def _undisturbed(scenario: Scenario, store: Store) -> tuple[list[str], Sna
     host = scenario.host()
     outcome, calls = await scenario.push(host, store)
     assert (outcome.status, outcome.code) == (scenario.expected, None), outcome.message
-    disk, services = host.snapshot(now())["disk"], host.snapshot(now())["services"]
+    disk, services = host.snapshot()["disk"], host.snapshot()["services"]
     for dest, data in scenario.files.items():
         assert disk[f"windows\\{dest}".lower()] == data
     assert not [path for path in disk if path.endswith((NEW, OLD)) or "temp\\" in path]
     config, runs = services[SERVICE.lower()]
     assert runs == (scenario.package.service.start != "disabled")
     assert config.display_name == scenario.package.service.display_name
-    return calls, _renamed(host.snapshot(now()), host)
+    return calls, _renamed(host.snapshot(), host)
 
 
 def _renamed(snapshot: Snapshot, host: MemoryHost) -> Snapshot:
@@ -178,7 +178,7 @@ def _without_old(snapshot: Snapshot) -> Snapshot:
 
 
 def _seen(host: MemoryHost) -> Snapshot:
-    return _renamed(host.snapshot(now()), host)
+    return _renamed(host.snapshot(), host)
 
 
 def _difference(one: Snapshot, other: Snapshot) -> str:
@@ -253,7 +253,7 @@ def test_after_a_kill_the_next_push_installs_once(
             if _seen(host) != wanted or not outcome.status.is_success:
                 said = f"{outcome.status} {outcome.code} {outcome.message}"
                 wrong.append(f"{at}: {said}: {_difference(wanted, _seen(host))}")
-            if "windows\\temp\\pusher" in host.snapshot(now())["disk"]:
+            if "windows\\temp\\pusher" in host.snapshot()["disk"]:
                 wrong.append(f"{at}: the folder of the locks is still there")
             if second.open_journals(host.name, SERVICE):
                 wrong.append(f"{at}: a journal is still open")
@@ -305,14 +305,14 @@ def test_whatever_went_wrong_the_next_undisturbed_push_is_right(
             removal = replace(scenario, verb=Verb.REMOVE)
             outcome, _ = await removal.push(host, stores[by_first])
             assert outcome.status in (Status.REMOVED, Status.UNCHANGED), outcome
-            left = host.snapshot(now())
+            left = host.snapshot()
             assert left["services"] == {}
             assert not [path for path in left["disk"] if path.endswith((NEW, OLD)) or "temp\\pusher\\" in path]
             assert not {f"windows\\{dest}".lower() for dest in (*scenario.files, LOG)} & left["disk"].keys()
         else:
             outcome, _ = await scenario.push(host, stores[by_first])
             assert (outcome.code, _seen(host)) == (None, wanted), outcome.message
-        assert "windows\\temp\\pusher" not in host.snapshot(now())["disk"]
+        assert "windows\\temp\\pusher" not in host.snapshot()["disk"]
         assert not stores[by_first].open_journals(host.name, SERVICE)
 
     fly(story())
@@ -326,7 +326,7 @@ def test_a_removal_that_was_cut_short_is_finished_by_the_next(how: How, store: S
             host = REMOVE.host()
             await _disturbed(REMOVE, host, store, [fault])
             outcome, _ = await REMOVE.push(host, store)
-            left, bare = _tidy(host.snapshot(now())), make_host().snapshot()
+            left, bare = _tidy(host.snapshot()), make_host().snapshot()
             if left != bare or not outcome.status.is_success or "windows\\temp\\pusher" in host.disk.snapshot():
                 wrong.append(f"{fault.moment.name} call {fault.number}: {outcome.status} {_difference(bare, left)}")
         return wrong

@@ -14,7 +14,6 @@ from pusher.install.payload import Payload, load_payload
 from pusher.models import Credential, Protocol, Secret
 from pusher.problems import BadInput, ProblemError, problem
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, StartFault
-from pusher.transports.memory.transport import now
 from pusher.transports.paths import remote_path
 from pusher.transports.port import Endpoint, Limits, RemotePath, ServiceConfig, ServiceState, Session, StartType
 from tests.unit.scheduler.flying import fly
@@ -44,9 +43,9 @@ def on(host: MemoryHost, work: Callable[[Session], Awaitable[T]], *faults: Fault
 def with_service(running: bool = True, fault: StartFault | None = None) -> Callable[[MemoryHost], None]:
     def prepare(host: MemoryHost) -> None:
         host.write(PROGRAM, program("1.4.2"))
-        host.services.create(SERVICE, CONFIG, now())
+        host.services.create(SERVICE, CONFIG, host.now())
         if running:
-            host.start(SERVICE, now())
+            host.start(SERVICE)
         if fault is not None:
             host.services.start_faults[SERVICE.lower()] = fault
 
@@ -130,7 +129,7 @@ def test_a_service_that_is_still_starting_is_asked_to_stop_until_it_can() -> Non
 
     async def story(session: Session) -> None:
         with_service(False, StartFault.SLOW)(host)
-        host.start(SERVICE, now())
+        host.start(SERVICE)
         await steps.stop_service(session, SERVICE, 30)
 
     on(host, story)

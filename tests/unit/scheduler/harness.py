@@ -35,7 +35,7 @@ from pusher.scheduler.job import Job, Stop
 from pusher.store import Journal, Mark, Store
 from pusher.targets.resolver import Resolution, failed
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, User
-from pusher.transports.memory.transport import Killed, now
+from pusher.transports.memory.transport import Killed
 from pusher.transports.port import Limits, Transport
 
 EXE, CONF, LOG = "labagent\\labagent.exe", "labagent\\conf\\labagent.toml", "labagent\\labagent.log"
@@ -97,9 +97,9 @@ def install_by_hand(host: MemoryHost, package: Package, files: Mapping[str, byte
     for dest, data in files.items():
         host.write(f"Windows\\{dest}", data)
     target = Target(name=host.name)
-    host.services.create(SERVICE, wanted_config(package, package.service.command.format(name=target.name)), now())
+    host.services.create(SERVICE, wanted_config(package, package.service.command.format(name=target.name)), host.now())
     if running:
-        host.start(SERVICE, now())
+        host.start(SERVICE)
 
 
 class Watching:

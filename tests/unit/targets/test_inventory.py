@@ -336,3 +336,17 @@ def test_the_lazy_inventory_is_what_a_plain_expansion_gives(tmp_path: Path, data
         if name not in first:
             assert s.decision.included is not excluded
         first.add(name)
+
+
+def test_one_address_with_two_ports_is_two_machines(tmp_path: Path) -> None:
+    """Forwarded ports lead to different machines behind one address."""
+    file = tmp_path / "inventory.yaml"
+    file.write_text(
+        "version: 1\ngroups:\n  g:\n    hosts:\n"
+        "      - {name: one.x, address: 10.0.0.1, port: 4451}\n"
+        "      - {name: two.x, address: 10.0.0.1, port: 4452}\n"
+        "      - {name: three.x, address: 10.0.0.1, port: 4451}\n"
+    )
+    inventory = load_inventory(file)
+    codes = {s.target.name: s.decision.code for s in inventory.targets(inventory.selector())}
+    assert codes == {"one.x": None, "two.x": None, "three.x": "duplicate"}

@@ -183,6 +183,19 @@ class TestSystemResolver(ResolverContract):
         assert await problem_of(SystemResolver(lookup=lookup), "a.test") == code
 
 
+def test_a_resolver_outlives_its_event_loop() -> None:
+    def lookup(_: str) -> Iterable[str]:
+        time.sleep(0.01)
+        return ["10.0.0.7"]
+
+    async def many(resolver: Resolver) -> set[str]:
+        return {found.address for found in await asyncio.gather(*(resolver.resolve("a.test") for _ in range(6)))}
+
+    system = SystemResolver(threads=2, lookup=lookup)
+    for _ in range(2):
+        assert asyncio.run(many(system)) == {"10.0.0.7"}
+
+
 async def test_the_real_system_knows_its_hosts_file() -> None:
     resolver = SystemResolver(deadline=10)
     assert parse_address((await resolver.resolve("localhost")).address) is not None
