@@ -25,27 +25,34 @@ class Redactor:
     """A structlog processor that cuts the given secrets out of every string of an entry."""
 
     def __init__(self) -> None:
-        self._values: list[str] = []
+        self._values: set[str] = set()
 
     def learn(self, secrets: Iterable[Secret]) -> None:
-        self._values += [secret.reveal() for secret in secrets if len(secret.reveal()) >= _SHORTEST]
+        for value in (secret.reveal() for secret in secrets):
+            if len(value) >= _SHORTEST:
+                # As it is, and as it looks where a string is shown with its escapes (in a KeyError, say).
+                self._values |= {value, repr(value)[1:-1], ascii(value)[1:-1], repr(value.encode())[2:-1]}
 
     def __call__(self, _: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         for key, value in entry.items():
-            hidden = any(word in key.lower() for word in _NAMED_SO)
-            entry[key] = "***" if hidden else self._clean(value)
+            entry[key] = self._clean_field(key, value)
         return entry
+
+    def _clean_field(self, name: str, value: Any) -> Any:
+        return "***" if any(word in name.lower() for word in _NAMED_SO) else self._clean(value)
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, str):
-            for secret in self._values:
+            for secret in sorted(self._values, key=len, reverse=True):
                 value = value.replace(secret, "***")
             return value
         if isinstance(value, dict):
-            return {key: self._clean(item) for key, item in value.items()}
+            return {self._clean(str(key)): self._clean_field(str(key), item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self._clean(item) for item in value]
-        return value
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        return self._clean(str(value))  # an exception or the like, which the renderer would turn into text anyway
 
 
 def start_log(path: Path) -> tuple[TextIO, Redactor]:

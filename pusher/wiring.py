@@ -6,15 +6,11 @@ Everything here happens before anything is contacted; BadInput leaves it with no
 from __future__ import annotations
 
 import getpass
-import os
 import secrets as random
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 from pusher.clock import utc_now
 from pusher.credentials.accounts_file import AccountsFile, load_accounts
@@ -30,7 +26,7 @@ from pusher.scheduler.admission import Caps
 from pusher.scheduler.job import Job, Stop, Watcher
 from pusher.scheduler.retry import RetryPolicy
 from pusher.scheduler.run import Report, Runner
-from pusher.store import Store, open_store
+from pusher.settings import Options, data_folder, open_default_store
 from pusher.targets.dns_resolver import DnsResolver
 from pusher.targets.inventory import Inventory, Selected, load_inventory
 from pusher.targets.resolver import Resolver
@@ -41,56 +37,6 @@ from pusher.transports.smb import SmbTransport
 
 ACCOUNTS_FILE = "accounts.toml"
 _SPARE_THREADS = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the command line asks for. Times in seconds."""
-
-    inventory: Path
-    package: Path | None = None
-    accounts: Path | None = None
-    limit: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-    store: str | None = None
-    log: Path | None = None
-    concurrency: int = 50
-    per_site: int = 0
-    per_subnet: int = 25
-    transport: str = "auto"
-    attempts: int = 2
-    deadline: float = 900.0
-    connect_timeout: float = 5.0
-    max_failures: int = 0
-    only: frozenset[str] = field(default_factory=frozenset)
-    parent: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """What ``retry`` needs to run the same again; no secret is among it."""
-        return {
-            "inventory": str(self.inventory.absolute()),
-            "package": str(self.package.absolute()) if self.package else None,
-            "accounts": str(self.accounts.absolute()) if self.accounts else None,
-            "concurrency": self.concurrency,
-            "per_site": self.per_site,
-            "per_subnet": self.per_subnet,
-            "transport": self.transport,
-            "attempts": self.attempts,
-            "deadline": self.deadline,
-            "connect_timeout": self.connect_timeout,
-            "max_failures": self.max_failures,
-        }
-
-
-def data_folder() -> Path:
-    """Where the store and the log are kept unless told otherwise (XDG base directories)."""
-    home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(home) / "pusher"
-
-
-def open_default_store(url: str | None) -> Store:
-    """The store at ``url``, or the user's own."""
-    return open_store(url or str(data_folder() / "pusher.sqlite"))
 
 
 class Prepared:
@@ -118,6 +64,11 @@ class Prepared:
 
     def targets(self) -> Iterator[Target]:
         return (selected.target for selected in self.selected() if selected.decision.included)
+
+    @property
+    def package_words(self) -> str:
+        """The package's name and version, for people."""
+        return f"{self.package.name} {self.package.version}" if self.package else "no package"
 
     def count(self) -> int:
         return sum(1 for _ in self.targets())

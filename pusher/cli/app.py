@@ -10,7 +10,6 @@ import typer
 
 from pusher import __version__
 from pusher.cli import reading
-from pusher.cli.execute import execute, view_for
 from pusher.cli.options import (
     AsJson,
     Exclude,
@@ -25,7 +24,7 @@ from pusher.cli.options import (
 )
 from pusher.models import Status, Verb
 from pusher.problems import BadInput
-from pusher.wiring import Options, Prepared
+from pusher.settings import Options
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,7 +64,7 @@ def push(*, options: Options, json: AsJson = False, quiet: Quiet = False) -> Non
 
     Example: pusher push inventory/paris.yaml --package packages/labagent
     """
-    raise typer.Exit(execute(Prepared(options, Verb.PUSH), view_for(json, quiet)))
+    _run(options, Verb.PUSH, json, quiet)
 
 
 @app.command()
@@ -75,7 +74,7 @@ def check(*, options: Options, json: AsJson = False, quiet: Quiet = False) -> No
 
     Example: pusher check inventory/paris.yaml --package packages/labagent
     """
-    raise typer.Exit(execute(Prepared(options, Verb.CHECK), view_for(json, quiet)))
+    _run(options, Verb.CHECK, json, quiet)
 
 
 @app.command()
@@ -85,9 +84,7 @@ def remove(*, options: Options, json: AsJson = False, quiet: Quiet = False, yes:
 
     Example: pusher remove inventory/paris.yaml --package packages/labagent --limit 'ws013.*' --yes
     """
-    prepared = Prepared(options, Verb.REMOVE)
-    _ask_first(yes, f"Remove {_package_name(prepared)} from {prepared.count():,} machines?")
-    raise typer.Exit(execute(prepared, view_for(json, quiet)))
+    _run(options, Verb.REMOVE, json, quiet, ask=not yes)
 
 
 @app.command()
@@ -96,7 +93,9 @@ def resolve(inventory: Inventory, limit: Limit = None, exclude: Exclude = None, 
 
     Example: pusher resolve inventory/paris.yaml --limit 'group:paris,!ws2*'
     """
-    reading.resolve(inventory, limit or (), exclude or (), json)
+    from pusher.cli.resolving import resolve as resolve_targets
+
+    resolve_targets(inventory, limit or (), exclude or (), json)
 
 
 @app.command()
@@ -157,7 +156,7 @@ def retry(
     wanted = {Status.FAILED: failed, Status.UNREACHABLE: unreachable}
     statuses = frozenset(status for status, asked in wanted.items() if asked)
     verb, options = reading.options_for_retry(run, statuses, store, log)
-    raise typer.Exit(execute(Prepared(options, verb), view_for(json, quiet)))
+    _run(options, verb, json, quiet)
 
 
 @app.command()
@@ -181,13 +180,18 @@ def explain(
     reading.explain(code, json)
 
 
-def _package_name(prepared: Prepared) -> str:
-    return f"{prepared.package.name} {prepared.package.version}" if prepared.package else "it"
+def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = False) -> None:
+    # Loaded only here: reading commands need neither SMB nor a scheduler, and start twice as fast without.
+    from pusher.cli.execute import execute, view_for
+    from pusher.wiring import Prepared
+
+    prepared = Prepared(options, verb)
+    if ask:
+        _ask_first(f"Remove {prepared.package_words} from {prepared.count():,} machines?")
+    raise typer.Exit(execute(prepared, view_for(as_json, quiet)))
 
 
-def _ask_first(yes: bool, question: str) -> None:
-    if yes:
-        return
+def _ask_first(question: str) -> None:
     if not sys.stdin.isatty():
         raise BadInput(None, "there is nobody to ask before removing", "--yes")
     if not typer.confirm(question):

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from pusher.problems import BadInput
-from pusher.wiring import Options
+from pusher.settings import Options
 
 Inventory = Annotated[Path, typer.Argument(help="The machines: YAML, CSV, a plain list, or an Ansible inventory.")]
 Limit = Annotated[

@@ -1,71 +1,28 @@
-"""The commands that read: resolve, runs, show, report, explain; and what retry and cancel ask of the store."""
+"""The commands that read the store: runs, show, report, explain; and what retry and cancel ask of it."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import RenderableType
 
 from pusher.clock import utc_now
 from pusher.models import Run, Status, Verb
-from pusher.problems import CATALOGUE, BadInput, ProblemError
+from pusher.problems import CATALOGUE, BadInput
 from pusher.report import run_record, summarise
 from pusher.report.explain import did_you_mean, explain_page, explain_record, explain_records, explain_table
 from pusher.report.record import outcome_record, write_line
 from pusher.report.render import Format, render
 from pusher.report.story import host_story, host_story_record
 from pusher.report.style import console_for
-from pusher.report.tables import ResolvedRow, resolve_record, resolve_table, run_page, runs_table
+from pusher.report.tables import run_page, runs_table
+from pusher.settings import Options, open_default_store
 from pusher.store import Store
-from pusher.targets.inventory import Selected, load_inventory
-from pusher.targets.resolver import Resolver
-from pusher.wiring import Options, open_default_store, resolver_for
 
-_RESOLVING_AT_ONCE = 100
 _PATHS = ("inventory", "package", "accounts")
-
-
-def resolve(inventory: Path, limit: Sequence[str], exclude: Sequence[str], as_json: bool) -> None:
-    """Every target with its address, and why it is in or out."""
-    loaded = load_inventory(inventory)
-    selector = loaded.selector(limit=list(limit), exclude=list(exclude))
-    resolver = resolver_for(loaded)
-    selected = loaded.targets(selector)
-    rows: list[ResolvedRow] = []
-    while batch := [one for one, _ in zip(selected, range(_RESOLVING_AT_ONCE), strict=False)]:
-        for row in asyncio.run(_resolve_all(resolver, batch)):
-            if as_json:
-                write_line(resolve_record(row), sys.stdout)
-            else:
-                rows.append(row)
-    if not as_json:
-        _print(resolve_table(rows))
-
-
-async def _resolve_all(resolver: Resolver, batch: Sequence[Selected]) -> list[ResolvedRow]:
-    return await asyncio.gather(*(_resolve_one(resolver, selected) for selected in batch))
-
-
-async def _resolve_one(resolver: Resolver, selected: Selected) -> ResolvedRow:
-    target, decision = selected.target, selected.decision
-    address, included, why = target.address, decision.included, decision.why
-    if included and address is None:
-        try:
-            address = (await resolver.resolve(target.name)).addresses[0]
-        except ProblemError as error:
-            why = f"{why}; {error.problem.code}"
-    return ResolvedRow(
-        name=target.name,
-        address=address,
-        site=target.site,
-        group=", ".join(target.groups) or None,
-        pushed=included,
-        why=why,
-    )
 
 
 def runs(store: str | None, count: int, as_json: bool) -> None:

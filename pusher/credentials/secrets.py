@@ -58,9 +58,12 @@ def _from_file(name: str, account: Account, _: Mapping[str, str], __: Ask) -> st
             if status.st_uid not in (os.geteuid(), 0):
                 raise BadInput(Source(file=str(path)), "this secret belongs to another user", "a file of your own")
             text = file.read(_MAX_SECRET + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
+    except OSError as error:
+        reason = error.strerror
         raise BadInput(account.source, f"the secret file {path} cannot be read: {reason}", "a readable file") from error
+    except UnicodeDecodeError:
+        # Not "from" it: that error carries what it was to decode.
+        raise BadInput(account.source, f"the secret file {path} is not text", "UTF-8 text") from None
     if len(text) > _MAX_SECRET:
         raise BadInput(Source(file=str(path)), f"the secret is longer than {_MAX_SECRET} characters")
     return text.rstrip("\r\n")

@@ -181,18 +181,30 @@ class Driver:
         await self._book.close(journal, state)
 
     async def _undo(self, journal: Journal, before: Before, begun: list[Step], cause: ProblemError) -> None:
-        """Undo on this session, or on a fresh one where this one was lost. What cannot be undone is said."""
+        """Undo what was begun. What cannot be undone is said."""
         self._listener.note(cause.problem.stage, "undo", f"after {cause.problem.code}: {', '.join(begun) or 'nothing'}")
+        lost = cause.problem.code in _SESSION_GONE
         try:
-            if cause.problem.code in _SESSION_GONE:
-                self._session = await self._reopen()
-            await self._timed("undo", lambda: self._undo_steps(journal, before, begun))
+            await self._timed("undo", lambda: self._put_back(journal, before, begun, lost))
         except ProblemError as error:
             left = replace(cause.problem, message=f"{cause.problem.message}; what was begun is still on the host "
                            f"({error.problem.code}), the next push undoes it first")  # fmt: skip
             self._listener.note(cause.problem.stage, machine.STRANDED, error.problem.message)
             raise ProblemError(left) from error
         await self._book.close(journal, machine.UNDONE)
+
+    async def _put_back(self, journal: Journal, before: Before, begun: list[Step], lost: bool) -> None:
+        """On this session, or where that is lost (now or while undoing) on a fresh one: an undo may be done twice."""
+        if not lost:
+            try:
+                await self._undo_steps(journal, before, begun)
+            except ProblemError as error:
+                if error.problem.code not in _SESSION_GONE:
+                    raise
+            else:
+                return
+        self._session = await self._reopen()
+        await self._undo_steps(journal, before, begun)
 
     async def _undo_steps(self, journal: Journal, before: Before, begun: list[Step]) -> None:
         """Undo as much as can be undone: one step that will not go back does not keep the others."""

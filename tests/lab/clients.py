@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -51,7 +52,9 @@ class Client:
             done = subprocess.run(
                 [*command, "-A", file.name], capture_output=True, text=True, timeout=seconds, check=False
             )
-        return done.stdout + done.stderr
+        # Samba's clients do not ignore SIGPIPE: one that was writing when the connection was cut just dies of it.
+        ending = "\nNT_STATUS_CONNECTION cut in mid-write" if done.returncode == -signal.SIGPIPE else ""
+        return done.stdout + done.stderr + ending
 
     @contextmanager
     def manager(self) -> Iterator[tuple[Any, Any]]:

@@ -85,7 +85,9 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        if self.process.returncode is None:
+            self.kill()
+            self.process.wait()
 
     @property
     def pid(self) -> int:
@@ -98,22 +100,12 @@ class Running:
     def kill(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        if self.process.returncode is None:
-            self.process.wait()
-
-    def stage_of(self, target: str) -> list[str]:
-        """What the log tells of a target: the kinds of its events, in order."""
-        if not self.log.exists():
-            return []
-        entries = [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
-        return [entry["event"] for entry in entries if entry.get("target") == target]
 
     def wait(self, limit: float = LIMIT) -> Ended:
         """Its end; AssertionError, with all it has said, where it does not come."""
         deadline = time.monotonic() + limit
         while (usage := self._reap()) is None:
             if time.monotonic() > deadline:
-                self.kill()
                 raise AssertionError(f"still running after {limit:g} s\n{self._text('stdout')}{self._text('stderr')}")
             time.sleep(0.02)
         for reader in self._readers:

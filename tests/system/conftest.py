@@ -14,6 +14,9 @@ from tests.system.sampling import Sampler
 from tests.system.site import HOSTS, LEFTOVERS, NETWORK, SCENARIO_HOSTS, FirstPush, Site
 
 
+FORMATS = ("html", "csv", "json", "junit", "markdown")
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Site:
     folder = tmp_path_factory.mktemp("site")
@@ -63,3 +66,15 @@ def first_push(site: Site, tmp_path_factory: pytest.TempPathFactory) -> FirstPus
 
 def _limits() -> list[str]:
     return [part for spec in SCENARIO_HOSTS for part in ("--limit", f"{spec.name}.lab.test")]
+
+
+@pytest.fixture(scope="session")
+def reports(first_push: FirstPush, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """That push reported in each format, into a file."""
+    folder, texts = tmp_path_factory.mktemp("reports"), {}
+    for format in FORMATS:
+        file = folder / format
+        ended = first_push.pusher.reading("report", "last", "--format", format, "-o", file)
+        assert (ended.status, ended.stdout, ended.stderr) == (0, "", ""), ended.everything_said()
+        texts[format] = file.read_text(encoding="utf-8")
+    return texts

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from typing import Any, TypeVar
 from unittest import mock
 
+from pusher.scheduler import attempt
 from pusher.store.writer import Work, Writer
 
 T = TypeVar("T")
@@ -55,6 +56,12 @@ class _Clock:
         return asyncio.get_running_loop().time()
 
 
+def _record(**known: Any) -> Any:
+    """Its field of the time it began has taken hold of the real clock when the class was made."""
+    return _REAL_RECORD(**({"began": _Clock.monotonic()} | known))
+
+
+_REAL_RECORD = attempt._Record
 _write = Writer.write
 
 
@@ -72,6 +79,7 @@ def fly(work: Coroutine[Any, Any, T]) -> T:
     """Run ``work`` to its end in a loop of its own whose time flies."""
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(Writer, "write", _write_while_time_stands))
+        stack.enter_context(mock.patch.object(attempt, "_Record", _record))
         for module in _CLOCKED:
             stack.enter_context(mock.patch(f"{module}.time", _Clock))
         return stack.enter_context(asyncio.Runner(loop_factory=FlyingLoop)).run(work)

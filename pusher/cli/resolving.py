@@ -1,0 +1,57 @@
+"""``pusher resolve``: who would be pushed to, and why; only name servers are asked."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pusher.problems import ProblemError
+from pusher.report.record import write_line
+from pusher.report.style import console_for
+from pusher.report.tables import ResolvedRow, resolve_record, resolve_table
+from pusher.targets.inventory import Selected, load_inventory
+from pusher.targets.resolver import Resolver
+from pusher.wiring import resolver_for
+
+_RESOLVING_AT_ONCE = 100
+
+
+def resolve(inventory: Path, limit: Sequence[str], exclude: Sequence[str], as_json: bool) -> None:
+    """Every target with its address, and why it is in or out."""
+    loaded = load_inventory(inventory)
+    selector = loaded.selector(limit=list(limit), exclude=list(exclude))
+    resolver = resolver_for(loaded)
+    selected = loaded.targets(selector)
+    rows: list[ResolvedRow] = []
+    while batch := [one for one, _ in zip(selected, range(_RESOLVING_AT_ONCE), strict=False)]:
+        for row in asyncio.run(_resolve_all(resolver, batch)):
+            if as_json:
+                write_line(resolve_record(row), sys.stdout)
+            else:
+                rows.append(row)
+    if not as_json:
+        console_for(sys.stdout).print(resolve_table(rows))
+
+
+async def _resolve_all(resolver: Resolver, batch: Sequence[Selected]) -> list[ResolvedRow]:
+    return await asyncio.gather(*(_resolve_one(resolver, selected) for selected in batch))
+
+
+async def _resolve_one(resolver: Resolver, selected: Selected) -> ResolvedRow:
+    target, decision = selected.target, selected.decision
+    address, included, why = target.address, decision.included, decision.why
+    if included and address is None:
+        try:
+            address = (await resolver.resolve(target.name)).addresses[0]
+        except ProblemError as error:
+            why = f"{why}; {error.problem.code}"
+    return ResolvedRow(
+        name=target.name,
+        address=address,
+        site=target.site,
+        group=", ".join(target.groups) or None,
+        pushed=included,
+        why=why,
+    )

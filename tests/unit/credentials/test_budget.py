@@ -1,0 +1,124 @@
+"""The lockout budget, pure: what is granted, what counts, and whose counter it is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pusher.credentials.budget import (
+    HARMLESS_CODES,
+    Budget,
+    LockoutPolicy,
+    Result,
+    Verdict,
+    account_key,
+    result_of,
+)
+from pusher.credentials.ladder import OWN_IDENTITY
+from pusher.models import Account, NextMove, Protocol, Stage
+from pusher.problems import CATALOGUE
+
+
+@pytest.mark.parametrize(
+    ("threshold", "reserve", "limit"), [(3, 2, 1), (3, 0, 3), (5, 2, 3), (2, 2, 0), (1, 5, 0), (999, 0, 999)]
+)
+def test_the_limit_leaves_the_reserve(threshold: int, reserve: int, limit: int) -> None:
+    assert LockoutPolicy(threshold=threshold, reserve=reserve).limit == limit
+
+
+@pytest.mark.parametrize(
+    ("budget", "verdict"),
+    [
+        (Budget(), Verdict.GRANTED),
+        (Budget(in_flight=2), Verdict.GRANTED),
+        (Budget(in_flight=3), Verdict.WAIT),
+        (Budget(failures=2), Verdict.GRANTED),
+        (Budget(failures=2, in_flight=1), Verdict.WAIT),
+        (Budget(failures=3), Verdict.SPENT),
+        (Budget(failures=3, in_flight=2), Verdict.SPENT),
+        (Budget(stopped_by="wrong-password"), Verdict.STOPPED),
+        (Budget(failures=3, stopped_by="wrong-password"), Verdict.STOPPED),
+    ],
+)
+def test_what_is_granted(budget: Budget, verdict: Verdict) -> None:
+    assert budget.ask(LockoutPolicy(threshold=5, reserve=2)) is verdict
+
+
+@pytest.mark.parametrize(
+    ("result", "counts"), [(Result.OK, 0), (Result.HARMLESS, 0), (Result.FAILED, 1), (Result.UNKNOWN, 1)]
+)
+def test_what_counts(result: Result, counts: int) -> None:
+    assert Budget(failures=1).granted().settled(result) == Budget(failures=1 + counts)
+
+
+def test_the_first_reason_for_a_stop_is_kept() -> None:
+    assert Budget().stopped("account-locked").stopped("wrong-password").stopped_by == "account-locked"
+
+
+@pytest.mark.parametrize(
+    ("code", "secret_sent", "verdict_came", "result"),
+    [
+        (None, True, True, Result.OK),
+        (None, False, True, Result.OK),
+        ("wrong-password", True, True, Result.FAILED),
+        ("sign-in-failed", True, True, Result.FAILED),  # not known to be harmless
+        ("guest-session", True, True, Result.FAILED),
+        ("timed-out", True, False, Result.UNKNOWN),
+        ("connection-lost", True, False, Result.UNKNOWN),
+        ("account-disabled", True, False, Result.UNKNOWN),  # no verdict, whatever it is called
+        ("timed-out", False, False, Result.HARMLESS),
+        ("wrong-password", False, True, Result.HARMLESS),  # nothing was compared
+        *((code, True, True, Result.HARMLESS) for code in sorted(HARMLESS_CODES)),
+    ],
+)
+def test_what_a_sign_in_costs(code: str | None, secret_sent: bool, verdict_came: bool, result: Result) -> None:
+    assert result_of(code, secret_sent, verdict_came) is result
+
+
+def test_every_code_of_a_sign_in_has_been_thought_of() -> None:
+    """A code that is new to the catalogue counts as a failure until somebody puts it into one of these lists."""
+    counted = {
+        "wrong-password", "account-restricted", "sign-in-unknown", "sign-in-failed", "guest-session",
+        # No sign-in takes place.
+        "no-account", "lockout-budget-spent", "account-stopped",
+    }  # fmt: skip
+    of_sign_in = {code for code, row in CATALOGUE.items() if row.stage is Stage.SIGN_IN}
+    assert of_sign_in - HARMLESS_CODES == counted
+    assert CATALOGUE.keys() >= HARMLESS_CODES
+    assert "wrong-password" not in HARMLESS_CODES
+
+
+def test_what_stops_an_account_everywhere() -> None:
+    assert {code for code, row in CATALOGUE.items() if row.next_move is NextMove.STOP_ACCOUNT} == {
+        "wrong-password", "no-such-account", "account-locked", "account-disabled", "account-expired",
+        "password-expired", "password-must-change",
+    }  # fmt: skip
+
+
+def _account(user: str) -> Account:
+    return Account(name="x", user=user, secret="env:X", protocol=Protocol.NTLM)
+
+
+@pytest.mark.parametrize(
+    ("user", "key"),
+    [
+        (".\\Administrator", "ws01\\administrator"),
+        ("CORP\\svc", "corp\\svc"),
+        ("Svc@Corp.Example", "svc@corp.example"),
+    ],
+)
+def test_whose_counter_it_is(user: str, key: str) -> None:
+    assert account_key(_account(user), "WS01") == key
+
+
+@given(st.text(st.characters(codec="ascii", exclude_characters="\\"), min_size=1, max_size=15), st.data())
+def test_only_a_local_account_is_another_on_another_host(user: str, data: st.DataObject) -> None:
+    hosts = data.draw(st.lists(st.sampled_from(["ws01", "ws02.corp.example"]), min_size=2, max_size=2, unique=True))
+    assert account_key(_account(f".\\{user}"), hosts[0]) != account_key(_account(f".\\{user}"), hosts[1])
+    assert account_key(_account(f"corp\\{user}"), hosts[0]) == account_key(_account(f"corp\\{user}"), hosts[1])
+    assert account_key(_account(f".\\{user}"), "CORP.other") != account_key(_account(f"corp\\{user}"), "x")
+
+
+def test_our_own_identity_is_one_account() -> None:
+    assert account_key(OWN_IDENTITY, "ws01") == account_key(OWN_IDENTITY, "ws02")
