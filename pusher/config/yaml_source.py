@@ -32,7 +32,7 @@ _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 # Only what YAML 1.1 and 1.2 both read as a number: ``012`` and ``1e3`` are text, as a serial number would be.
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})", re.ASCII)
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,30}|[0-9]{1,30}\.[0-9]{0,30})(?:[eE][-+][0-9]{1,3})?", re.ASCII)
+_FLOAT = re.compile(r"(?:\.[0-9]{1,30}|[-+]?[0-9]{1,30}\.[0-9]{0,30})(?:[eE][-+][0-9]{1,3})?", re.ASCII)
 _PLAIN_TAGS = frozenset({None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:str"})
 
 

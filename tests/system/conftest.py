@@ -13,7 +13,6 @@ from tests.system.command import Pusher
 from tests.system.sampling import Sampler
 from tests.system.site import HOSTS, LEFTOVERS, NETWORK, SCENARIO_HOSTS, FirstPush, Site
 
-
 FORMATS = ("html", "csv", "json", "junit", "markdown")
 
 
