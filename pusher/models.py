@@ -184,12 +184,16 @@ class Credential:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackageFile:
-    """A file of a package: ``dest`` is relative to ADMIN$, or starts with an environment name (``%ProgramFiles%``)."""
+    """A file of a package: ``dest`` is relative to ADMIN$, or starts with an environment name (``%ProgramFiles%``).
+
+    ``written`` is the place of its hash in package.toml.
+    """
 
     source: Path
     dest: str
     sha256: str
     size: int
+    written: Source | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -99,7 +99,7 @@ def options_for_retry(
             names |= {name.lower() for name, _ in opened.unfinished(found.id)}
         saved = opened.options(found.id)
     if not names:
-        raise BadInput(None, f"run {found.id} has nothing left to retry")
+        raise BadInput(None, f"run {found.id} has nothing left to retry", "a run with machines that did not succeed")
     inventory, package, accounts = (Path(path) if (path := saved.pop(key)) else None for key in _PATHS)
     assert inventory is not None, "a run has an inventory"
     return found.verb, Options(
@@ -112,7 +112,7 @@ def cancel(run: str, store: str | None) -> None:
     with _store(store) as opened:
         found = _find(opened, run)
         if found.ended_at is not None:
-            raise BadInput(None, f"run {found.id} has ended already")
+            raise BadInput(None, f"run {found.id} has ended already", "a run that goes on")
         opened.ask_cancel(found.id, utc_now())
     _print(f"Asked run {found.id} to stop; what is in flight finishes or is undone.")
 

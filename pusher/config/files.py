@@ -36,9 +36,9 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
         with path.open("rb") as stream:
             data = _read(stream, limit)
     except FileNotFoundError as exc:
-        raise BadInput(source, "the file does not exist") from exc
+        raise BadInput(source, "the file does not exist", "a readable file") from exc
     except PermissionError as exc:
-        raise BadInput(source, "the file may not be read by this user") from exc
+        raise BadInput(source, "the file may not be read by this user", "a readable file") from exc
     except IsADirectoryError as exc:
         raise BadInput(source, "this is a folder", "a file") from exc
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the path

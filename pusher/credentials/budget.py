@@ -87,11 +87,13 @@ HARMLESS_CODES = frozenset(
         "trust-broken",
         "clock-skew",
         "kerberos-unavailable",
-        "kerberos-failed",
         "wrong-host",
     }
 )
-"""Sign-in failures that add nothing to a lockout counter: the password was right, or was never compared."""
+"""Sign-in failures that add nothing to a lockout counter: the password was right, or was never compared.
+
+``kerberos-failed`` is none of them: a wrong password at the domain controller (KDC_ERR_PREAUTH_FAILED) ends so.
+"""
 
 
 def result_of(code: str | None, secret_sent: bool, verdict_came: bool) -> Result:

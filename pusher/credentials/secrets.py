@@ -27,7 +27,9 @@ def read_secret(account: Account, environ: Mapping[str, str] = os.environ, ask: 
     reader = {"env": _from_environment, "file": _from_file, "keyring": _from_keyring, "prompt": _from_prompt}[scheme]
     value = reader(rest, account, environ, ask)
     if not value:
-        raise BadInput(account.source, f"the secret of account {account.name!r} ({account.secret}) is empty")
+        raise BadInput(
+            account.source, f"the secret of account {account.name!r} ({account.secret}) is empty", "a secret"
+        )
     return Secret(value)
 
 
@@ -65,7 +67,7 @@ def _from_file(name: str, account: Account, _: Mapping[str, str], __: Ask) -> st
         # Not "from" it: that error carries what it was to decode.
         raise BadInput(account.source, f"the secret file {path} is not text", "UTF-8 text") from None
     if len(text) > _MAX_SECRET:
-        raise BadInput(Source(file=str(path)), f"the secret is longer than {_MAX_SECRET} characters")
+        raise BadInput(Source(file=str(path)), "the secret is too long", f"at most {_MAX_SECRET} characters")
     return text.rstrip("\r\n")
 
 
@@ -95,4 +97,6 @@ def _from_prompt(_: str, account: Account, __: Mapping[str, str], ask: Ask) -> s
     try:
         return ask(f"Password of {account.user} (account {account.name}): ")
     except (EOFError, OSError) as error:
-        raise BadInput(account.source, f"there is nobody to ask for the secret of account {account.name!r}") from error
+        raise BadInput(
+            account.source, f"there is nobody to ask for the secret of account {account.name!r}", "a terminal"
+        ) from error

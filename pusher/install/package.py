@@ -243,10 +243,10 @@ def _file(document: Document, number: int, entry: _FileModel, folder: Path, veri
         refuse(f"cannot be read ({getattr(exc, 'strerror', None) or 'a link in a circle'})", "a readable file")
     if read != size:
         refuse("changed while it was read", "a file that nobody writes to")
+    place = ("file", number, "sha256")
     if actual != entry.sha256.lower():
-        place = ("file", number, "sha256")
         refuse(f"has the SHA-256 {actual}, not {entry.sha256.lower()} (package-hash-mismatch)", "the file's own hash")
-    return PackageFile(source=path, dest=entry.dest, sha256=actual, size=size)
+    return PackageFile(source=path, dest=entry.dest, sha256=actual, size=size, written=document.source(place))
 
 
 def _sha256(path: Path) -> tuple[str, int]:

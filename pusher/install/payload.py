@@ -26,11 +26,11 @@ def load_payload(package: Package) -> Payload:
         try:
             data = file.source.read_bytes()
         except OSError as error:
-            raise BadInput(
-                package.source, f"{file.source} cannot be read: {error.strerror}", "a readable file"
-            ) from error
+            found = f"{file.source} cannot be read: {error.strerror}"
+            raise BadInput(file.written, found, "a readable file") from error
         actual = hashlib.sha256(data).hexdigest()
         if actual != file.sha256:
-            raise BadInput(package.source, f"{file.source} has the hash {actual}", f"sha256 {file.sha256}")
+            found = f"{file.source} has the SHA-256 {actual}, not {file.sha256} (package-hash-mismatch)"
+            raise BadInput(file.written, found, "the file's own hash")
         content[file.dest] = data
     return Payload(content)

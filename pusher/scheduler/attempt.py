@@ -379,8 +379,13 @@ def _credential(job: Job, account: Account) -> Credential:
 
 
 def _for_account(account: Account, found: Problem) -> Problem:
-    """A local account is another account on each machine: what is wrong with it here says nothing about others."""
-    if account.is_local and found.next_move is NextMove.STOP_ACCOUNT:
+    """What says nothing about the account on other machines stops it on this one only.
+
+    A local account is another one on each machine; and with Kerberos no target sees a password: one that refuses a
+    ticket has an old key, or is not the machine that was meant.
+    """
+    only_here = account.is_local or (account.protocol is Protocol.KERBEROS and found.code == "wrong-password")
+    if only_here and found.next_move is NextMove.STOP_ACCOUNT:
         return replace(found, next_move=NextMove.NEXT_ACCOUNT)
     return found
 

@@ -28,4 +28,4 @@ class RetryPolicy:
             return None
         if found.next_move is not NextMove.RETRY or found.code in NOT_AGAIN:
             return None
-        return float(min(self.delay * 2 ** (attempt - 1), self.most))
+        return float(min(self.delay * 2 ** min(attempt - 1, 60), self.most))

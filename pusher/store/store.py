@@ -71,6 +71,10 @@ def open_store(url: str) -> Store:
     try:
         engine = _engine(url)
         _migrate(engine, url)
+        if engine.dialect.name == "sqlite":
+            # Kept in the file, so it is set only once the file is known to be a store.
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
     except BadInput:
         raise
     except (SQLAlchemyError, OSError, ImportError) as error:
@@ -307,12 +311,13 @@ def _engine(url: str) -> Engine:
         if engine.url.database and engine.url.database != ":memory:":
             file = Path(engine.url.database)
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch(mode=0o600)
+            if not file.exists():
+                file.touch(mode=0o600)
 
         @event.listens_for(engine, "connect")
         def _settings(connection: Any, _: Any) -> None:
             # FULL: a journal's intent must survive a power loss, not only a crash.
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+            for pragma in ("synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
                 connection.execute(f"PRAGMA {pragma}")
 
     return engine
@@ -326,6 +331,9 @@ def _migrate(engine: Engine, url: str) -> None:
                 return  # the usual case, without loading Alembic
             if version is not None and str(version) > HEAD:
                 raise BadInput(None, f"the store {_shown(url)} was written by a newer pusher (schema {version})", HEAD)
+        elif inspect(connection).get_table_names():
+            raise BadInput(None, f"{_shown(url)} is another program's database", "a store of pusher, or a new file")
+        # Loaded only where there is something to migrate.
         from alembic import command
         from alembic.config import Config
 

@@ -64,14 +64,15 @@ class Bridge:
     ) -> T:
         """Run ``work`` in the pool. Past ``deadline`` seconds (without a beat, where there is a pulse): ``code``."""
         async with self._turn:
-            future = asyncio.wrap_future(self._pool.submit(work))
+            job = self._pool.submit(work)
+            future = asyncio.wrap_future(job)
             try:
                 await self._wait(future, deadline, pulse)
             except asyncio.CancelledError:
-                await self._give_up(future)
+                await self._give_up(job, future)
                 raise
             if not future.done():
-                await self._give_up(future)
+                await self._give_up(job, future)
                 raise ProblemError(problem(code, stage, f"{what}: nothing for {deadline:g} s"))
             return future.result()
 
@@ -83,8 +84,10 @@ class Bridge:
                 return
             left = pulse.last + deadline - time.monotonic()
 
-    async def _give_up(self, future: asyncio.Future[T]) -> None:
+    async def _give_up(self, job: Future[T], future: asyncio.Future[T]) -> None:
         self._abort()
+        if job.cancel():
+            return  # no thread was free for it; it must not begin now
         # The thread comes back with the library's own "closed"; its error is of no interest any more.
         await asyncio.wait({future}, timeout=_GRACE)
         if future.done() and not future.cancelled():

@@ -185,22 +185,24 @@ class Pusher:
         )
         return Running(process, self.store_file, self.log_file)
 
-    def run(self, *arguments: str | Path, limit: float = LIMIT) -> Ended:
+    def run(self, *arguments: str | Path) -> Ended:
         with self.start(*arguments) as running:
-            return running.wait(limit)
+            return running.wait()
 
-    def starting(self, verb: str, inventory: Path, *options: str | Path) -> Running:
-        """push, check or remove with this instance's files, and --json."""
-        given: list[str | Path] = ["--store", self.store_file, "--log", self.log_file, "--json"]
+    def starting(self, verb: str, inventory: Path, *options: str | Path, json: bool = True) -> Running:
+        """push, check or remove with this instance's files."""
+        given: list[str | Path] = ["--store", self.store_file, "--log", self.log_file]
+        if json:
+            given.append("--json")
         if self.accounts is not None:
             given += ["--accounts", self.accounts]
         if self.package is not None:
             given += ["--package", self.package]
         return self.start(verb, inventory, *given, *options)
 
-    def push(self, inventory: Path, *options: str | Path, limit: float = LIMIT) -> Ended:
-        with self.starting("push", inventory, *options) as running:
-            return running.wait(limit)
+    def push(self, inventory: Path, *options: str | Path, json: bool = True) -> Ended:
+        with self.starting("push", inventory, *options, json=json) as running:
+            return running.wait()
 
     def check(self, inventory: Path, *options: str | Path) -> Ended:
         with self.starting("check", inventory, *options) as running:

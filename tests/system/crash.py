@@ -20,6 +20,7 @@ import signal
 import sys
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 from pusher.cli import main
 from pusher.store import Mark, Store
@@ -67,8 +68,13 @@ def die_at(point: str) -> None:
         if point == f"renamed:{renames}":
             die()
 
-    Store.open_journal, Store.mark = opening, marking  # type: ignore[method-assign]
-    Files.put, Files.rename = putting, renaming  # type: ignore[method-assign]
+    for owner, name, wrapped in (
+        (Store, "open_journal", opening),
+        (Store, "mark", marking),
+        (Files, "put", putting),
+        (Files, "rename", renaming),
+    ):
+        patch.object(owner, name, wrapped).start()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from typing import Any
+from unittest.mock import patch
 
 from pusher.cli import main
 from pusher.scheduler import attempt
@@ -32,9 +33,9 @@ def leak_at(place: str) -> None:
             _fail(made)
             return made
 
-        attempt._credential = making
+        patch.object(attempt, "_credential", making).start()
     else:  # under the translation of what the libraries raise
-        adapter._SmbLink._sign_in = lambda link, credential: _fail(credential)  # type: ignore[assignment, method-assign]
+        patch.object(adapter._SmbLink, "_sign_in", lambda link, credential: _fail(credential)).start()
 
 
 if __name__ == "__main__":

@@ -133,14 +133,12 @@ def test_plain_and_quiet_output(site: Site, tmp_path: Path) -> None:
     hosts = [site.host(name) for name in ("same-version", "no-admin-share")]
     inventory = site.inventory_of(tmp_path, hosts)
     pusher = site.pusher(tmp_path / "run")
-    given = [inventory, "--accounts", site.accounts, "--package", site.package]
-    kept = ["--store", pusher.store_file, "--log", pusher.log_file]
-    plain = pusher.run("push", *given, *kept)
+    plain = pusher.push(inventory, json=False)
     assert (plain.status, plain.stderr) == (1, "")
     for host in hosts:
         assert host.fqdn in plain.stdout
     assert "admin-share-missing" in plain.stdout and "Remedy" in plain.stdout and "pusher retry" in plain.stdout
-    quiet = pusher.run("push", *given, *kept, "--quiet")
+    quiet = pusher.push(inventory, "--quiet", json=False)
     assert quiet.status == 1 and "admin-share-missing" in quiet.stdout
-    nothing = pusher.run("push", *given, *kept, "--quiet", "--limit", hosts[0].fqdn)
+    nothing = pusher.push(inventory, "--quiet", "--limit", hosts[0].fqdn, json=False)
     assert (nothing.status, nothing.stdout, nothing.stderr) == (0, "", "")

@@ -90,9 +90,8 @@ def test_the_store_is_written_while_it_runs_without_a_secret(site: Site, tmp_pat
     """Killed in the middle, so that the write-ahead log is still there; plain output, and no JSON."""
     host = site.host("link-stalls")
     pusher = site.pusher(tmp_path / "run")
-    given = [site.inventory_of(tmp_path, [host]), "--accounts", site.accounts, "--package", site.package]
-    kept = ["--store", pusher.store_file, "--log", pusher.log_file]
-    with pusher.start("push", *given, *kept) as running, Sampler(running.pid) as sampler:
+    inventory = site.inventory_of(tmp_path, [host])
+    with pusher.starting("push", inventory, json=False) as running, Sampler(running.pid) as sampler:
         running.until_said("run ")
         running.kill()
         ended = running.wait()

@@ -229,7 +229,7 @@ class _MemoryLink:
         def work() -> User:
             if credential.secret is None and "" not in wire.host.users:
                 raise ProblemError(of("kerberos-failed", Doing.SIGN_IN, credential.account))
-            wire.secret_sent = True
+            wire.secret_sent = credential.secret is not None
             return wire.host.admit(credential)
 
         if credential.protocol is Protocol.NTLM and credential.secret is None:

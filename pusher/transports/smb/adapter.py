@@ -86,13 +86,15 @@ class _SmbLink:
         self._identity = PeerIdentity()
         self._setups_before = 0
         self._protocol: Protocol | None = None
+        self._has_password = False
 
     @property
     def secret_sent(self) -> bool:
         if self._protocol is None:
             return False
         if self._protocol is Protocol.KERBEROS:
-            return True  # a password goes to the domain controller (AS-REQ) before anything goes to the target
+            # A password goes to the domain controller (AS-REQ) before anything goes to the target; a ticket is none.
+            return self._has_password
         sent = self._connection.session_setups_sent - self._setups_before
         return sent > _NTLM_SETUPS_BEFORE_SECRET
 
@@ -107,6 +109,7 @@ class _SmbLink:
 
     async def sign_in(self, credential: Credential) -> Session:
         self._setups_before, self._protocol = self._connection.session_setups_sent, credential.protocol
+        self._has_password = credential.secret is not None
         session = await self._bridge.call(
             lambda: guarded(Doing.SIGN_IN, lambda: self._sign_in(credential), f"as {credential.account}"),
             deadline=self._limits.sign_in,

@@ -16,7 +16,7 @@ from typing import Any
 
 from smbprotocol import Dialects
 from smbprotocol.connection import Connection
-from smbprotocol.exceptions import SMBException
+from smbprotocol.exceptions import SMBConnectionClosed, SMBException
 from smbprotocol.header import Commands, NtStatus, Smb2Flags
 from smbprotocol.transport import Tcp
 
@@ -25,8 +25,6 @@ MAX_MESSAGE = 9 * 1024 * 1024
 
 CHUNK = 1024 * 1024
 """Bytes of file data in one READ or WRITE."""
-
-_UNSOLICITED = 0xFFFFFFFFFFFFFFFF
 
 
 class TamperedError(SMBException):
@@ -39,6 +37,15 @@ class ImplausibleError(SMBException):
 
 class _BoundedTcp(Tcp):
     """Direct TCP (MS-SMB2 2.1) that refuses an announced length past ``MAX_MESSAGE``."""
+
+    given_up = False
+
+    def connect(self) -> None:
+        super().connect()
+        if self.given_up:
+            # There was no socket to shut down yet; the NEGOTIATE that comes next would wait without limit.
+            self.close()
+            raise SMBConnectionClosed("given up while connecting")
 
     def recv(self, timeout: float) -> bytes:
         head, timeout = self._recv(4, timeout)
@@ -56,6 +63,7 @@ class GuardedConnection(Connection):
 
     def __init__(self, address: str, port: int, connect_timeout: float) -> None:
         self._tcp: _BoundedTcp | None = None
+        self._given_up = False
         self._connect_timeout = connect_timeout
         self.server_time: datetime | None = None
         self.session_setups_sent = 0
@@ -69,6 +77,8 @@ class GuardedConnection(Connection):
     @transport.setter
     def transport(self, made: Tcp | None) -> None:
         self._tcp = _BoundedTcp(made.server, made.port, self._connect_timeout) if made else None
+        if self._tcp is not None:
+            self._tcp.given_up = self._given_up
 
     def open(self) -> None:
         """TCP connect and SMB2 NEGOTIATE; blocks without a limit of its own once TCP is up (see ``abort``)."""
@@ -81,6 +91,9 @@ class GuardedConnection(Connection):
 
         ``close`` would wait for the lock that a stuck ``send`` holds; shutting the socket down does not.
         """
+        self._given_up = True
+        if self._tcp is not None:
+            self._tcp.given_up = True
         sock = self._tcp._sock if self._tcp else None
         if sock is not None:
             with contextlib.suppress(OSError):
@@ -99,19 +112,27 @@ class GuardedConnection(Connection):
         return response
 
     def verify_signature(self, header: Any, session_id: int, force: bool = False) -> None:
-        session = self.session_table.get(session_id)
-        if session is not None and not force and header["command"].get_value() != Commands.SMB2_SESSION_SETUP:
-            interim = header["status"].get_value() == NtStatus.STATUS_PENDING
-            unsolicited = header["message_id"].get_value() == _UNSOLICITED
-            signed = header["flags"].has_flag(Smb2Flags.SMB2_FLAGS_SIGNED)
-            if session.encrypt_data:
-                raise TamperedError("a plain answer on an encrypted session")
-            if session.signing_required and not signed and not interim and not unsolicited:
-                raise TamperedError("an unsigned answer on a signed session")
+        if not force:
+            self._refuse_unprotected(header)
         try:
             super().verify_signature(header, session_id, force)
         except SMBException as error:
             raise TamperedError("the signature does not verify") from error
+
+    def _refuse_unprotected(self, header: Any) -> None:
+        """Judged by what was asked: the answer's own command and session are what a forger would choose."""
+        request = self.outstanding_requests[header["message_id"].get_value()]
+        if header["command"].get_value() != request.message["command"].get_value():
+            raise TamperedError("an answer to another command than was sent")
+        session = self.session_table.get(request.session_id)
+        if session is None:
+            return  # nobody has signed in yet
+        if session.encrypt_data:
+            raise TamperedError("a plain answer on an encrypted session")
+        interim = header["status"].get_value() == NtStatus.STATUS_PENDING
+        signed = header["flags"].has_flag(Smb2Flags.SMB2_FLAGS_SIGNED)
+        if session.signing_required and not signed and not interim:
+            raise TamperedError("an unsigned answer on a signed session")
 
     def _decrypt(self, message: Any) -> bytes:
         try:

@@ -88,13 +88,9 @@ class Workplace:
         assert text.count(old) == 1, f"{old!r} is {text.count(old)} times in {file}"
         file.write_text(text.replace(old, new), encoding="utf-8")
 
-    def files(self) -> dict[str, tuple[int, int]]:
+    def files(self) -> dict[str, bytes]:
         """All that lies in the folder, to see that nothing was written."""
-        found = {}
-        for path in self.folder.rglob("*"):
-            status = path.lstat()
-            found[str(path)] = (status.st_size, status.st_mtime_ns)
-        return found
+        return {str(path): path.read_bytes() if path.is_file() else b"" for path in self.folder.rglob("*")}
 
 
 @dataclass(kw_only=True)

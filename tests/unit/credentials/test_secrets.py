@@ -137,7 +137,7 @@ def test_a_file_that_is_empty(secret_file: Path) -> None:
 
 def test_a_file_that_is_no_secret(secret_file: Path) -> None:
     secret_file.write_text(VALUE * 1000)
-    assert "longer than 4096" in refused(f"file:{secret_file}").sentence
+    assert "at most 4096" in refused(f"file:{secret_file}").sentence
 
 
 # keyring

@@ -1,0 +1,109 @@
+"""Is it the machine that was meant, and is it worth another attempt: two tables."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pusher.models import NextMove
+from pusher.problems import CATALOGUE, problem
+from pusher.scheduler.identity import is_address, mismatch
+from pusher.scheduler.retry import NOT_AGAIN, RetryPolicy
+from pusher.transports.port import PeerIdentity
+
+
+def who(dns: str = "", netbios: str = "") -> PeerIdentity:
+    return PeerIdentity(dns_name=dns, netbios_name=netbios)
+
+
+@pytest.mark.parametrize(
+    ("name", "identity", "same"),
+    [
+        ("ws01.corp.example", who("ws01.corp.example", "WS01"), True),
+        ("WS01.CORP.EXAMPLE.", who("ws01.Corp.Example", "WS01"), True),
+        ("ws01.corp.example", who("ws01.corp.example.", "WS01"), True),
+        ("ws01.corp.example", who("ws02.corp.example", "WS02"), False),
+        ("ws01.corp.example", who("ws01.other.example", "WS01"), False),
+        ("ws01.corp.example", who("ws01.sub.corp.example", "WS01"), False),
+        # One side has no domain: the label is all there is to compare.
+        ("ws01", who("ws01.corp.example", "WS01"), True),
+        ("ws01", who("ws02.corp.example", "WS02"), False),
+        ("ws01.corp.example", who("ws01", "WS01"), True),
+        ("ws01.corp.example", who("ws02", "WS02"), False),
+        # Only a NetBIOS name: fifteen characters of the label.
+        ("ws01.corp.example", who(netbios="WS01"), True),
+        ("workstation-00017.corp.example", who(netbios="WORKSTATION-000"), True),
+        ("workstation-00017.corp.example", who(netbios="WORKSTATION-001"), False),
+        ("ws0", who(netbios="WS01"), False),
+        # The DNS name counts where there is one, whatever NetBIOS says.
+        ("ws01.corp.example", who("ws02.corp.example", "WS01"), False),
+        # Nothing to hold against each other.
+        ("10.1.2.3", who("ws02.corp.example", "WS02"), True),
+        ("2001:db8::1", who("ws02.corp.example"), True),
+        ("ws01.corp.example", who(), True),
+    ],
+)
+def test_the_right_machine(name: str, identity: PeerIdentity, same: bool) -> None:
+    found = mismatch(name, identity)
+    assert (found is None) == same
+    if found is not None:
+        assert name in found
+        assert identity.machine in found.lower()
+
+
+labels = st.text("abcxyz019-", min_size=1, max_size=12).map(lambda text: f"w{text}")
+
+
+@given(labels, labels, st.sampled_from(["", ".corp.example", ".lab.test"]))
+def test_another_label_is_another_machine(one: str, other: str, domain: str) -> None:
+    assert mismatch(one + domain, who(one + domain, one.upper()[:15])) is None
+    if one != other:
+        assert mismatch(one + domain, who(other + domain, other.upper()[:15])) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [("10.1.2.3", True), ("::1", True), ("10.1", False), ("ws01", False), ("", False), ("10.1.2.3.4", False)],
+)
+def test_an_address_is_no_name(name: str, address: bool) -> None:
+    assert is_address(name) == address
+
+
+# Retry
+
+
+def test_what_is_tried_again_at_once() -> None:
+    """The network's misfortunes and what passes by itself; never a verdict on an account, a right or a package."""
+    policy = RetryPolicy(attempts=2)
+    again = {code for code in CATALOGUE if policy.wait(problem(code), 1) is not None}
+    assert again == {
+        "name-server-failed", "host-unreachable", "connection-lost", "transfer-stalled", "too-busy", "shutting-down",
+        "no-logon-servers", "file-in-use", "copy-mismatch", "service-marked-for-delete", "service-database-locked",
+        "service-dependents-running", "service-busy", "service-stop-timeout", "rpc-failed", "undo-failed",
+    }  # fmt: skip
+    accounts = {code for code, row in CATALOGUE.items()
+                if row.next_move in (NextMove.STOP_ACCOUNT, NextMove.NEXT_ACCOUNT)}  # fmt: skip
+    assert not again & accounts
+    assert CATALOGUE.keys() >= NOT_AGAIN
+
+
+@pytest.mark.parametrize(
+    ("attempts", "attempt", "wait"),
+    [(1, 1, None), (2, 1, 2.0), (2, 2, None), (5, 1, 2.0), (5, 2, 4.0), (5, 3, 8.0), (5, 4, 16.0), (5, 5, None)],
+)
+def test_when(attempts: int, attempt: int, wait: float | None) -> None:
+    assert RetryPolicy(attempts=attempts).wait(problem("too-busy"), attempt) == wait
+
+
+def test_success_is_not_repeated() -> None:
+    assert RetryPolicy(attempts=9).wait(None, 1) is None
+
+
+@given(st.integers(1, 2000), st.floats(0.1, 100), st.floats(0.1, 100))
+def test_waits_grow_and_are_bounded(attempt: int, delay: float, most: float) -> None:
+    policy = RetryPolicy(attempts=3000, delay=delay, most=most)
+    now, then = policy.wait(problem("too-busy"), attempt), policy.wait(problem("too-busy"), attempt + 1)
+    assert now is not None
+    assert then is not None
+    assert 0 < now <= then <= most

@@ -1,0 +1,407 @@
+"""A whole run: every target gets exactly one outcome, whatever happens to it, to the others or to the run."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pusher.credentials.budget import LockoutPolicy
+from pusher.credentials.guard import LockoutGuard
+from pusher.models import Outcome, Secret, Stage, Status, Target, Verb
+from pusher.scheduler.admission import Caps
+from pusher.scheduler.job import Stop
+from pusher.scheduler.retry import RetryPolicy
+from pusher.scheduler.run import Runner
+from pusher.store import Store
+from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, StartFault, User
+from pusher.transports.port import Limits
+from tests.unit.scheduler.flying import fly
+from tests.unit.scheduler.harness import ADMIN, LOCAL, SERVICE, Names, make_account, make_host, make_job
+
+
+class Estate:
+    """Hosts, the run over them, and everything that was reported."""
+
+    def __init__(self, store: Store, hosts: list[MemoryHost], *faults: Fault, **changes: Any) -> None:
+        self.store, self.hosts = store, hosts
+        self.addresses = {host.name: f"10.{n // 62500}.{n // 250 % 250}.{n % 250 + 1}" for n, host in enumerate(hosts)}
+        self.transport = MemoryTransport({self.addresses[host.name]: host for host in hosts}, *faults)
+        self.targets = changes.pop("targets", [Target(name=host.name) for host in hosts])
+        runner = {name: changes.pop(name) for name in ("caps", "retry", "max_failures", "report") if name in changes}
+        self.stop = Stop()
+        self.reported: list[Outcome] = []
+        self.job = make_job(
+            store, self.transport, resolver=Names(self.addresses), stop=self.stop,
+            rows=[(target.name, None, None) for target in self.targets], **changes,
+        )  # fmt: skip
+        self.runner = Runner(
+            self.job,
+            runner.get("caps", Caps(total=5, subnet=0)),
+            runner.get("retry", RetryPolicy(attempts=1)),
+            runner.get("report", self.reported.append),
+            max_failures=runner.get("max_failures", 0),
+        )
+
+    async def run(self) -> Counter[str]:
+        """Push to them all; how many ended with which code (``ok`` for none)."""
+        await self.runner.run(iter(self.targets))
+        self.prove_one_outcome_each()
+        return Counter(outcome.code or "ok" for outcome in self.reported)
+
+    def prove_one_outcome_each(self) -> None:
+        assert Counter(outcome.target for outcome in self.reported) == Counter(t.name for t in self.targets)
+        recorded = sorted(self.store.outcomes(self.job.run), key=lambda outcome: outcome.target)
+        assert recorded == sorted(self.reported, key=lambda outcome: outcome.target)
+        assert self.store.unfinished(self.job.run) == []
+
+
+def run(make: Callable[[], Estate]) -> tuple[Counter[str], Estate]:
+    async def story() -> tuple[Counter[str], Estate]:
+        estate = make()
+        return await estate.run(), estate
+
+    return fly(story())
+
+
+def test_a_run_that_goes_well(store: Store) -> None:
+    codes, estate = run(lambda: Estate(store, [make_host() for _ in range(30)]))
+    assert codes == {"ok": 30}
+    assert all(outcome.status is Status.INSTALLED and outcome.attempts == 1 for outcome in estate.reported)
+    assert all(host.calls["create_service"] == 1 for host in estate.hosts)
+
+
+def test_no_targets_are_no_trouble(store: Store) -> None:
+    assert run(lambda: Estate(store, []))[0] == {}
+
+
+KINDS: dict[str, Callable[[], MemoryHost]] = {
+    "ok": make_host,
+    "port-closed": lambda: make_host(refuses="port-closed"),
+    "host-unreachable": lambda: make_host(refuses="host-unreachable"),
+    "timed-out": lambda: make_host(mute=True),
+    "wrong-password": lambda: make_host(users={"pushadm": User(password="other")}),
+    "not-administrator": lambda: make_host(users={"pushadm": User(password="right", administrator=False)}),
+    "admin-share-missing": lambda: make_host(missing_shares={"ADMIN$"}),
+    "service-failed": lambda: _failing(StartFault.FAIL),
+    "service-start-timeout": lambda: _failing(StartFault.PENDING),
+    "service-exited": lambda: _failing(StartFault.CRASH),
+    "domain-controller-refused": lambda: make_host(is_domain_controller=True),
+    "disk-full": lambda: make_host(room=10),
+}
+
+
+def _failing(fault: StartFault) -> MemoryHost:
+    host = make_host()
+    host.services.start_faults[SERVICE.lower()] = fault
+    return host
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    kinds=st.lists(st.sampled_from(sorted(KINDS)), max_size=25),
+    unknown=st.integers(0, 3),
+    twice=st.booleans(),
+    total=st.integers(1, 8),
+    subnet=st.integers(0, 3),
+    attempts=st.integers(1, 3),
+    drops=st.lists(st.integers(1, 300), max_size=5),
+)
+def test_every_target_gets_exactly_one_outcome(
+    kinds: list[str], unknown: int, twice: bool, total: int, subnet: int, attempts: int, drops: list[int], store: Store
+) -> None:
+    async def story() -> None:
+        hosts = [KINDS[kind]() for kind in kinds]
+        names = [host.name for host in hosts] + [f"unknown{number}.corp.example" for number in range(unknown)]
+        aliases = [hosts[0].name.partition(".")[0]] if twice and hosts else []
+        faults = [Fault(how=How.DROP, number=number) for number in drops]
+        estate = Estate(
+            store, hosts, *faults, accounts=(make_account(LOCAL),), caps=Caps(total=total, subnet=subnet),
+            retry=RetryPolicy(attempts=attempts), targets=[Target(name=name) for name in names + aliases],
+        )  # fmt: skip
+        if aliases:
+            estate.addresses[aliases[0]] = estate.addresses[hosts[0].name]
+        await estate.run()
+        ended = {outcome.target: outcome for outcome in estate.reported}
+        for name in names[len(hosts) :]:
+            assert ended[name].code == "name-not-found"
+        if not drops:
+            for host, kind in zip(hosts, kinds, strict=True):
+                if not aliases or host is not hosts[0]:
+                    assert ended[host.name].code == (None if kind == "ok" else kind)
+                    expected = attempts if kind == "host-unreachable" else 1
+                    assert ended[host.name].attempts == expected
+
+    fly(story())
+
+
+def test_a_wrong_password_costs_no_more_than_the_budget_over_all_hosts(store: Store) -> None:
+    """The promise to whoever owns the account: 500 hosts, 200 at once, and it is not locked."""
+    limit = 1
+    account = User(password="what it was changed to", threshold=3)
+
+    def make() -> Estate:
+        hosts = [make_host(users={ADMIN: account}, latency=0.01) for _ in range(500)]
+        guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=3 - limit))
+        return Estate(store, hosts, caps=Caps(total=200, subnet=0), guard=guard, retry=RetryPolicy(attempts=3))
+
+    codes, estate = run(make)
+    assert sum(len(host.sign_ins) for host in estate.hosts) == limit
+    assert codes == {"wrong-password": limit, "account-stopped": 500 - limit}
+    assert not account.locked
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_silence_costs_no_more_than_the_budget_either(limit: int, store: Store) -> None:
+    """Every sign-in is cut off after the secret has left: nobody knows whether the password is right."""
+
+    class Cutting(MemoryTransport):
+        def due(self, call: str) -> Fault | None:
+            super().due(call)
+            from pusher.transports.memory import Moment
+
+            return Fault(how=How.DROP, moment=Moment.AFTER) if call == "sign_in" else None
+
+    async def story() -> tuple[Counter[str], Estate]:
+        guard = LockoutGuard(LockoutPolicy(threshold=limit + 2, reserve=2))
+        hosts = [make_host(latency=0.01) for _ in range(100)]
+        estate = Estate(store, hosts, caps=Caps(total=50, subnet=0), guard=guard, retry=RetryPolicy(attempts=3))
+        cutting = Cutting(estate.transport.hosts)
+        estate.job.transports[cutting.kind] = cutting  # type: ignore[index]
+        return await estate.run(), estate
+
+    codes, estate = fly(story())
+    assert sum(len(host.sign_ins) for host in estate.hosts) == limit
+    assert codes == {"sign-in-unknown": limit, "lockout-budget-spent": 100 - limit}
+
+
+def test_a_good_account_is_not_slowed_to_a_halt_by_its_budget(store: Store) -> None:
+    def make() -> Estate:
+        guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
+        return Estate(store, [make_host() for _ in range(100)], caps=Caps(total=50, subnet=0), guard=guard)
+
+    assert run(make)[0] == {"ok": 100}
+
+
+def test_local_accounts_are_judged_per_machine(store: Store) -> None:
+    def make() -> Estate:
+        hosts = [make_host(users={"pushadm": User(password=password)}) for password in ["right", "other"] * 20]
+        return Estate(store, hosts, accounts=(make_account(LOCAL),))
+
+    codes, estate = run(make)
+    assert codes == {"ok": 20, "wrong-password": 20}
+    assert all(len(host.sign_ins) == 1 for host in estate.hosts)
+
+
+def test_a_host_that_hangs_holds_its_own_place_only(store: Store) -> None:
+    def make() -> Estate:
+        hosts = [make_host(mute=number < 3, latency=0.01) for number in range(40)]
+        return Estate(store, hosts, caps=Caps(total=4, subnet=0), limits=Limits(connect=600))
+
+    codes, estate = run(make)
+    assert codes == {"ok": 37, "timed-out": 3}
+    assert [outcome.code for outcome in estate.reported[-3:]] == ["timed-out"] * 3, "all others were done before them"
+
+
+def test_what_is_worth_it_is_tried_again(store: Store) -> None:
+    def make() -> Estate:
+        faults = [Fault(how=How.DROP, call="put")]
+        return Estate(store, [make_host()], *faults, retry=RetryPolicy(attempts=3))
+
+    codes, estate = run(make)
+    assert codes == {"ok": 1}
+    assert estate.reported[0].attempts == 2
+    kinds = [event.kind for event in store.events(estate.job.run, estate.hosts[0].name)]
+    assert "undo" in kinds
+    assert kinds[-1] == "signed-in"
+
+
+def test_no_more_work_at_once_than_the_caps_allow(store: Store) -> None:
+    most = 0
+
+    class Counting(MemoryTransport):
+        def due(self, call: str) -> Fault | None:
+            nonlocal most
+            most = max(most, sum(wire.up for wire in self._wires))
+            return super().due(call)
+
+    async def story() -> None:
+        estate = Estate(store, [make_host(latency=0.01) for _ in range(40)], caps=Caps(total=7, subnet=0))
+        counting = Counting(estate.transport.hosts)
+        estate.job.transports[counting.kind] = counting  # type: ignore[index]
+        assert await estate.run() == {"ok": 40}
+
+    fly(story())
+    assert most == 7
+
+
+def test_the_inventory_is_read_as_it_is_worked_through(store: Store) -> None:
+    """Of a long inventory only so many targets are in memory."""
+    read = 0
+
+    def reading(targets: list[Target], estate: Estate) -> Iterator[Target]:
+        nonlocal read
+        for target in targets:
+            read += 1
+            assert read <= len(estate.reported) + 2 + 2 * 4 + 1
+            yield target
+
+    async def story() -> None:
+        estate = Estate(store, [make_host() for _ in range(60)], caps=Caps(total=2, subnet=0))
+        await estate.runner.run(reading(estate.targets, estate))
+        estate.prove_one_outcome_each()
+
+    fly(story())
+    assert read == 60
+
+
+# Being stopped
+
+
+@pytest.mark.parametrize("after", [0, 1, 7])
+def test_a_cancelled_run_ends_the_rest(after: int, store: Store) -> None:
+    async def story() -> tuple[Counter[str], Estate]:
+        estate = Estate(store, [make_host(latency=0.01) for _ in range(60)], caps=Caps(total=3, subnet=0))
+
+        def report(outcome: Outcome) -> None:
+            estate.reported.append(outcome)
+            if len(estate.reported) == after:
+                estate.stop.cancel()
+
+        estate.runner._report = report
+        if after == 0:
+            estate.stop.cancel()
+        return await estate.run(), estate
+
+    codes, estate = fly(story())
+    assert set(codes) <= {"ok", "cancelled"}
+    assert codes["cancelled"] >= 50
+    assert all(outcome.status is Status.CANCELLED for outcome in estate.reported if outcome.code)
+    untouched = [host for host in estate.hosts if not host.calls]
+    assert len(untouched) >= 40, "nothing was begun on them"
+
+
+def test_too_many_failures_end_the_rest(store: Store) -> None:
+    def make() -> Estate:
+        hosts = [make_host(refuses="port-closed") for _ in range(100)]
+        return Estate(store, hosts, caps=Caps(total=4, subnet=0), max_failures=5)
+
+    codes, _ = run(make)
+    assert codes.keys() == {"port-closed", "failure-limit"}
+    assert 5 <= codes["port-closed"] <= 5 + 3, "those under way may come to their own end"
+
+
+def test_what_is_no_failure_does_not_count(store: Store) -> None:
+    def make() -> Estate:
+        hosts = [make_host(is_domain_controller=True) for _ in range(20)] + [make_host() for _ in range(20)]
+        return Estate(store, hosts, caps=Caps(total=1, subnet=0), max_failures=1)
+
+    assert run(make)[0] == {"domain-controller-refused": 20, "ok": 20}
+
+
+@settings(max_examples=30, deadline=None)
+@given(calls=st.integers(1, 250), seed=st.integers(0, 1000))
+def test_a_run_stopped_at_once_tells_the_truth_about_each_target(calls: int, seed: int, store: Store) -> None:
+    """The second interrupt: whatever is under way ends now; what had ended keeps the outcome it had."""
+    chance = random.Random(seed)
+
+    class Cutting(MemoryTransport):
+        task: asyncio.Task[None]
+
+        def due(self, call: str) -> Fault | None:
+            if len(self.calls) + 1 == calls:
+                self.task.cancel()
+            return super().due(call)
+
+    async def story() -> None:
+        hosts = [make_host(latency=chance.random() / 10) for _ in range(12)]
+        estate = Estate(store, hosts, caps=Caps(total=chance.randint(1, 6), subnet=0))
+        cutting = Cutting(estate.transport.hosts)
+        estate.job.transports[cutting.kind] = cutting  # type: ignore[index]
+        cutting.task = asyncio.create_task(estate.runner.run(iter(estate.targets)))
+        async with asyncio.timeout(3600):
+            await asyncio.wait({cutting.task})
+        assert cutting.task.cancelled()
+        recorded = {outcome.target: outcome for outcome in store.outcomes(estate.job.run)}
+        assert Counter(outcome.target for outcome in estate.reported) == Counter(recorded)
+        assert {outcome.target: outcome for outcome in estate.reported} == recorded
+        for host in hosts:
+            status = recorded[host.name].status if host.name in recorded else None
+            # The last step of an install is its journal's end.
+            done = bool(host.calls["create_service"]) and not store.open_journals(host.name, SERVICE)
+            if status is Status.INSTALLED:
+                assert done
+            elif status is not None:
+                assert recorded[host.name].code == "interrupted"
+            if host.calls:
+                assert status is not None, "a target that was begun has an outcome"
+
+    fly(story())
+
+
+def test_an_outcome_that_is_being_written_is_not_replaced(store: Store) -> None:
+    """Stopped at once in the very moment in which the store commits it."""
+
+    async def story() -> list[Outcome]:
+        estate = Estate(store, [make_host()])
+        real, begun = store.outcome, asyncio.Event()
+
+        async def slow(outcome: Outcome) -> None:
+            begun.set()
+            await asyncio.sleep(0)
+            await real(outcome)
+
+        estate.job.store.__dict__["outcome"] = slow
+        try:
+            task = asyncio.create_task(estate.runner.run(iter(estate.targets)))
+            await begun.wait()
+            task.cancel()
+            await asyncio.wait({task})
+        finally:
+            del estate.job.store.__dict__["outcome"]
+        assert estate.reported == list(store.outcomes(estate.job.run))
+        return estate.reported
+
+    (outcome,) = fly(story())
+    assert outcome.status is Status.INSTALLED
+
+
+def test_a_failure_inside_pusher_costs_one_target(store: Store) -> None:
+    class Broken(MemoryTransport):
+        def due(self, call: str) -> Fault | None:
+            if self.calls.count("put") == 3 and call == "put":
+                self.calls.append(call)
+                raise ZeroDivisionError("a mistake of ours")
+            return super().due(call)
+
+    async def story() -> tuple[Counter[str], Estate]:
+        estate = Estate(store, [make_host() for _ in range(10)])
+        broken = Broken(estate.transport.hosts)
+        estate.job.transports[broken.kind] = broken  # type: ignore[index]
+        return await estate.run(), estate
+
+    codes, estate = fly(story())
+    assert codes == {"ok": 9, "internal-error": 1}
+    (failed,) = [outcome for outcome in estate.reported if outcome.code]
+    assert failed.stage is Stage.RECORD
+    assert failed.message is not None
+    assert "ZeroDivisionError" in failed.message
+    assert "a mistake of ours" not in failed.message, "an error's text may hold anything"
+
+
+def test_a_check_and_a_removal_are_runs_too(store: Store) -> None:
+    hosts = [make_host() for _ in range(5)]
+    assert run(lambda: Estate(store, hosts, verb=Verb.CHECK, package=None, payload=None))[0] == {"ok": 5}
+    assert run(lambda: Estate(store, hosts, verb=Verb.REMOVE))[0] == {"ok": 5}
+
+
+def test_accounts_of_a_run_have_their_secrets_read_once(store: Store) -> None:
+    """A secret is not asked for again on each host: the job holds it."""
+    _, estate = run(lambda: Estate(store, [make_host() for _ in range(3)]))
+    assert estate.job.secrets == {"admin": Secret("right")}
