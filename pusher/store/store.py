@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, create_engine, event, func, insert, make_url, select, update
+from sqlalchemy import Engine, RowMapping, create_engine, event, func, insert, inspect, make_url, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from pusher.models import (

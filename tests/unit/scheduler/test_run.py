@@ -329,7 +329,7 @@ def test_a_run_stopped_at_once_tells_the_truth_about_each_target(calls: int, see
             await asyncio.wait({cutting.task})
         assert cutting.task.cancelled()
         recorded = {outcome.target: outcome for outcome in store.outcomes(estate.job.run)}
-        assert Counter(outcome.target for outcome in estate.reported) == Counter(recorded)
+        assert Counter(outcome.target for outcome in estate.reported) == Counter(list(recorded))
         assert {outcome.target: outcome for outcome in estate.reported} == recorded
         for host in hosts:
             status = recorded[host.name].status if host.name in recorded else None
