@@ -28,7 +28,7 @@ test:
 
 test-fast:
 	@.ci/setup.sh
-	$(PYTEST) -n 2 -m 'not lab and not browser'
+	$(PYTEST) -n 2 -m 'not lab and not browser and not process'
 
 check:
 	@.ci/setup.sh

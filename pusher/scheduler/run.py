@@ -47,6 +47,7 @@ class Runner:
         self._place, self._max_failures = place, max_failures
         self._admission = Admission(caps)
         self._failures = 0
+        self._ended: set[str] = set()
         self._resolving = 0
         self._changed = asyncio.Event()
         self._pool = AioPool(size=(caps.total or 1000) * (1 + _AHEAD))
@@ -129,16 +130,30 @@ class Runner:
         try:
             await work
         except asyncio.CancelledError:
-            found = problem("interrupted", Stage.RECORD, "it was stopped at once")
-            await asyncio.shield(self._finish(failed(self._job, target, target.address, found, self._job.now())))
+            if target.name not in self._ended:
+                found = problem("interrupted", Stage.RECORD, "it was stopped at once")
+                await self._finish(failed(self._job, target, target.address, found, self._job.now()))
             raise
         except Exception as error:  # whatever it is, the target gets an outcome and the run goes on
             found = problem("internal-error", Stage.RECORD, type(error).__name__)
             _log.exception("internal-error", run=self._job.run, target=target.name, stage=Stage.RECORD.value)
-            await self._finish(failed(self._job, target, target.address, found, self._job.now()))
+            if target.name not in self._ended:
+                await self._finish(failed(self._job, target, target.address, found, self._job.now()))
+        finally:
+            self._ended.discard(target.name)
 
     async def _finish(self, outcome: Outcome) -> None:
+        """To its end, once begun, even by a task that is cancelled: what has ended keeps the outcome that it had."""
+        writing = asyncio.create_task(self._record(outcome))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await writing
+            raise
+
+    async def _record(self, outcome: Outcome) -> None:
         await self._job.store.outcome(outcome)
+        self._ended.add(outcome.target)
         self._report(outcome)
         self._failures += outcome.status in (Status.FAILED, Status.UNREACHABLE)
         if self._max_failures and self._failures >= self._max_failures:

@@ -10,7 +10,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, create_engine, event, func, insert, inspect, make_url, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    RowMapping,
+    create_engine,
+    event,
+    func,
+    insert,
+    inspect,
+    make_url,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from pusher.models import (
@@ -251,7 +263,7 @@ class Store:
 
     def outcome_of(self, run: str, target: str) -> Outcome | None:
         table = schema.outcomes
-        query = select(table).where(table.c.run == run, func.lower(table.c.target) == target.lower())
+        query = select(table).where(table.c.run == run, func.lower(table.c.target) == func.lower(target))
         with self._engine.connect() as connection:
             row = connection.execute(query).mappings().first()
         return _outcome(row) if row else None
@@ -271,7 +283,9 @@ class Store:
     def events(self, run: str, target: str) -> list[Event]:
         table = schema.events
         query = (
-            select(table).where(table.c.run == run, func.lower(table.c.target) == target.lower()).order_by(table.c.id)
+            select(table)
+            .where(table.c.run == run, func.lower(table.c.target) == func.lower(target))
+            .order_by(table.c.id)
         )
         with self._engine.connect() as connection:
             return [
@@ -325,14 +339,13 @@ def _engine(url: str) -> Engine:
 
 def _migrate(engine: Engine, url: str) -> None:
     with engine.begin() as connection:
-        if engine.dialect.has_table(connection, "alembic_version"):
-            version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-            if version == HEAD:
-                return  # the usual case, without loading Alembic
-            if version is not None and str(version) > HEAD:
-                raise BadInput(None, f"the store {_shown(url)} was written by a newer pusher (schema {version})", HEAD)
-        elif inspect(connection).get_table_names():
-            raise BadInput(None, f"{_shown(url)} is another program's database", "a store of pusher, or a new file")
+        if _is_current(connection, url):
+            return
+        if engine.dialect.name == "sqlite":
+            # Alone, and all or nothing: Python's sqlite3 begins no transaction for a CREATE TABLE.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            if _is_current(connection, url):
+                return
         # Loaded only where there is something to migrate.
         from alembic import command
         from alembic.config import Config
@@ -341,6 +354,18 @@ def _migrate(engine: Engine, url: str) -> None:
         config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection
         command.upgrade(config, HEAD)
+
+
+def _is_current(connection: Connection, url: str) -> bool:
+    """False where there is something to migrate; BadInput where it is not for us to touch."""
+    if connection.dialect.has_table(connection, "alembic_version"):
+        version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        if version is not None and str(version) > HEAD:
+            raise BadInput(None, f"the store {_shown(url)} was written by a newer pusher (schema {version})", HEAD)
+        return bool(version == HEAD)
+    if inspect(connection).get_table_names():
+        raise BadInput(None, f"{_shown(url)} is another program's database", "a store of pusher, or a new file")
+    return False
 
 
 def _shown(url: str) -> str:

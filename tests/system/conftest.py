@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.conftest import StartLab
 from tests.system.command import Pusher
 from tests.system.sampling import Sampler
 from tests.system.site import HOSTS, LEFTOVERS, NETWORK, SCENARIO_HOSTS, FirstPush, Site
+from tests.system.witness import new_sign_ins
 
 FORMATS = ("html", "csv", "json", "junit", "markdown")
 
@@ -53,11 +55,15 @@ def first_push(site: Site, tmp_path_factory: pytest.TempPathFactory) -> FirstPus
     folder = tmp_path_factory.mktemp("first")
     pusher = site.pusher(folder)
     options = ("--per-subnet", "0", "--attempts", "1", *_limits())
-    with pusher.starting("push", site.inventory, *options) as running, Sampler(running.pid) as sampler:
+    with ExitStack() as stack:
+        sign_ins = {host.name: stack.enter_context(new_sign_ins(host)) for host in site.lab.hosts.values()}
+        running = stack.enter_context(pusher.starting("push", site.inventory, *options))
+        sampler = stack.enter_context(Sampler(running.pid))
         ended = running.wait()
     return FirstPush(
         pusher=pusher,
         ended=ended,
+        sign_ins=sign_ins,
         commands=frozenset(sampler.commands),
         environments=frozenset(sampler.environments),
     )

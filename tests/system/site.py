@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
-from lab import SCENARIOS, Host, HostSpec, Lab, Scenario, every_scenario
+from lab import SCENARIOS, Host, HostSpec, Lab, Scenario, SignIn, every_scenario
 from tests.system.command import Ended, Pusher
 from tests.system.witness import Witness
 
@@ -149,10 +149,12 @@ class Site:
 
 @dataclass(frozen=True, kw_only=True)
 class FirstPush:
-    """A push over every scenario, and what any user of the machine could see of its processes meanwhile."""
+    """A push over every scenario, what any user of the machine could see of its processes meanwhile, and the sign-ins
+    that the hosts saw, by host."""
 
     pusher: Pusher
     ended: Ended
+    sign_ins: Mapping[str, list[SignIn]]
     commands: frozenset[bytes]
     environments: frozenset[bytes]
 

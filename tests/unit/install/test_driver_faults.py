@@ -105,8 +105,6 @@ SCENARIOS = [
     Scenario(name="orphaned", expected=Status.INSTALLED, prepare=_orphaned_files, files=BOTH_FILES),
 ]
 REMOVE = Scenario(name="remove", expected=Status.REMOVED, prepare=_present, verb=Verb.REMOVE)
-scenario_of = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-
 _READS = {
     "open", "identify", "sign_in", "is_domain_controller", "probe_write", "may_create_services", "registry_access",
     "rights_of", "free_bytes", "architecture", "stat", "digest", "service_config", "service_status",
@@ -191,7 +189,7 @@ def _difference(one: Snapshot, other: Snapshot) -> str:
 
 
 _FAILURES = [
-    *((scenario, How.FAIL, "too-busy") for scenario in SCENARIOS),
+    *((scenario, How.FAIL, "too-busy") for scenario in SCENARIOS if scenario.name != "upgrade-slow-stop"),
     *((scenario, How.DROP, "") for scenario in SCENARIOS),
     # After the fault these go like the two above; a doubtful answer leaves the connection, and the lock, as it is.
     *((scenario, How.FAIL, "protocol-error") for scenario in SCENARIOS[:2]),
@@ -207,7 +205,8 @@ def test_a_failed_push_leaves_the_host_as_it_was(scenario: Scenario, how: How, c
         calls, wanted = await _undisturbed(scenario, store)
         commit = calls.index("store:commit-intent")
         wrong = []
-        for fault in _faults(calls, how, code, everything=scenario.name == "fresh"):
+        everything = scenario.name == "fresh" and how is not How.HANG
+        for fault in _faults(calls, how, code, everything):
             host = scenario.host()
             before = _seen(host)
             outcome, _ = await scenario.push(host, store, fault)
@@ -231,8 +230,16 @@ def test_a_failed_push_leaves_the_host_as_it_was(scenario: Scenario, how: How, c
     assert not wrong, "\n".join(wrong)
 
 
-@scenario_of
-@pytest.mark.parametrize("knows", [True, False], ids=["same-store", "another-store"])
+_KILLS = [
+    *((scenario, True) for scenario in SCENARIOS),
+    # Without the journal only what lies about on the host can tell: files beside their places, a service half made.
+    *((scenario, False) for scenario in SCENARIOS if scenario.files is not NEW_FILES or scenario.name == "fresh"),
+]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "knows"), _KILLS, ids=[f"{row.name}-{'same' if knows else 'another'}-store" for row, knows in _KILLS]
+)
 def test_after_a_kill_the_next_push_installs_once(
     scenario: Scenario, knows: bool, store: Store, other_store: Store
 ) -> None:
@@ -278,7 +285,7 @@ _any_fault = st.builds(
 _any_push = st.tuples(st.booleans(), st.lists(_any_fault, min_size=1, max_size=3))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     scenario=st.sampled_from(SCENARIOS),
     history=st.lists(_any_push, min_size=1, max_size=3),

@@ -11,26 +11,16 @@ from pusher.install import steps
 from pusher.install.driver import observe, remove_files
 from pusher.install.names import NEW, OLD, STAGING, is_own_folder, lock_path
 from pusher.install.payload import Payload, load_payload
-from pusher.models import Credential, Protocol, Secret
 from pusher.problems import BadInput, ProblemError, problem
-from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, StartFault
+from pusher.transports.memory import Fault, How, MemoryHost, StartFault
 from pusher.transports.paths import remote_path
-from pusher.transports.port import Endpoint, Limits, RemotePath, ServiceConfig, ServiceState, Session, StartType
+from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, Session, StartType
 from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import ADMIN, CONF, EXE, LOG, SERVICE, make_host, make_package, program
+from tests.unit.scheduler.harness import CONF, EXE, LOG, SERVICE, make_host, make_package, program, signed_in
 
 T = TypeVar("T")
 PROGRAM = f"Windows\\{EXE}"
 CONFIG = ServiceConfig(image_path=f'"%SystemRoot%\\{EXE}"', display_name="Lab Agent", start_type=StartType.AUTO)
-
-
-async def signed_in(host: MemoryHost, *faults: Fault) -> Session:
-    transport = MemoryTransport({"10.0.0.1": host}, *faults)
-    link = await transport.open(Endpoint(host=host.name, address="10.0.0.1", port=445), Limits())
-    domain, _, user = ADMIN.partition("\\")
-    return await link.sign_in(
-        Credential(account="admin", user=user, domain=domain, secret=Secret("right"), protocol=Protocol.NTLM)
-    )
 
 
 def on(host: MemoryHost, work: Callable[[Session], Awaitable[T]], *faults: Fault) -> T:
@@ -290,7 +280,7 @@ def test_a_payload_that_is_not_what_the_package_says(tmp_path_factory: pytest.Te
     with pytest.raises(BadInput, match="cannot be read"):
         load_payload(package)
     files[0].source.write_bytes(b"something else")
-    with pytest.raises(BadInput, match="has the hash"):
+    with pytest.raises(BadInput, match="package-hash-mismatch"):
         load_payload(package)
     files[0].source.write_bytes(program("1.4.2"))
     assert bytes(load_payload(package)[EXE]) == program("1.4.2")

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import struct
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pusher.install.payload import Payload
 from pusher.install.plan import wanted_config
 from pusher.models import (
     Account,
+    Credential,
     Event,
     Outcome,
     Package,
@@ -36,7 +37,7 @@ from pusher.store import Journal, Mark, Store
 from pusher.targets.resolver import Resolution, failed
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, User
 from pusher.transports.memory.transport import Killed
-from pusher.transports.port import Limits, Transport
+from pusher.transports.port import Endpoint, Limits, Session, Transport
 
 EXE, CONF, LOG = "labagent\\labagent.exe", "labagent\\conf\\labagent.toml", "labagent\\labagent.log"
 SERVICE = "LabAgent"
@@ -206,5 +207,11 @@ async def push(host: MemoryHost, store: Store, *faults: Fault, **changes: Any) -
     return await attempt(job, Target(name=host.name), "10.0.0.1", 1), transport
 
 
-def noon() -> datetime:
-    return datetime(2026, 3, 1, 12, tzinfo=UTC)
+async def signed_in(host: MemoryHost, *faults: Fault) -> Session:
+    """A session of ``ADMIN`` on the host."""
+    transport = MemoryTransport({"10.0.0.1": host}, *faults)
+    link = await transport.open(Endpoint(host=host.name, address="10.0.0.1", port=445), Limits())
+    domain, _, user = ADMIN.partition("\\")
+    return await link.sign_in(
+        Credential(account="admin", user=user, domain=domain, secret=Secret("right"), protocol=Protocol.NTLM)
+    )

@@ -349,6 +349,33 @@ def test_a_sign_in_without_a_verdict(moment: Moment, code: str, failures: int, s
     assert (budget.failures, budget.in_flight) == (failures, 0)
 
 
+@pytest.mark.parametrize(("ticket", "failures"), [(False, 1), (True, 0)])
+def test_a_failed_kerberos_costs_where_a_password_was_sent(ticket: bool, failures: int, store: Store) -> None:
+    """A wrong password ends so at the domain controller, which counts it; a ticket is no password."""
+    host, guard = make_host(), LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
+    host.users[""] = User(password=None)
+    account = make_account("svc@corp.example", protocol=Protocol.KERBEROS)
+    changes: dict[str, Any] = {"accounts": (), "fallback": True} if ticket else {"accounts": (account,)}
+    fault = Fault(how=How.FAIL, call="sign_in", moment=Moment.AFTER, code="kerberos-failed")
+    host.users["svc@corp.example"] = User(password="right")
+    outcome = push_once(host, store, fault, guard=guard, **changes)
+    assert outcome.code == "kerberos-failed"
+    assert guard.budget("" if ticket else "svc@corp.example").failures == failures
+
+
+def test_a_host_that_refuses_a_ticket_stops_no_account(store: Store) -> None:
+    """It never sees a password: its key is old, or it is not the machine that was meant."""
+    hosts = [make_host(users={"": User(password=None)}) for _ in range(2)]
+    hosts[0].users = {"": User(password="cannot be right")}
+
+    async def story() -> list[Outcome]:
+        transport = MemoryTransport({f"10.0.0.{n}": host for n, host in enumerate(hosts)})
+        job = make_job(store, transport, accounts=(), fallback=True)
+        return [await attempt(job, Target(name=host.name), f"10.0.0.{n}", 1) for n, host in enumerate(hosts)]
+
+    assert [outcome.code for outcome in fly(story())] == ["wrong-password", None]
+
+
 def test_the_budget_is_asked_before_the_secret_leaves(store: Store) -> None:
     host = make_host()
     outcome = push_once(host, store, guard=LockoutGuard(LockoutPolicy(threshold=2, reserve=2)))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from pusher.scheduler.job import Stop
 from pusher.scheduler.retry import RetryPolicy
 from pusher.scheduler.run import Runner
 from pusher.store import Store
-from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, StartFault, User
+from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, StartFault, User
 from pusher.transports.port import Limits
 from tests.unit.scheduler.flying import fly
 from tests.unit.scheduler.harness import ADMIN, LOCAL, SERVICE, Names, make_account, make_host, make_job
@@ -164,8 +165,6 @@ def test_silence_costs_no_more_than_the_budget_either(limit: int, store: Store) 
     class Cutting(MemoryTransport):
         def due(self, call: str) -> Fault | None:
             super().due(call)
-            from pusher.transports.memory import Moment
-
             return Fault(how=How.DROP, moment=Moment.AFTER) if call == "sign_in" else None
 
     async def story() -> tuple[Counter[str], Estate]:
@@ -386,13 +385,31 @@ def test_a_failure_inside_pusher_costs_one_target(store: Store) -> None:
         estate.job.transports[broken.kind] = broken  # type: ignore[index]
         return await estate.run(), estate
 
-    codes, estate = fly(story())
+    with structlog.testing.capture_logs() as logs:
+        codes, estate = fly(story())
     assert codes == {"ok": 9, "internal-error": 1}
+    assert [entry["event"] for entry in logs] == ["internal-error"]
     (failed,) = [outcome for outcome in estate.reported if outcome.code]
     assert failed.stage is Stage.RECORD
     assert failed.message is not None
     assert "ZeroDivisionError" in failed.message
     assert "a mistake of ours" not in failed.message, "an error's text may hold anything"
+
+
+def test_a_report_that_fails_costs_no_outcome(store: Store) -> None:
+    """What is durable stays as it is; it is not overwritten by the news that nobody could be told."""
+
+    async def story() -> list[Outcome]:
+        def report(_: Outcome) -> None:
+            raise OSError("the terminal is gone")
+
+        estate = Estate(store, [make_host() for _ in range(5)], report=report)
+        await estate.runner.run(iter(estate.targets))
+        return list(store.outcomes(estate.job.run))
+
+    with structlog.testing.capture_logs() as logs:
+        assert [outcome.status for outcome in fly(story())] == [Status.INSTALLED] * 5
+    assert [entry["event"] for entry in logs] == ["internal-error"] * 5
 
 
 def test_a_check_and_a_removal_are_runs_too(store: Store) -> None:

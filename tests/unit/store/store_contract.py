@@ -1,0 +1,383 @@
+"""What every engine under the store does. Subclasses give ``url``; each test has an empty store of its own there."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pusher.models import (
+    AccountTried,
+    Check,
+    CheckResult,
+    Event,
+    NextMove,
+    Outcome,
+    Protocol,
+    Run,
+    Stage,
+    Status,
+    StepTime,
+    TransportKind,
+    Verb,
+)
+from pusher.store import Mark, Store, open_store, schema
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
+times = st.datetimes(
+    datetime(2000, 1, 1),
+    datetime(2100, 1, 1),
+    timezones=st.integers(-14, 14).map(lambda h: timezone(timedelta(hours=h))),
+)
+outcomes = st.builds(
+    Outcome,
+    run=st.just("r"),
+    target=text,
+    address=st.none() | st.ip_addresses().map(str),
+    status=st.sampled_from(Status),
+    stage=st.sampled_from(Stage),
+    code=st.none() | text,
+    message=st.none() | text,
+    remedy=st.none() | text,
+    next_move=st.none() | st.sampled_from(NextMove),
+    account=st.none() | text,
+    transport=st.none() | st.sampled_from(TransportKind),
+    protocol=st.none() | st.sampled_from(Protocol),
+    attempts=st.integers(0, 1000),
+    seconds=st.floats(0, 1e6),
+    accounts_tried=st.lists(st.builds(AccountTried, account=text, code=st.none() | text), max_size=3).map(tuple),
+    checks=st.lists(st.builds(Check, check=text, result=st.sampled_from(CheckResult), evidence=text), max_size=3).map(
+        tuple
+    ),
+    steps=st.lists(st.builds(StepTime, step=text, seconds=st.floats(0, 1e6)), max_size=3).map(tuple),
+    bytes_copied=st.integers(0, 2**31 - 1),
+    agent_version=st.none() | text,
+    machine=st.none() | text,
+    site=st.none() | text,
+    started_at=times,
+    ended_at=times,
+)
+shared = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def a_run(name: str = "r", at: datetime = NOON, **changes: Any) -> Run:
+    defaults: dict[str, Any] = {"verb": Verb.PUSH, "inventory": "lab.yaml", "package": "p", "version": "1",
+                                "operator": "me@here"}  # fmt: skip
+    return Run(id=name, started_at=at, **(defaults | changes))
+
+
+def an_outcome(target: str, **changes: Any) -> Outcome:
+    made = Outcome(
+        run="r",
+        target=target,
+        address=None,
+        status=Status.INSTALLED,
+        stage=Stage.RECORD,
+        started_at=NOON,
+        ended_at=NOON,
+    )
+    return replace(made, **changes)
+
+
+def an_event(target: str, kind: str) -> Event:
+    return Event(run="r", target=target, at=NOON, stage=Stage.REACH, kind=kind, detail="…")
+
+
+class StoreContract:
+    @pytest.fixture
+    def url(self) -> str:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def store(self, url: str) -> Iterator[Store]:
+        made = open_store(url)
+        made.begin_run(a_run(), {"x": 1}, [("ws01", "10.0.0.1", "paris"), ("ws02", None, None)])
+        yield made
+        made.close()
+
+    # Outcomes
+
+    @shared
+    @given(outcome=outcomes)
+    def test_an_outcome_comes_back_as_it_went(self, store: Store, outcome: Outcome) -> None:
+        asyncio.run(store.outcome(outcome))
+        found = store.outcome_of("r", outcome.target)
+        assert found == outcome
+        assert found.started_at.utcoffset() == timedelta(0)
+        assert all(type(getattr(found, name)) is type(getattr(outcome, name)) for name in ("status", "stage", "checks"))
+
+    async def test_a_second_outcome_replaces_the_first(self, store: Store) -> None:
+        await store.outcome(an_outcome("ws01", status=Status.FAILED, code="timed-out"))
+        await store.outcome(an_outcome("ws01"))
+        assert [outcome.status for outcome in store.outcomes("r")] == [Status.INSTALLED]
+
+    async def test_outcomes_come_by_name_and_by_run(self, store: Store) -> None:
+        store.begin_run(a_run("other"), {}, [])
+        for name in ("ws10", "ws02", "WS03", "ws01"):
+            await store.outcome(an_outcome(name))
+        await store.outcome(an_outcome("ws01", run="other"))
+        assert [outcome.target for outcome in store.outcomes("r")] == sorted(["ws10", "ws02", "WS03", "ws01"])
+        found = store.outcome_of("r", "Ws03")
+        assert found is not None
+        assert found.target == "WS03"
+        assert store.outcome_of("r", "ws99") is None
+        assert store.outcome_of("none", "ws01") is None
+
+    async def test_what_has_no_outcome_yet(self, store: Store) -> None:
+        assert store.unfinished("r") == [("ws01", False), ("ws02", False)]
+        store.target_began("r", "ws02", NOON)
+        await store.outcome(an_outcome("ws01"))
+        assert store.unfinished("r") == [("ws02", True)]
+
+    # Runs
+
+    async def test_a_run_comes_back_with_its_counts(self, store: Store) -> None:
+        await store.outcome(an_outcome("ws01"))
+        await store.outcome(an_outcome("ws02", status=Status.FAILED))
+        ended = store.end_run("r", NOON + timedelta(minutes=1))
+        counts = {Status.INSTALLED: 1, Status.FAILED: 1}
+        assert ended == a_run(ended_at=NOON + timedelta(minutes=1), counts=counts)
+        assert ended.total == 2
+        assert store.options("r") == {"x": 1}
+
+    def test_runs_are_found_by_what_they_start_with(self, store: Store) -> None:
+        for number, name in enumerate(("20260301-a", "20260301-b", "2026_", "100%"), start=1):
+            store.begin_run(a_run(name, NOON + timedelta(hours=number), parent="r"), {}, [])
+        found = store.run("20260301-a")
+        assert found is not None
+        assert (found.id, found.parent) == ("20260301-a", "r")
+        assert store.run("20260301") is None, "several begin so"
+        assert store.run("nothing") is None
+        found = store.run("2026_")
+        assert found is not None
+        assert found.id == "2026_", "an underscore is itself"
+        assert store.run("%") is None
+        newest = store.run("last")
+        assert newest is not None
+        assert newest.id == "100%"
+        assert [run.id for run in store.runs(2)] == ["100%", "2026_"]
+
+    def test_no_run_is_the_last_of_none(self, url: str) -> None:
+        empty = open_store(url)
+        assert empty.run("last") is None
+        assert empty.runs() == []
+        empty.close()
+
+    def test_targets_of_a_long_inventory(self, store: Store) -> None:
+        names = [f"ws{number:05}" for number in range(2501)]
+        store.begin_run(a_run("long"), {}, ((name, None, None) for name in names))
+        assert [name for name, _ in store.unfinished("long")] == names
+
+    def test_a_name_that_is_there_twice_is_one_target(self, store: Store) -> None:
+        store.begin_run(a_run("twice"), {}, [("ws01", None, None), ("ws01", "10.0.0.1", None)])
+        assert store.unfinished("twice") == [("ws01", False)]
+
+    def test_a_cancel_is_seen(self, store: Store) -> None:
+        assert not store.cancel_asked("r")
+        store.ask_cancel("r", NOON)
+        assert store.cancel_asked("r")
+        assert not store.cancel_asked("no such run")
+
+    # Events and attempts
+
+    async def test_events_come_in_their_order(self, store: Store) -> None:
+        for number in range(300):
+            store.event(an_event("ws01" if number % 2 else "WS02", f"e{number}"))
+        await store.outcome(an_outcome("ws01"))
+        assert [event.kind for event in store.events("r", "WS01")] == [f"e{number}" for number in range(1, 300, 2)]
+        assert store.events("r", "ws02")[0] == an_event("WS02", "e0")
+        assert store.events("r", "ws03") == []
+
+    async def test_attempts_are_kept(self, store: Store) -> None:
+        for number in (1, 2):
+            store.attempt(
+                run="r", target="ws01", number=number, stage=Stage.REACH, code="timed-out", account=None,
+                started_at=NOON, ended_at=NOON,
+            )  # fmt: skip
+        await store.outcome(an_outcome("ws01"))
+        with store._engine.connect() as connection:
+            rows = connection.execute(schema.attempts.select().order_by(schema.attempts.c.number)).mappings().all()
+        assert [(row["number"], row["code"], row["started_at"]) for row in rows] == [
+            (1, "timed-out", NOON), (2, "timed-out", NOON),
+        ]  # fmt: skip
+
+    # Journals
+
+    async def test_a_journal_comes_back_as_it_was_left(self, store: Store) -> None:
+        before = {"replaced": ["a\\b"], "service": {"start_type": 2}, "was_running": True, "nothing": None}
+        journal = await store.open_journal(
+            host="WS01.corp", service="LabAgent", run="r", target="ws01", before=before, at=NOON
+        )
+        for step, mark in (("stage", Mark.INTENT), ("stage", Mark.DONE), ("place", Mark.INTENT)):
+            await store.mark(journal.id, step, mark, NOON)
+        (found,) = store.open_journals("ws01.CORP", "labagent")
+        assert (found.id, found.run, found.target, found.before) == (journal.id, "r", "ws01", before)
+        assert [(step.step, step.mark) for step in found.steps] == [
+            ("stage", Mark.INTENT), ("stage", Mark.DONE), ("place", Mark.INTENT),
+        ]  # fmt: skip
+
+    async def test_a_closed_journal_is_not_open(self, store: Store) -> None:
+        ids = []
+        for number in range(3):
+            at = NOON + timedelta(seconds=3 - number)
+            journal = await store.open_journal(host="h", service="s", run="r", target="t", before={}, at=at)
+            ids.append(journal.id)
+        await store.close_journal(ids[1], "undone")
+        assert [journal.id for journal in store.open_journals("h", "s")] == [ids[2], ids[0]], "oldest first"
+        assert store.open_journals("h", "other") == store.open_journals("other", "s") == []
+
+    async def test_a_mark_may_be_made_twice(self, store: Store) -> None:
+        journal = await store.open_journal(host="h", service="s", run="r", target="t", before={}, at=NOON)
+        for _ in range(2):
+            await store.mark(journal.id, "stage", Mark.UNDONE, NOON)
+        assert len(store.open_journals("h", "s")[0].steps) == 1
+
+    # The writer
+
+    async def test_what_is_handed_over_first_is_committed_first(self, store: Store) -> None:
+        for number in range(1000):
+            store.event(an_event("ws01", str(number)))
+        await store.outcome(an_outcome("ws01"))
+        assert len(store.events("r", "ws01")) == 1000, "what was posted before an awaited write is durable with it"
+
+    async def test_one_statement_that_fails_costs_only_itself(self, store: Store) -> None:
+        """All of them in one batch: the writer is held up until they have gathered."""
+        gate = threading.Event()
+        store._writer.post(lambda _: gate.wait(30))
+        for number in range(20):
+            store.event(an_event("ws01", f"good{number}") if number % 5 else replace(an_event("x", "bad"), run="none"))
+        writes = [asyncio.create_task(store.outcome(an_outcome(name))) for name in ("ws01", "ws02")]
+        wrong = asyncio.create_task(store.outcome(an_outcome("ws03", run="none")))
+        await asyncio.sleep(0)
+        gate.set()
+        ends = await asyncio.gather(*writes, wrong, return_exceptions=True)
+        assert [type(end).__name__ for end in ends] == ["NoneType", "NoneType", "IntegrityError"]
+        assert [event.kind for event in store.events("r", "ws01")] == [f"good{n}" for n in range(20) if n % 5]
+        assert [outcome.target for outcome in store.outcomes("r")] == ["ws01", "ws02"]
+        with pytest.raises(Exception, match="FOREIGN KEY"):
+            await store.outcome(an_outcome("told"))
+        await store.outcome(an_outcome("and on it goes"))
+
+    async def test_a_failure_nobody_waited_for_is_told_at_the_end(self, url: str) -> None:
+        store = open_store(url)
+        store.event(replace(an_event("x", "bad"), run="none"))
+        with pytest.raises(Exception, match="FOREIGN KEY"):
+            store.close()
+
+    async def test_a_cancelled_write_stops_nobody_elses(self, store: Store) -> None:
+        gate = threading.Event()
+        store._writer.post(lambda _: gate.wait(30))
+        cancelled = asyncio.create_task(store.outcome(an_outcome("ws01")))
+        other = asyncio.create_task(store.outcome(an_outcome("ws02")))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.sleep(0)
+        gate.set()
+        async with asyncio.timeout(30):
+            await other
+            await store.outcome(an_outcome("ws03"))
+        assert cancelled.cancelled()
+        assert {"ws02", "ws03"} <= {outcome.target for outcome in store.outcomes("r")}
+
+    async def test_closing_commits_what_is_left(self, url: str) -> None:
+        store = open_store(url)
+        store.begin_run(a_run(), {}, [])
+        for number in range(500):
+            store.event(an_event("ws01", str(number)))
+        store.close()
+        again = open_store(url)
+        assert len(again.events("r", "ws01")) == 500
+        again.close()
+
+    # Several at once
+
+    async def test_readers_do_not_wait_for_the_writer(self, store: Store, url: str) -> None:
+        """Another process looks at the run while a write is in the middle of its transaction."""
+        await store.outcome(an_outcome("ws01"))
+        inside, gate = threading.Event(), threading.Event()
+
+        def slow(connection: Any) -> None:
+            connection.execute(schema.runs.update().values(operator="changed"))
+            inside.set()
+            gate.wait(30)
+
+        store._writer.post(slow)
+        inside.wait(30)
+        reader = open_store(url)
+        try:
+            run = reader.run("r")
+            assert run is not None
+            assert run.operator == "me@here"
+            assert len(list(reader.outcomes("r"))) == 1
+        finally:
+            gate.set()
+            reader.close()
+        await store.outcome(an_outcome("ws02"))
+
+    async def test_two_writers_share_one_store(self, store: Store, url: str) -> None:
+        other = open_store(url)
+        await asyncio.gather(
+            *(store.outcome(an_outcome(f"a{n}")) for n in range(50)),
+            *(other.outcome(an_outcome(f"b{n}")) for n in range(50)),
+        )
+        other.close()
+        assert len(list(store.outcomes("r"))) == 100
+
+    def test_a_long_list_is_read_while_it_grows(self, store: Store) -> None:
+        for number in range(1200):
+            store._writer.post(
+                lambda c, n=number: c.execute(schema.outcomes.insert(), _row(an_outcome(f"ws{n:05}")))  # type: ignore[misc]
+            )
+        asyncio.run(store.outcome(an_outcome("last of the first")))
+        seen = 0
+        for outcome in store.outcomes("r"):
+            if seen == 10:
+                asyncio.run(store.outcome(an_outcome("ws99999")))
+            seen += outcome.target.startswith("ws")
+        assert 1200 <= seen <= 1201
+
+    # Durability
+
+    @pytest.mark.parametrize("after", [1, 40])
+    def test_what_was_awaited_survives_a_kill(self, url: str, after: int) -> None:
+        """A process writes and says what has become durable; it is killed in the middle of it."""
+        store = open_store(url)
+        store.begin_run(a_run(), {}, [])
+        store.close()
+        writer = subprocess.Popen(
+            [sys.executable, "-m", "tests.unit.store.endless_writer", url], stdout=subprocess.PIPE, text=True
+        )
+        assert writer.stdout is not None
+        try:
+            said = [writer.stdout.readline().strip() for _ in range(after)]
+        finally:
+            writer.kill()
+            said += [line.strip() for line in writer.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
+            writer.wait()
+            writer.stdout.close()
+        assert writer.returncode == -9
+        assert len(said) >= after
+        again = open_store(url)
+        assert set(said) <= {outcome.target for outcome in again.outcomes("r")}
+        for name in said:
+            (journal,) = again.open_journals(name, "s")
+            assert [step.mark for step in journal.steps] == [Mark.INTENT]
+            assert [event.kind for event in again.events("r", name)] == ["posted before"]
+        again.close()
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    from pusher.store.store import _outcome_row
+
+    return _outcome_row(outcome)

@@ -1,0 +1,155 @@
+"""The store on SQLite: the contract, and what concerns its file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from pusher.problems import BadInput
+from pusher.store import open_store
+from pusher.store.schema import metadata
+from pusher.store.store import HEAD
+from tests.unit.store.store_contract import StoreContract, a_run, an_outcome
+
+
+class TestSqliteStore(StoreContract):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path}/pusher.sqlite"
+
+
+def refused(url: str | Path) -> str:
+    with pytest.raises(BadInput) as caught:
+        open_store(str(url))
+    return caught.value.sentence
+
+
+def test_a_path_is_as_good_as_a_url(tmp_path: Path) -> None:
+    made = open_store(str(tmp_path / "deep" / "er" / "pusher.sqlite"))
+    made.begin_run(a_run(), {}, [])
+    made.close()
+    again = open_store(f"sqlite:///{tmp_path}/deep/er/pusher.sqlite")
+    assert again.run("r") is not None
+    again.close()
+
+
+def test_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    open_store("~/pusher.sqlite").close()
+    assert (tmp_path / "pusher.sqlite").exists()
+
+
+async def test_its_files_are_the_operators_own(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = open_store(str(tmp_path / "pusher.sqlite"))
+        store.begin_run(a_run(), {}, [])
+        await store.outcome(an_outcome("ws01"))
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"pusher.sqlite": 0o600, "pusher.sqlite-wal": 0o600, "pusher.sqlite-shm": 0o600}
+    store.close()
+
+
+def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
+    """NORMAL could lose the last commits at a power loss, and with them a journal's intent."""
+    store = open_store(str(tmp_path / "pusher.sqlite"))
+    with store._engine.connect() as connection:
+        settings = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                    for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")}  # fmt: skip
+    store.close()
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10000}
+
+
+def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
+    open_store(str(tmp_path / "pusher.sqlite")).close()
+    engine = create_engine(f"sqlite:///{tmp_path}/pusher.sqlite")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD
+    engine.dispose()
+
+
+def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    open_store(str(tmp_path / "empty")).close()
+
+
+def test_a_migration_that_was_cut_short_is_done_again(tmp_path: Path) -> None:
+    """Alembic's table without a version: the migration's own transaction was rolled back."""
+    with sqlite3.connect(tmp_path / "pusher.sqlite") as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    store = open_store(str(tmp_path / "pusher.sqlite"))
+    assert store.runs() == []
+    store.close()
+
+
+def test_a_newer_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "pusher.sqlite"
+    open_store(str(path)).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0999'")
+    before = path.read_bytes()
+    sentence = refused(path)
+    assert "written by a newer pusher" in sentence
+    assert "0999" in sentence
+    assert path.read_bytes() == before
+
+
+def test_another_programs_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "places.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    before = path.read_bytes()
+    assert "another program's database" in refused(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"not a database" * 100, b"\x00" * 5000])
+def test_what_is_no_database(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert "cannot be opened" in refused(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == content
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    assert "cannot be opened" in refused(tmp_path)
+
+
+def test_a_path_through_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "cannot be opened" in refused(tmp_path / "file" / "pusher.sqlite")
+
+
+def test_a_place_that_cannot_be_written() -> None:
+    assert "cannot be opened" in refused("/proc/pusher.sqlite")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert "cannot be opened" in refused(tmp_path / "pusher.sqlite")
+
+
+def test_a_url_of_an_engine_that_is_not_there() -> None:
+    sentence = refused("postgresql+nosuch://me:hunter2@db.example/pusher")
+    assert "cannot be opened" in sentence
+    assert "hunter2" not in sentence
+
+
+def test_several_who_come_first_at_once_find_one_store(tmp_path: Path) -> None:
+    """Four commands start on a new machine in the same moment."""
+    code = "import sys; from pusher.store import open_store; open_store(sys.argv[1]).close()"
+    command = [sys.executable, "-c", code, str(tmp_path / "pusher.sqlite")]
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    ends = [(process.communicate()[1], process.returncode) for process in started]
+    assert ends == [("", 0)] * 4
