@@ -149,3 +149,20 @@ def test_remove_asks_first(site: Site, hosts: list[Host], inventory: Path, tmp_p
     assert ended.status == 2
     assert (ended.stdout, len(ended.stderr.splitlines())) == ("", 1)
     assert "--yes" in ended.stderr
+
+
+def test_an_agent_that_stops_soon_after_its_start_is_taken_back(
+    site: Site, fresh: Callable[[str], Host], tmp_path: Path
+) -> None:
+    """It reports that it runs, and two seconds later that it has failed: that is no installation."""
+    host = fresh("older1")
+    before = witness.snapshot(host)
+    package = site.package_of(tmp_path / "package", stay_running="5s")
+    inventory = site.inventory_of(tmp_path, [host], fault="exit-later")
+    ended = site.pusher(tmp_path / "run", package).push(inventory)
+    assert ended.verdict == ("failed", "service-failed"), ended.everything_said()
+    assert ended.outcome["stage"] == "verify"
+    assert "42" in ended.outcome["message"]
+    after = witness.snapshot(host)
+    assert (after.files, after.service) == (before.files, before.service)
+    assert len(after.agents) == 1

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import struct
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +36,7 @@ from pusher.models import (
 )
 from pusher.scheduler.attempt import attempt
 from pusher.scheduler.job import Job, Stop
-from pusher.store import Journal, Mark, Store
+from pusher.store import Journal, Mark, Store, open_store
 from pusher.targets.resolver import Resolution, failed
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, User
 from pusher.transports.memory.transport import Killed
@@ -45,7 +48,9 @@ COMMAND = f'"%SystemRoot%\\{EXE}" --name {{name}}'
 ADMIN = "corp\\pushadm"
 LOCAL = ".\\pushadm"
 
+_MEMORY = Path("/dev/shm")
 _numbers = itertools.count(1)
+_shared_runs: dict[str, str] = {}
 
 
 def program(version: str, size: int = 3000) -> bytes:
@@ -168,6 +173,28 @@ class DyingStore(Store):
             raise Killed
 
 
+@contextmanager
+def shared_store() -> Iterator[Store]:
+    """A store in a file, kept in memory where the system has such a folder: thousands of pushes write to it."""
+    with tempfile.TemporaryDirectory(
+        dir=_MEMORY if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) else None
+    ) as folder:
+        made = open_store(f"{folder}/pusher.sqlite")
+        yield made
+        made.close()
+
+
+def begin_run(store: Store, rows: Iterable[tuple[str, str | None, str | None]] = ()) -> str:
+    """A run in the store; its id."""
+    run = f"run-{next(_numbers):06}"
+    store.begin_run(
+        Run(id=run, verb=Verb.PUSH, inventory="-", package=None, version=None, operator="-", started_at=utc_now()),
+        {},
+        rows,
+    )
+    return run
+
+
 def make_account(user: str = ADMIN, name: str = "admin", **changes: Any) -> Account:
     return Account(name=name, user=user, secret="env:X", protocol=changes.pop("protocol", Protocol.NTLM), **changes)
 
@@ -177,12 +204,7 @@ def make_job(store: Store, transport: Transport, **changes: Any) -> Job:
     package: Package | None = changes.pop("package", make_package())
     verb: Verb = changes.pop("verb", Verb.PUSH)
     accounts: Sequence[Account] = changes.pop("accounts", (make_account(),))
-    run = f"run-{next(_numbers):06}"
-    store.begin_run(
-        Run(id=run, verb=verb, inventory="-", package=None, version=None, operator="-", started_at=utc_now()),
-        {},
-        changes.pop("rows", ()),
-    )
+    run = changes.pop("run", "") or begin_run(store, changes.pop("rows", ()))
     defaults: dict[str, Any] = {
         "payload": make_payload(package) if package else None,
         "secrets": {account.name: Secret("right") for account in accounts},
@@ -203,8 +225,13 @@ def make_job(store: Store, transport: Transport, **changes: Any) -> Job:
 async def push(host: MemoryHost, store: Store, *faults: Fault, **changes: Any) -> tuple[Outcome, MemoryTransport]:
     """One attempt on one host by a process of its own, whose calls meet ``faults``."""
     transport = MemoryTransport({"10.0.0.1": host}, *faults)
-    job = make_job(DyingStore(store, transport), transport, **changes)
-    return await attempt(job, Target(name=host.name), "10.0.0.1", 1), transport
+    dying = DyingStore(store, transport)
+    # One run for all of a store's pushes: each is another attempt in it.
+    url = str(store._engine.url)
+    if url not in _shared_runs:
+        _shared_runs[url] = begin_run(store)
+    job = make_job(dying, transport, run=_shared_runs[url], **changes)
+    return await attempt(job, Target(name=host.name), "10.0.0.1", next(_numbers)), transport
 
 
 async def signed_in(host: MemoryHost, *faults: Fault) -> Session:
