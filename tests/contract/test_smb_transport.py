@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,8 @@ from tests.contract.transport_contract import TransportContract
 
 pytestmark = pytest.mark.lab
 
-NETWORK = "127.0.41.0/24"
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+NETWORK = f"127.0.{41 + _WORKER % 9}.0/24"
 SPECS = [HostSpec(name=f"ws{number:02}", scenario=SCENARIOS[kind.value]) for number, kind in enumerate(Kind, start=1)]
 _FAULTS = {
     None: "none", StartFault.EXIT: "exit", StartFault.HANG: "hang", StartFault.PENDING: "pending",

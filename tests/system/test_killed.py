@@ -64,6 +64,7 @@ class Seen:
     display_name: str | None
     files: dict[str, str | None]
     agents: tuple[int, ...]
+    traces: list[str]
     litter: list[str]
     open_journals: list[int]
     old_agent: bytes | None
@@ -152,6 +153,7 @@ class _Stories:
                 if name != "heartbeat.txt"
             },
             agents=witness.agents(host),
+            traces=witness.traces(host),
             litter=witness.litter(host),
             open_journals=[open_journals(store) for store in {pusher.store_file, killer.store_file}],
             old_agent=old,
@@ -205,7 +207,7 @@ def test_next_push_ends_an_undo(site: Site, seen: _Stories, crash: Crash) -> Non
     assert came.litter == []
     assert came.open_journals == [0]
     if crash.flow == FRESH:
-        assert (came.service_state, came.files, came.agents) == (None, {}, ())
+        assert (came.service_state, came.traces, came.agents) == (None, [], ())
     else:
         assert came.service_state == "running"
         assert came.display_name == "Lab agent"

@@ -13,6 +13,7 @@ import pytest
 from impacket.ntlm import compute_nthash
 
 from tests.system import leak
+from tests.system.command import eventually
 from tests.system.sampling import Sampler
 from tests.system.site import FirstPush, Site
 
@@ -91,8 +92,12 @@ def test_the_store_is_written_while_it_runs_without_a_secret(site: Site, tmp_pat
     host = site.host("link-stalls")
     pusher = site.pusher(tmp_path / "run")
     inventory = site.inventory_of(tmp_path, [host])
+    before = len(host.sign_ins())
     with pusher.starting("push", inventory, json=False) as running, Sampler(running.pid) as sampler:
-        running.until_said("run ")
+        eventually(lambda: running.process.poll() is not None or len(host.sign_ins()) > before, "a sign-in")
+        eventually(
+            lambda: running.process.poll() is not None or "signed-in" in pusher.log_file.read_text(), "its event"
+        )
         running.kill()
         ended = running.wait()
     content = dict(everything_in(pusher.folder)) | {"said": (ended.stdout + ended.stderr).encode()}

@@ -48,6 +48,8 @@ def verdicts(story: list[tuple[float, ServiceStatus | None]], timeout: float = 6
         # A checkpoint that moves starts the patience anew, again and again.
         ([(0, pending(1)), (4, pending(2)), (8, pending(3)), (12, pending(4))], WAIT),
         ([(0, pending(1)), (4, pending(2)), (9.1, pending(2))], "service-start-timeout"),
+        ([(0, pending(1)), (4, pending(2)), (8, pending(2))], WAIT),
+        ([(0, pending(5)), (4, pending(1)), (8, pending(1))], WAIT),
         # A hint gives more time, up to the package's limit.
         ([(0, pending(1, 20_000)), (20, pending(1, 20_000))], WAIT),
         ([(0, pending(1, 20_000)), (20.1, pending(1, 20_000))], "service-start-timeout"),

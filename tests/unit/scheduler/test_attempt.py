@@ -29,8 +29,9 @@ from pusher.models import (
 from pusher.problems import ProblemError
 from pusher.scheduler.attempt import attempt, resolve
 from pusher.scheduler.job import Claims, Stop
-from pusher.store import Store
+from pusher.store import Mark, Store
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, StartFault, User
+from pusher.transports.memory.disk import key_of
 from pusher.transports.port import Limits
 from tests.unit.scheduler.flying import fly
 from tests.unit.scheduler.harness import (
@@ -331,7 +332,9 @@ def test_a_local_account_is_judged_on_each_machine(store: Store) -> None:
         job = make_job(store, transport, accounts=(make_account(LOCAL),))
         return [await attempt(job, Target(name=host.name), f"10.0.0.{n}", 1) for n, host in enumerate(hosts)]
 
-    assert [outcome.code for outcome in fly(story())] == ["wrong-password", None, "wrong-password"]
+    outcomes = fly(story())
+    assert [outcome.code for outcome in outcomes] == ["wrong-password", None, "wrong-password"]
+    assert outcomes[0].next_move is NextMove.NEXT_ACCOUNT, "it is stopped nowhere else"
     assert [host.sign_ins for host in hosts] == [["pushadm"]] * 3
 
 
@@ -478,12 +481,67 @@ def _connects_fail() -> list[Fault]:
     return [Fault(how=How.FAIL, call="open", number=number, code="host-unreachable") for number in (2, 3)]
 
 
+@pytest.mark.parametrize("damage", [lambda data: data[:-1] + b"\0", lambda data: data[:-1], lambda data: None])
+def test_what_arrives_is_read_back(damage: Callable[[bytes], bytes | None], store: Store) -> None:
+    """A disk, a scanner or somebody on the machine changes the new file before it is put into its place."""
+    host, there = make_host(), f"Windows\\{EXE}.pusher-new"
+
+    class Damaging(MemoryTransport):
+        def due(self, call: str) -> Fault | None:
+            if call == "digest" and self.calls[-1] == "put":
+                data = damage(host.read(there) or b"")
+                host.disk.remove(key_of(there))
+                if data is not None:
+                    host.write(there, data)
+            return super().due(call)
+
+    async def story() -> Outcome:
+        return await attempt(make_job(store, Damaging({ADDRESS: host})), Target(name=host.name), ADDRESS, 1)
+
+    assert ended(fly(story())) == (Status.FAILED, "copy-mismatch")
+    assert host.disk.snapshot() == make_host().disk.snapshot()
+
+
 def test_a_lost_connection_is_undone_on_a_new_one_by_the_same_account(store: Store) -> None:
     host, changes = _three_accounts()
     outcome = push_once(host, store, Fault(how=How.DROP, call="rename"), **changes)
     assert outcome.code == "connection-lost"
     assert host.sign_ins[3:] == [ADMIN], "the account that had signed in, and no other"
     assert host.disk.snapshot().keys() == make_host().disk.snapshot().keys()
+
+
+def test_a_service_that_hangs_while_it_starts_is_marked_and_the_rest_is_put_back(store: Store) -> None:
+    """It takes no orders; its entry goes when its process does."""
+    host = make_host()
+    host.services.start_faults[SERVICE.lower()] = StartFault.PENDING
+    outcome = push_once(host, store)
+    assert outcome.code == "service-start-timeout"
+    assert outcome.message is not None
+    assert "still on the host (service-marked-for-delete)" in outcome.message
+    (journal,) = store.open_journals(host.name, SERVICE)
+    assert "start" in {step.step for step in journal.steps if step.mark is Mark.UNDONE}
+
+
+def test_one_step_that_will_not_be_undone_does_not_keep_the_others(store: Store) -> None:
+    host = make_host()
+    faults = [Fault(how=How.FAIL, call=call, code="access-denied") for call in ("create_service", "delete_service")]
+    outcome = push_once(host, store, *faults)
+    assert outcome.code == "access-denied"
+    assert outcome.message is not None
+    assert "still on the host (access-denied)" in outcome.message
+    assert host.disk.snapshot() == make_host().disk.snapshot(), "the files are gone all the same"
+    (journal,) = store.open_journals(host.name, SERVICE)
+    assert {step.step for step in journal.steps if step.mark is Mark.UNDONE} == {"stage", "place"}
+
+
+@pytest.mark.parametrize("code", ["tampered", "protocol-error", "timed-out"])
+def test_nothing_more_is_asked_on_a_connection_that_cannot_be_trusted(code: str, store: Store) -> None:
+    host = make_host()
+    outcome, transport = push_and_see(host, store, Fault(how=How.FAIL, call="rename", code=code))
+    assert outcome.code == code
+    undo = transport.calls[transport.calls.index("rename") + 1 :]
+    assert undo[:3] == ["open", "identify", "sign_in"]
+    assert host.disk.snapshot() == make_host().disk.snapshot()
 
 
 def test_a_stopped_account_does_not_sign_in_to_undo(store: Store) -> None:
@@ -564,6 +622,20 @@ def test_a_cancelled_push_ends_at_its_next_step_and_leaves_the_host_as_it_was(
     ends = fly(story())
     assert Status.UPGRADED in ends, "past the point of no return it is a success"
     assert Status.CANCELLED in ends
+
+
+def test_a_push_that_is_as_good_as_done_is_not_cancelled(store: Store) -> None:
+    """The last look at the new service was a good one: what is left is to remove the old files."""
+
+    async def story() -> Outcome:
+        _, transport = await push(_upgradable(), store)
+        calls = [call for call in transport.calls if not call.startswith("store:")]
+        last = max(number for number, call in enumerate(calls, start=1) if call == "service_status")
+        host, stop = _upgradable(), Stop()
+        cancelling = Acting(host, last, stop.cancel)
+        return await attempt(make_job(store, cancelling, stop=stop), Target(name=host.name), ADDRESS, 1)
+
+    assert ended(fly(story())) == (Status.UPGRADED, None)
 
 
 def test_a_push_past_its_deadline_leaves_the_host_as_it_was(store: Store) -> None:

@@ -104,6 +104,12 @@ def _failing(fault: StartFault) -> MemoryHost:
     return host
 
 
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_each_kind_of_host_ends_as_it_should(kind: str, store: Store) -> None:
+    codes, _ = run(lambda: Estate(store, [KINDS[kind]()], accounts=(make_account(LOCAL),)))
+    assert codes == {kind: 1}
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     kinds=st.lists(st.sampled_from(sorted(KINDS)), max_size=25),
