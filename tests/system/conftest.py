@@ -12,7 +12,7 @@ from lab import Host, Lab
 from tests.conftest import StartLab
 from tests.system.command import Pusher
 from tests.system.sampling import Sampler
-from tests.system.site import HOSTS, LEFTOVERS, NETWORK, SCENARIO_HOSTS, FirstPush, Site
+from tests.system.site import HOSTS, LEFTOVERS, SCENARIO_HOSTS, FirstPush, Site, free_network
 from tests.system.witness import new_sign_ins
 
 FORMATS = ("html", "csv", "json", "junit", "markdown")
@@ -21,7 +21,7 @@ FORMATS = ("html", "csv", "json", "junit", "markdown")
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Site:
     folder = tmp_path_factory.mktemp("site")
-    lab = Lab(folder / "state", NETWORK, folder / "inventory")
+    lab = Lab(folder / "state", free_network(), folder / "inventory")
     return Site(lab=start_lab(lab, HOSTS), files=folder / "inventory")
 
 

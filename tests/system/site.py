@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
-from lab import SCENARIOS, Host, HostSpec, Lab, Scenario, SignIn, every_scenario
+from lab import SCENARIOS, Host, HostSpec, Lab, LabError, Scenario, SignIn, every_scenario
+from lab.plan import DNS_PORT
 from tests.system.command import Ended, Pusher
 from tests.system.witness import Witness
 
-NETWORK = "127.0.51.0/24"
+NETWORKS = range(51, 70)
+"""127.0.N.0/24: the lab takes the first that nobody has, so that two checkouts may be tested at once."""
+
 _unused = count()
 
 _HEALTHY, _OLDER = SCENARIOS["healthy"], SCENARIOS["older-version"]
@@ -51,9 +56,18 @@ COMMAND = r'"%SystemRoot%\labagent\labagent.exe" --site {site} --fault {fault}'
 """As the lab's own package has it, so that what the lab has preinstalled needs no other configuration."""
 
 
+def free_network() -> str:
+    """A network whose name server's port nobody has taken."""
+    for number in NETWORKS:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+            probe.bind((f"127.0.{number}.254", DNS_PORT))
+            return f"127.0.{number}.0/24"
+    raise LabError(f"a lab runs in each of the networks 127.0.{NETWORKS[0]}.0/24 to 127.0.{NETWORKS[-1]}.0/24")
+
+
 def unused_address() -> str:
-    """Another one at each call, of the network and of no host: for servers that a test makes itself."""
-    return NETWORK.replace("0/24", str(100 + next(_unused) % 100))
+    """Another one at each call, which no host has: for servers that a test makes itself."""
+    return f"127.0.50.{1 + next(_unused) % 250}"
 
 
 @dataclass(frozen=True, kw_only=True)

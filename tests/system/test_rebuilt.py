@@ -11,11 +11,10 @@ import pytest
 from lab import SCENARIOS, HostSpec, Lab
 from lab.processes import read_mark
 from tests.conftest import StartLab
-from tests.system.site import Site
+from tests.system.site import Site, free_network
 
 pytestmark = pytest.mark.lab
 
-NETWORK = "127.0.52.0/24"
 CHOSEN = (
     *("healthy", "older-version", "same-version", "foreign-service", "wrong-password", "second-account"),
     *("no-admin-share", "disk-full", "port-closed", "stale-name", "agent-exits", "garbage"),
@@ -23,7 +22,7 @@ CHOSEN = (
 
 
 def test_the_same_outcomes(start_lab: StartLab, tmp_path: Path) -> None:
-    lab = Lab(tmp_path / "state", NETWORK, tmp_path / "inventory")
+    lab = Lab(tmp_path / "state", free_network(), tmp_path / "inventory")
     specs = [HostSpec(name=f"pc{number:02d}", scenario=SCENARIOS[name]) for number, name in enumerate(CHOSEN, 1)]
     start_lab(lab, specs)
     site = Site(lab=lab, files=tmp_path / "inventory")
