@@ -16,6 +16,7 @@ import secrets
 import shutil
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +67,7 @@ class Lab:
         self._progress = progress
         self._built: Built | None = None
         self._overlay = False
+        self._building = threading.Lock()
 
     @property
     def hosts(self) -> dict[str, Host]:
@@ -171,10 +173,12 @@ class Lab:
         self._progress(f"{host.name:6} {host.address:15} {host.scenario.name:22} {time.monotonic() - began:5.1f} s")
 
     def _build(self) -> Built:
-        if self._built is None:
-            self._built = build_all(self._cache, self._progress)
-            self._overlay = disk.overlay_works(self.state / _PROBE)
-        return self._built
+        with self._building:  # hosts may be reset by several threads at once
+            if self._built is None:
+                built = build_all(self._cache, self._progress)
+                self._overlay = disk.overlay_works(self.state / _PROBE)
+                self._built = built
+            return self._built
 
     def _address(self, number: int, specs: Sequence[HostSpec]) -> str:
         """Of the host with that number; a stale name has another's."""
