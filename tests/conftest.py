@@ -49,3 +49,8 @@ def start_lab(_end_orderly: None) -> Iterator[StartLab]:
             return lab
 
         yield start
+
+
+def pytest_configure() -> None:
+    """Where CI is set pytest prints whole differences; that of two executables takes it hours to find."""
+    os.environ.pop("CI", None)

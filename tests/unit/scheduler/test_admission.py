@@ -33,12 +33,13 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.clock = 0.0
         self.made = 0
 
-    @rule(net=st.sampled_from(NETS), site=st.sampled_from(SITES))
-    def arrive(self, net: str, site: str | None) -> None:
-        self.made += 1
-        new = entry(f"ws{self.made}", f"{net}{self.made % 200 + 1}", site)
-        self.room.arrive(new)
-        self.queue.append(new)
+    @rule(net=st.sampled_from(NETS), site=st.sampled_from(SITES), count=st.integers(1, 5))
+    def arrive(self, net: str, site: str | None, count: int) -> None:
+        for _ in range(count):
+            self.made += 1
+            new = entry(f"ws{self.made}", f"{net}{self.made % 200 + 1}", site)
+            self.room.arrive(new)
+            self.queue.append(new)
 
     @precondition(lambda self: self.inside)
     @rule(pick=st.integers(0, 100), wait=st.none() | st.integers(0, 5))
@@ -114,6 +115,14 @@ def test_a_full_site_lets_others_pass() -> None:
     following = room.take(0.0)
     assert following is not None
     assert following.target.name == "b"
+
+
+def test_a_cap_holds_however_many_wait() -> None:
+    room = Admission(Caps(total=0, site=0, subnet=2))
+    for number in range(100):
+        room.arrive(entry(f"ws{number}", f"10.0.1.{number}"))
+    assert [room.take(0.0) is not None for _ in range(4)] == [True, True, False, False]
+    assert (room.running, room.waiting) == (2, 98)
 
 
 def test_a_retry_is_not_before_its_time_and_then_last() -> None:

@@ -117,10 +117,12 @@ def test_a_plain_answer_on_an_encrypted_session(signed: bool) -> None:
 
 @pytest.mark.parametrize("encrypts", [False, True])
 @pytest.mark.parametrize("session", [SESSION, 0, 99])
-def test_an_answer_to_another_command_than_was_sent(encrypts: bool, session: int) -> None:
-    """An unsigned SESSION_SETUP would pass smbprotocol, and its session id is its sender's choice."""
+@pytest.mark.parametrize("claims_to_be_signed", [False, True])
+def test_an_answer_to_another_command_than_was_sent(encrypts: bool, session: int, claims_to_be_signed: bool) -> None:
+    """smbprotocol looks at no SESSION_SETUP's signature, and the session id in it is its sender's choice."""
     made, request = connection(encrypts=encrypts, signs=not encrypts)
-    forged = answer(made, command=Commands.SMB2_SESSION_SETUP, session=session)
+    setup = Commands.SMB2_SESSION_SETUP
+    forged = answer(made, command=setup, session=session, signed=claims_to_be_signed, forged=True)
     assert isinstance(received(made, forged), TamperedError)
     assert request.response is None
 
