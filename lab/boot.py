@@ -32,6 +32,9 @@ PREFIX = HOME / "prefix"
 DRIVE = PREFIX / "drive_c"
 _TEMPLATE = HOME / "template"
 _RELAY = HOME / "relay.exe"
+HELPER = HOME / "helper.exe"
+RUNNER = HOME / "runner.exe"
+WAY_OUT = HOME / "way-out"
 _AGENT = HOME / "agent.exe"
 _SMALL_DISK = HOME / "small"
 _SMALL_DISK_BYTES = 1 << 20
@@ -67,7 +70,8 @@ def environment() -> dict[str, str]:
     return base
 
 
-def _wine_environment() -> dict[str, str]:
+def wine_environment() -> dict[str, str]:
+    """For Wine's programs."""
     base = {name: value for name, value in environment().items() if name != "LD_PRELOAD"}
     return {**base, **WINE_ENVIRONMENT, "WINEPREFIX": str(PREFIX)}
 
@@ -97,6 +101,7 @@ def boot(order: Order) -> Booted:
 def _file_system(order: Order) -> None:
     """The private /run and what is bound into it. Handles are opened first: a folder may lie under /run."""
     sources = {DISK: order.folder, _TEMPLATE: order.template, _RELAY: order.relay}
+    sources |= {HELPER: order.helper, RUNNER: order.runner, WAY_OUT: order.way_out}
     if order.preinstalled is not None:
         sources[_AGENT] = order.preinstalled["executable"]
     handles = {place: os.open(source, os.O_PATH) for place, source in sources.items()}
@@ -108,13 +113,15 @@ def _file_system(order: Order) -> None:
             place.mkdir()
         else:
             place.touch()
-        kernel.bind(Path(f"/proc/self/fd/{handle}"), place, read_only=place != DISK)
+        kernel.bind(Path(f"/proc/self/fd/{handle}"), place, read_only=place not in (DISK, WAY_OUT))
         os.close(handle)
     if order.overlay:
         options = f"lowerdir={_TEMPLATE},upperdir={DISK / 'upper'},workdir={DISK / 'work'}"
         kernel.mount("overlay", PREFIX, "overlay", options=options)
     else:
         kernel.bind(DISK / "prefix", PREFIX)
+    if not order.winrm.curl:
+        (DRIVE / "windows" / "system32" / "curl.exe").unlink(missing_ok=True)
     if order.admin_share is AdminShare.FULL:
         _fill_windows_disk()
     _private_etc(order)
@@ -188,14 +195,14 @@ def _start_relay() -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=_wine_environment(),
+            env=wine_environment(),
         )
 
 
 def shut_down_wine() -> None:
     """End Wine as a shutdown does, so that its registry is on disk."""
-    subprocess.run(["wineserver", "--kill"], env=_wine_environment(), capture_output=True, check=True, timeout=20)
-    subprocess.run(["wineserver", "--wait"], env=_wine_environment(), capture_output=True, check=True, timeout=20)
+    subprocess.run(["wineserver", "--kill"], env=wine_environment(), capture_output=True, check=True, timeout=20)
+    subprocess.run(["wineserver", "--wait"], env=wine_environment(), capture_output=True, check=True, timeout=20)
 
 
 def _relay_port(relay: subprocess.Popen[bytes]) -> int:

@@ -15,7 +15,7 @@ import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +27,38 @@ _SOURCES = Path(__file__).parent / "c"
 _COMPILER = "x86_64-w64-mingw32-gcc"
 _RESOURCES = "x86_64-w64-mingw32-windres"
 _FLAGS = ("-O2", "-Wall", "-Wextra", "-s", "-static", "-Wl,--no-insert-timestamp")
+_HELPER = ("helper.c", "helper_services.c", "helper_files.c", "helper_registry.c", "helper_wmi.c")
+_HELPER_LIBRARIES = ("-lole32", "-loleaut32", "-lwbemuuid", "-lversion")
 # More than what a faulty link lets through before it stalls, with room to spare.
 _BALLAST_BYTES = 240_000
 
+# Windows' programs that a push uses and Wine has not, or not really: our own in their place (see c/).
+_STAND_INS = {"certutil": ["-lbcrypt"], "curl": ["-lws2_32"]}
+# Those that in Wine do nothing, say nothing and return 0, for which they must fail here.
+_SILENT = (
+    *(
+        "arp",
+        "cacls",
+        "dism",
+        "extrac32",
+        "fc",
+        "findstr",
+        "icacls",
+        "lodctr",
+        "netsh",
+        "regini",
+        "schtasks",
+        "sdbinst",
+    ),
+    *("secedit", "setx", "shutdown", "subst", "systeminfo", "tasklist", "unlodctr", "wevtutil", "where", "wusa"),
+    "WindowsPowerShell/v1.0/powershell",
+)
+_REPLACED = ",".join(f"{Path(name).name}.exe" for name in (*_STAND_INS, *_SILENT))
 # No display, no .NET, no browser engine, no menus: a host needs the service manager and little else.
-WINE_ENVIRONMENT = {"WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree=;mshtml=;winemenubuilder.exe="}
+WINE_ENVIRONMENT = {
+    "WINEDEBUG": "-all",
+    "WINEDLLOVERRIDES": f"mscoree=;mshtml=;winemenubuilder.exe=;{_REPLACED}=n",
+}
 
 
 class BuildError(Exception):
@@ -43,6 +70,8 @@ class Built:
     """Paths of everything a host is made from."""
 
     relay: Path
+    helper: Path
+    runner: Path
     agents: dict[str, Path]  # by version
     template: Path  # a Wine prefix nobody runs in
 
@@ -60,7 +89,9 @@ def build_all(cache: Path, progress: Callable[[str], None] = lambda line: None) 
     cache.mkdir(parents=True, exist_ok=True)
     with _only_one(cache):
         return Built(
-            relay=_relay(cache, progress),
+            relay=_program(cache, "relay", ["relay.c"], ["-lws2_32"], progress),
+            helper=_program(cache, "helper", _HELPER, _HELPER_LIBRARIES, progress),
+            runner=_program(cache, "runner", ["runner.c"], [], progress),
             agents={
                 version: agent_executable(cache, version, progress) for version in (CURRENT_VERSION, OLDER_VERSION)
             },
@@ -100,14 +131,19 @@ def _compiler_version() -> str:
     return _run(_COMPILER, "-dumpfullversion")
 
 
-def _relay(cache: Path, progress: Callable[[str], None]) -> Path:
-    source = _SOURCES / "relay.c"
-    target = cache / f"relay-{_key(source.read_bytes(), *_FLAGS, _compiler_version())}.exe"
+def _program(
+    cache: Path, name: str, files: Sequence[str], libraries: Sequence[str], progress: Callable[[str], None]
+) -> Path:
+    """One of our own Windows programs."""
+    headers = [header.read_bytes() for header in sorted(_SOURCES.glob("*.h"))]
+    sources = [_SOURCES / file for file in files]
+    key = _key(*headers, *(source.read_bytes() for source in sources), *_FLAGS, *libraries, _compiler_version())
+    target = cache / f"{name}-{key}.exe"
     if not target.exists():
-        progress("building the relay")
+        progress(f"building {name}.exe")
         with tempfile.TemporaryDirectory(dir=cache, prefix="making-") as folder:
-            made = Path(folder) / "relay.exe"
-            _run(_COMPILER, *_FLAGS, source, "-o", made, "-lws2_32")
+            made = Path(folder) / "made.exe"
+            _run(_COMPILER, *_FLAGS, *sources, "-o", made, *libraries)
             made.rename(target)
     return target
 
@@ -142,7 +178,9 @@ def agent_executable(cache: Path, version: str, progress: Callable[[str], None] 
 
 def _template(cache: Path, progress: Callable[[str], None]) -> Path:
     version = _run("wine", "--version").strip()
-    target = cache / f"template-{_key(version, repr(sorted(WINE_ENVIRONMENT.items())))}"
+    stand_ins = _stand_ins(cache, progress)
+    names = [f"{name} {program.name}" for name, program in stand_ins.items()]
+    target = cache / f"template-{_key(version, repr(sorted(WINE_ENVIRONMENT.items())), *names)}"
     if target.exists():
         return target
     progress("making the template of a Wine prefix (once, some 15 s)")
@@ -166,9 +204,20 @@ def _template(cache: Path, progress: Callable[[str], None]) -> Path:
         (prefix / "wineserver").unlink(missing_ok=True)
         (prefix / "drive_c" / "windows" / "Temp").mkdir(exist_ok=True)
         _name_windows_folders(prefix / "drive_c" / "windows")
+        for name, program in stand_ins.items():
+            place = prefix / "drive_c" / "windows" / "system32" / f"{name}.exe"
+            place.unlink(missing_ok=True)
+            shutil.copyfile(program, place)
         prefix.rename(target)
         shutil.rmtree(scratch, ignore_errors=True)
     return target
+
+
+def _stand_ins(cache: Path, progress: Callable[[str], None]) -> dict[str, Path]:
+    """What lies in System32 in place of Wine's own: name there, without .exe, to the program."""
+    absent = _program(cache, "absent", ["absent.c"], [], progress)
+    made = {name: _program(cache, name, [f"{name}.c"], libs, progress) for name, libs in _STAND_INS.items()}
+    return {**made, **dict.fromkeys(_SILENT, absent)}
 
 
 def _name_windows_folders(windows: Path) -> None:

@@ -1,6 +1,7 @@
 """A whole lab: its state on disk, starting and ending all of it.
 
 State folder: `lab.json` (what is to run), `zone.json` (names), `dns.json` (the DNS server's process), `secrets/`,
+`certificates/`, `way-out` and `way-out.json` (how hosts reach servers on this machine),
 `hosts/NAME/` (each host's disk, logs, control socket and process). `down` removes all of it. Caches lie elsewhere.
 
 Not here: one host from outside (handle.py) or inside (host.py), what pusher is given (inventory.py).
@@ -20,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -32,7 +33,8 @@ from lab.handle import Host, LabError
 from lab.order import Order
 from lab.plan import DNS_PORT, DOMAIN, Addresses, HostSpec
 from lab.samba import KEEPER
-from lab.scenarios import OLDER_VERSION, Account, Kind, Preinstalled, Scenario
+from lab.scenarios import CA, OLDER_VERSION, Account, Certificate, Kind, Preinstalled, Scenario
+from lab.winrm import HTTP_PORT, HTTPS_PORT
 
 Progress = Callable[[str], None]
 
@@ -93,7 +95,8 @@ class Lab:
     def is_up(self) -> bool:
         """Whether every process of the lab runs."""
         hosts = [host for host in self.hosts.values() if host.has_process]
-        return self._content() is not None and self._dns_runs() and all(host.mark for host in hosts)
+        ours = self._dns_runs() and self._way_out_runs()
+        return self._content() is not None and ours and all(host.mark for host in hosts)
 
     def secret(self, name: str) -> str:
         """The password of push-2026 (pushadm), push-2025 (oldadm) or clerk (no administrator anywhere)."""
@@ -142,6 +145,9 @@ class Lab:
         self._build()
         port = self._port()
         self._make_secrets()
+        from lab import certificates  # slow to import, and each host's own process imports this module too
+
+        certificates.make_authorities(self._certificates)
         rows = [
             {"name": spec.name, "address": self._address(number, specs), "scenario": spec.scenario.to_json()}
             for number, spec in enumerate(specs, 1)
@@ -154,6 +160,7 @@ class Lab:
         }
         processes.write_atomically(self.state / "lab.json", json.dumps(content, indent=1))
         self._start_dns()
+        self._start_way_out()
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             for _ in pool.map(self._start_host, self.hosts.values()):
                 pass
@@ -165,6 +172,7 @@ class Lab:
                 nameserver=self.nameserver,
                 secrets={name: self._secret_path(name) for name in _SECRETS},
                 agent=self._built.agent,
+                ca=self.ca,
             )
 
     def _start_host(self, host: Host) -> None:
@@ -219,23 +227,40 @@ class Lab:
                 env=_environment(),
             )
 
+    def _start_way_out(self) -> None:
+        with control.listen(self._way_out) as listener:
+            command = [sys.executable, "-m", "lab.wayout", "--state", f"{self.state}/", "--listener"]
+            processes.spawn(
+                [*command, str(listener.fileno())],
+                self._way_out_record,
+                self.state / "way-out.log",
+                keep=[listener.fileno()],
+                env=_environment(),
+            )
+
     def _boot(self, host: Host, fresh: bool) -> None:
         """Start a host's process; it answers on its control socket from then on."""
         logs = host.folder / "log"
         logs.mkdir(parents=True, exist_ok=True)
-        with _bound(host.address, host.port) as listener, control.listen(host.folder / "control.sock") as asked:
+        with ExitStack() as stack:
+            asked = stack.enter_context(control.listen(host.folder / "control.sock"))
+            listeners = {"smb": stack.enter_context(_bound(host.address, host.port))}
             if host.scenario.kind is Kind.WINDOWS:
+                for name, port in (("http", HTTP_PORT), ("https", HTTPS_PORT)):
+                    listeners[name] = stack.enter_context(_bound(host.address, port))
                 order = host.folder / "order.json"
                 self._order(host, fresh).write(order)
                 command = [*kernel.unshare_command(), sys.executable, "-m", "lab.host", "--order", str(order)]
+                for name, listener in listeners.items():
+                    command += ["--listener", f"{name}={listener.fileno()}"]
             else:
                 command = [sys.executable, "-m", "lab.strange", "--kind", host.scenario.kind]
-                command += ["--folder", str(host.folder)]
+                command += ["--folder", str(host.folder), "--listener", str(listeners["smb"].fileno())]
             processes.spawn(
-                [*command, "--listener", str(listener.fileno()), "--control", str(asked.fileno())],
+                [*command, "--control", str(asked.fileno())],
                 host.record,
                 logs / "host.log",
-                keep=[listener.fileno(), asked.fileno()],
+                keep=[asked.fileno(), *(listener.fileno() for listener in listeners.values())],
                 env=_environment(),
             )
 
@@ -243,6 +268,7 @@ class Lab:
         built, scenario = self._build(), host.scenario
         if fresh:
             disk.make(host.folder, None if self._overlay else built.template)
+            self._make_certificates(host)
         passwords = {user: self.secret(name) for name, user in _SECRETS.items()}
         if not scenario.second_account:
             del passwords["oldadm"]
@@ -252,9 +278,13 @@ class Lab:
         return Order(
             name=host.name,
             domain=DOMAIN,
+            address=host.address,
             folder=str(host.folder),
             template=str(built.template),
             relay=str(built.relay),
+            helper=str(built.helper),
+            runner=str(built.runner),
+            way_out=str(self._way_out),
             overlay=self._overlay,
             passwords=passwords,
             account=scenario.account,
@@ -265,14 +295,25 @@ class Lab:
             fresh=fresh,
             link=asdict(scenario.link) if scenario.link else None,
             lock_held=scenario.lock_held,
+            smb=scenario.smb,
+            winrm=scenario.winrm,
+            asked_over_winrm="winrm" in scenario.transports,
         )
+
+    def _make_certificates(self, host: Host) -> None:
+        from lab import certificates
+
+        winrm = host.scenario.winrm
+        certificates.issue(self._certificates, host.fqdn, winrm.certificate, host.folder / "winrm.pem")
+        if winrm.relay:
+            certificates.issue(self._certificates, host.fqdn, Certificate.TRUSTED, host.folder / "relay.pem")
 
     # -- ending -----------------------------------------------------------------------------------------
 
     def _end(self) -> None:
         """End what the records name, not what a plan says: an `up` may have been killed at any point."""
         folders = [path.parent for path in self.state.glob("hosts/*/process.json")]
-        records = [folder / "process.json" for folder in folders] + [self._dns_record]
+        records = [folder / "process.json" for folder in folders] + [self._dns_record, self._way_out_record]
         marks = [mark for record in records if (mark := processes.read_mark(record)) is not None]
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             for _ in pool.map(processes.end, marks):
@@ -281,10 +322,10 @@ class Lab:
         content = self._content()
         if content and content["inventory"]:
             inventory.remove(Path(content["inventory"]))
-        for name in ("hosts", "secrets", _PROBE):
+        for name in ("hosts", "secrets", "certificates", _PROBE):
             if (self.state / name).exists():
                 shutil.rmtree(self.state / name)
-        for name in ("lab.json", "zone.json", "dns.json", "dns.log"):
+        for name in ("lab.json", "zone.json", "dns.json", "dns.log", "way-out.json", "way-out.log", "way-out"):
             processes.remove_written(self.state / name)
 
     # -- state ------------------------------------------------------------------------------------------
@@ -293,8 +334,29 @@ class Lab:
     def _dns_record(self) -> Path:
         return self.state / "dns.json"
 
+    @property
+    def _way_out_record(self) -> Path:
+        return self.state / "way-out.json"
+
+    @property
+    def _way_out(self) -> Path:
+        """The socket that hosts reach servers outside by."""
+        return self.state / "way-out"
+
     def _dns_runs(self) -> bool:
         return processes.running(self._dns_record) is not None
+
+    def _way_out_runs(self) -> bool:
+        return processes.running(self._way_out_record) is not None
+
+    @property
+    def _certificates(self) -> Path:
+        return self.state / "certificates"
+
+    @property
+    def ca(self) -> Path:
+        """The authority that signs the certificates of the hosts' HTTPS listeners, in PEM."""
+        return self._certificates / CA
 
     def _secret_path(self, name: str) -> Path:
         return self.state / "secrets" / name

@@ -1,6 +1,7 @@
-"""The gate of a host: joins the connections from outside to the host's smbd, and makes the faults of the link.
+"""The gate of a host: joins the connections from outside to a server of the host, and makes the faults of the link.
 
-The listening socket was bound in the ordinary network namespace, the host's smbd listens in the host's own;
+One for each port. The listening socket was bound in the ordinary network namespace, the servers (smbd, the WinRM
+endpoint) listen in the host's own;
 a process of the host that has inherited the socket is the only way in. Without a fault bytes are spliced in
 the kernel; a connection with a fault is copied by hand, since its bytes are counted.
 
@@ -109,13 +110,14 @@ class Gate:
         self,
         listener: socket.socket,
         connect: Callable[[], socket.socket],
-        kill_server: Callable[[socket.socket], None],
+        kill_server: Callable[[socket.socket], None] = lambda server: None,
     ) -> None:
         """`kill_server` ends the server process at the other end of a connection made by `connect`."""
         self._listener = listener
         self._connect = connect
         self._kill_server = kill_server
         self._lock = threading.Lock()
+        self._joined: list[tuple[socket.socket, socket.socket]] = []
         self._plan: Plan | None = None
         self._opened = False
         self._listens = threading.Event()
@@ -138,6 +140,14 @@ class Gate:
         with self._lock:
             self._plan = None
             self._listen_or_not()
+
+    def cut(self) -> int:
+        """Reset every connection that is open; how many there were."""
+        with self._lock:
+            for client, server in self._joined:
+                _cut(client)
+                _shut(server)
+            return len(self._joined)
 
     def _listen_or_not(self) -> None:
         refused = self._plan is not None and self._plan.fault is Fault.REFUSE and self._plan.times is None
@@ -177,6 +187,8 @@ class Gate:
             return
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self._lock:
+            self._joined.append((client, server))
         back = threading.Thread(target=_pump, args=(server, client), daemon=True)
         back.start()
         if plan is None:
@@ -184,8 +196,10 @@ class Gate:
         else:
             self._faulty(client, server, plan)
         back.join()
-        server.close()
-        client.close()
+        with self._lock:  # a descriptor that is closed may be another's at once
+            self._joined.remove((client, server))
+            server.close()
+            client.close()
 
     def _faulty(self, client: socket.socket, server: socket.socket, plan: Plan) -> None:
         """The way towards the host with a fault on it."""

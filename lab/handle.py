@@ -18,6 +18,7 @@ from lab.control import ControlError
 from lab.processes import Mark
 from lab.samba import KEEPER
 from lab.scenarios import Kind, Scenario
+from lab.winrm import HTTP_PORT, HTTPS_PORT
 
 _READY_LIMIT = 120.0
 _INSIDE_WINDOWS = "run/lab/prefix/drive_c/windows"
@@ -55,6 +56,17 @@ class Service:
     image_path: str
     start_type: int
     exit_code: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shell:
+    """A shell that somebody has open at the WinRM endpoint."""
+
+    id: str
+    owner: str
+    resource: str
+    idle_timeout: float
+    commands: list[str]
 
 
 class Host:
@@ -151,14 +163,59 @@ class Host:
         return "\n".join([f"{path}:", *text.splitlines()[-lines:]])
 
     def link(
-        self, fault: str, after: int = 0, times: int | None = None, *, after_messages: int = 0, ms: int = 0
+        self,
+        fault: str,
+        after: int = 0,
+        times: int | None = None,
+        *,
+        after_messages: int = 0,
+        ms: int = 0,
+        port: int | None = None,
     ) -> None:
         """Put a fault on the connections from now on (for `times` of them, or until `heal`).
 
         Faults: stall, reset, kill-smbd (each after so many bytes or messages towards the host), refuse,
-        delay (by `ms`). See gate.py.
+        delay (by `ms`). See gate.py. `port` is the host's SMB port, 5985 or 5986; by default it is every one of
+        them that can have the fault.
         """
-        self._ask("link", fault=fault, after=after, after_messages=after_messages, ms=ms, times=times)
+        way = None if port is None else {self.port: "smb", HTTP_PORT: "http", HTTPS_PORT: "https"}[port]
+        self._ask("link", fault=fault, after=after, after_messages=after_messages, ms=ms, times=times, way=way)
+
+    def winrm(self, **behaviour: Any) -> None:
+        """Have the WinRM endpoint behave otherwise from now on; without arguments as a healthy one.
+
+        See Behaviour in lab/winrm/config.py: delay_ms, status, max_shells, max_envelope_kb, deny ("fault" or "401"),
+        binding ("none", "relaxed" or "strict"), allow_unencrypted, drop_after, drop_on, hang_on.
+        """
+        self._ask("winrm", **behaviour)
+
+    def cut_winrm(self) -> int:
+        """Reset every WinRM connection that is open now; returns how many there were."""
+        return int(self._ask("cut_winrm"))
+
+    def shells(self) -> list[Shell]:
+        """The shells that are open at the WinRM endpoint."""
+        return [Shell(**row) for row in self._ask("shells")]
+
+    def winrm_log(self, event: str | None = None) -> list[dict[str, Any]]:
+        """What the WinRM endpoint has seen since the disk was new, oldest first.
+
+        Events: sign-in (user, status, protocol, secure, bound), request (user, secure, what, fault), dropped, hangs,
+        command-ended (line, code), shell-expired, seal-broken, unencrypted-refused, download.
+        """
+        path = self.folder / "log" / "winrm.jsonl"
+        if not path.exists():
+            return []
+        whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")  # the last line may be being written
+        rows = [json.loads(line) for line in whole.splitlines()]
+        return [row for row in rows if event in (None, row["event"])]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate that the WinRM endpoint presents, in hexadecimal digits."""
+        from lab.certificates import fingerprint  # slow to import
+
+        return fingerprint(self.folder / ("relay.pem" if self.scenario.winrm.relay else "winrm.pem"))
 
     def heal(self) -> None:
         """No fault on the connections from now on; those that have one keep it."""

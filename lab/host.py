@@ -1,6 +1,6 @@
 """The process of one host: the first of its PID namespace, and the supervisor that answers for the host.
 
-    python -m lab.host --order FILE --listener FD --control FD --go FD
+    python -m lab.host --order FILE --listener smb=FD --listener http=FD --listener https=FD --control FD --go FD
 
 Started by fleet.py inside new mount, PID, UTS, IPC and network namespaces. The first process reaps what is
 orphaned, as an init does; its child boots the host, opens the gate once the host answers, and serves the
@@ -20,29 +20,42 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import boot, control, gate, procs
-from lab.boot import HOME, LOGS, Booted
+from lab import boot, control, endpoint, gate, procs
+from lab.boot import DISK, HELPER, HOME, LOGS, RUNNER, WAY_OUT, Booted
+from lab.endpoint import Endpoint
 from lab.order import Order
 from lab.processes import wait_for_go
 from lab.samba import KEEPER, SERVER_PORT
+from lab.winrm import HTTP_PORT, HTTPS_PORT
 
 if TYPE_CHECKING:
-    from lab.lockholder import LockHolder
+    from lab.lockholder import LockHolder, WineHolder
 
 log = logging.getLogger("lab.host")
 
 _READY_LIMIT = 60.0
-_LOCK_FILE = r"Temp\pusher\LabAgent.lock"
+_LOCK_FILE = r"pusher\LabAgent.lock"
 
 
 class Host:
     """What the control socket can ask for."""
 
-    def __init__(self, order: Order, listener: socket.socket) -> None:
+    def __init__(self, order: Order, listeners: dict[str, socket.socket]) -> None:
+        """`listeners` by the name of what they lead to: smb, http, https."""
         self._order = order
-        self._gate = gate.Gate(listener, lambda: socket.create_connection(("127.0.0.1", SERVER_PORT)), procs.kill_peer)
+        config = endpoint.config(order, disk=DISK, home=HOME, logs=LOGS, helper=HELPER, runner=RUNNER, way_out=WAY_OUT)
+        self._endpoint = Endpoint(config, boot.wine_environment(), LOGS / "winrm.err")
+        self._gates = {
+            "smb": gate.Gate(
+                listeners["smb"], lambda: socket.create_connection(("127.0.0.1", SERVER_PORT)), procs.kill_peer
+            ),
+            "http": gate.Gate(listeners["http"], lambda: self._endpoint.connect(HTTP_PORT)),
+            "https": gate.Gate(listeners["https"], lambda: self._endpoint.connect(HTTPS_PORT)),
+        }
+        self._open = {"smb": order.smb, "http": order.winrm.http, "https": order.winrm.https}
         self._booted: Booted | None = None
         self._lock_holder: LockHolder | None = None
+        self._wine_holder: WineHolder
         self._trouble: str | None = None
         self._done = threading.Event()
 
@@ -52,12 +65,16 @@ class Host:
         try:
             self._booted = boot.boot(self._order)
             log.info("parts run after %.2f s", time.monotonic() - began)
+            if self._order.asked_over_winrm:
+                self._endpoint.start()
             self._wait_until_it_answers(self._booted)
             if self._order.lock_held:
                 self.hold(_LOCK_FILE, delete_on_close=True)
             if self._order.link is not None:
                 self.link(**self._order.link)
-            self._gate.open()
+            for name, is_open in self._open.items():
+                if is_open:
+                    self._gates[name].open()
             log.info("ready after %.2f s", time.monotonic() - began)
         except Exception as exc:
             log.exception("the host did not start")
@@ -83,14 +100,17 @@ class Host:
             time.sleep(0.05)
 
     def hold(self, path: str, delete_on_close: bool = False) -> None:
-        from lab.lockholder import LockHolder  # an SMB client, which few hosts need
+        from lab.lockholder import LockHolder, WineHolder  # an SMB client, which few hosts need
 
         if self._lock_holder is None:
             self._lock_holder = LockHolder(KEEPER, self._order.passwords[KEEPER])
+            self._wine_holder = WineHolder(HELPER, boot.wine_environment())
         self._lock_holder.hold(path, delete_on_close=delete_on_close)
+        self._wine_holder.hold(path)
 
     def release(self, path: str) -> None:
         if self._lock_holder is not None:
+            self._wine_holder.release(path)
             self._lock_holder.release(path)
 
     def ready(self) -> None:
@@ -98,11 +118,28 @@ class Host:
         if self._trouble is not None:
             raise boot.BootError(self._trouble)
 
-    def link(self, fault: str, **how: Any) -> None:
-        self._gate.link(gate.Plan(fault=gate.Fault(fault), **how))
+    def link(self, fault: str, way: str | None = None, **how: Any) -> None:
+        """`way` is smb, http or https; None is each of them that can have the fault."""
+        plan = gate.Plan(fault=gate.Fault(fault), **how)
+        if way is None:
+            of_smb = plan.fault is gate.Fault.KILL_SMBD or plan.after_messages
+            for each in [self._gates["smb"]] if of_smb else self._gates.values():
+                each.link(plan)
+        else:
+            self._gates[way].link(plan)
 
     def heal(self) -> None:
-        self._gate.heal()
+        for each in self._gates.values():
+            each.heal()
+
+    def cut_winrm(self) -> int:
+        return self._gates["http"].cut() + self._gates["https"].cut()
+
+    def winrm(self, **behaviour: Any) -> None:
+        self._endpoint.ask("behave", **behaviour)
+
+    def shells(self) -> Any:
+        return self._endpoint.ask("shells")
 
     def kill_smbd_children(self) -> int:
         return procs.kill_all()
@@ -132,7 +169,8 @@ def _reap_until_end_of(child: int) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.host", description=__doc__)
     parser.add_argument("--order", type=Path, required=True)
-    for descriptor in ("--listener", "--control", "--go"):
+    parser.add_argument("--listener", action="append", required=True, metavar="NAME=FD")
+    for descriptor in ("--control", "--go"):
         parser.add_argument(descriptor, type=int, required=True)
     arguments = parser.parse_args()
     wait_for_go(arguments.go)
@@ -140,12 +178,15 @@ def main() -> int:
     if child:
         return _reap_until_end_of(child)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    host = Host(Order.read(arguments.order), socket.socket(fileno=arguments.listener))
+    named = (listener.partition("=") for listener in arguments.listener)
+    listeners = {name: socket.socket(fileno=int(number)) for name, _, number in named}
+    host = Host(Order.read(arguments.order), listeners)
     calls: dict[str, Callable[..., Any]] = {
         call.__name__: call
         for call in (
             *(host.ready, host.link, host.heal, host.kill_smbd_children),
             *(host.hold, host.release, host.shut_down, host.processes, host.services),
+            *(host.winrm, host.cut_winrm, host.shells),
         )
     }
     control.serve(socket.socket(fileno=arguments.control), calls)

@@ -13,28 +13,34 @@ from pathlib import Path
 
 from lab.handle import Host
 from lab.processes import remove_written, write_atomically
-from lab.scenarios import CURRENT_VERSION
+from lab.scenarios import CA, CURRENT_VERSION, Certificate
 
 SITE = "lab"
 SERVICE_COMMAND = r'"%SystemRoot%\labagent\labagent.exe" --site {site} --fault {fault}'
 
 _INVENTORY, _ACCOUNTS, _PACKAGE = "lab.yaml", "lab-accounts.toml", "labagent"
 _DEFAULT_PORT = 445
+_DEFAULT_TRANSPORTS = ("smb",)
 _MADE_BY = "# Written by `python -m lab up`, removed by `python -m lab down`.\n"
 
 
-def write(folder: Path, *, hosts: Sequence[Host], nameserver: str, secrets: Mapping[str, Path], agent: Path) -> None:
+def write(
+    folder: Path, *, hosts: Sequence[Host], nameserver: str, secrets: Mapping[str, Path], agent: Path, ca: Path
+) -> None:
     """Write all of it into `folder`."""
+    pinned = [host for host in hosts if host.scenario.winrm.certificate is Certificate.SELF_SIGNED]
+    fingerprints = {host.name: host.fingerprint for host in pinned}
     (folder / _PACKAGE).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(agent, folder / _PACKAGE / "labagent.exe")
     write_atomically(folder / _PACKAGE / "package.toml", package_text(agent.read_bytes()))
     write_atomically(folder / _ACCOUNTS, accounts_text(hosts, secrets))
-    write_atomically(folder / _INVENTORY, inventory_text(hosts, nameserver))
+    write_atomically(folder / CA, ca.read_text(encoding="ascii"))
+    write_atomically(folder / _INVENTORY, inventory_text(hosts, nameserver, fingerprints))
 
 
 def remove(folder: Path) -> None:
     """Remove what `write` wrote, and nothing else."""
-    for name in (_INVENTORY, _ACCOUNTS):
+    for name in (_INVENTORY, _ACCOUNTS, CA):
         remove_written(folder / name)
     for name in ("labagent.exe", "package.toml"):
         remove_written(folder / _PACKAGE / name)
@@ -42,15 +48,16 @@ def remove(folder: Path) -> None:
         (folder / _PACKAGE).rmdir()
 
 
-def inventory_text(hosts: Sequence[Host], nameserver: str) -> str:
-    """The hosts by kind of scenario, each with its scenario in a comment."""
+def inventory_text(hosts: Sequence[Host], nameserver: str, fingerprints: Mapping[str, str]) -> str:
+    """The hosts by kind of scenario, each with its scenario in a comment. `fingerprints` of certificates by host."""
     port = "" if hosts[0].port == _DEFAULT_PORT else f"  port: {hosts[0].port}\n"
     text = (
         f"{_MADE_BY}version: 1\n"
         "defaults:\n"
-        "  transports: [smb]\n"
+        f"  transports: [{', '.join(_DEFAULT_TRANSPORTS)}]\n"
         f"  site: {SITE}\n"
         f"{port}"
+        f"  winrm: {{ca: {CA}}}\n"
         f'  nameservers: ["{nameserver}"]\n'
         "  vars: {fault: none}\n"
         "groups:\n"
@@ -59,15 +66,21 @@ def inventory_text(hosts: Sequence[Host], nameserver: str) -> str:
         text += f"  {group}:\n    hosts:\n"
         for host in hosts:
             if host.scenario.group == group:
-                text += f"      - {_entry(host)}  # {host.scenario.name}\n"
+                text += f"      - {_entry(host, fingerprints.get(host.name))}  # {host.scenario.name}\n"
     return text
 
 
-def _entry(host: Host) -> str:
-    if not host.scenario.vars:
-        return host.fqdn
-    values = ", ".join(f"{name}: {json.dumps(value)}" for name, value in host.scenario.vars.items())
-    return f"{{name: {host.fqdn}, vars: {{{values}}}}}"
+def _entry(host: Host, fingerprint: str | None) -> str:
+    """A host's name, or a table where there is more to say of it."""
+    more = []
+    if host.scenario.transports != _DEFAULT_TRANSPORTS:
+        more.append(f"transports: [{', '.join(host.scenario.transports)}]")
+    if fingerprint is not None:
+        more.append(f'winrm: {{fingerprint: "{fingerprint}"}}')
+    if host.scenario.vars:
+        values = ", ".join(f"{name}: {json.dumps(value)}" for name, value in host.scenario.vars.items())
+        more.append(f"vars: {{{values}}}")
+    return f"{{{', '.join([f'name: {host.fqdn}', *more])}}}" if more else host.fqdn
 
 
 def accounts_text(hosts: Sequence[Host], secrets: Mapping[str, Path]) -> str:

@@ -6,12 +6,12 @@ The one value that crosses from the lab's side (fleet.py) into the host's namesp
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lab.processes import write_atomically
-from lab.scenarios import Account, AdminShare
+from lab.scenarios import Account, AdminShare, WinRm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +20,13 @@ class Order:
 
     name: str
     domain: str
+    address: str  # the host's own, outside
     folder: str
     template: str
     relay: str
+    helper: str
+    runner: str
+    way_out: str  # the socket of lab/wayout.py
     overlay: bool  # the prefix is an overlay on the template; otherwise a hard-linked copy is there already
     passwords: dict[str, str] = field(repr=False)
     account: Account = Account.ADMINISTRATOR
@@ -33,13 +37,17 @@ class Order:
     fresh: bool = True  # the disk is new; otherwise the host boots with what is on it
     link: dict[str, Any] | None = None
     lock_held: bool = False
+    smb: bool = True  # whether port 445 is open
+    winrm: WinRm = field(default_factory=WinRm)
+    asked_over_winrm: bool = False  # so the endpoint starts with the host and not with the first connection
 
     def write(self, path: Path) -> None:
-        write_atomically(path, json.dumps(asdict(self)), mode=0o600)
+        write_atomically(path, json.dumps({**self.__dict__, "winrm": self.winrm.to_json()}), mode=0o600)
 
     @classmethod
     def read(cls, path: Path) -> Order:
         content = json.loads(path.read_text(encoding="utf-8"))
         content["account"] = Account(content["account"])
         content["admin_share"] = AdminShare(content["admin_share"])
+        content["winrm"] = WinRm.from_json(content["winrm"])
         return cls(**content)

@@ -20,7 +20,10 @@ NEEDED = {
     "samba-common-bin": "/usr/bin/net",
     "smbclient": "/usr/bin/smbclient",
     "wine": "/usr/bin/wine",
+    "krb5-kdc": "/usr/sbin/krb5kdc",
+    "krb5-admin-server": "/usr/sbin/kadmin.local",
     "gcc-mingw-w64-x86-64": "/usr/bin/x86_64-w64-mingw32-gcc",
+    "wixl": "/usr/bin/wixl",  # makes Windows installer packages
 }
 NEEDED_WITHOUT_ROOT = {"libuid-wrapper": "/usr/lib/*/libuid_wrapper.so"}
 

@@ -13,6 +13,7 @@ from typing import Any
 
 CURRENT_VERSION = "1.4.2"
 OLDER_VERSION = "1.3.0"
+CA = "lab-ca.pem"  # the file of the lab's certificate authority
 
 
 class Kind(StrEnum):
@@ -67,6 +68,37 @@ class Link:
     times: int | None = None
 
 
+class Certificate(StrEnum):
+    """What a host's HTTPS listener presents."""
+
+    TRUSTED = "trusted"  # of the lab's authority, which pusher is given
+    UNTRUSTED = "untrusted"  # of another authority
+    EXPIRED = "expired"
+    WRONG_NAME = "wrong-name"
+    SELF_SIGNED = "self-signed"  # and the inventory has its fingerprint
+
+
+@dataclass(frozen=True, kw_only=True)
+class WinRm:
+    """A host's WinRM endpoint; see lab/winrm/config.py for what `behaviour` may say."""
+
+    http: bool = True  # port 5985 is open
+    https: bool = True  # port 5986 is open
+    certificate: Certificate = Certificate.TRUSTED
+    curl: bool = True  # curl.exe is there, as in Windows since 1803
+    relay: bool = False  # somebody in between ends the TLS, with a trusted certificate of his own
+    behaviour: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def to_json(self) -> dict[str, Any]:
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**values, "behaviour": dict(self.behaviour)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> WinRm:
+        made = {**values, "certificate": Certificate(values["certificate"])}
+        return cls(**{**made, "behaviour": MappingProxyType(dict(values["behaviour"]))})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
     """One row of the table."""
@@ -84,11 +116,20 @@ class Scenario:
     link: Link | None = None
     lock_held: bool = False  # somebody else holds the host's push lock
     encryption: str = "if_required"  # smb.conf's "smb encrypt"
+    smb: bool = True  # port 445 is open
+    winrm: WinRm = field(default_factory=WinRm)
+    transports: tuple[str, ...] = ("smb",)  # what the inventory says of the host
     vars: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def to_json(self) -> dict[str, Any]:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {**values, "vars": dict(self.vars), "link": asdict(self.link) if self.link else None}
+        return {
+            **values,
+            "vars": dict(self.vars),
+            "link": asdict(self.link) if self.link else None,
+            "winrm": self.winrm.to_json(),
+            "transports": list(self.transports),
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Scenario:
@@ -101,6 +142,8 @@ class Scenario:
                 "preinstalled": Preinstalled(values["preinstalled"]),
                 "link": Link(**values["link"]) if values["link"] else None,
                 "vars": MappingProxyType(dict(values["vars"])),
+                "winrm": WinRm.from_json(values["winrm"]),
+                "transports": tuple(values["transports"]),
             }
         )
 
@@ -108,6 +151,99 @@ class Scenario:
 def _agent_fault(fault: str) -> Mapping[str, str]:
     return MappingProxyType({"fault": fault})
 
+
+def _over_winrm(
+    name: str,
+    description: str,
+    status: str,
+    code: str | None = None,
+    *,
+    account: Account = Account.ADMINISTRATOR,
+    **winrm: Any,
+) -> Scenario:
+    """A host that has SMB closed, so that only its WinRM endpoint is left."""
+    return Scenario(
+        name=name,
+        description=description,
+        group="winrm",
+        expect_status=status,
+        expect_code=code,
+        account=account,
+        smb=False,
+        winrm=WinRm(**winrm),
+        transports=("smb", "winrm"),
+    )
+
+
+def _behaves(**how: Any) -> Mapping[str, Any]:
+    return MappingProxyType(how)
+
+
+_WINRM_ROWS = (
+    _over_winrm("winrm-only", "SMB is closed, WinRM is open", "installed"),
+    Scenario(
+        name="smb-only",
+        description="SMB is open, WinRM is closed",
+        group="winrm",
+        expect_status="installed",
+        winrm=WinRm(http=False, https=False),
+        transports=("smb", "winrm"),
+    ),
+    Scenario(
+        name="both-closed",
+        description="neither SMB nor WinRM: nothing listens at all",
+        group="winrm",
+        expect_status="unreachable",
+        expect_code="port-closed",
+        kind=Kind.CLOSED,
+        transports=("smb", "winrm"),
+    ),
+    _over_winrm(
+        *("winrm-pinned", "a self-signed certificate that the inventory knows, and no curl.exe", "installed"),
+        certificate=Certificate.SELF_SIGNED,
+        http=False,
+        curl=False,
+    ),
+    _over_winrm(
+        *("winrm-untrusted", "a certificate of an authority nobody knows, HTTP closed", "failed"),
+        *("certificate-untrusted",),
+        certificate=Certificate.UNTRUSTED,
+        http=False,
+    ),
+    _over_winrm(
+        *("winrm-expired", "a certificate that has expired, HTTP closed", "failed", "certificate-expired"),
+        certificate=Certificate.EXPIRED,
+        http=False,
+    ),
+    _over_winrm(
+        *("winrm-wrong-name", "another machine's certificate, HTTP closed", "failed", "certificate-wrong-name"),
+        certificate=Certificate.WRONG_NAME,
+        http=False,
+    ),
+    _over_winrm(
+        *("winrm-relay", "somebody in between with a trusted certificate of his own", "failed", "sign-in-refused"),
+        http=False,
+        relay=True,
+    ),
+    _over_winrm(
+        *("winrm-denied", "pushadm is no administrator and gets 401 for it", "failed", "sign-in-refused"),
+        account=Account.ORDINARY,
+        behaviour=_behaves(deny="401"),
+    ),
+    _over_winrm(
+        *("winrm-quota", "no shell may be opened any more", "failed", "winrm-quota"),
+        behaviour=_behaves(max_shells=0),
+    ),
+    _over_winrm(
+        *("winrm-drops", "HTTP only, and the connection is cut once as the service is created", "installed"),
+        https=False,
+        behaviour=_behaves(drop_on="Win32_Service.Create"),
+    ),
+    _over_winrm(
+        *("winrm-hangs", "what the operating system is, is never answered", "unreachable", "timed-out"),
+        behaviour=_behaves(hang_on="Win32_OperatingSystem"),
+    ),
+)
 
 _ROWS = (
     Scenario(
@@ -329,6 +465,7 @@ _ROWS = (
         expect_code="timed-out",
         link=Link(fault="stall", after_messages=1),
     ),
+    *_WINRM_ROWS,
 )
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType({row.name: row for row in _ROWS})

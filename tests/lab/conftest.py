@@ -16,15 +16,19 @@ def own_lab(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> La
     return start_lab(Lab(tmp_path_factory.mktemp("own-lab"), network(0)), every_scenario())
 
 
+def healthy_hosts(lab: Lab) -> list[Host]:
+    return [host for host in lab.hosts.values() if host.scenario.name == "healthy"]
+
+
 @pytest.fixture(scope="session")
 def shared_host(own_lab: Lab) -> Host:
     """A healthy host for tests that leave it as it was."""
-    return own_lab.hosts["ws29"]
+    return healthy_hosts(own_lab)[-2]
 
 
 @pytest.fixture
 def host(own_lab: Lab) -> Iterator[Host]:
     """A healthy host, fresh after each test."""
-    made = own_lab.hosts["ws30"]
+    made = healthy_hosts(own_lab)[-1]
     yield made
     made.reset()

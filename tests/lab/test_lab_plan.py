@@ -86,11 +86,12 @@ def hosts(specs: list[HostSpec], port: int = 445) -> list[Host]:
 
 
 def test_the_inventory_has_every_host_in_its_group() -> None:
-    content = yaml.safe_load(inventory.inventory_text(hosts(every_scenario()), "127.0.20.254:5353"))
+    content = yaml.safe_load(inventory.inventory_text(hosts(every_scenario()), "127.0.20.254:5353", {}))
     assert content["defaults"] == {
         "transports": ["smb"],
         "site": "lab",
         "nameservers": ["127.0.20.254:5353"],
+        "winrm": {"ca": "lab-ca.pem"},
         "vars": {"fault": "none"},
     }
     names = [
@@ -102,7 +103,28 @@ def test_the_inventory_has_every_host_in_its_group() -> None:
 
 
 def test_another_port_is_said() -> None:
-    assert yaml.safe_load(inventory.inventory_text(hosts(healthy(1), 10445), "x"))["defaults"]["port"] == 10445
+    assert yaml.safe_load(inventory.inventory_text(hosts(healthy(1), 10445), "x", {}))["defaults"]["port"] == 10445
+
+
+def test_hosts_of_two_transports_and_pinned_certificates_are_said() -> None:
+    specs = [HostSpec(name="ws01", scenario=SCENARIOS["winrm-pinned"]), *healthy(2)[1:]]
+    content = yaml.safe_load(inventory.inventory_text(hosts(specs), "x", {"ws01": "ab" * 32}))
+    assert content["groups"]["winrm"]["hosts"] == [
+        {"name": "ws01.lab.test", "transports": ["smb", "winrm"], "winrm": {"fingerprint": "ab" * 32}}
+    ]
+    assert content["groups"]["healthy"]["hosts"] == ["ws02.lab.test"]
+
+
+def test_every_host_over_winrm_is_in_the_demonstration_and_it_stays_small() -> None:
+    assert len(every_scenario()) <= 42
+    rows = [row for row in SCENARIOS.values() if row.transports == ("smb", "winrm")]
+    assert {(row.expect_status, row.expect_code) for row in rows} >= {
+        ("installed", None),
+        ("unreachable", "port-closed"),
+        ("unreachable", "timed-out"),
+        *(("failed", code) for code in ("certificate-untrusted", "certificate-expired", "certificate-wrong-name")),
+        *(("failed", code) for code in ("sign-in-refused", "winrm-quota")),
+    }
 
 
 def test_the_second_account_is_for_its_hosts_only() -> None:
@@ -128,7 +150,10 @@ def test_writing_and_removing_leaves_other_files_alone(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "mine.yaml").touch()
     secrets = {name: tmp_path / name for name in ("push-2026", "push-2025")}
-    inventory.write(folder, hosts=hosts(healthy(1)), nameserver="x", secrets=secrets, agent=agent)
+    ca = tmp_path / "ca.pem"
+    ca.write_text("ca", encoding="ascii")
+    inventory.write(folder, hosts=hosts(healthy(1)), nameserver="x", secrets=secrets, agent=agent, ca=ca)
+    assert (folder / "lab-ca.pem").read_text(encoding="ascii") == "ca"
     assert (folder / "labagent" / "labagent.exe").read_bytes() == b"agent"
     inventory.remove(folder)
     assert [path.name for path in folder.iterdir()] == ["mine.yaml"]

@@ -51,7 +51,7 @@ def test_no_answer(own_lab: Lab, scenario: str) -> None:
         ("disk-full", "a.exe", "NT_STATUS_DISK_FULL"),
         ("link-stalls", "a.exe", "NT_STATUS_IO_TIMEOUT"),
         ("smbd-killed", "a.exe", "NT_STATUS_CONNECTION"),
-        ("locked-by-another", r"Temp\pusher\LabAgent.lock", "NT_STATUS_SHARING_VIOLATION"),
+        ("locked-by-another", r"pusher\LabAgent.lock", "NT_STATUS_SHARING_VIOLATION"),
     ],
 )
 def test_copying(own_lab: Lab, scenario: str, path: str, status: str) -> None:

@@ -1,0 +1,92 @@
+"""How a host of the lab reaches a server outside, such as pusher's content endpoint: a process for the whole lab.
+
+    python -m lab.wayout --state DIR --listener FD --go FD
+
+Hosts have network namespaces of their own, with nothing in them but a loopback interface. This process is in the
+ordinary one and listens on a Unix socket that every host has; it connects to loopback addresses and to nothing else,
+so that the lab has no way out of this machine. One JSON line asks, one word answers, then bytes go both ways:
+
+    {"from": "127.0.20.5", "to": "127.0.0.1", "port": 4433}  ->  ok | refused | timeout | forbidden
+
+`from` is the host's own address, and the connection comes from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import json
+import socket
+from contextlib import suppress
+
+from lab.processes import wait_for_go
+
+_PIECE = 1 << 18
+_PATIENCE = 60.0
+
+
+def is_allowed(address: str) -> bool:
+    """Loopback addresses of IPv4, written as such; a name could lead anywhere."""
+    try:
+        return ipaddress.IPv4Address(address).is_loopback
+    except ValueError:
+        return False
+
+
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One connection of a host."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        asked = json.loads(await reader.readline())
+        source, target, port = str(asked["from"]), str(asked["to"]), int(asked["port"])
+        answer, ends = await _connect(source, target, port)
+        writer.write(f"{answer}\n".encode())
+        await writer.drain()
+        if ends is not None:
+            await asyncio.gather(_pass(reader, ends[1]), _pass(ends[0], writer))
+    writer.close()
+
+
+async def _connect(
+    source: str, target: str, port: int
+) -> tuple[str, tuple[asyncio.StreamReader, asyncio.StreamWriter] | None]:
+    if not (is_allowed(source) and is_allowed(target)):
+        return "forbidden", None
+    try:
+        opening = asyncio.open_connection(target, port, local_addr=(source, 0), limit=_PIECE)
+        return "ok", await asyncio.wait_for(opening, _PATIENCE)
+    except TimeoutError:
+        return "timeout", None
+    except OSError:
+        return "refused", None
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Until the end of one direction; what was cut on one side is closed on the other."""
+    try:
+        while data := await reader.read(_PIECE):
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+    except OSError:
+        writer.transport.abort()
+
+
+async def _run(listener: socket.socket) -> None:
+    server = await asyncio.start_unix_server(serve, sock=listener, limit=_PIECE)
+    await server.serve_forever()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lab.wayout", description=__doc__)
+    parser.add_argument("--state", help="the lab's state folder; shows whose process this is", required=True)
+    for descriptor in ("--listener", "--go"):
+        parser.add_argument(descriptor, type=int, required=True)
+    arguments = parser.parse_args()
+    wait_for_go(arguments.go)
+    asyncio.run(_run(socket.socket(fileno=arguments.listener)))
+
+
+if __name__ == "__main__":
+    main()
