@@ -25,6 +25,11 @@ command -v python3.11 >/dev/null 2>&1 && python=python3.11
 command -v "$python" >/dev/null 2>&1 || debian python3
 "$python" -c 'import ensurepip, venv' 2>/dev/null || debian python3-venv
 
+# Kerberos is an extra that compiles.
+debian gcc libc6-dev libkrb5-dev
+headers='import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))'
+"$python" -c "$headers" || debian python3-dev
+
 if [ ! -x .venv/bin/python ]; then
     "$python" -m venv .venv
 fi
@@ -37,7 +42,10 @@ fi
 
 for part in "$@"; do
     case "$part" in
-        lab) .venv/bin/python -m lab packages ;;
+        lab)
+            .venv/bin/python -m lab packages
+            .venv/bin/python -m pusher.runner >/dev/null
+            ;;
         browser) debian chromium fonts-dejavu-core ;;
         *) echo "setup.sh: unknown part $part" >&2; exit 2 ;;
     esac

@@ -64,13 +64,14 @@ _RESOLVE = [
          "Give the target the variable (vars) or the site in the inventory."),
     Code("no-transport", Stage.RESOLVE, _GIVE_UP, _FAILED,
          "no transport that the target allows can be used",
-         "Allow a transport that this version has (smb) for the target, or drop --transport."),
+         "Allow smb or winrm for the target in the inventory, or drop --transport."),
 ]
 
 _REACH = [
     Code("port-closed", Stage.REACH, _TRANSPORT, _UNREACHABLE,
          "the machine answers but refuses the port",
-         "On the target: start the Server service and open TCP 445 (File and Printer Sharing) to this machine."),
+         "On the target, open to this machine: TCP 445 with the Server service (File and Printer Sharing), or TCP 5986 "
+         "with a WinRM listener; then push again."),
     Code("timed-out", Stage.REACH, _RETRY, _UNREACHABLE,
          "no answer within the time limit",
          "Check that the machine is on and that no firewall drops the traffic in between."),
@@ -92,6 +93,37 @@ _REACH = [
     Code("tampered", Stage.REACH, _GIVE_UP, _FAILED,
          "an answer's signature or encryption does not verify",
          "Someone or something on the way changes traffic: find the middlebox before pushing again."),
+    Code("certificate-untrusted", Stage.REACH, _TRANSPORT, _FAILED,
+         "the WinRM listener's certificate comes from no CA that is trusted here",
+         "Give the CA's certificate (--ca, or winrm.ca in the inventory), pin the certificate's SHA-256 fingerprint on "
+         "the host, or give the listener a certificate of your own CA."),
+    Code("certificate-expired", Stage.REACH, _TRANSPORT, _FAILED,
+         "the WinRM listener's certificate is not valid now",
+         "Renew it on the target and give the listener the new one; if its dates are right, correct the clock here."),
+    Code("certificate-wrong-name", Stage.REACH, _GIVE_UP, _FAILED,
+         "the WinRM listener's certificate is for another name than the inventory's",
+         "Another machine may answer at this address: correct the record or the name in the inventory, or issue a "
+         "certificate whose DNS names hold it. Nothing was sent."),
+    Code("certificate-mismatch", Stage.REACH, _GIVE_UP, _FAILED,
+         "the WinRM listener's certificate is not the one whose fingerprint the inventory pins",
+         "Find out why before anything else: it was renewed (then correct the fingerprint), or another machine "
+         "answers. Nothing was sent."),
+    Code("tls-failed", Stage.REACH, _TRANSPORT, _FAILED,
+         "no TLS connection to the WinRM listener came about",
+         "Check that HTTPS is spoken on that port and that the listener has a certificate and TLS 1.2 or newer."),
+    Code("winrm-refused", Stage.REACH, _TRANSPORT, _FAILED,
+         "the WinRM service does not serve remote requests",
+         "Run 'winrm quickconfig' on the target, and look at the policies 'Allow remote server management' and "
+         "'Allow remote shell access'."),
+    Code("winrm-quota", Stage.REACH, _RETRY, _FAILED,
+         "a quota of the WinRM service is used up",
+         "Wait, or close stale shells on the target (restart WinRM); see winrm/config/winrs, MaxShellsPerUser."),
+    Code("unencrypted-refused", Stage.REACH, _TRANSPORT, _FAILED,
+         "no encryption could be agreed on over HTTP, and nothing is sent without",
+         "Give the target a WinRM listener on HTTPS; do not set AllowUnencrypted."),
+    Code("winrm-fault", Stage.REACH, _GIVE_UP, _FAILED,
+         "the WinRM service answered with a fault that this table does not name",
+         "Look up the number in the message (winrm helpmsg 0x…) and the target's WinRM event log."),
     Code("too-busy", Stage.REACH, _RETRY, _FAILED,
          "the target is out of connections or resources",
          "Wait until the machine is less busy, or close stale sessions on it."),
@@ -118,6 +150,11 @@ _SIGN_IN = [
          "the target refuses the user name or password",
          "Check the account's secret once by hand; correct it before the next run. pusher stops a domain account "
          "everywhere at once, so it is not locked out."),
+    Code("sign-in-refused", Stage.SIGN_IN, _NEXT, _FAILED,
+         "the target refuses the account over WinRM: wrong user or password, or a valid account that is no "
+         "administrator here (WinRM answers all of these alike)",
+         "Check the secret once by hand. A local account other than RID 500 is filtered by UAC over the network; "
+         "others must be local administrators. Where it matters which, push over SMB, which tells them apart."),
     Code("no-such-account", Stage.SIGN_IN, _STOP, _FAILED,
          "the target knows no such user",
          "Correct the user or its domain in the accounts file."),
@@ -215,6 +252,9 @@ _RIGHTS = [
          "the remote registry does not answer, so its keys cannot be proven",
          "Only a package that needs the registry is held up: start the Remote Registry service for the push, or "
          "drop [needs] registry."),
+    Code("rights-unreadable", Stage.RIGHTS, _GIVE_UP, _FAILED,
+         "user rights cannot be read by this transport",
+         "Only what needs them is held up: push over SMB, or drop [needs] rights."),
     Code("right-missing", Stage.RIGHTS, _GIVE_UP, _FAILED,
          "the package's service account lacks a right it needs",
          "Grant it in Local Policies, User Rights Assignment (by group policy in a domain)."),
@@ -326,8 +366,58 @@ _INSTALL = [
          "Please report it with the log lines of this target."),
 ]
 
+_INSTALLERS = [
+    Code("installer-failed", Stage.START, _GIVE_UP, _FAILED,
+         "the installer ended with an exit code that says it failed",
+         "Read the end of its log among this host's events (pusher show RUN HOST); look the exit code up in the "
+         "maker's manual, or for an MSI in 'Windows Installer error codes'."),
+    Code("installer-timed-out", Stage.START, _GIVE_UP, _FAILED,
+         "the installer did not end in time",
+         "It may wait for a click: check its silent arguments by hand. Raise installer.timeout in package.toml for a "
+         "slow one."),
+    Code("installer-busy", Stage.START, _RETRY, _FAILED,
+         "another installation is running on the machine",
+         "Wait until it has ended (Windows Update counts as one), then push again."),
+    Code("installer-cancelled", Stage.START, _GIVE_UP, _FAILED,
+         "the installation was cancelled or suspended on the machine",
+         "Someone at the machine, or a rule in the package, ended it: read the end of its log among this host's "
+         "events."),
+    Code("installer-arguments", Stage.START, _GIVE_UP, _FAILED,
+         "the installer does not understand its arguments",
+         "Correct installer.arguments in package.toml (properties are NAME=VALUE, a transform must be in "
+         "the package)."),
+    Code("installer-service-missing", Stage.START, _GIVE_UP, _FAILED,
+         "the Windows Installer service, or the folder it works in, cannot be used",
+         "Start the Windows Installer service (msiserver) on the machine and check that its Temp folder can be "
+         "written."),
+    Code("other-version-installed", Stage.START, _GIVE_UP, _FAILED,
+         "another version of the same product is installed, and the package does not replace it",
+         "Give it REINSTALL=ALL REINSTALLMODE=vomus in installer.arguments, or have the other version removed "
+         "first."),
+    Code("package-bad", Stage.START, _RETRY, _FAILED,
+         "the machine cannot open the installer's package, or cannot run it",
+         "Look for a virus scanner that holds the file, try the package by hand on one machine, and check that it is "
+         "made for this architecture."),
+    Code("not-detected", Stage.VERIFY, _GIVE_UP, _FAILED,
+         "the installer says that it succeeded, and its product is not found",
+         "Correct [detect] in package.toml; where a reboot is needed first, restart the machine and push again."),
+    Code("still-detected", Stage.VERIFY, _GIVE_UP, _FAILED,
+         "the product was removed, and it is still found",
+         "Restart the machine where a reboot is needed; check installer.uninstall and [detect] in package.toml."),
+    Code("uninstall-unknown", Stage.SERVICE, _GIVE_UP, _FAILED,
+         "the package does not say how its product is removed",
+         "Add installer.uninstall to package.toml: the quoted program that removes it, with its silent arguments."),
+    Code("runner-missing", Stage.START, _GIVE_UP, _FAILED,
+         "this pusher was put together without its runner, which runs installers over SMB",
+         "Build it with: python -m pusher.runner (needs gcc-mingw-w64-x86-64), or push over WinRM."),
+    Code("runner-failed", Stage.START, _GIVE_UP, _FAILED,
+         "the service that runs the installer could not do its work",
+         "Look at the System log for PusherRun (events 7045, 7009, 7031) and at what the virus scanner did to "
+         "pusher-run.exe; or push over WinRM."),
+]
+
 # fmt: on
 
 CATALOGUE: Mapping[str, Code] = MappingProxyType(
-    {row.code: row for row in (*_RESOLVE, *_REACH, *_IDENTIFY, *_SIGN_IN, *_RIGHTS, *_INSTALL)}
+    {row.code: row for row in (*_RESOLVE, *_REACH, *_IDENTIFY, *_SIGN_IN, *_RIGHTS, *_INSTALL, *_INSTALLERS)}
 )

@@ -29,6 +29,7 @@ class Doing(Enum):
     SERVICE_MANAGER = (Stage.RIGHTS, "opening the service manager")
     SERVICE = (Stage.SERVICE, "working on the service")
     START = (Stage.START, "starting the service")
+    RUN = (Stage.START, "running the installer")
     REGISTRY = (Stage.RIGHTS, "opening the registry")
     POLICY = (Stage.RIGHTS, "reading user rights")
 
@@ -264,6 +265,8 @@ _WHILE: Mapping[tuple[Doing, str], str] = {
     (Doing.SERVICE_MANAGER, "rpc-failed"): "service-manager-missing",
     (Doing.SERVICE, "service-exists-foreign"): "service-exists-foreign",
     (Doing.START, "path-not-found"): "service-bad-image",
+    (Doing.RUN, "service-bad-image"): "package-bad",
+    (Doing.RUN, "path-not-found"): "package-bad",
     (Doing.POLICY, "no-such-account"): "service-account-invalid",
     (Doing.REGISTRY, "access-denied"): "registry-denied",
     (Doing.REGISTRY, "path-not-found"): "registry-denied",

@@ -29,18 +29,27 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """Where to connect; ``host`` is the name that Kerberos and the identity check go by."""
+    """Where to connect; ``host`` is the name that Kerberos, the certificate and the identity check go by.
+
+    ``port`` 0: the transport's own. ``scheme`` (WinRM: ``https`` or ``http``) None: the transport's own order.
+    ``fingerprint``: the only certificate to be accepted, as 64 hexadecimal digits of its SHA-256; then neither its
+    issuer nor its dates matter.
+    """
 
     host: str
     address: str
-    port: int
+    port: int = 0
+    scheme: str | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PeerIdentity:
     """Who answers, as it says itself before any secret leaves (MS-NLMP 2.2.1.2, MS-SMB2 2.2.4).
 
-    The names come from an unauthenticated challenge: they catch a stale record, not an attacker.
+    The names come from an unauthenticated challenge: they catch a stale record, not an attacker. ``dialect`` says in
+    words what is spoken (``SMB 3.1.1``, ``WinRM over TLS 1.3``); ``proof`` is what else proves the machine, such as
+    a certificate that was validated for its name, and empty where nothing does.
     """
 
     netbios_name: str = ""
@@ -52,6 +61,7 @@ class PeerIdentity:
     dialect: str = ""
     encrypts: bool = False
     clock: datetime | None = None
+    proof: str = ""
 
     @property
     def machine(self) -> str:
@@ -160,6 +170,10 @@ class Session(Protocol):
 
     identity: PeerIdentity
 
+    @property
+    def runner(self) -> str:
+        """What carries out ``run`` there, in words for the record."""
+
     async def is_domain_controller(self) -> bool:
         """What the Server service says of the machine's role."""
 
@@ -221,6 +235,19 @@ class Session(Protocol):
     async def delete_service(self, name: str) -> bool:
         """Mark it for deletion; False where no such service exists."""
 
+    async def run(self, command: str, limit: float) -> int:
+        """Run a command line as an elevated process of the machine and wait for its end; its exit code, unsigned.
+
+        The command is run at most once. ``installer-timed-out`` where it has not ended after ``limit`` seconds; it
+        may then still be running.
+        """
+
+    async def tail(self, path: RemotePath, limit: int) -> bytes | None:
+        """The last ``limit`` bytes of a file (a log), also while another program writes it; None where it is absent."""
+
+    async def registry_value(self, key: str, name: str) -> str | int | None:
+        """A value (REG_SZ, REG_EXPAND_SZ or REG_DWORD) of ``key`` (``HKLM\\…``); None where key or value is absent."""
+
     async def registry_access(self, key: str) -> str:
         """Open ``key`` (``HKLM\\\\…``) for writing values; evidence; ``registry-denied`` where it cannot."""
 
@@ -255,7 +282,9 @@ class Transport(Protocol):
     """An adapter."""
 
     kind: TransportKind
-    default_port: int
+
+    async def answers(self, endpoint: Endpoint, seconds: float) -> bool:
+        """Whether a port that ``open`` would try accepts a connection within ``seconds``. No byte is sent."""
 
     async def open(self, endpoint: Endpoint, limits: Limits) -> Link:
         """Connect and negotiate; sends nothing of any account."""

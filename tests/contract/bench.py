@@ -64,6 +64,9 @@ class Machine(Protocol):
     def service_command(self, service: str, fault: StartFault | None) -> str:
         """The image path of a real service program, which starts ``service`` as ``fault`` says."""
 
+    def endless_command(self) -> str:
+        """A command line that does not end by itself."""
+
 
 class Bench(Protocol):
     """The adapter and its machines."""

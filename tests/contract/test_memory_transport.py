@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from pusher.models import Credential, Protocol, Secret
-from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, StartFault, User
+from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, Ran, StartFault, User
 from pusher.transports.memory.disk import key_of
+from pusher.transports.memory.host import cmd_exit
 from pusher.transports.port import Endpoint, Transport
 from tests.contract.bench import Bench, Kind, Machine, Who
 from tests.contract.transport_contract import TransportContract
@@ -77,6 +78,10 @@ class MemoryMachine:
         if fault is not None:
             self.host.services.start_faults[service.lower()] = fault
         return '"%SystemRoot%\\labagent\\labagent.exe"'
+
+    def endless_command(self) -> str:
+        self.host.execute = lambda command: Ran(seconds=1e9) if command == "endless" else cmd_exit(command)
+        return "endless"
 
 
 class MemoryBench:

@@ -80,6 +80,9 @@ class LabMachine:
             self.write("labagent\\labagent.exe", build_all(default_cache()).agent.read_bytes())
         return f'"%SystemRoot%\\labagent\\labagent.exe" --fault {_FAULTS[fault]}'
 
+    def endless_command(self) -> str:
+        return self.service_command("LabAgent", StartFault.HANG)
+
 
 class LabBench:
     def __init__(self, lab: Lab, transport: Transport) -> None:

@@ -7,18 +7,23 @@ Tests make one, give it accounts, files and switches, push to it, and then look 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from pusher.models import Credential
+from pusher.transports import by_service
 from pusher.transports.memory.disk import Disk, Entry, Key, NtError, key_of
-from pusher.transports.memory.services import Services
+from pusher.transports.memory.services import Services, Win32Error
 from pusher.transports.paths import program_of
-from pusher.transports.port import PeerIdentity
+from pusher.transports.port import PeerIdentity, ServiceState, ServiceStatus
 
 _LOGON_FAILURE, _LOCKED, _DISABLED, _EXPIRED = 0xC000006D, 0xC0000234, 0xC0000072, 0xC0000193
 _MUST_CHANGE, _NO_SHARE, _DENIED, _NONE_MAPPED = 0xC0000224, 0xC00000CC, 0xC0000022, 0xC0000073
+_FILE_NOT_FOUND = 2
+_CURRENT = "hklm\\software\\microsoft\\windows nt\\currentversion"
 _FOLDERS = ("Windows", "Windows\\Temp", "Windows\\System32", "Program Files", "ProgramData")
 _PLENTY = 64 * 1024**3
 
@@ -49,12 +54,29 @@ class User:
         return next((status for status, flag in flags.items() if flag), None)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ran:
+    """A command's exit code, and how many seconds it took."""
+
+    code: int = 0
+    seconds: float = 0.0
+
+
+def cmd_exit(command: str) -> Ran:
+    """The one program that every machine has; anything else is not found."""
+    found = re.fullmatch(r'"%SystemRoot%\\System32\\cmd\.exe" /c exit (\d+)', command)
+    if found is None:
+        raise Win32Error(_FILE_NOT_FOUND)
+    return Ran(code=int(found[1]))
+
+
 @dataclass(eq=False)
 class MemoryHost:
     """One machine. ``name`` is what it says it is called: a DNS name, or a plain one for a machine without.
 
     ``users`` by what signs in: ``name`` (local), ``domain\\\\name``, ``name@domain``, or empty for the process's own
-    identity; in lower case. ``registry``: the keys there are (None: no Remote Registry). ``refuses``: the code that
+    identity; in lower case. ``registry``: the keys there are (None: no Remote Registry); ``values`` by key and name, in
+    lower case. ``execute``: what running a command does and comes to. ``refuses``: the code that
     a connection attempt ends with. ``mute``: calls are never answered. ``latency``: seconds a call takes.
     """
 
@@ -66,6 +88,8 @@ class MemoryHost:
     missing_shares: set[str] = field(default_factory=set)
     read_only_shares: set[str] = field(default_factory=set)
     registry: set[str] | None = field(default_factory=lambda: {"hklm\\software"})
+    values: dict[tuple[str, str], str | int] = field(default_factory=lambda: {(_CURRENT, "systemroot"): "C:\\Windows"})
+    execute: Callable[[str], Ran] = field(default_factory=lambda: cmd_exit)
     registry_denied: bool = False
     rights: dict[str, frozenset[str]] = field(default_factory=dict)
     leaves: dict[str, str] = field(default_factory=dict)
@@ -94,7 +118,7 @@ class MemoryHost:
             dns_domain=domain,
             build="10.0.20348",
             server_guid=f"guid-of-{self.name}" if self.name else "",
-            dialect="3.1.1",
+            dialect="SMB 3.1.1",
             encrypts=self.encrypts,
         )
 
@@ -143,9 +167,27 @@ class MemoryHost:
         """As ``Services.start``; a program that starts makes the file that ``leaves`` names, where there is none."""
         refused_after = self.services.start(name, self.now())
         left = self.leaves.get(name.lower())
+        if refused_after is None and name == by_service.NAME:
+            self._run_by_service()
         if refused_after is None and left is not None and self.read(left) is None:
             self.write(left, b"made by the agent itself")
         return refused_after
+
+    def _run_by_service(self) -> None:
+        """What the runner does, seen from outside: it runs, and stops with what the command has come to."""
+        config = self.services.config(by_service.NAME, self.now())
+        assert config is not None
+        limit, _, command = config.image_path.partition('" ')[2].partition(" ")
+        try:
+            ran = self.execute(command)
+        except Win32Error as error:
+            ended, after = ServiceStatus(state=ServiceState.STOPPED, win32_exit=error.code), 0.0
+        else:
+            late = ran.seconds > int(limit) / 1000
+            code = 1460 if late else 1066 if ran.code else 0
+            ended = ServiceStatus(state=ServiceState.STOPPED, win32_exit=code, service_exit=0 if late else ran.code)
+            after = min(ran.seconds, int(limit) / 1000)
+        self.services.foresee(by_service.NAME, ((0, ServiceStatus(state=ServiceState.RUNNING)), (after, ended)))
 
     def snapshot(self) -> dict[str, Any]:
         """All that a push could have changed, to be compared."""

@@ -112,6 +112,10 @@ class Services:
         program.running += 1
         return None if fault is None else _REFUSED_AFTER.get(fault)
 
+    def foresee(self, name: str, timeline: Timeline) -> None:
+        """What becomes of a service that has just been started."""
+        self._known[name.lower()].timeline = timeline
+
     def stop(self, name: str, now: float) -> bool:
         """False where it was not running, or does not exist."""
         service = self._get(name, now)

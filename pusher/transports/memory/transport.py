@@ -1,6 +1,6 @@
 """The adapter: ``Transport``, ``Link`` and ``Session`` of the port over machines in memory.
 
-Every call passes ``_Wire.call``: the one place where it yields to the loop, is counted, meets its fault, and where
+Every call passes ``Wire.call``: the one place where it yields to the loop, is counted, meets its fault, and where
 the machine's number becomes a Problem. A cancelled call drops its connection, as the SMB bridge does.
 """
 
@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import itertools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping
 from typing import TypeVar
 
 from pusher.models import Credential, Protocol, TransportKind
-from pusher.problems import ProblemError, problem
+from pusher.problems import ProblemError
+from pusher.transports import by_service
 from pusher.transports.codes import Doing, from_ntstatus, from_win32, of
 from pusher.transports.image import FileVersionScan
-from pusher.transports.memory.disk import Entry, Key, NtError, key_of
-from pusher.transports.memory.host import MemoryHost, User
+from pusher.transports.memory.disk import Key, NtError, key_of
+from pusher.transports.memory.host import MemoryHost, Ran, User
 from pusher.transports.memory.services import Win32Error
+from pusher.transports.memory.wire import Fault, Wire
 from pusher.transports.port import (
     Endpoint,
     FileDigest,
@@ -42,62 +41,45 @@ _DENIED, _SHARING, _INVALID_FOLDER = 0xC0000022, 0xC0000043, 0xC0000103
 _WIN32_DENIED, _NO_KEY = 5, 2
 
 
-class How(Enum):
-    """What happens at a fault."""
-
-    FAIL = "the call is refused with a code"
-    DROP = "the connection is gone"
-    HANG = "no answer comes"
-    DIE = "this process is killed: nothing more leaves it, and all its connections drop"
-
-
-class Moment(Enum):
-    BEFORE = "before the call's effect"
-    DURING = "in the middle of a put; for other calls the same as before"
-    AFTER = "when the effect has happened and its answer has not arrived"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """Goes off once, at the ``number``-th call of that name (of any name: the empty one), counted from 1."""
-
-    how: How
-    number: int = 1
-    call: str = ""
-    moment: Moment = Moment.BEFORE
-    code: str = "too-busy"
-
-
-class Killed(BaseException):
-    """What everyone in a process that is no more gets to hear."""
+_RUNNER = b"MZ runner"
+_PORTS = {TransportKind.SMB: 445, TransportKind.WINRM: 5986}
 
 
 class MemoryTransport:
     """One pusher's way to ``hosts``, by address. ``calls`` counts all it made, ``struck`` the faults that went off."""
 
-    kind = TransportKind.SMB
-    default_port = 445
-
-    def __init__(self, hosts: Mapping[str, MemoryHost], *faults: Fault) -> None:
+    def __init__(
+        self, hosts: Mapping[str, MemoryHost], *faults: Fault, kind: TransportKind = TransportKind.SMB
+    ) -> None:
+        self.kind = kind
         self.hosts = hosts
         self.faults = list(faults)
         self.calls: list[str] = []
         self.struck: list[str] = []
         self.dead = False
-        self._wires: list[_Wire] = []
+        self._wires: list[Wire] = []
+
+    async def answers(self, endpoint: Endpoint, seconds: float) -> bool:
+        host = self.hosts.get(endpoint.address)
+        return host is not None and self._refusal(host, endpoint) is None
 
     async def open(self, endpoint: Endpoint, limits: Limits) -> Link:
         host = self.hosts.get(endpoint.address)
-        wire = _Wire(self, host or MemoryHost(refuses="timed-out"), limits)
+        wire = Wire(self, host or MemoryHost(refuses="timed-out"), limits)
 
         def connect() -> None:
-            refused = wire.host.refuses or (None if endpoint.port == wire.host.port else "port-closed")
+            refused = self._refusal(wire.host, endpoint)
             if refused is not None:
-                raise ProblemError(of(refused, Doing.REACH, f"{endpoint.address}:{endpoint.port}"))
+                raise ProblemError(of(refused, Doing.REACH, endpoint.address))
 
         await wire.call("open", Doing.REACH, connect, limits.connect)
         self._wires.append(wire)
         return _MemoryLink(wire)
+
+    def _refusal(self, host: MemoryHost, endpoint: Endpoint) -> str | None:
+        """A host has one port open: the one that it says, or each transport's own where it says none."""
+        asked = endpoint.port or _PORTS[self.kind]
+        return host.refuses or (None if asked == host.port else "port-closed")
 
     def due(self, call: str) -> Fault | None:
         """Count a call; its fault, if one is due."""
@@ -119,95 +101,8 @@ class MemoryTransport:
         self.cut()
 
 
-class _Wire:
-    """One connection. What it holds on the machine goes with it."""
-
-    def __init__(self, transport: MemoryTransport, host: MemoryHost, limits: Limits) -> None:
-        self.transport, self.host, self.limits = transport, host, limits
-        self.secret_sent = False
-        self.up = True
-        self._held: dict[int, tuple[Key, Entry]] = {}
-        self._numbers = itertools.count()
-        self._turn = asyncio.Lock()
-
-    async def call(
-        self,
-        name: str,
-        doing: Doing,
-        work: Callable[[], T],
-        deadline: float | None = None,
-        *,
-        late: str = "timed-out",
-        half: Callable[[], object] = lambda: None,
-        what: str = "",
-    ) -> T:
-        async with self._turn:
-            self._alive(doing)
-            fault = self.transport.due(name)
-            self.host.calls[name] += 1
-            try:
-                if self.host.mute:
-                    await self._hang(doing, deadline, late)
-                await asyncio.sleep(self.host.latency)
-                self._alive(doing)
-                if fault is not None and fault.moment is not Moment.AFTER:
-                    if fault.moment is Moment.DURING:
-                        _numbered(doing, what, half)
-                    await self._strike(fault, doing, deadline, late)
-                self.host.services.settle(self.host.now())
-                result = _numbered(doing, what, work)
-                if fault is not None:
-                    await self._strike(fault, doing, deadline, late)
-            except asyncio.CancelledError:
-                self.drop()
-                raise
-            return result
-
-    def hold(self, key: Key, entry: Entry) -> int:
-        entry.held = True
-        number = next(self._numbers)
-        self._held[number] = (key, entry)
-        return number
-
-    def release(self, number: int) -> None:
-        """Close what is held: a lock file removes itself. Nothing to do where it has gone already."""
-        key, entry = self._held.pop(number, ((), None))
-        if entry is not None:
-            entry.held = False
-            self.host.disk.remove(key)
-
-    def drop(self) -> None:
-        self.up = False
-        for number in list(self._held):
-            self.release(number)
-
-    def _alive(self, doing: Doing) -> None:
-        if self.transport.dead:
-            raise Killed
-        if not self.up:
-            raise ProblemError(of("connection-lost", doing))
-
-    async def _strike(self, fault: Fault, doing: Doing, deadline: float | None, late: str) -> None:
-        if fault.how is How.FAIL:
-            raise ProblemError(problem(fault.code, doing.stage, "as the test wants it"))
-        if fault.how is How.HANG:
-            await self._hang(doing, deadline, late)
-        if fault.how is How.DIE:
-            self.transport.die()
-            self.drop()
-            raise Killed
-        self.drop()
-        raise ProblemError(of("connection-lost", doing))
-
-    async def _hang(self, doing: Doing, deadline: float | None, late: str) -> None:
-        patience = self.limits.call if deadline is None else deadline
-        await asyncio.sleep(patience)
-        self.drop()
-        raise ProblemError(of(late, doing, f"nothing for {patience:g} s"))
-
-
 class _MemoryLink:
-    def __init__(self, wire: _Wire) -> None:
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._identity = PeerIdentity()
 
@@ -242,7 +137,7 @@ class _MemoryLink:
 
 
 class _MemoryHold:
-    def __init__(self, wire: _Wire, number: int) -> None:
+    def __init__(self, wire: Wire, number: int) -> None:
         self._wire, self._number = wire, number
 
     async def close(self) -> None:
@@ -250,7 +145,7 @@ class _MemoryHold:
 
 
 class _MemorySession:
-    def __init__(self, wire: _Wire, user: User, identity: PeerIdentity) -> None:
+    def __init__(self, wire: Wire, user: User, identity: PeerIdentity) -> None:
         self.identity = identity
         self._wire, self._user = wire, user
         self._host, self._disk, self._services = wire.host, wire.host.disk, wire.host.services
@@ -399,6 +294,43 @@ class _MemorySession:
 
         return await self._wire.call("delete_service", Doing.SERVICE, work, what=name)
 
+    @property
+    def runner(self) -> str:
+        return "service PusherRun in memory" if self._wire.transport.kind is TransportKind.SMB else "memory"
+
+    async def run(self, command: str, limit: float) -> int:
+        """As the real ones do: over SMB by a service, over WinRM at once."""
+        if self._wire.transport.kind is TransportKind.SMB:
+            return await by_service.run(self, _RUNNER, command, limit)
+
+        def work() -> Ran:
+            self._manager()
+            return self._host.execute(command)
+
+        # The program runs on where its pusher has long been gone: the effect first, and the wait behind it.
+        ran = await self._wire.call("run", Doing.RUN, work, limit, what=command)
+        await asyncio.sleep(min(ran.seconds, limit))
+        if ran.seconds > limit:
+            raise ProblemError(of("installer-timed-out", Doing.RUN, f"{limit:g} s"))
+        return ran.code
+
+    async def tail(self, path: RemotePath, limit: int) -> bytes | None:
+        def work() -> bytes | None:
+            data = self._disk.read(self._key(path))
+            return None if data is None else data[max(0, len(data) - limit) :]
+
+        return await self._wire.call("tail", Doing.FILE, work, what=str(path))
+
+    async def registry_value(self, key: str, name: str) -> str | int | None:
+        def work() -> str | int | None:
+            if self._host.registry is None:
+                raise ProblemError(of("registry-unavailable", Doing.REGISTRY, "no winreg pipe"))
+            if self._host.registry_denied or not self._user.administrator:
+                raise Win32Error(_WIN32_DENIED)
+            return self._host.values.get((key.lower(), name.lower()))
+
+        return await self._wire.call("registry_value", Doing.REGISTRY, work, what=f"{key}, {name}")
+
     async def registry_access(self, key: str) -> str:
         return await self._wire.call("registry_access", Doing.REGISTRY, lambda: self._open_key(key), what=key)
 
@@ -443,15 +375,3 @@ class _MemorySession:
             if "\\" not in opened:
                 raise Win32Error(_NO_KEY)
         return f"{opened} opened " + ("for writing" if opened == key else "to create keys in")
-
-
-def _numbered(doing: Doing, what: str, work: Callable[[], T]) -> T:
-    """The machine's number as a Problem, by the same tables as for a real one."""
-    try:
-        return work()
-    except NtError as error:
-        raise ProblemError(from_ntstatus(error.status, doing, what)) from error
-    except Win32Error as error:
-        if error.code == 1060:
-            raise ProblemError(of("service-missing", doing, what)) from error
-        raise ProblemError(from_win32(error.code, doing, what)) from error

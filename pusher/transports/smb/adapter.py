@@ -19,9 +19,12 @@ from smbprotocol.session import Session as SmbProtocolSession
 from smbprotocol.session import SMB2SessionSetupRequest, SMB2SessionSetupResponse
 from smbprotocol.tree import TreeConnect
 
+from pusher import runner
 from pusher.models import Credential, Protocol, TransportKind
 from pusher.problems import ProblemError, Stage
+from pusher.transports import by_service
 from pusher.transports.bridge import Bridge, Pool, Pulse
+from pusher.transports.challenge import NEGOTIATE_MESSAGE, parse_challenge
 from pusher.transports.codes import Doing, of
 from pusher.transports.port import (
     Endpoint,
@@ -37,8 +40,8 @@ from pusher.transports.port import (
     ServiceStatus,
     Session,
 )
+from pusher.transports.probe import answering
 from pusher.transports.smb import policy
-from pusher.transports.smb.challenge import NEGOTIATE_MESSAGE, parse_challenge
 from pusher.transports.smb.connection import GuardedConnection
 from pusher.transports.smb.faults import guarded
 from pusher.transports.smb.files import Files, Shares
@@ -47,11 +50,12 @@ from pusher.transports.smb.services import ServiceManager
 
 T = TypeVar("T")
 
+_PORT = 445
 _DIALECTS = {
-    Dialects.SMB_2_1_0: "2.1",
-    Dialects.SMB_3_0_0: "3.0",
-    Dialects.SMB_3_0_2: "3.0.2",
-    Dialects.SMB_3_1_1: "3.1.1",
+    Dialects.SMB_2_1_0: "SMB 2.1",
+    Dialects.SMB_3_0_0: "SMB 3.0",
+    Dialects.SMB_3_0_2: "SMB 3.0.2",
+    Dialects.SMB_3_1_1: "SMB 3.1.1",
 }
 _NTLM_SETUPS_BEFORE_SECRET = 1
 """SESSION_SETUP requests of an NTLM sign-in that carry nothing derived from the secret (MS-NLMP 1.3.1.1)."""
@@ -61,15 +65,18 @@ class SmbTransport:
     """Opens links; one for the process, given its pool of threads."""
 
     kind = TransportKind.SMB
-    default_port = 445
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
+    async def answers(self, endpoint: Endpoint, seconds: float) -> bool:
+        return bool(await answering(endpoint.address, [endpoint.port or _PORT], seconds))
+
     async def open(self, endpoint: Endpoint, limits: Limits) -> Link:
-        connection = GuardedConnection(endpoint.address, endpoint.port, limits.connect)
+        port = endpoint.port or _PORT
+        connection = GuardedConnection(endpoint.address, port, limits.connect)
         bridge = Bridge(self._pool, connection.abort)
-        where = f"{endpoint.address}:{endpoint.port}"
+        where = f"{endpoint.address}:{port}"
         await bridge.call(
             lambda: guarded(Doing.REACH, connection.open, where),
             deadline=2 * limits.connect,  # half for TCP, which bounds itself, half for NEGOTIATE
@@ -282,6 +289,20 @@ class _SmbSession:
     async def delete_service(self, name: str) -> bool:
         return await self._call(lambda: self._services.delete(name), Doing.SERVICE, name)
 
+    @property
+    def runner(self) -> str:
+        """What ``run`` runs commands by, for the record."""
+        return f"service {by_service.NAME}, {by_service.PROGRAM.name} SHA-256 {_runner().sha256}"
+
+    async def run(self, command: str, limit: float) -> int:
+        return await by_service.run(self, _runner().program, command, limit)
+
+    async def tail(self, path: RemotePath, limit: int) -> bytes | None:
+        return await self._call(lambda: self._files.tail(path, limit), Doing.FILE, str(path))
+
+    async def registry_value(self, key: str, name: str) -> str | int | None:
+        return await self._call(lambda: policy.registry_value(self._bound, key, name), Doing.REGISTRY, f"{key}, {name}")
+
     async def registry_access(self, key: str) -> str:
         return await self._call(lambda: policy.registry_access(self._bound, key), Doing.REGISTRY, key)
 
@@ -311,6 +332,13 @@ class _SmbSession:
             code="transfer-stalled",
             pulse=pulse,
         )
+
+
+def _runner() -> runner.Runner:
+    try:
+        return runner.load()
+    except runner.RunnerMissingError as error:
+        raise ProblemError(of("runner-missing", Doing.RUN, str(error))) from error
 
 
 async def _hang_up(

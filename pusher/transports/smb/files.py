@@ -185,6 +185,18 @@ class Files:
 
         return guarded(Doing.FILE, _absent_as_none(work), str(path))
 
+    def tail(self, path: RemotePath, limit: int) -> bytes | None:
+        """The last ``limit`` bytes; whoever writes the file goes on writing."""
+
+        def work() -> bytes | None:
+            with self._opened(
+                path, _FILE.GENERIC_READ, options=CreateOptions.FILE_NON_DIRECTORY_FILE, share=_SHARE_ALL
+            ) as there:
+                size = int(there.end_of_file)
+                return b"".join(self._read(there, size, max(0, size - limit)))
+
+        return guarded(Doing.FILE, _absent_as_none(work), str(path))
+
     def architecture(self) -> str | None:
         """From the COFF header of the system's own kernel32.dll: no registry is needed for it."""
 
@@ -285,10 +297,11 @@ class Files:
             info["delete_pending"] = True
             _set_info(there, info)
 
-    def _read(self, there: Open, size: int) -> Iterator[bytes]:
+    def _read(self, there: Open, size: int, start: int = 0) -> Iterator[bytes]:
         chunk = min(CHUNK, there.connection.max_read_size)
         sends = (
-            (there.read(at, min(chunk, size - at), send=False), min(chunk, size - at)) for at in range(0, size, chunk)
+            (there.read(at, min(chunk, size - at), send=False), min(chunk, size - at))
+            for at in range(start, size, chunk)
         )
         try:
             for part, asked in _pipelined(there, sends):

@@ -1,13 +1,13 @@
 """What other pipes tell: the role of the server, the registry, and user rights. Blocking; ProblemError only.
 
-Sources: MS-SRVS 3.1.4.17 (NetrServerGetInfo), MS-RRP 3.1.5.15 (BaseRegOpenKey), MS-LSAD 3.1.4.5.10
-(LsarEnumerateAccountRights), MS-LSAT 3.1.4.8 (LsarLookupNames).
+Sources: MS-SRVS 3.1.4.17 (NetrServerGetInfo), MS-RRP 3.1.5.15 (BaseRegOpenKey) and 3.1.5.17 (BaseRegQueryValue),
+MS-LSAD 3.1.4.5.10 (LsarEnumerateAccountRights), MS-LSAT 3.1.4.8 (LsarLookupNames).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from impacket.dcerpc.v5 import lsad, lsat, rrp, srvs
 from impacket.dcerpc.v5.dtypes import MAXIMUM_ALLOWED
@@ -18,12 +18,16 @@ from pusher.problems import ProblemError
 from pusher.transports.codes import Doing, of
 from pusher.transports.smb.faults import guarded
 
+T = TypeVar("T")
+
 Bind = Callable[[str, Any], Any]
 """Bind an interface on a named pipe of this session."""
 
 _SV_TYPE_DOMAIN_CONTROLLERS = 0x00000008 | 0x00000010
 _KEY_WRITE, _KEY_CREATE_SUB_KEY = 0x00020006, 0x00000004
+_KEY_QUERY_VALUE = 0x00000001
 _NOT_FOUND = 2
+_LONGEST_VALUE = 8192
 _STATUS_NOT_FOUND, _STATUS_NONE_MAPPED, _STATUS_NO_PRIVILEGE = 0xC0000034, 0xC0000073, 0xC0000060
 _ROOTS = {"HKLM": rrp.hOpenLocalMachine, "HKU": rrp.hOpenUsers, "HKCR": rrp.hOpenClassesRoot}
 
@@ -45,21 +49,58 @@ def registry_access(bind: Bind, key: str) -> str:
 
     ``registry-unavailable`` where the Remote Registry's pipe does not exist, ``registry-denied`` where it refuses.
     """
+
+    def work(rpc: Any, handle: Any, root: str, path: str) -> str:
+        return _open_nearest(rpc, handle, root, path)
+
+    return _with_root(bind, key, work)
+
+
+def registry_value(bind: Bind, key: str, name: str) -> str | int | None:
+    """A value of ``key``; None where either is absent. What is neither text nor a number comes in hexadecimal."""
+
+    def work(rpc: Any, handle: Any, root: str, path: str) -> str | int | None:
+        try:
+            opened = rrp.hBaseRegOpenKey(rpc, handle, path, samDesired=_KEY_QUERY_VALUE)["phkResult"]
+            request = rrp.BaseRegQueryValue()  # impacket's own call asks for as much as the server says there is
+            request["hKey"], request["lpValueName"] = opened, f"{name}\0"
+            request["lpData"] = b" " * _LONGEST_VALUE
+            request["lpcbData"] = request["lpcbLen"] = _LONGEST_VALUE
+            answer = rpc.request(request)
+        except DCERPCException as error:
+            if error.error_code == _NOT_FOUND:
+                return None
+            raise
+        data = b"".join(answer["lpData"])[: answer["lpcbLen"]]
+        return _value(answer["lpType"], data)
+
+    return _with_root(bind, key, work)
+
+
+def _value(kind: int, data: bytes) -> str | int:
+    if kind in (rrp.REG_SZ, rrp.REG_EXPAND_SZ):
+        return data[: len(data) // 2 * 2].decode("utf-16-le", "replace").partition("\0")[0]
+    if kind in (rrp.REG_DWORD, rrp.REG_QWORD) and len(data) in (4, 8):
+        return int.from_bytes(data, "little")
+    return data.hex()
+
+
+def _with_root(bind: Bind, key: str, work: Callable[[Any, Any, str, str], T]) -> T:
+    """Bind to the registry and open the key's hive; ``work`` gets connection, handle, hive and what is below it."""
     root, _, path = key.partition("\\")
     opener = _ROOTS[root.upper()]
 
-    def work() -> str:
+    def whole() -> T:
         try:
             rpc = bind("winreg", rrp.MSRPC_UUID_RRP)
         except (ObjectNameNotFound, PipeNotAvailable) as error:
             raise ProblemError(of("registry-unavailable", Doing.REGISTRY, "no winreg pipe")) from error
-        handle = opener(rpc)["phKey"]
         try:
-            return _open_nearest(rpc, handle, root, path)
+            return work(rpc, opener(rpc)["phKey"], root, path)
         finally:
             rpc.disconnect()
 
-    return guarded(Doing.REGISTRY, work, key)
+    return guarded(Doing.REGISTRY, whole, key)
 
 
 def _open_nearest(rpc: Any, root_handle: Any, root: str, path: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pusher.transports.smb.challenge import NEGOTIATE_MESSAGE, Challenge, parse_challenge
+from pusher.transports.challenge import NEGOTIATE_MESSAGE, Challenge, parse_challenge
 
 RECORDED = bytes.fromhex(
     "4e544c4d5353500002000000080008003800000015828ae2c7b2ff2d57e4043100000000000000005a005a004000000006010000"

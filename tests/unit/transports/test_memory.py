@@ -10,7 +10,7 @@ import pytest
 from pusher.models import Credential, Protocol, Secret
 from pusher.problems import ProblemError
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, StartFault, User
-from pusher.transports.memory.transport import Killed
+from pusher.transports.memory.wire import Killed
 from pusher.transports.port import Endpoint, Limits, RemotePath, ServiceConfig, ServiceState, Session, StartType
 
 FILE = RemotePath(share="ADMIN$", path="file.bin")

@@ -73,3 +73,11 @@ def _av_pairs(info: bytes) -> list[tuple[int, str]]:
             pairs.append((kind, "".join(c for c in name if c.isprintable())))
         at += 4 + length
     return pairs
+
+
+def challenge_flags(token: bytes) -> int:
+    """The NegotiateFlags (MS-NLMP 2.2.2.5) of a CHALLENGE_MESSAGE. ValueError where it is none."""
+    start = token.find(_SIGNATURE)
+    if start < 0 or len(token) < start + 24 or struct.unpack_from("<I", token, start + 8)[0] != 2:
+        raise ValueError("no NTLM challenge in the answer")
+    return int(struct.unpack_from("<I", token, start + 20)[0])

@@ -1,0 +1,416 @@
+"""The asynchronous face of WinRM: each call in the pool of threads, under its deadline, as the port asks.
+
+What is decided here: the order of schemes and that nothing but an absent listener leads from HTTPS to HTTP; that
+who answers is asked on a connection of its own, so that the one that signs in does so once and from the beginning;
+and that an account which signs in but is refused everything is no failed sign-in. Everything else is in the modules
+beside this one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pusher.models import Credential, Protocol, TransportKind
+from pusher.problems import Problem, ProblemError, Stage
+from pusher.transports.bridge import Bridge, Pool, Pulse
+from pusher.transports.codes import Doing, of
+from pusher.transports.port import (
+    Endpoint,
+    FileDigest,
+    FileInfo,
+    Hold,
+    Limits,
+    Link,
+    Moved,
+    PeerIdentity,
+    RemotePath,
+    ServiceConfig,
+    ServiceStatus,
+    Session,
+)
+from pusher.transports.probe import answering
+from pusher.transports.winrm import facts
+from pusher.transports.winrm.authentication import NEGOTIATE, challenged, offered, sign_in
+from pusher.transports.winrm.client import Client
+from pusher.transports.winrm.content import ContentServer
+from pusher.transports.winrm.faults import guarded, refused
+from pusher.transports.winrm.files import Files
+from pusher.transports.winrm.orphans import Owner, Register
+from pusher.transports.winrm.registry import Registry
+from pusher.transports.winrm.services import ServiceManager
+from pusher.transports.winrm.shell import IDLE
+from pusher.transports.winrm.tls import Trust
+from pusher.transports.winrm.wire import Wire
+
+T = TypeVar("T")
+
+HTTPS, HTTP = "https", "http"
+_PORTS = {HTTPS: 5986, HTTP: 5985}
+_FAREWELL = 15.0
+"""Seconds for freeing the lock and deleting the shells at the end; what is left is the target's idle time to end."""
+
+
+class WinrmTransport:
+    """Opens links; one for the process, given its pool of threads.
+
+    ``ca``: a PEM file of the only CAs whose certificates are believed (None: the system's); BadInput where it cannot
+    be read. ``content``: what targets pull files from (None: every file is sent through WinRM itself). ``idle``: the
+    seconds after which a target ends what nobody asks for any more, such as the lock of a pusher that has vanished.
+    """
+
+    kind = TransportKind.WINRM
+
+    def __init__(self, pool: Pool, *, ca: Path | None, content: ContentServer | None, idle: float = IDLE) -> None:
+        self._pool, self._shared = pool, _Shared(content=content, idle=idle, shells=Register())
+        self._trust = Trust(ca)
+
+    async def answers(self, endpoint: Endpoint, seconds: float) -> bool:
+        return bool(await answering(endpoint.address, [port for _, port in ways(endpoint)], seconds))
+
+    async def open(self, endpoint: Endpoint, limits: Limits) -> Link:
+        """HTTP is tried only where no HTTPS listener can be reached at all: a bad certificate is no reason."""
+        tried = []
+        for scheme, port in ways(endpoint):
+            trust = self._trust if scheme == HTTPS else None
+            wire = Wire(endpoint.host.rstrip("."), endpoint.address, port, trust, endpoint.fingerprint)
+            tried.append(f"{endpoint.address}:{port}")
+            link = _WinrmLink(wire, self._pool, limits, self._shared)
+            try:
+                await link.open(" and ".join(tried))
+            except ProblemError as error:
+                if not wire.unreached:
+                    raise
+                unreached = error
+            else:
+                return link
+        raise unreached
+
+
+def ways(endpoint: Endpoint) -> tuple[tuple[str, int], ...]:
+    """The schemes and ports to try, in their order. A pinned certificate means HTTPS and nothing else."""
+    if endpoint.fingerprint is not None:
+        return ((HTTPS, endpoint.port or _PORTS[HTTPS]),)
+    if endpoint.scheme is not None:
+        return ((endpoint.scheme, endpoint.port or _PORTS[endpoint.scheme]),)
+    if endpoint.port:
+        return ((HTTP if endpoint.port == _PORTS[HTTP] else HTTPS, endpoint.port),)
+    return tuple(_PORTS.items())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Shared:
+    """What all links of a transport share."""
+
+    content: ContentServer | None
+    idle: float
+    shells: Register
+
+
+class _WinrmLink:
+    def __init__(self, wire: Wire, pool: Pool, limits: Limits, shared: _Shared) -> None:
+        self._wire, self._limits, self._shared = wire, limits, shared
+        self._side: Wire | None = None
+        self._bridge = Bridge(pool, self._abort)
+        self._schemes: frozenset[str] | None = None
+        self._identity = PeerIdentity()
+        self._secret_sent = self._spent = False
+
+    @property
+    def secret_sent(self) -> bool:
+        return self._secret_sent
+
+    async def open(self, where: str) -> None:
+        await self._bridge.call(
+            lambda: guarded(Doing.REACH, lambda: self._wire.open(self._limits.connect), where),
+            deadline=2 * self._limits.connect,  # the wire keeps to one; a peer that trickles is ended here
+            stage=Stage.REACH,
+            what=f"connecting to {where}",
+        )
+
+    async def identify(self) -> PeerIdentity:
+        self._identity = await self._bridge.call(
+            lambda: guarded(Doing.IDENTIFY, self._ask_identity),
+            deadline=2 * self._limits.connect,
+            stage=Stage.IDENTIFY,
+            what="asking who answers",
+        )
+        return self._identity
+
+    async def sign_in(self, credential: Credential) -> Session:
+        if self._schemes is None:
+            await self.identify()
+        client = await self._bridge.call(
+            lambda: guarded(Doing.SIGN_IN, lambda: self._sign_in(credential), f"as {credential.account}"),
+            deadline=self._limits.sign_in,
+            stage=Stage.SIGN_IN,
+            what=f"signing in as {credential.account}",
+        )
+        # From here on the account is proven; what the first question meets is the session's, not the sign-in's.
+        found: facts.Folders | Problem
+        try:
+            found = await self._bridge.call(
+                lambda: _first_question(client),
+                deadline=self._limits.call,
+                stage=Stage.RIGHTS,
+                what="asking where Windows is",
+            )
+        except ProblemError as error:
+            if error.problem.code == "sign-in-refused":
+                raise
+            found = error.problem
+        return _WinrmSession(
+            self, client, self._bridge, self._identity, self._limits, found, self._shared, credential.user
+        )
+
+    async def close(self) -> None:
+        await self.hang_up(lambda: None)
+
+    async def hang_up(self, first: Callable[[], None]) -> None:
+        """End politely where the connection still lives, and drop it in any case."""
+
+        def work() -> None:
+            try:
+                if self._wire.alive:
+                    first()
+            finally:
+                self._wire.close()
+
+        try:
+            with contextlib.suppress(Exception):
+                await self._bridge.call(work, deadline=_FAREWELL, stage=Stage.RECORD, what="closing what is open there")
+        finally:
+            self._abort()
+
+    def _abort(self) -> None:
+        self._wire.abort()
+        side = self._side
+        if side is not None:
+            side.abort()
+
+    def _ask_identity(self) -> PeerIdentity:
+        """Two requests on a second connection: which schemes, and the challenge to a nameless NEGOTIATE."""
+        if not self._wire.alive:
+            raise ConnectionError("the connection is closed")
+        wire = self._side = self._wire.again()
+        try:
+            wire.open(self._limits.connect)
+            proven, again = self._wire.certificate, wire.certificate
+            if proven and again and proven.der != again.der:
+                raise ProblemError(of("tampered", Doing.IDENTIFY, "two connections show two certificates"))
+            self._schemes = offered(wire)
+            challenge = challenged(wire) if NEGOTIATE in self._schemes else None
+        finally:
+            self._side = None
+            wire.close()
+        if not self._wire.alive:
+            raise ConnectionError("given up")
+        return PeerIdentity(
+            netbios_name=challenge.netbios_name if challenge else "",
+            dns_name=challenge.dns_name if challenge else "",
+            netbios_domain=challenge.netbios_domain if challenge else "",
+            dns_domain=challenge.dns_domain if challenge else "",
+            build=challenge.build if challenge else "",
+            dialect=f"WinRM over {self._wire.tls_version}" if proven else "WinRM over HTTP, encrypted",
+            encrypts=True,
+            proof=proven.proof if proven else "",
+        )
+
+    def _sign_in(self, credential: Credential) -> Client:
+        user = credential.user
+        if credential.domain is not None:
+            user = f"{credential.domain or self._identity.netbios_name}\\{user}"
+
+        def sending() -> None:
+            # With a ticket no secret goes anywhere; a password is at stake even at the domain controller alone.
+            self._secret_sent = credential.protocol is Protocol.NTLM or credential.secret is not None
+
+        assert self._schemes is not None, "sign_in has asked"
+        if self._spent:
+            raise ConnectionError("one connection signs in once")
+        self._spent = True
+        encryption = sign_in(self._wire, credential, user, self._schemes, sending)
+        owner = Owner(self._wire.address, self._wire.port, user)
+        return Client(self._wire, encryption, self._limits.call, owner, self._shared.shells)
+
+
+def _first_question(client: Client) -> facts.Folders:
+    guarded(Doing.FACTS, client.end_orphans, "shells of a lost connection")
+    return facts.folders(client)
+
+
+class _WinrmHold:
+    """The lock of the machine; closing it frees it."""
+
+    def __init__(self, handle: Any, bridge: Bridge, limits: Limits) -> None:
+        self._handle, self._bridge, self._limits = handle, bridge, limits
+
+    async def close(self) -> None:
+        # Where the connection is gone the target frees the lock by itself, which is all that closing is for.
+        with contextlib.suppress(ProblemError):
+            await self._bridge.call(
+                lambda: guarded(Doing.LOCK, self._handle.close),
+                deadline=self._limits.call,
+                stage=Stage.LOCK,
+                what="freeing the lock",
+            )
+
+
+class _WinrmSession:
+    """``found`` is what the first question brought: where Windows is, or why nothing can be asked."""
+
+    def __init__(
+        self,
+        link: _WinrmLink,
+        client: Client,
+        bridge: Bridge,
+        identity: PeerIdentity,
+        limits: Limits,
+        found: facts.Folders | Problem,
+        shared: _Shared,
+        user: str,
+    ) -> None:
+        self.identity, self._user = identity, user
+        self._link, self._client, self._bridge, self._limits = link, client, bridge, limits
+        self._problem = found if isinstance(found, Problem) else None
+        self._folders = found if isinstance(found, facts.Folders) else facts.Folders(windows="", drive="")
+        self._registry = Registry(client)
+        self._services = ServiceManager(client, self._registry, limits.start)
+        self._files = Files(client, self._folders, shared.content, limits, shared.idle)
+
+    @property
+    def runner(self) -> str:
+        return f"WinRS, as {self._user or 'the process itself'}"
+
+    async def is_domain_controller(self) -> bool:
+        return await self._call(lambda: facts.is_domain_controller(self._client), Doing.FACTS, "domain role")
+
+    async def architecture(self) -> str | None:
+        return await self._call(lambda: facts.architecture(self._client), Doing.FACTS, "architecture")
+
+    async def free_bytes(self) -> int:
+        return await self._call(lambda: facts.free_bytes(self._client, self._folders.drive), Doing.FACTS, "free space")
+
+    async def stat(self, path: RemotePath) -> FileInfo | None:
+        return await self._call(lambda: self._files.stat(path), Doing.FILE, str(path))
+
+    async def make_folder(self, path: RemotePath) -> bool:
+        return await self._call(lambda: self._files.make_folder(path), Doing.FOLDER, str(path))
+
+    async def remove_folder(self, path: RemotePath) -> bool:
+        return await self._call(lambda: self._files.remove_folder(path), Doing.FOLDER, str(path))
+
+    async def put(self, path: RemotePath, data: memoryview, moved: Moved) -> None:
+        def work(beat: Callable[[int], None]) -> None:
+            self._files.put(path, data, beat)
+
+        await self._moving(work, moved, f"copying to {path}")
+
+    async def digest(self, path: RemotePath, limit: int) -> FileDigest | None:
+        return await self._moving(lambda beat: self._files.digest(path, limit, beat), lambda _: None, f"reading {path}")
+
+    async def rename(self, path: RemotePath, to: RemotePath) -> None:
+        await self._call(lambda: self._files.rename(path, to), Doing.FILE, str(path))
+
+    async def remove(self, path: RemotePath) -> bool:
+        return await self._call(lambda: self._files.remove(path), Doing.FILE, str(path))
+
+    async def probe_write(self, folder: RemotePath) -> str:
+        path = folder.child(f"pusher-{secrets.token_hex(6)}.tmp")
+        await self._call(lambda: self._files.probe_write(path), Doing.PROBE_WRITE, str(path))
+        return str(path)
+
+    async def hold(self, path: RemotePath) -> Hold:
+        handle = await self._call(lambda: self._files.hold(path), Doing.LOCK, str(path))
+        return _WinrmHold(handle, self._bridge, self._limits)
+
+    async def may_create_services(self) -> str:
+        return await self._call(self._services.may_create, Doing.SERVICE_MANAGER, "service manager")
+
+    async def service_config(self, name: str) -> ServiceConfig | None:
+        return await self._call(lambda: self._services.config(name), Doing.SERVICE, name)
+
+    async def service_status(self, name: str) -> ServiceStatus | None:
+        return await self._call(lambda: self._services.status(name), Doing.SERVICE, name)
+
+    async def create_service(self, name: str, config: ServiceConfig) -> None:
+        await self._call(lambda: self._services.create(name, config), Doing.SERVICE, name)
+
+    async def configure_service(self, name: str, config: ServiceConfig) -> None:
+        await self._call(lambda: self._services.configure(name, config), Doing.SERVICE, name)
+
+    async def start_service(self, name: str) -> None:
+        await self._call(lambda: self._services.start(name), Doing.START, name, self._limits.start)
+
+    async def stop_service(self, name: str) -> bool:
+        return await self._call(lambda: self._services.stop(name), Doing.SERVICE, name)
+
+    async def delete_service(self, name: str) -> bool:
+        return await self._call(lambda: self._services.delete(name), Doing.SERVICE, name)
+
+    async def run(self, command: str, limit: float) -> int:
+        return await self._call(
+            lambda: self._files.run(command, limit), Doing.RUN, "installer", limit + self._limits.call
+        )
+
+    async def tail(self, path: RemotePath, limit: int) -> bytes | None:
+        return await self._call(lambda: self._files.tail(path, limit), Doing.FILE, str(path))
+
+    async def registry_value(self, key: str, name: str) -> str | int | None:
+        return await self._call(lambda: self._registry.value(key, name), Doing.REGISTRY, key)
+
+    async def registry_access(self, key: str) -> str:
+        return await self._call(lambda: self._registry.access(key), Doing.REGISTRY, key)
+
+    async def rights_of(self, account: str) -> frozenset[str]:
+        """WMI shows user rights only where group policy set them (RSOP); what it does not show may be there."""
+
+        def work() -> frozenset[str]:
+            if not self._client.alive:
+                raise ConnectionError("the connection is closed")
+            raise ProblemError(of("rights-unreadable", Doing.POLICY, f"{account}: WinRM has no way to ask"))
+
+        return await self._call(lambda: guarded(Doing.POLICY, work), Doing.POLICY, account)
+
+    async def close(self) -> None:
+        await self._link.hang_up(self._files.close)
+
+    async def _call(self, work: Callable[[], T], doing: Doing, what: str, deadline: float | None = None) -> T:
+        self._refuse(doing, what)
+
+        def whole() -> T:
+            self._files.keep()  # the lock's shell lives only while it is asked for now and then
+            return work()
+
+        return await self._bridge.call(
+            whole, deadline=deadline or self._limits.call, stage=doing.stage, what=f"{doing.words} ({what})"
+        )
+
+    async def _moving(self, work: Callable[[Callable[[int], None]], T], moved: Moved, what: str) -> T:
+        self._refuse(Doing.FILE, what)
+        pulse = Pulse()
+
+        def beat(count: int) -> None:
+            pulse.beat()
+            moved(count)
+
+        return await self._bridge.call(
+            lambda: work(beat),
+            deadline=self._limits.stall,
+            stage=Stage.STAGE,
+            what=what,
+            code="transfer-stalled",
+            pulse=pulse,
+        )
+
+    def _refuse(self, doing: Doing, what: str) -> None:
+        """An account that is refused the first question is refused everything, in each question's own words."""
+        if self._problem is None:
+            return
+        if self._problem.code == "not-administrator":
+            raise ProblemError(refused(doing, what))
+        raise ProblemError(self._problem)

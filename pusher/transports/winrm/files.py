@@ -1,0 +1,388 @@
+"""Files and folders over WinRM: CIM where it has numbers, cmd where it has not. Blocking, one thread at a time.
+
+CIM_DataFile and Win32_Directory are asked and told (Get, Rename, Delete: documented return codes). cmd's built-ins
+do the rest, and are never believed: their exit codes differ between versions and their words between languages, so
+after each one CIM is asked what is there now. Win32_Directory.Delete is never called: it deletes whole trees.
+Sources: "CIM_DataFile class" and "Win32_Directory class" (CIMWin32 provider), certutil -hashfile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from pypsrp.exceptions import WSManFaultError
+
+from pusher.problems import ProblemError
+from pusher.transports.codes import WIN32, Doing, from_win32, of
+from pusher.transports.port import FileDigest, FileInfo, Limits, RemotePath
+from pusher.transports.winrm.cim import UINT64, Instance, StrangeValueError
+from pusher.transports.winrm.client import CIMV2, Client, instance
+from pusher.transports.winrm.content import ContentServer
+from pusher.transports.winrm.copying import Copier
+from pusher.transports.winrm.facts import Folders, free_bytes
+from pusher.transports.winrm.faults import NOT_FOUND, fault_number, guarded
+from pusher.transports.winrm.lock import Lock, take
+from pusher.transports.winrm.places import parent, place
+from pusher.transports.winrm.shell import IDLE, Ran, Shell, StillRunningError, program_line, quoted
+
+FILE, FOLDER = CIMV2 + "CIM_DataFile", CIMV2 + "Win32_Directory"
+
+RETURNED: Mapping[int, str] = {
+    2: "access-denied",
+    8: "access-denied",  # unspecified failure
+    9: "path-not-found",  # invalid object
+    10: "file-in-use",  # something of that name is there already
+    11: "protocol-error",  # not NTFS
+    12: "protocol-error",  # not Windows NT
+    13: "path-not-found",  # not the same drive
+    14: "file-in-use",  # a folder that is not empty
+    15: "file-in-use",  # sharing violation
+    16: "path-not-found",  # invalid start file
+    17: "access-denied",  # privilege not held
+    21: "path-not-found",  # invalid parameter
+}
+"""What Rename and Delete of CIM_LogicalFile return."""
+
+_HASH = re.compile(rb"(?:[0-9a-f]{2} ?){32}", re.IGNORECASE)
+_VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){3}")
+_PLAIN = re.compile(r"[A-Za-z]:[A-Za-z0-9\\._~-]+")
+"""A path that is itself in a URL."""
+_FACILITY_WIN32 = 0x80070000
+_SECOND_LOOK = (0.0, 0.5)
+"""Seconds before each try to make a file: on a busy machine the first command after its start was seen to be lost."""
+_PAUSES = (0.1, 0.3, 1.0, 0.0)
+_HASH_RATE = 2_000_000
+"""Bytes a second that certutil hashes on a slow and busy machine."""
+
+
+class Files:
+    """File and folder calls of one session; raises ProblemError only.
+
+    ``idle``: seconds without a request after which the target ends a shell of this session, and with it its lock.
+    """
+
+    def __init__(
+        self, client: Client, folders: Folders, content: ContentServer | None, limits: Limits, idle: float = IDLE
+    ) -> None:
+        self._client, self._folders, self._limits, self._idle = client, folders, limits, idle
+        # A command that says nothing for a while must not look like a copy that stands still.
+        self._shell = Shell(client, idle, poll=min(10.0, limits.stall / 2))
+        self._copier = Copier(
+            client, self._shell, folders, content, limits, lambda there: self._get(FILE, there) is not None
+        )
+        self._locks: list[Lock] = []
+        self._escape: bool | None = None
+
+    # What is there
+
+    def stat(self, path: RemotePath) -> FileInfo | None:
+        return guarded(Doing.FILE, lambda: self._look(self._place(path)), str(path))
+
+    def digest(self, path: RemotePath, limit: int, beat: Callable[[int], None]) -> FileDigest | None:
+        """Size, hash and version. The target reads and hashes the file itself; nothing of it travels."""
+
+        def work() -> FileDigest | None:
+            there = self._place(path)
+            found = self._get(FILE, there)
+            if found is None:
+                self._refuse_folder(there, path)
+                return None
+            size = found.number("FileSize", UINT64)
+            version = found.text("Version").strip()
+            return FileDigest(
+                size=size,
+                sha256=self._hash(path, there, size, beat) if size <= limit else "",
+                version=version if _VERSION.fullmatch(version) else None,
+            )
+
+        return guarded(Doing.FILE, work, str(path))
+
+    def tail(self, path: RemotePath, limit: int) -> bytes | None:
+        """The file's last bytes, read by curl as they are, also while another program writes the file.
+
+        Without curl, or where the path needs escapes in a URL, ``type`` shows them: text, which Windows turns into
+        UTF-8 where it has a UTF-16 byte order mark.
+        """
+
+        def work() -> bytes | None:
+            there = self._place(path)
+            found = self._get(FILE, there)
+            if found is None:
+                self._refuse_folder(there, path)
+                return None
+            if _PLAIN.fullmatch(there) and self._copier.has_curl:
+                part = f"--range -{limit} " if found.number("FileSize", UINT64) > limit else ""
+                url = "file:///" + there.replace("\\", "/")
+                ran = self._run(f"@{quoted(self._copier.curl)} -q --silent {part}{url}", keep=limit, last=True)
+                if ran.exit_code == 0:
+                    return ran.stdout
+            ran = self._run(f"type {quoted(there)}", keep=limit, last=True)
+            if ran.exit_code and not ran.stdout:
+                raise ProblemError(of("file-in-use", Doing.FILE, f"{path} cannot be read"))
+            return ran.stdout
+
+        return guarded(Doing.FILE, work, str(path))
+
+    # Folders
+
+    def make_folder(self, path: RemotePath) -> bool:
+        def work() -> bool:
+            there = self._place(path)
+            if self._get(FOLDER, there) is not None:
+                return False
+            if self._get(FOLDER, parent(there)) is None:
+                # mkdir would make the folders above as well, which is not asked for.
+                raise ProblemError(of("path-not-found", Doing.FOLDER, f"{path.parent} is not there"))
+            self._refuse_lost()
+            self._run(f"mkdir {quoted(there)}")
+            if self._get(FOLDER, there) is None:
+                self._say_why(there, path, Doing.FOLDER)
+            return True
+
+        return guarded(Doing.FOLDER, work, str(path))
+
+    def remove_folder(self, path: RemotePath) -> bool:
+        def work() -> bool:
+            there = self._place(path)
+            if self._get(FOLDER, there) is None:
+                if self._get(FILE, there) is not None:
+                    raise ProblemError(of("path-not-found", Doing.FOLDER, f"{path} is a file"))
+                return False
+            self._run(f"rmdir {quoted(there)}")
+            if self._get(FOLDER, there) is None:
+                return True
+            if self._run(f"dir /a /b {quoted(there)}", keep=1).stdout:
+                return False  # something is in it, whatever it is
+            raise ProblemError(from_win32(5, Doing.FOLDER, f"{path} is empty and cannot be removed"))
+
+        return guarded(Doing.FOLDER, work, str(path))
+
+    # Files
+
+    def put(self, path: RemotePath, data: memoryview, moved: Callable[[int], None]) -> None:
+        """Have ``data`` there as the whole file."""
+
+        def work() -> None:
+            there = self._place(path)
+            self._refuse_lost()
+            if not self._copier.copy(there, data, moved, self.keep):
+                self._say_why(there, path, Doing.FILE, len(data))
+            found = self._look(there)
+            if found is None or found.size != len(data):
+                have = "nothing" if found is None else f"{found.size} bytes"
+                raise ProblemError(of("copy-mismatch", Doing.FILE, f"{path}: {have} there, {len(data)} sent"))
+
+        guarded(Doing.FILE, work, str(path))
+
+    def rename(self, path: RemotePath, to: RemotePath) -> None:
+        def work() -> None:
+            there, then = self._place(path), self._place(to)
+            returned = self._invoke("Rename", there, {"FileName": then})
+            if returned is None:
+                raise ProblemError(of("path-not-found", Doing.FILE, f"{path} is not there, or no file"))
+            if returned:
+                self._refuse(returned, then, path)
+
+        guarded(Doing.FILE, work, f"{path} -> {to.name}")
+
+    def remove(self, path: RemotePath) -> bool:
+        def work() -> bool:
+            there = self._place(path)
+            returned = self._invoke("Delete", there)
+            if returned is None:
+                self._refuse_folder(there, path)
+                return False
+            if returned:
+                self._refuse(returned, there, path)
+            return True
+
+        return guarded(Doing.FILE, work, str(path))
+
+    def probe_write(self, path: RemotePath) -> None:
+        """Write a little file and remove it."""
+
+        def work() -> None:
+            there = self._place(path)
+            if not self._writable(there):
+                self._say_why(there, path, Doing.PROBE_WRITE)
+
+        guarded(Doing.PROBE_WRITE, work, str(path))
+
+    # The lock
+
+    def hold(self, path: RemotePath) -> Lock:
+        """The caller closes it, and has ``keep`` called now and then."""
+
+        def work() -> Lock:
+            there = self._place(path)
+
+            def remove() -> None:
+                # Where somebody else has it open by now it is his; a file that stays behind is no lock.
+                with contextlib.suppress(WSManFaultError):
+                    self._invoke("Delete", there)
+
+            lock = take(there, Shell(self._client, self._idle), self._shell, remove)
+            if lock is None:
+                found = self._look(there)
+                if found is not None and not found.is_folder:
+                    raise ProblemError(of("push-in-progress", Doing.LOCK, f"{path} is held open"))
+                self._say_why(there, path, Doing.LOCK)
+            self._locks.append(lock)
+            return lock
+
+        return guarded(Doing.LOCK, work, str(path))
+
+    def keep(self) -> None:
+        """Keep the locks' shells from running out of their idle time; to be called at least every ``idle / 3``."""
+        for lock in self._locks:
+            guarded(Doing.LOCK, lock.keep)
+
+    # Programs
+
+    def run(self, command: str, limit: float) -> int:
+        """In a shell of its own: the target ends with it whatever the program has left running in it."""
+        shell = Shell(self._client, self._idle, self._shell.poll)
+
+        def work() -> int:
+            self._refuse_lost()
+            try:
+                return shell.run(program_line(command), limit=limit, beat=self.keep).exit_code
+            except StillRunningError as error:
+                raise ProblemError(
+                    of("installer-timed-out", Doing.RUN, f"it has not ended after {limit:g} s")
+                ) from error
+            finally:
+                with contextlib.suppress(Exception):  # how the program ended is what matters
+                    shell.close()
+
+        return guarded(Doing.RUN, work)
+
+    def close(self) -> None:
+        """Free every lock and delete every shell; never raises."""
+        locks, self._locks = self._locks, []
+        for shut in [*(lock.close for lock in locks), self._shell.close]:
+            with contextlib.suppress(Exception):
+                shut()
+
+    # What these are made of
+
+    def _place(self, path: RemotePath) -> str:
+        return place(path, self._folders.windows, self._folders.drive)
+
+    def _run(self, line: str, *, keep: int = 4096, last: bool = False) -> Ran:
+        return self._shell.run(line, keep=keep, last=last, limit=self._limits.call, beat=self.keep)
+
+    def _refuse_lost(self) -> None:
+        """Nothing is changed any more where somebody else may hold the machine's lock by now."""
+        if any(lock.lost for lock in self._locks):
+            raise ProblemError(of("connection-lost", Doing.LOCK, "the target has ended what held its lock"))
+
+    def _name(self, there: str) -> str:
+        """The selector of a file. Services differ in whether WMI's escape (``\\\\`` for ``\\``) is theirs to add."""
+        if self._escape is None:
+            windows = self._folders.windows
+            self._escape = self._found(FOLDER, windows) is None
+            if self._escape and self._found(FOLDER, windows.replace("\\", "\\\\")) is None:
+                raise StrangeValueError("WMI does not know its own Windows folder")
+        return there.replace("\\", "\\\\") if self._escape else there
+
+    def _get(self, uri: str, there: str) -> Instance | None:
+        return self._found(uri, self._name(there))
+
+    def _found(self, uri: str, name: str) -> Instance | None:
+        try:
+            return Instance(instance(self._client.get(uri, {"Name": name})))
+        except WSManFaultError as error:
+            if fault_number(error) in NOT_FOUND:
+                return None
+            raise
+
+    def _look(self, there: str) -> FileInfo | None:
+        found = self._get(FILE, there)
+        if found is not None:
+            return FileInfo(size=found.number("FileSize", UINT64), is_folder=False)
+        return FileInfo(size=0, is_folder=True) if self._get(FOLDER, there) is not None else None
+
+    def _invoke(self, method: str, there: str, arguments: Mapping[str, str] | None = None) -> int | None:
+        """A method's ReturnValue; None where no such file is there."""
+        self._refuse_lost()
+        try:
+            return Instance(self._client.invoke(FILE, method, arguments, {"Name": self._name(there)})).returned
+        except WSManFaultError as error:
+            if fault_number(error) in NOT_FOUND:
+                return None
+            raise
+
+    def _hash(self, path: RemotePath, there: str, size: int, beat: Callable[[int], None]) -> str:
+        if size == 0:
+            return hashlib.sha256(b"").hexdigest()  # certutil fails on it (ERROR_FILE_INVALID)
+
+        def living() -> None:
+            beat(0)
+            self.keep()
+
+        program = f"{self._folders.windows}\\System32\\certutil.exe"
+        limit = self._limits.call + size / _HASH_RATE
+        ran = self._shell.run(f"@{quoted(program)} -hashfile {quoted(there)} SHA256", limit=limit, beat=living)
+        if ran.exit_code:
+            number = ran.exit_code - _FACILITY_WIN32
+            if number in WIN32:
+                raise ProblemError(from_win32(number, Doing.FILE, f"{path} (certutil)"))
+            raise ProblemError(of("protocol-error", Doing.FILE, f"{path} (certutil ended with {ran.exit_code:#x})"))
+        # Older ones put a space between the bytes; the lines around it are in the machine's language.
+        found = [line.strip() for line in ran.stdout.splitlines() if _HASH.fullmatch(line.strip())]
+        if len(found) != 1:
+            raise StrangeValueError("certutil showed no hash")
+        return found[0].replace(b" ", b"").decode("ascii").lower()
+
+    def _refuse_folder(self, there: str, path: RemotePath) -> None:
+        if self._get(FOLDER, there) is not None:
+            raise ProblemError(of("path-not-found", Doing.FILE, f"{path} is a folder"))
+
+    def _refuse(self, returned: int, there: str, path: RemotePath) -> NoReturn:
+        """Say what a method's number means. A program that runs is denied to all, like a folder one may not write."""
+        code = RETURNED.get(returned, "protocol-error")
+        if code == "access-denied":
+            self._say_why(there, path, Doing.FILE)
+        raise ProblemError(of(code, Doing.FILE, f"{path} (CIM_DataFile returned {returned})"))
+
+    def _writable(self, there: str) -> bool:
+        """Whether a file that is not there yet can be made; it is gone afterwards."""
+        for pause in _SECOND_LOOK:
+            time.sleep(pause)
+            self._run(f"echo pusher>{quoted(there)}")
+            if self._get(FILE, there) is not None:
+                break
+        else:
+            return False
+        for pause in _PAUSES:
+            if self._invoke("Delete", there) in (0, None):
+                break
+            time.sleep(pause)  # a virus scanner looks at it
+        return True
+
+    def _say_why(self, there: str, path: RemotePath, doing: Doing, size: int = 1) -> NoReturn:
+        """Find out, without believing any words, why ``there`` could not be written."""
+        found = self._look(there)
+        if found is not None and found.is_folder:
+            raise ProblemError(of("path-not-found", doing, f"{path} is a folder"))
+        above = parent(there)
+        if self._get(FOLDER, above) is None:
+            raise ProblemError(of("path-not-found", doing, f"{path.parent} is not there"))
+        if there[:2].upper() == self._folders.drive.upper():
+            free = free_bytes(self._client, self._folders.drive) + (found.size if found else 0)
+            if free < size:
+                raise ProblemError(of("disk-full", doing, f"{path}: {free} bytes are free, {size} needed"))
+        beside = f"{above.rstrip(chr(92))}\\pusher-{secrets.token_hex(6)}.tmp"
+        beside_it = self._writable(beside)
+        if found is not None and beside_it:
+            raise ProblemError(of("file-in-use", doing, f"{path} cannot be written, though its folder can"))
+        raise ProblemError(
+            from_win32(5, doing, f"{path}, though its folder can be written" if beside_it else str(path))
+        )

@@ -1,0 +1,90 @@
+"""Whose certificate is believed: a CA's (the system's, or a private one), or one that is pinned. No sockets here.
+
+A certificate that does not hold up ends the way to the machine; nothing falls back to HTTP because of it.
+Sources: RFC 9525 (names in certificates), RFC 5929 4.1 (tls-server-end-point).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+
+from pusher.problems import BadInput
+
+_MAX_NAME = 100
+
+
+class PinMismatchError(Exception):
+    """The peer's certificate is not the one whose fingerprint was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The certificate of a TLS connection that was believed, and the words that say why."""
+
+    der: bytes
+    proof: str
+
+    @property
+    def binding(self) -> bytes:
+        """The ``tls-server-end-point`` channel binding (RFC 5929 4.1): MD5 and SHA-1 are replaced by SHA-256."""
+        try:
+            algorithm = x509.load_der_x509_certificate(self.der).signature_hash_algorithm
+        except (ValueError, UnsupportedAlgorithm):
+            algorithm = None
+        if algorithm is None or algorithm.name in ("md5", "sha1"):
+            algorithm = hashes.SHA256()
+        digest = hashes.Hash(algorithm)
+        digest.update(self.der)
+        return b"tls-server-end-point:" + digest.finalize()
+
+
+class Trust:
+    """The TLS contexts of a process: reading the CAs costs tens of milliseconds, so it is done once.
+
+    ``ca``: a PEM file of the only CAs to believe. BadInput where it cannot be used.
+    """
+
+    def __init__(self, ca: Path | None) -> None:
+        try:
+            self._validating = ssl.create_default_context(cafile=str(ca) if ca else None)
+        except (OSError, ValueError) as error:
+            raise BadInput(None, f"{ca}: no usable CA file", "a file of certificates in PEM format") from error
+        self._validating.hostname_checks_common_name = False
+        self._pinning = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._pinning.check_hostname = False
+        self._pinning.verify_mode = ssl.CERT_NONE  # the fingerprint is compared before anything is sent
+        for context in (self._validating, self._pinning):
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+
+    def context(self, fingerprint: str | None) -> ssl.SSLContext:
+        return self._validating if fingerprint is None else self._pinning
+
+    def believe(self, tls: ssl.SSLSocket, host: str, fingerprint: str | None) -> Certificate:
+        """The certificate of a connection whose handshake is done. PinMismatchError where it is not the pinned one."""
+        der = tls.getpeercert(True)
+        if not der:
+            raise ssl.SSLError("no certificate")
+        if fingerprint is None:
+            return Certificate(der, f"certificate for {host}, issued by {_issuer(tls.getpeercert())}")
+        found = hashlib.sha256(der).hexdigest()
+        if not hmac.compare_digest(found, fingerprint.lower().replace(":", "")):
+            raise PinMismatchError(f"SHA-256 {found}")
+        return Certificate(der, f"certificate pinned by its fingerprint {found[:16]}…")
+
+
+def _issuer(certificate: Any) -> str:
+    """The issuer's common name, else its organization."""
+    parts: Iterable[Iterable[tuple[str, str]]] = (certificate or {}).get("issuer", ())
+    names = {kind: value for part in parts for kind, value in part}
+    name = str(names.get("commonName") or names.get("organizationName") or "a CA without a name")
+    return "".join(c for c in name if c.isprintable())[:_MAX_NAME]

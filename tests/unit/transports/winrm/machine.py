@@ -1,0 +1,341 @@
+"""A machine behind WS-Man, made of a dictionary: CIM's files and the command lines that ``files`` sends, no others.
+
+It has two manners, where they differ: Windows' cmd, and Wine's. An unknown line is a failed test, so the lines
+are proven to be these.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import re
+import ssl
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from pypsrp.exceptions import WSManFaultError
+
+from pusher.transports.winrm.client import CIMV2
+
+RSP = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell"
+WSMAN = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"
+NOT_FOUND, NOTHING_YET, SHELL_GONE = 2150858752, 2150858793, 2150858843
+SYSTEM = "c:\\windows\\system32\\"
+
+
+def fault(code: int) -> WSManFaultError:
+    return WSManFaultError(code, "ws", "reason", None, None, None)
+
+
+@dataclass
+class Running:
+    """A command; ``code`` None while it runs."""
+
+    line: str
+    shell: str
+    code: int | None = 0
+    stdout: bytes = b""
+    stderr: bytes = b""
+    opened: str = ""
+
+
+@dataclass
+class FakeMachine:
+    """``files`` and ``folders`` by lower-case path; ``denied`` folders cannot be written; ``busy`` files are open.
+
+    ``slow``: how many requests are answered before a command that was started has begun, and ``gap``: how many more
+    before it has opened its file.
+    """
+
+    wine: bool = False
+    escaped: bool = False
+    files: dict[str, bytes] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=lambda: {"c:\\", "c:\\windows", "c:\\windows\\temp"})
+    denied: set[str] = field(default_factory=set)
+    busy: set[str] = field(default_factory=set)
+    versions: dict[str, str] = field(default_factory=dict)
+    free: int = 1_000_000_000
+    slow: int = 0
+    gap: int = 0
+    delete_codes: list[int] = field(default_factory=list)
+    curl_code: Callable[[], int] | None = None
+    address: str = "127.0.0.1"
+    local_address: str = "127.0.0.1"
+    lines: list[str] = field(default_factory=list)
+    commands: dict[str, Running] = field(default_factory=dict)
+    shells: set[str] = field(default_factory=set)
+    made: int = 0
+    _late: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for program in ("curl.exe", "certutil.exe"):
+            self.files[SYSTEM + program] = b"MZ"
+
+    # CIM
+
+    def get(self, uri: str, selectors: Mapping[str, str] | None = None, seconds: float | None = None) -> ET.Element:
+        kind = uri.removeprefix(CIMV2)
+        if kind == "Win32_LogicalDisk":
+            return answer(uri, FreeSpace=str(self.free))
+        name = self._named(selectors)
+        if kind == "CIM_DataFile" and name in self.files:
+            return answer(uri, FileSize=str(len(self.files[name])), Version=self.versions.get(name, ""))
+        if kind == "Win32_Directory" and name in self.folders:
+            return answer(uri, Name=name)
+        raise fault(NOT_FOUND)
+
+    def invoke(
+        self,
+        uri: str,
+        method: str,
+        arguments: Mapping[str, str] | None = None,
+        selectors: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+    ) -> ET.Element:
+        assert uri == CIMV2 + "CIM_DataFile", "Win32_Directory.Delete deletes trees"
+        name = self._named(selectors)
+        if name not in self.files:
+            raise fault(NOT_FOUND)
+        return answer(uri, ReturnValue=str(self._method(method, name, arguments or {})))[0]
+
+    def _method(self, method: str, name: str, arguments: Mapping[str, str]) -> int:
+        if self.delete_codes:
+            return self.delete_codes.pop(0)
+        if name in self.busy or any(run.opened == name and run.code is None for run in self.commands.values()):
+            return 15
+        if _above(name) in self.denied:
+            return 2
+        if method == "Delete":
+            del self.files[name]
+            return 0
+        to = arguments["FileName"].lower()
+        if to in self.files or to in self.folders:
+            return 10
+        if _above(to) not in self.folders:
+            return 9
+        self.files[to] = self.files.pop(name)
+        return 0
+
+    def _named(self, selectors: Mapping[str, str] | None) -> str:
+        name = (selectors or {})["Name"].lower()
+        if not self.escaped:
+            return name
+        return name.replace("\\\\", "\\") if "\\\\" in name else "?"
+
+    # WinRS
+
+    def create(self, uri: str, resource: ET.Element, options: Mapping[str, str] | None = None) -> ET.Element:
+        self.made += 1
+        self.shells.add(f"S{self.made}")
+        body = ET.Element("Body")
+        ET.SubElement(body, f"{{{WSMAN}}}Selector", Name="ShellId").text = f"S{self.made}"
+        return body
+
+    def command(
+        self, uri: str, resource: ET.Element, shell: Mapping[str, str], options: Mapping[str, str] | None = None
+    ) -> ET.Element:
+        self._alive(shell)
+        line = resource.findtext(f"{{{RSP}}}Command") or ""
+        self.lines.append(line)
+        running = Running(line=line, shell=shell["ShellId"])
+        self._do(running)
+        identifier = f"C{len(self.lines)}"
+        self.commands[identifier] = running
+        body = ET.Element("Body")
+        ET.SubElement(body, f"{{{RSP}}}CommandId").text = identifier
+        return body
+
+    def receive(self, uri: str, resource: ET.Element, shell: Any, seconds: float | None = None) -> ET.Element:
+        self._alive(shell)
+        self._time_passes()
+        running = self.commands[resource[0].get("CommandId") or ""]
+        if running.code is None and not running.stdout:
+            raise fault(NOTHING_YET)
+        body = ET.Element("Body")
+        for name, data in (("stdout", running.stdout), ("stderr", running.stderr)):
+            if data:
+                ET.SubElement(body, f"{{{RSP}}}Stream", Name=name).text = base64.b64encode(data).decode()
+        said = running.stdout or running.stderr
+        if running.code is None or (said and "set /p" in running.line):  # its end comes with the next answer
+            running.stdout = running.stderr = b""
+            return body
+        state = ET.SubElement(body, f"{{{RSP}}}CommandState", State=f"{RSP}/CommandState/Done")
+        ET.SubElement(state, f"{{{RSP}}}ExitCode").text = str(running.code)
+        return body
+
+    def send(self, uri: str, resource: ET.Element, shell: Any, seconds: float | None = None) -> ET.Element:
+        self._alive(shell)
+        running = self.commands[resource[0].get("CommandId") or ""]
+        running.code = 0
+        return ET.Element("Body")
+
+    def signal(self, uri: str, resource: ET.Element, shell: Any) -> ET.Element:
+        self._alive(shell)
+        return ET.Element("Body")
+
+    def delete(self, uri: str, shell: Mapping[str, str]) -> None:
+        self._alive(shell)
+        self.end_shell(shell["ShellId"])
+
+    def end_shell(self, identifier: str) -> None:
+        """As the target does when it has been idle for too long."""
+        self.shells.discard(identifier)
+        for running in self.commands.values():
+            if running.shell == identifier and running.code is None:
+                running.code = 1
+
+    def _alive(self, shell: Mapping[str, str]) -> None:
+        if shell["ShellId"] not in self.shells:
+            raise fault(SHELL_GONE)
+
+    # The lines
+
+    def _do(self, run: Running) -> None:
+        self._act(run)
+        self._time_passes()
+
+    def _time_passes(self) -> None:
+        for late in self._late:
+            late[0] -= 1
+        due = [late for late in self._late if late[0] < 0]
+        self._late = [late for late in self._late if late[0] >= 0]
+        for _, act in due:
+            act()
+
+    def _act(self, run: Running) -> None:
+        for pattern, act in self._acts().items():
+            found = re.fullmatch(pattern, run.line)
+            if found:
+                act(run, *found.groups())
+                return
+        raise AssertionError(f"a line that files.py does not send: {run.line}")
+
+    def _acts(self) -> dict[str, Callable[..., object]]:
+        path = r'"([^"]+)"'
+        fetching = (
+            rf"@{path} -q --silent --fail --insecure --pinnedpubkey (\S+) --proto =https --noproxy \"\*\" "
+            rf"--connect-timeout \d+ --speed-limit 1 --speed-time \d+ --max-filesize (\d+) (https://\S+) >{path}"
+        )
+        return {
+            rf"mkdir {path}": self._mkdir,
+            rf"rmdir {path}": self._rmdir,
+            rf"dir /a /b {path}": self._dir,
+            rf"echo pusher>{path}": lambda run, to: self._redirect(run, to, b"pusher\r\n"),
+            rf"type nul>>{path}": lambda run, to: self._redirect(run, to, b"", append=True),
+            rf"type {path}": self._type,
+            rf"echo ([0-9a-f]+)& set /p _=([0-9a-f]+f)>{path}": self._ask,
+            rf"@{path} -hashfile {path} SHA256": self._certutil,
+            rf"@{path} -q --silent (?:--range -(\d+) )?file:///(\S+)": self._tail,
+            fetching: self._curl,
+        }
+
+    def _mkdir(self, run: Running, path: str) -> None:
+        path = path.lower()
+        if path in self.files or _above(path) in self.denied:
+            run.code, run.stderr = 1, b"no"
+            return
+        while path not in self.folders:  # with those above it, as mkdir does
+            self.folders.add(path)
+            path = _above(path)
+
+    def _rmdir(self, run: Running, path: str) -> None:
+        path = path.lower()
+        run.code = 0  # whatever comes of it: so it is on Windows too
+        if not self._inside(path) and _above(path) not in self.denied:
+            self.folders.discard(path)
+
+    def _dir(self, run: Running, path: str) -> None:
+        run.stdout = "".join(f"{name}\r\n" for name in self._inside(path.lower())).encode()
+        run.code = 0 if run.stdout else 1
+
+    def _inside(self, path: str) -> list[str]:
+        return [name for name in {*self.files, *self.folders} if _above(name) == path and name != path]
+
+    def _redirect(self, run: Running, path: str, data: bytes, append: bool = False) -> bool:
+        path = path.lower()
+        held = any(other.opened == path and other.code is None for other in self.commands.values())
+        if held or path in self.busy or path in self.folders or not self._open_for_writing(path):
+            run.code, run.stderr = (0 if self.wine else 1), b"Zugriff verweigert"
+            return False
+        self.files[path] = (self.files.get(path, b"") if append else b"") + data
+        return True
+
+    def _open_for_writing(self, path: str) -> bool:
+        return _above(path) in self.folders and _above(path) not in self.denied
+
+    def _type(self, run: Running, path: str) -> None:
+        path = path.lower()
+        held = any(other.opened == path and other.code is None for other in self.commands.values())
+        if path not in self.files or path in self.busy or (held and self.wine):
+            run.code, run.stderr = 1, b"no"
+        else:
+            run.stdout = self.files[path]
+
+    def _ask(self, run: Running, begun: str, question: str, path: str) -> None:
+        run.code = None
+
+        def begin() -> None:
+            run.stdout = f"{begun}\r\n".encode()
+
+        def ask() -> None:
+            run.opened = path.lower() if self._redirect(run, path, question.encode()) else ""
+
+        self._late += [[self.slow, begin], [self.slow + self.gap, ask]]
+
+    def _certutil(self, run: Running, program: str, path: str) -> None:
+        path = path.lower()
+        assert program.lower() == SYSTEM + "certutil.exe"
+        if path in self.busy:
+            run.code = 0x80070020 - 2**32
+        elif not self.files[path]:
+            run.code = 0x800703EE
+        else:
+            digest = hashlib.sha256(self.files[path]).hexdigest()
+            shown = digest if not self.wine else " ".join(digest[at : at + 2] for at in range(0, 64, 2))
+            run.stdout = (
+                f"SHA256-Hash von {path}:\r\n{shown}\r\nCertUtil: -hashfile-Befehl wurde ausgeführt.\r\n".encode()
+            )
+
+    def _tail(self, run: Running, program: str, last: str | None, url: str) -> None:
+        data = self.files[url.replace("/", "\\").lower()]
+        run.stdout = data[-int(last) :] if last else data
+
+    def _curl(self, run: Running, program: str, pin: str, most: str, url: str, path: str) -> None:
+        if not self._redirect(run, path, b""):
+            return
+        code = self.curl_code() if self.curl_code else 0
+        if code in (0, 23):
+            data = fetch(url)
+            assert len(data) <= int(most) or not data
+            self.files[path.lower()] = data[: self.free]
+        run.code = code
+
+
+def fetch(url: str) -> bytes:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    where = urlsplit(url)
+    client = http.client.HTTPSConnection(where.netloc, context=context, timeout=10)
+    client.request("GET", where.path)
+    answer = client.getresponse()
+    assert answer.status == 200
+    data = answer.read()
+    client.close()
+    return data
+
+
+def answer(uri: str, **properties: str) -> ET.Element:
+    body = ET.Element("Body")
+    instance = ET.SubElement(body, f"{{{uri}}}Instance")
+    for name, value in properties.items():
+        ET.SubElement(instance, f"{{{uri}}}{name}").text = value
+    return body
+
+
+def _above(path: str) -> str:
+    above = path.rpartition("\\")[0]
+    return above if "\\" in above else above + "\\"
