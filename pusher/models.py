@@ -128,11 +128,24 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WinrmWay:
+    """How WinRM is reached on a target; None: https on 5986, then http on 5985 with message encryption.
+
+    ``scheme`` is ``https`` or ``http``; ``fingerprint`` the SHA-256 of the only certificate to accept, 64 hexadecimal
+    digits in lower case.
+    """
+
+    port: int | None = None
+    scheme: str | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
     """One machine of an inventory, before it is resolved.
 
     ``address`` is an IP address given by the operator (None: the name is to be resolved); ``port`` overrides
-    the transport's own; ``variables`` fill ``{name}`` placeholders of a package's service command.
+    SMB's own; ``variables`` fill ``{name}`` placeholders of a package's service command.
     """
 
     name: str
@@ -143,6 +156,7 @@ class Target:
     groups: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=lambda: _NOTHING, hash=False)
     domain_controller_allowed: bool = False
+    winrm: WinrmWay = WinrmWay()
     source: Source | None = None
 
 
@@ -208,15 +222,66 @@ class ServiceSpec:
     description: str = ""
 
 
+class InstallerKind(StrEnum):
+    MSI = "msi"
+    EXE = "exe"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installer:
+    """The file of a package that installs the rest, and how it is run. ``timeout`` is in seconds.
+
+    ``product_code`` is the MSI's own. ``log`` and ``uninstall`` (an EXE's; an MSI needs neither) may start with an
+    environment name.
+    """
+
+    kind: InstallerKind
+    file: PackageFile
+    success: frozenset[int]
+    arguments: str = ""
+    timeout: float = 900.0
+    log: str | None = None
+    uninstall: str | None = None
+    product_code: str | None = None
+
+
+class DetectBy(StrEnum):
+    """What tells that a package's product is on a machine."""
+
+    SERVICE = "service"
+    FILE = "file"
+    REGISTRY = "registry"
+    PRODUCT_CODE = "product_code"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Detect:
+    """The rule: the service, file, registry key or product code ``what``.
+
+    ``version``: the least version that satisfies a file or product rule; ``value`` and ``equals``: of a registry rule.
+    """
+
+    by: DetectBy
+    what: str
+    version: str | None = None
+    value: str | None = None
+    equals: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Package:
-    """What is pushed. Times are in seconds; ``leftovers`` are files that the agent itself makes beside its own."""
+    """What is pushed: files and a service of theirs, or an installer and a rule that tells what it has installed.
+
+    Times are in seconds; ``leftovers`` are files that the agent itself makes beside its own.
+    """
 
     name: str
     version: str
     root: Path
     files: tuple[PackageFile, ...]
-    service: ServiceSpec
+    service: ServiceSpec | None = None
+    installer: Installer | None = None
+    detect: Detect | None = None
     stay_running: float = 5.0
     start_timeout: float = 60.0
     stop_timeout: float = 30.0
@@ -230,6 +295,19 @@ class Package:
     def size(self) -> int:
         """Bytes of payload."""
         return sum(f.size for f in self.files)
+
+    @property
+    def key(self) -> str:
+        """What a machine's journals know it by: its service, or where it is an installer its own name."""
+        return self.service.name if self.service is not None else f"{self.name}.installer"
+
+    @property
+    def lock(self) -> str:
+        """The name of the machine's lock: of the service, or the one that all installers share.
+
+        Windows runs one installer at a time, and pusher has one runner on a machine.
+        """
+        return self.service.name if self.service is not None else "installer"
 
 
 class CheckResult(StrEnum):

@@ -6,17 +6,20 @@ six that agent push has always needed (the table's first rows); the rest is read
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from pusher.models import Check, CheckResult, Package, Target
+from pusher.models import Check, CheckResult, Detect, Package, Target
 from pusher.problems import NextMove, Problem, ProblemError, Stage, problem
+from pusher.transports.detection import detect, numbers
 from pusher.transports.paths import remote_path
 from pusher.transports.port import RemotePath, Session
 
 _MARGIN = 64 * 1024 * 1024
 """Bytes that must stay free beside the payload: the old version stays until the new one has proven itself."""
+
+_PROBE_FOLDER = RemotePath(share="ADMIN$", path="pusher-check")
+_TRIES = 3
 
 BUILT_IN_ACCOUNTS = frozenset(
     {"localsystem", "nt authority\\localservice", "localservice", "nt authority\\networkservice", "networkservice"}
@@ -60,11 +63,16 @@ async def _admin_share_write(subject: Subject) -> tuple[CheckResult, str]:
 
 
 async def _folders(subject: Subject) -> tuple[CheckResult, str]:
-    folder = RemotePath(share="ADMIN$", path=f"Temp\\pusher-{secrets.token_hex(6)}")
-    await subject.session.make_folder(folder)
-    if not await subject.session.remove_folder(folder):
-        raise ProblemError(problem("folder-denied", detail=f"{folder} could not be removed again"))
-    return CheckResult.PASS, f"created and removed {folder}"
+    """One name for all, so that what a push left whose connection broke in between is taken away by the next.
+
+    Two at once may take the folder from each other; each has then still made one, and it is gone.
+    """
+    for _ in range(_TRIES):
+        made = await subject.session.make_folder(_PROBE_FOLDER)
+        removed = await subject.session.remove_folder(_PROBE_FOLDER)
+        if made and (removed or await subject.session.stat(_PROBE_FOLDER) is None):
+            return CheckResult.PASS, f"created and removed {_PROBE_FOLDER}"
+    raise ProblemError(problem("folder-denied", detail=f"{_PROBE_FOLDER} could not be created and removed again"))
 
 
 async def _service_creation(subject: Subject) -> tuple[CheckResult, str]:
@@ -87,14 +95,19 @@ async def _registry(subject: Subject) -> tuple[CheckResult, str]:
 def _right(right: str) -> Proof:
     async def proof(subject: Subject) -> tuple[CheckResult, str]:
         package = subject.package
-        account = package.service.account if package else "LocalSystem"
+        account = package.service.account if package and package.service else "LocalSystem"
         asked = package is not None and right in package.rights
         built_in = account.lower() in BUILT_IN_ACCOUNTS
         if built_in or not (asked or right == "SeServiceLogonRight"):
             return CheckResult.NOT_NEEDED, f"{account} " + (
                 "has it everywhere" if built_in else "is not asked to have it"
             )
-        rights = await subject.session.rights_of(account)
+        try:
+            rights = await subject.session.rights_of(account)
+        except ProblemError as error:
+            if asked or error.problem.code != "rights-unreadable":
+                raise
+            return CheckResult.UNPROVABLE, error.problem.message
         if right in rights:
             return CheckResult.PASS, f"{account} holds {right}"
         if asked:
@@ -127,6 +140,8 @@ async def _architecture(subject: Subject) -> tuple[CheckResult, str]:
 async def _pending_version(subject: Subject) -> tuple[CheckResult, str]:
     if subject.package is None:
         return CheckResult.NOT_NEEDED, "no package given"
+    if subject.package.detect is not None:
+        return await _pending_product(subject.session, subject.package, subject.package.detect)
     for file in subject.package.files:
         there = await subject.session.digest(remote_path(file.dest), limit=_MARGIN)
         if there is None:
@@ -138,6 +153,18 @@ async def _pending_version(subject: Subject) -> tuple[CheckResult, str]:
             f"{there.version or 'another build'} is there, {subject.package.version} would replace it",
         )
     return CheckResult.PASS, f"nothing is there, {subject.package.version} would be installed"
+
+
+async def _pending_product(session: Session, package: Package, rule: Detect) -> tuple[CheckResult, str]:
+    found = await detect(session, rule)
+    there, own = numbers(found.version or ""), numbers(package.version)
+    if there is not None and own is not None and there > own:
+        comes = f"newer than {package.version}, and would be left alone"
+    elif found.matches:
+        comes = "nothing would be run"
+    else:
+        comes = f"{package.version} would be installed"
+    return CheckResult.PASS, f"{found.seen}; {comes}"
 
 
 CHECKS: Sequence[Row] = (

@@ -1,4 +1,4 @@
-"""The driver: journal the intent of a step, then act; on a failure undo what was begun, newest first.
+"""The driver of packages of files with a service: what it sees, what it does, and what it undoes, newest first.
 
 It runs under the host's lock. A host on which an earlier push was killed is first brought back to what it was
 before that push (or, past its point of no return, finished), and only then looked at.
@@ -6,20 +6,16 @@ before that push (or, past its point of no return, finished), and only then look
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol, TypeVar
 
 from pusher.install import machine, steps
+from pusher.install.carrying import SESSION_GONE, Carrier, Course, Done
 from pusher.install.machine import Step
 from pusher.install.names import NEW, OLD, is_own_folder
 from pusher.install.payload import Payload
-from pusher.install.plan import Before, Observation, Plan, decide, wanted_config
-from pusher.models import Package, Stage, Status, StepTime
+from pusher.install.plan import Before, Observation, Plan, decide, service_of, wanted_config
+from pusher.models import Package, Stage, Status
 from pusher.problems import Problem, ProblemError, problem
 from pusher.store import Journal, Mark
 from pusher.transports.paths import dest_of, parents, remote_path, same_program
@@ -36,65 +32,12 @@ STAGES = {
 }
 """Under which stage of the story each step counts."""
 
-_SESSION_GONE = frozenset({"connection-lost", "transfer-stalled", "timed-out", "protocol-error", "tampered"})
-"""Problems after which nothing more can be asked on the same session."""
-
 _READ_BACK = 64 * 1024 * 1024
 """How much of a file that differs in size is read for its version."""
 
 
-T = TypeVar("T")
-
-
-class Book(Protocol):
-    """The journal as one host's push sees it; each call is durable when it returns."""
-
-    async def open(self, before: dict[str, object]) -> Journal: ...
-
-    async def mark(self, journal: Journal, step: Step, mark: Mark) -> None: ...
-
-    async def close(self, journal: Journal, closed_as: str) -> None: ...
-
-    async def left_open(self) -> Sequence[Journal]: ...
-
-
-class Listener(Protocol):
-    """Who wants to know how it goes: the live view and the log."""
-
-    def stage(self, stage: Stage) -> None: ...
-
-    def note(self, stage: Stage, kind: str, detail: str = "") -> None: ...
-
-
-Reopen = Callable[[], Awaitable[Session]]
-"""Gives a fresh session to the same host, under its lock, after a connection was lost."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Done:
-    """How an install or a removal ended well."""
-
-    status: Status
-    steps: tuple[StepTime, ...]
-    agent_version: str | None
-
-
-class Driver:
-    """One package on one host. ``cancelled`` is asked between steps, and answers with the code to end with."""
-
-    def __init__(
-        self,
-        *,
-        session: Session,
-        book: Book,
-        listener: Listener,
-        reopen: Reopen,
-        cancelled: Callable[[], str | None],
-        now: Callable[[], datetime],
-    ) -> None:
-        self._session, self._book, self._listener = session, book, listener
-        self._reopen, self._cancelled, self._now = reopen, cancelled, now
-        self.times: list[StepTime] = []
+class Driver(Carrier):
+    """One package of files with a service on one host."""
 
     async def install(self, package: Package, payload: Payload, command: str, copied: Callable[[int], None]) -> Done:
         """Bring the host to what the package asks for; raises ProblemError after undoing what was begun."""
@@ -105,13 +48,13 @@ class Driver:
         if isinstance(plan, Problem):
             raise ProblemError(plan)
         if plan.steps:
-            await self._carry_out(package, payload, wanted, plan, copied)
+            await self._install(package, payload, wanted, plan, copied)
         return Done(status=plan.status, steps=tuple(self.times), agent_version=package.version)
 
     async def remove(self, package: Package, command: str) -> Done:
         """Stop and delete the service and remove what was placed; done twice it finds nothing to do."""
         await self.recover()
-        name = package.service.name
+        name = service_of(package).name
         service = await self._session.service_config(name)
         if service is not None and not same_program(service.image_path, wanted_config(package, command).image_path):
             raise ProblemError(problem("service-exists-foreign", Stage.SERVICE, f"{name} runs {service.image_path}"))
@@ -138,7 +81,7 @@ class Driver:
                 await self._undo_steps(journal, before, begun)
                 await self._book.close(journal, machine.UNDONE)
 
-    async def _carry_out(
+    async def _install(
         self,
         package: Package,
         payload: Payload,
@@ -155,78 +98,31 @@ class Driver:
             copied=copied,
             cancelled=self._cancelled,
         )
-        journal = await self._book.open(plan.before.to_json())
-        state, begun = machine.PLANNED, list[Step]()
-        try:
-            for step in plan.steps:
-                if step is not Step.COMMIT and (code := self._cancelled()):
-                    raise ProblemError(problem(code, STAGES[step], f"before {step}"))
-                self._listener.stage(STAGES[step])
-                await self._book.mark(journal, step, Mark.INTENT)
-                state = machine.advance(state, f"{step}-begin")
-                begun.append(step)
-                await self._timed(step.value, partial(steps.EFFECTS[step], work))
-                await self._book.mark(journal, step, Mark.DONE)
-                state = machine.advance(state, f"{step}-done")
-        except (ProblemError, asyncio.CancelledError) as error:
-            state = machine.advance(state, machine.FAILED)
-            if state == machine.COMMITTED:
-                # Only an old file would not go; the open journal lets the next push remove it.
-                self._listener.note(Stage.VERIFY, "left-behind", str(error))
-                return
-            if isinstance(error, asyncio.CancelledError):
-                raise  # stopped at once: the journal stays open, and the next push undoes it
-            await self._undo(journal, plan.before, begun, error)
-            raise
-        await self._book.close(journal, state)
+        course = Course(
+            before=plan.before.to_json(),
+            steps=plan.steps,
+            table=machine.TABLE,
+            stages=STAGES,
+            cancellable=frozenset(Step) - {Step.COMMIT},
+            effect=lambda step: steps.EFFECTS[step](work),
+            put_back=lambda journal, begun: self._undo_steps(journal, plan.before, begun),
+        )
+        await self._carry_out(course)
 
-    async def _undo(self, journal: Journal, before: Before, begun: list[Step], cause: ProblemError) -> None:
-        """Undo what was begun. What cannot be undone is said."""
-        self._listener.note(cause.problem.stage, "undo", f"after {cause.problem.code}: {', '.join(begun) or 'nothing'}")
-        lost = cause.problem.code in _SESSION_GONE
-        try:
-            await self._timed("undo", lambda: self._put_back(journal, before, begun, lost))
-        except ProblemError as error:
-            left = replace(cause.problem, message=f"{cause.problem.message}; what was begun is still on the host "
-                           f"({error.problem.code}), the next push undoes it first")  # fmt: skip
-            self._listener.note(cause.problem.stage, machine.STRANDED, error.problem.message)
-            raise ProblemError(left) from error
-        await self._book.close(journal, machine.UNDONE)
-
-    async def _put_back(self, journal: Journal, before: Before, begun: list[Step], lost: bool) -> None:
-        """On this session, or where that is lost (now or while undoing) on a fresh one: an undo may be done twice."""
-        if not lost:
-            try:
-                await self._undo_steps(journal, before, begun)
-            except ProblemError as error:
-                if error.problem.code not in _SESSION_GONE:
-                    raise
-            else:
-                return
-        self._session = await self._reopen()
-        await self._undo_steps(journal, before, begun)
-
-    async def _undo_steps(self, journal: Journal, before: Before, begun: list[Step]) -> None:
+    async def _undo_steps(self, journal: Journal, before: Before, begun: Sequence[Step]) -> None:
         """Undo as much as can be undone: one step that will not go back does not keep the others."""
         first: ProblemError | None = None
         for step in reversed(begun):
             try:
                 await steps.UNDOS[step](self._session, before)
             except ProblemError as error:
-                if error.problem.code in _SESSION_GONE:
+                if error.problem.code in SESSION_GONE:
                     raise
                 first = first or error
             else:
                 await self._book.mark(journal, step, Mark.UNDONE)
         if first is not None:
             raise first
-
-    async def _timed(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
-        began = time.monotonic()
-        try:
-            return await call()
-        finally:
-            self.times.append(StepTime(step=name, seconds=round(time.monotonic() - began, 4)))
 
 
 async def observe(session: Session, package: Package) -> Observation:
@@ -239,7 +135,7 @@ async def observe(session: Session, package: Package) -> Observation:
         files[file.dest] = await session.digest(path, limit=limit) if there else None
     missing = await steps.missing_folders(session, [remote_path(f.dest) for f in package.files])
     leftovers = [dest for dest in package.leftovers if await session.stat(remote_path(dest)) is None]
-    name = package.service.name
+    name = service_of(package).name
     return Observation(
         files=files,
         missing_folders=tuple(dest_of(folder) for folder in missing),

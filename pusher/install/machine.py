@@ -2,6 +2,7 @@
 
 Steps come in the order of ``Step``; a plan may leave some out (nothing to stop on a fresh host). Every step's
 intent is journalled before its effect, so the journal's marks replay to the state in which a push was killed.
+An installer has steps of its own, ``InstallerStep``, and the same rules: ``INSTALLER_TABLE``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,15 @@ class Step(StrEnum):
     COMMIT = "commit"  # remove the old files: from here there is no way back
 
 
+class InstallerStep(StrEnum):
+    """What an installer's push does to a host. What the installer does is its own: it is not undone, but looked at."""
+
+    STAGE = "stage"  # write the installer's files into a folder of their own
+    RUN = "run"  # run it, once
+    DETECT = "detect"  # find what it was to install
+    COMMIT = "commit"  # take the folder away
+
+
 PLANNED, UNDOING, UNDONE, STRANDED, COMMITTED = "planned", "undoing", "undone", "stranded", "committed"
 STATES = (
     PLANNED,
@@ -35,26 +45,28 @@ STATES = (
 )
 TERMINAL = frozenset({COMMITTED, UNDONE, STRANDED})
 
+Table = Mapping[tuple[str, str], str]
+
 UNDO_DONE, UNDO_FAILED, FAILED = "undo-done", "undo-failed", "failed"
 
 
-def _begun(step: Step) -> str:
+def _begun(step: StrEnum) -> str:
     return f"{step}:begun"
 
 
-def _done(step: Step) -> str:
-    return COMMITTED if step is Step.COMMIT else f"{step}:done"
+def _done(step: StrEnum) -> str:
+    return COMMITTED if step == "commit" else f"{step}:done"
 
 
-def _build() -> Mapping[tuple[str, str], str]:
+def _build(steps: type[StrEnum]) -> Table:
     table: dict[tuple[str, str], str] = {}
-    order = list(Step)
+    order = list(steps)
     for at, step in enumerate(order):
         # A step may begin after any earlier one is done: a plan leaves out what a host does not need.
         for before in [PLANNED, *(_done(earlier) for earlier in order[:at])]:
             table[before, f"{step}-begin"] = _begun(step)
         table[_begun(step), f"{step}-done"] = _done(step)
-        if step is Step.COMMIT:
+        if step == "commit":
             # Old files that will not go do not undo a good install; the next push removes them.
             table[_begun(step), FAILED] = COMMITTED
         else:
@@ -66,19 +78,20 @@ def _build() -> Mapping[tuple[str, str], str]:
     return MappingProxyType(table)
 
 
-TABLE: Mapping[tuple[str, str], str] = _build()
+TABLE: Table = _build(Step)
+INSTALLER_TABLE: Table = _build(InstallerStep)
 
 
-def advance(state: str, event: str) -> str:
+def advance(state: str, event: str, table: Table = TABLE) -> str:
     """The next state. KeyError for an event that cannot happen in ``state``."""
-    return TABLE[state, event]
+    return table[state, event]
 
 
-def replay(marks: Iterable[tuple[str, str]]) -> str:
+def replay(marks: Iterable[tuple[str, str]], table: Table = TABLE) -> str:
     """The state in which the marks (step, ``intent`` or ``done``) of a journal end."""
     state = PLANNED
     for step, mark in marks:
-        state = advance(state, f"{step}-{'begin' if mark == 'intent' else 'done'}")
+        state = advance(state, f"{step}-{'begin' if mark == 'intent' else 'done'}", table)
     return state
 
 

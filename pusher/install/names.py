@@ -7,8 +7,9 @@ from pusher.transports.port import RemotePath
 NEW, OLD = ".pusher-new", ".pusher-old"
 """Suffixes of a file that is not yet, and no longer, in its place."""
 
-STAGING = RemotePath(share="ADMIN$", path="Temp\\pusher")
-"""The folder of the host's locks."""
+STAGING = RemotePath(share="ADMIN$", path="pusher")
+"""The folder of the host's locks and of what is run there. Not below Windows' Temp, where any user may make folders
+and files: whoever owned this one could replace a program before it is started as the system."""
 
 _WINDOWS_FOLDERS = frozenset(
     {
@@ -26,3 +27,13 @@ def is_own_folder(folder: RemotePath) -> bool:
 def lock_path(service: str) -> RemotePath:
     """The file whose opener holds this host for ``service``."""
     return STAGING.child(f"{service}.lock")
+
+
+def staging_folder(package: str) -> str:
+    """The ``dest`` of the folder in which an installer's files lie while it runs; nothing else is ever in it."""
+    return f"{STAGING.path}\\{package}"
+
+
+def installer_log(package: str) -> str:
+    """The ``dest`` of the log that Windows Installer is told to keep; no file of a package has this ending."""
+    return f"{staging_folder(package)}\\msiexec.log{NEW}"

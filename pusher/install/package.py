@@ -18,6 +18,21 @@ from pydantic import AfterValidator, Field
 
 from pusher.config import Document, Duration, FormatModel, Wrong, hint, listed, read_toml, shown, validate
 from pusher.config import Path as Place
+from pusher.install.fields import (
+    ACCOUNT,
+    DEST,
+    RIGHT,
+    SERVICE_NAME,
+    SHA256,
+    VERSION,
+    destination,
+    matching,
+    one_line,
+    registry_key,
+    service_account,
+    service_name,
+)
+from pusher.install.installer_format import DetectModel, InstallerModel, detect_of, installer_of, staged
 from pusher.models import Package, PackageFile, ServiceSpec, Source, Target
 from pusher.problems import BadInput
 
@@ -25,7 +40,6 @@ PACKAGE_FILE = "package.toml"
 MAX_FILE = 2 * 1024**3
 MAX_COMMAND = 32_767  # what the service manager stores at most
 
-_ROOTS = ("%ProgramFiles%", "%ProgramData%", "%SystemDrive%")
 _WITH_SPACES = "%programfiles%"  # expands to "C:\Program Files": a path below it has a space without showing one
 _FROM_DRIVE = {
     "%systemroot%": "%systemdrive%\\windows",
@@ -33,112 +47,24 @@ _FROM_DRIVE = {
     "%programfiles%": "%systemdrive%\\program files",
     "%programdata%": "%systemdrive%\\programdata",
 }
-_OWN_ENDINGS = (".pusher-new", ".pusher-old")
-_DEVICES = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE)
-_FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
-_ACCOUNTS = {
-    "localsystem": "LocalSystem",
-    "localservice": "NT AUTHORITY\\LocalService",
-    "nt authority\\localservice": "NT AUTHORITY\\LocalService",
-    "networkservice": "NT AUTHORITY\\NetworkService",
-    "nt authority\\networkservice": "NT AUTHORITY\\NetworkService",
-}
-_GROUP_MANAGED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}\\[A-Za-z0-9_.-]{1,15}\$", re.ASCII)
-_HIVES = {"HKLM": "HKLM", "HKEY_LOCAL_MACHINE": "HKLM", "HKU": "HKU", "HKEY_USERS": "HKU"}
-
-_DEST = "a path such as labagent\\labagent.exe (below ADMIN$), or one that starts with " + listed(_ROOTS)
-_SHA256 = "64 hexadecimal digits"
-_ACCOUNT = "LocalSystem, LocalService, NetworkService or a group managed service account DOMAIN\\name$"
-_RIGHT = "a right such as SeServiceLogonRight"
-_VERSION = "one to four numbers with dots, such as 1.4.2"
-_SERVICE_NAME = '1 to 250 characters without / \\ : * ? " < > |'  # it is also the name of the host's lock file
-
-
-def _matching(pattern: str, found: str, expected: str) -> AfterValidator:
-    compiled = re.compile(pattern, re.ASCII)
-
-    def check(value: str) -> str:
-        if not compiled.fullmatch(value):
-            raise Wrong(f"{shown(value)} {found}", expected)
-        return value
-
-    return AfterValidator(check)
-
-
-def _one_line(limit: int, what: str) -> AfterValidator:
-    characters = r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"  # no line ends, nothing that turns text around
-    return _matching(f"{characters}{{0,{limit}}}", f"is not {what}", f"one line of at most {limit} characters")
-
-
-def _service_name(value: str) -> str:
-    if (
-        not 1 <= len(value) <= 250
-        or re.search(r'[/\\:*?"<>|]', value)
-        or not value.isprintable()
-        or value != value.strip()
-    ):
-        raise Wrong(f"{shown(value)} is not a service name", _SERVICE_NAME)
-    return value
-
-
-def _service_account(value: str) -> str:
-    if value.lower() in _ACCOUNTS:
-        return _ACCOUNTS[value.lower()]
-    if _GROUP_MANAGED.fullmatch(value):
-        return value
-    raise Wrong(f"{shown(value)} would need a password, which is not supported", _ACCOUNT)
-
-
-def _registry_key(value: str) -> str:
-    hive, _, rest = value.partition("\\")
-    if hive.upper() not in _HIVES or not rest or any(not part.strip() for part in rest.split("\\")):
-        raise Wrong(f"{shown(value)} is not a registry key", "a key such as HKLM\\SOFTWARE\\LabAgent")
-    return f"{_HIVES[hive.upper()]}\\{rest}"
-
-
-def _destination(value: str) -> str:
-    path = value.replace("/", "\\")
-    root, below = "", path
-    if path.startswith("%"):
-        root, _, below = path.partition("\\")
-        known = next((name for name in _ROOTS if name.lower() == root.lower()), None)
-        if root.lower() in {"%systemroot%", "%windir%"}:
-            raise Wrong(f"{shown(value)} names the Windows folder, below which dest is anyway", shown(below))
-        if known is None:
-            raise Wrong(f"{shown(value)} starts with a folder that is not known{hint(root, _ROOTS)}", _DEST)
-        root = known + "\\"
-    if re.match(r"[A-Za-z]:", below) or below.startswith("\\"):
-        raise Wrong(f"{shown(value)} is absolute", _DEST)
-    for part in below.split("\\"):
-        if part in {"", ".", ".."} or _FORBIDDEN.search(part) or "%" in part or not part.isprintable():
-            raise Wrong(f"{shown(value)} has the part {shown(part)}, which is not allowed", _DEST)
-        if part[-1] in ". " or part[0] == " ":
-            raise Wrong(f"{shown(value)} has the part {shown(part)}, whose dot or space Windows drops", _DEST)
-        if _DEVICES.fullmatch(part.partition(".")[0].rstrip(" ")):
-            raise Wrong(f"{shown(value)} has the part {shown(part)}, which Windows reserves for a device", _DEST)
-    if path.lower().endswith(_OWN_ENDINGS):
-        raise Wrong(f"{shown(value)} has an ending that pusher uses for itself", f"no {listed(_OWN_ENDINGS)}")
-    if len(path) > 240:
-        raise Wrong(f"{shown(value)} is too long", "at most 240 characters")
-    return root + below
 
 
 class _FileModel(FormatModel):
     source: str = Field(min_length=1, description="the path of a file in the package's folder")
-    dest: Annotated[str, AfterValidator(_destination)] = Field(description=_DEST)
-    sha256: Annotated[str, _matching("[0-9A-Fa-f]{64}", "is not a SHA-256", _SHA256)] = Field(description=_SHA256)
+    dest: Annotated[str, AfterValidator(destination)] | None = Field(default=None, description=DEST)
+    sha256: Annotated[str, matching("[0-9A-Fa-f]{64}", "is not a SHA-256", SHA256)] = Field(description=SHA256)
 
 
 class _ServiceModel(FormatModel):
-    name: Annotated[str, AfterValidator(_service_name)] = Field(description=_SERVICE_NAME)
-    display_name: Annotated[str, _one_line(256, "a display name")] | None = Field(default=None, description="text")
-    description: Annotated[str, _one_line(1024, "a description")] = Field(default="", description="text")
+    name: Annotated[str, AfterValidator(service_name)] = Field(description=SERVICE_NAME)
+    display_name: Annotated[str, one_line(256, "a display name")] | None = Field(default=None, description="text")
+    description: Annotated[str, one_line(1024, "a description")] = Field(default="", description="text")
     command: str = Field(description="the quoted path of one of the package's programs, and its arguments")
     start: Literal["auto", "delayed", "demand", "disabled"] = Field(
         default="auto", description="auto, delayed, demand or disabled"
     )
-    account: Annotated[str, AfterValidator(_service_account)] = Field(default="LocalSystem", description=_ACCOUNT)
+    account: Annotated[str, AfterValidator(service_account)] = Field(default="LocalSystem", description=ACCOUNT)
 
 
 class _VerifyModel(FormatModel):
@@ -148,72 +74,119 @@ class _VerifyModel(FormatModel):
 
 
 class _NeedsModel(FormatModel):
-    registry: list[Annotated[str, AfterValidator(_registry_key)]] = Field(
+    registry: list[Annotated[str, AfterValidator(registry_key)]] = Field(
         default=[], description="a list of keys such as HKLM\\SOFTWARE\\LabAgent"
     )
-    rights: list[Annotated[str, _matching("Se[A-Z][A-Za-z]{2,40}(Right|Privilege)", "is not a right", _RIGHT)]] = Field(
+    rights: list[Annotated[str, matching("Se[A-Z][A-Za-z]{2,40}(Right|Privilege)", "is not a right", RIGHT)]] = Field(
         default=[], description="a list of rights such as SeServiceLogonRight"
     )
     architectures: list[Literal["x64", "x86", "arm64"]] = Field(default=[], description="a list of x64, x86 and arm64")
 
 
 class _RemoveModel(FormatModel):
-    leftovers: list[Annotated[str, AfterValidator(_destination)]] = Field(
+    leftovers: list[Annotated[str, AfterValidator(destination)]] = Field(
         default=[], description="a list of files that the agent itself makes"
     )
 
 
 class _PackageModel(FormatModel):
     name: Annotated[
-        str, _matching("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "is not a package name", "letters, digits, dots and hyphens")
+        str, matching("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "is not a package name", "letters, digits, dots and hyphens")
     ] = Field(description="the package's name")
-    version: Annotated[str, _matching(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}", "is not a version", _VERSION)] = Field(
-        description=_VERSION
+    version: Annotated[str, matching(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}", "is not a version", VERSION)] = Field(
+        description=VERSION
     )
     file: list[_FileModel] = Field(min_length=1, max_length=10_000, description="at least one [[file]]")
-    service: _ServiceModel = Field(description="a [service] table")
-    verify: _VerifyModel = Field(default=_VerifyModel(), description="a [verify] table")
+    service: _ServiceModel | None = Field(default=None, description="a [service] table")
+    installer: InstallerModel | None = Field(default=None, description="an [installer] table")
+    detect: DetectModel | None = Field(default=None, description="a [detect] table")
+    verify: _VerifyModel | None = Field(default=None, description="a [verify] table")
     needs: _NeedsModel = Field(default=_NeedsModel(), description="a [needs] table")
-    remove: _RemoveModel = Field(default=_RemoveModel(), description="a [remove] table")
+    remove: _RemoveModel | None = Field(default=None, description="a [remove] table")
 
 
 def load_package(folder: Path, verify_hashes: bool = True) -> Package:
     """The package in ``folder``; raises BadInput. Its ``source`` is the place of the service's command."""
     document = read_toml(folder / PACKAGE_FILE)
     model = validate(_PackageModel, document)
-    _refuse_overlaps(document, model)
-    _check_command(document, model)
-    command_place = document.source(("service", "command"))
-    files = tuple(_file(document, number, entry, folder, verify_hashes) for number, entry in enumerate(model.file))
-    service = model.service
+    _refuse_what_does_not_belong(document, model)
+    dests = [_dest(document, model, number) for number in range(len(model.file))]
+    _refuse_overlaps(document, dests)
+    if model.service is not None:
+        _check_command(document, model.service.command, dests)
+    files = tuple(
+        _file(document, number, entry, dest, folder, verify_hashes)
+        for number, (entry, dest) in enumerate(zip(model.file, dests, strict=True))
+    )
+    installer = detect = None
+    if model.installer is not None:
+        by_source = {entry.source: file for entry, file in zip(model.file, files, strict=True)}
+        installer = installer_of(document, model.installer, by_source, model.version)
+        detect = detect_of(document, model.detect, installer, model.version)
+    verify, remove = model.verify or _VerifyModel(), model.remove or _RemoveModel()
     return Package(
         name=model.name,
         version=model.version,
         root=folder,
         files=files,
-        service=ServiceSpec(
-            name=service.name,
-            display_name=service.display_name or service.name,
-            command=service.command,
-            start=service.start,
-            account=service.account,
-            description=service.description,
-        ),
-        stay_running=model.verify.stay_running,
-        start_timeout=model.verify.start_timeout,
-        stop_timeout=model.verify.stop_timeout,
+        service=_service(model.service),
+        installer=installer,
+        detect=detect,
+        stay_running=verify.stay_running,
+        start_timeout=verify.start_timeout,
+        stop_timeout=verify.stop_timeout,
         architectures=tuple(model.needs.architectures),
         registry_keys=tuple(model.needs.registry),
         rights=tuple(model.needs.rights),
-        leftovers=tuple(model.remove.leftovers),
-        source=command_place,
+        leftovers=tuple(remove.leftovers),
+        source=document.source(("service", "command")),
+    )
+
+
+def _refuse_what_does_not_belong(document: Document, model: _PackageModel) -> None:
+    if model.installer is None:
+        if model.service is None:
+            raise BadInput(document.source(()), "service is missing", "a [service] table")
+        if model.detect is not None:
+            raise BadInput(document.source(("detect",)), "detect has no installer to look for", "an [installer] table")
+        return
+    for name in ("service", "verify", "remove"):
+        if getattr(model, name) is not None:
+            found = f"{name} stands beside an installer, which brings what it brings by itself"
+            raise BadInput(document.source((name,)), found, f"[{name}] or [installer]")
+
+
+def _dest(document: Document, model: _PackageModel, number: int) -> str:
+    """The file's destination; an installer's files are staged in a folder of their own."""
+    entry, at = model.file[number], document.source(("file", number))
+    if model.installer is None:
+        if entry.dest is None:
+            raise BadInput(at, f"file[{number + 1}].dest is missing", DEST)
+        return entry.dest
+    try:
+        return staged(model.name, entry.source, entry.dest)
+    except Wrong as exc:
+        place: Place = ("file", number, "source" if entry.dest is None else "dest")
+        raise BadInput(document.source(place), f"{place[-1]} {exc.found}", exc.expected) from None
+
+
+def _service(model: _ServiceModel | None) -> ServiceSpec | None:
+    if model is None:
+        return None
+    return ServiceSpec(
+        name=model.name,
+        display_name=model.display_name or model.name,
+        command=model.command,
+        start=model.start,
+        account=model.account,
+        description=model.description,
     )
 
 
 # -- files ------------------------------------------------------------------------------------------------
 
 
-def _file(document: Document, number: int, entry: _FileModel, folder: Path, verify: bool) -> PackageFile:
+def _file(document: Document, number: int, entry: _FileModel, dest: str, folder: Path, verify: bool) -> PackageFile:
     place: Place = ("file", number, "source")
 
     def refuse(found: str, expected: str = "") -> NoReturn:
@@ -246,7 +219,7 @@ def _file(document: Document, number: int, entry: _FileModel, folder: Path, veri
     place = ("file", number, "sha256")
     if actual != entry.sha256.lower():
         refuse(f"has the SHA-256 {actual}, not {entry.sha256.lower()} (package-hash-mismatch)", "the file's own hash")
-    return PackageFile(source=path, dest=entry.dest, sha256=actual, size=size, written=document.source(place))
+    return PackageFile(source=path, dest=dest, sha256=actual, size=size, written=document.source(place))
 
 
 def _sha256(path: Path) -> tuple[str, int]:
@@ -255,27 +228,27 @@ def _sha256(path: Path) -> tuple[str, int]:
         return hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()
 
 
-def _refuse_overlaps(document: Document, model: _PackageModel) -> None:
+def _refuse_overlaps(document: Document, dests: list[str]) -> None:
     """Two files at one destination, or a file where another file needs a folder."""
     seen: dict[str, int] = {}
-    for number, entry in enumerate(model.file):
-        path = _fixed(image_path(entry.dest))
+    for number, dest in enumerate(dests):
+        path = _fixed(image_path(dest))
         first = seen.setdefault(path, number)
         if first != number:
             where = document.source(("file", first, "dest"))
             raise BadInput(
                 document.source(("file", number, "dest")),
-                f"{shown(entry.dest)} is the destination of two files (the other is in line {where.line})",
+                f"{shown(dest)} is the destination of two files (the other is in line {where.line})",
                 "a destination of its own for each file",
             )
-    for number, entry in enumerate(model.file):
-        folder = _fixed(image_path(entry.dest))
+    for number, dest in enumerate(dests):
+        folder = _fixed(image_path(dest))
         while "\\" in folder:
             folder = folder.rpartition("\\")[0]
             if folder in seen:
                 raise BadInput(
                     document.source(("file", number, "dest")),
-                    f"{shown(entry.dest)} is below the file {shown(model.file[seen[folder]].dest)}",
+                    f"{shown(dest)} is below the file {shown(dests[seen[folder]])}",
                     "a folder that is not also a file",
                 )
 
@@ -288,10 +261,9 @@ def image_path(dest: str) -> str:
     return dest if dest.startswith("%") else f"%SystemRoot%\\{dest}"
 
 
-def _check_command(document: Document, model: _PackageModel) -> None:
-    command = model.service.command
+def _check_command(document: Document, command: str, dests: list[str]) -> None:
     try:
-        _check_command_text(command, [image_path(entry.dest) for entry in model.file])
+        _check_command_text(command, [image_path(dest) for dest in dests])
     except Wrong as exc:
         raise BadInput(document.source(("service", "command")), f"service.command {exc.found}", exc.expected) from None
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pusher.install.machine import Step
-from pusher.models import Package, PackageFile, Status
+from pusher.models import Package, PackageFile, ServiceSpec, Status
 from pusher.problems import Problem, Stage, problem
 from pusher.transports.paths import same_program
 from pusher.transports.port import FileDigest, ServiceConfig, ServiceState, ServiceStatus, StartType
@@ -86,23 +86,31 @@ START_TYPES = {
 }
 
 
+def service_of(package: Package) -> ServiceSpec:
+    """The service of a package that is no installer."""
+    assert package.service is not None, "a package without a service has an installer, and a driver of its own"
+    return package.service
+
+
 def wanted_config(package: Package, command: str) -> ServiceConfig:
     """The service's configuration as the package asks for it, with its rendered command."""
-    start_type, delayed = START_TYPES[package.service.start]
+    service = service_of(package)
+    start_type, delayed = START_TYPES[service.start]
     return ServiceConfig(
         image_path=command,
-        display_name=package.service.display_name,
+        display_name=service.display_name,
         start_type=start_type,
-        account=package.service.account,
+        account=service.account,
         delayed=delayed,
-        description=package.service.description,
+        description=service.description,
     )
 
 
 def decide(package: Package, wanted: ServiceConfig, seen: Observation) -> Plan | Problem:
     """The plan for a host, or ``service-exists-foreign`` or ``newer-version-present``."""
+    name = service_of(package).name
     if seen.service is not None and not same_program(seen.service.image_path, wanted.image_path):
-        what = f"{package.service.name} runs {seen.service.image_path}"
+        what = f"{name} runs {seen.service.image_path}"
         return problem("service-exists-foreign", Stage.SERVICE, what)
     installed = installed_version(package, seen)
     if installed is not None and version_key(installed) > version_key(package.version):
@@ -120,7 +128,7 @@ def decide(package: Package, wanted: ServiceConfig, seen: Observation) -> Plan |
         else Status.UPGRADED
     )
     before = Before(
-        service_name=package.service.name,
+        service_name=name,
         replaced=tuple(f.dest for f in changed if seen.files[f.dest] is not None),
         added=tuple(f.dest for f in changed if seen.files[f.dest] is None),
         new_folders=seen.missing_folders,

@@ -62,7 +62,7 @@ async def stage(work: Work) -> None:
 
 
 async def stop(work: Work) -> None:
-    await stop_service(work.session, work.package.service.name, work.package.stop_timeout)
+    await stop_service(work.session, work.plan.before.service_name, work.package.stop_timeout)
 
 
 async def place(work: Work) -> None:
@@ -75,7 +75,7 @@ async def place(work: Work) -> None:
 
 
 async def register(work: Work) -> None:
-    name = work.package.service.name
+    name = work.plan.before.service_name
     if work.plan.before.service is None:
         await patiently(partial(work.session.create_service, name, work.wanted))
     else:
@@ -83,14 +83,14 @@ async def register(work: Work) -> None:
 
 
 async def start(work: Work) -> None:
-    await start_service(work.session, work.package.service.name, work.package.start_timeout)
+    await start_service(work.session, work.plan.before.service_name, work.package.start_timeout)
 
 
 async def verify(work: Work) -> None:
     """Watch the service stay running for as long as the package asks."""
     until = time.monotonic() + work.package.stay_running
     while True:
-        status = await work.session.service_status(work.package.service.name)
+        status = await work.session.service_status(work.plan.before.service_name)
         if status is None or status.state is not ServiceState.RUNNING:
             why = stopped(status, Stage.VERIFY) if status else problem("service-missing", Stage.VERIFY)
             raise ProblemError(why)

@@ -8,9 +8,10 @@ import pytest
 
 from pusher.checks import CHECKS, Subject, prove
 from pusher.checks.catalogue import BUILT_IN_ACCOUNTS
-from pusher.models import Check, CheckResult, Package, Target
+from pusher.models import Check, CheckResult, InstallerKind, Package, Target
 from pusher.problems import CATALOGUE, Problem, ProblemError
-from pusher.transports.memory import Fault, How, MemoryHost
+from pusher.transports.memory import Fault, How, MemoryHost, Moment
+from tests.unit.install.test_installing import make_package as make_installer
 from tests.unit.scheduler.flying import fly
 from tests.unit.scheduler.harness import EXE, make_host, make_package, program, signed_in
 
@@ -122,6 +123,27 @@ def test_a_lost_connection_is_not_an_unprovable_registry(code: str) -> None:
         proven(make_host(), None, Fault(how=How.FAIL, call="registry_access", code=code))
 
 
+def test_what_a_cut_off_check_left_is_taken_away_by_the_next() -> None:
+    host = make_host()
+    before = host.disk.snapshot()
+    with pytest.raises(ProblemError):
+        proven(host, None, Fault(how=How.DROP, call="make_folder", moment=Moment.AFTER))
+    assert host.disk.snapshot() != before
+    checks, found = proven(host)
+    assert found is None
+    assert checks["folders"].result is PASS
+    assert host.disk.snapshot() == before
+
+
+def test_a_folder_that_does_not_go() -> None:
+    host = make_host()
+    host.write("Windows\\pusher-check\\somebody's.txt", b"x")
+    _, found = proven(host)
+    assert found is not None
+    assert found.code == "folder-denied"
+    assert host.read("Windows\\pusher-check\\somebody's.txt") == b"x"
+
+
 def test_a_folder_that_cannot_be_removed_again() -> None:
     _, found = proven(make_host(), None, Fault(how=How.FAIL, call="remove_folder", code="folder-denied"))
     assert found is not None
@@ -151,3 +173,29 @@ def test_built_in_accounts_are_known_in_every_spelling() -> None:
     for account in ("LocalSystem", "NT AUTHORITY\\NetworkService", "nt authority\\LOCALSERVICE"):
         checks, found = proven(make_host(), make_package(account=account, rights=("SeServiceLogonRight",)))
         assert (checks["log-on-as-service"].result, found) == (NOT_NEEDED, None)
+
+
+@pytest.mark.parametrize(
+    ("version", "says"),
+    [
+        (None, "is absent; 2.0.0 would be installed"),
+        ("1.9.0", "is there, version 1.9.0.0; 2.0.0 would be installed"),
+        ("2.0.0", "is there, version 2.0.0.0; nothing would be run"),
+        ("2.0.1", "is there, version 2.0.1.0; newer than 2.0.0, and would be left alone"),
+    ],
+)
+def test_what_would_become_of_an_installers_product(version: str | None, says: str) -> None:
+    host = make_host()
+    if version is not None:
+        host.write("Program Files\\LabTool\\labtool.exe", program(version))
+    before = host.disk.snapshot()
+    checks, found = proven(host, make_installer(InstallerKind.EXE))
+    assert found is None and checks["pending-version"].evidence == f"%ProgramFiles%\\LabTool\\labtool.exe {says}"
+    assert checks["service-creation"].result is PASS and checks["log-on-as-service"].result is NOT_NEEDED
+    assert host.disk.snapshot() == before
+
+
+def test_a_rule_that_needs_the_registry_fails_where_there_is_none() -> None:
+    checks, found = proven(make_host(registry=None), make_installer())
+    assert checks["pending-version"].result is FAIL
+    assert found is not None and found.code == "registry-unavailable"

@@ -12,6 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pusher.install.package import load_package, placeholders, render_command
+from pusher.install.plan import service_of
 from pusher.models import Package, ServiceSpec, Source, Target
 from pusher.problems import BadInput
 
@@ -97,7 +98,8 @@ leftovers = ['lab\\state.json']
 def test_defaults(folder: Path) -> None:
     package = load(folder)
     assert (package.stay_running, package.start_timeout, package.stop_timeout) == (5, 60, 30)
-    assert (package.service.start, package.service.account) == ("auto", "LocalSystem")
+    service = service_of(package)
+    assert (service.start, service.account) == ("auto", "LocalSystem")
 
 
 def test_hashes_may_be_left_for_later_but_files_must_be_there(folder: Path) -> None:
@@ -174,7 +176,7 @@ COMMANDS = [
 @pytest.mark.parametrize(("command", "found"), COMMANDS)
 def test_commands(folder: Path, command: str, found: str | None) -> None:
     if found is None:
-        assert load(folder, (COMMAND, command)).service.command == command
+        assert service_of(load(folder, (COMMAND, command))).command == command
     else:
         assert sentence(folder, (COMMAND, command)) == f"F:9:11: service.command {found}"
 
@@ -196,7 +198,7 @@ UNQUOTED = (
 def test_an_unquoted_program_in_a_path_with_spaces_is_refused(folder: Path, dest: str, path: str) -> None:
     changes = ("lab\\agent.exe'\n", dest + "'\n"), (COMMAND, f"{path} --x")
     assert sentence(folder, *changes) == f'{UNQUOTED}"{path}" --x'
-    assert load(folder, changes[0], (COMMAND, f'"{path}" --x')).service.command == f'"{path}" --x'
+    assert service_of(load(folder, changes[0], (COMMAND, f'"{path}" --x'))).command == f'"{path}" --x'
 
 
 NAME = 'name = "LabAgent"\n'
@@ -228,7 +230,7 @@ BAD: list[tuple[tuple[str, str], str, str]] = [
     (("", ""), "[needs]\nregistry = ['HKLM']\n", "F:11:13: needs.registry[1]: 'HKLM' is not a registry key; expected a key such as HKLM\\SOFTWARE\\LabAgent"),
     (("", ""), "[needs]\nrights = ['x', 'SeFoo']\n", "F:11:11: needs.rights[1]: 'x' is not a right; expected a right such as SeServiceLogonRight"),
     (("", ""), "[needs]\narchitectures = ['amd64']\n", "F:11:18: needs.architectures[1] is 'amd64'; expected x64, x86 or arm64"),
-    (("[service]", "[servic]"), "", "F:7:1: servic is not a known key (did you mean service?); expected name, version, file, service, verify, needs or remove"),
+    (("[service]", "[servic]"), "", "F:7:1: servic is not a known key (did you mean service?); expected name, version, file, service, installer, detect, verify, needs or remove"),
 ]  # fmt: skip
 
 

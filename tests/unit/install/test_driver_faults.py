@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pusher.install.names import NEW, OLD
+from pusher.install.plan import service_of
 from pusher.models import Outcome, Package, Status, Verb
 from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, Moment
-from pusher.transports.memory.transport import Killed
+from pusher.transports.memory.wire import Killed
 from tests.unit.scheduler.flying import fly
 from tests.unit.scheduler.harness import (
     CONF,
@@ -118,7 +119,7 @@ _FORGIVEN = {
 }
 """Calls that a push may get over."""
 
-_STAGING = re.compile(r"windows\\temp\\pusher(-[0-9a-f]{12})?")
+_STAGING = re.compile(r"windows\\pusher(-check)?")
 """The folder of the locks, and the one that the check makes and removes: empty, they may stay where a connection
 went down between two calls."""
 
@@ -158,8 +159,8 @@ async def _undisturbed(scenario: Scenario, store: Store) -> tuple[list[str], Sna
         assert disk[f"windows\\{dest}".lower()] == data
     assert not [path for path in disk if path.endswith((NEW, OLD)) or "temp\\" in path]
     config, runs = services[SERVICE.lower()]
-    assert runs == (scenario.package.service.start != "disabled")
-    assert config.display_name == scenario.package.service.display_name
+    assert runs == (service_of(scenario.package).start != "disabled")
+    assert config.display_name == service_of(scenario.package).display_name
     return calls, _renamed(host.snapshot(), host)
 
 
@@ -260,7 +261,7 @@ def test_after_a_kill_the_next_push_installs_once(
             if _seen(host) != wanted or not outcome.status.is_success:
                 said = f"{outcome.status} {outcome.code} {outcome.message}"
                 wrong.append(f"{at}: {said}: {_difference(wanted, _seen(host))}")
-            if "windows\\temp\\pusher" in host.snapshot()["disk"]:
+            if "windows\\pusher" in host.snapshot()["disk"]:
                 wrong.append(f"{at}: the folder of the locks is still there")
             if second.open_journals(host.name, SERVICE):
                 wrong.append(f"{at}: a journal is still open")
@@ -314,12 +315,12 @@ def test_whatever_went_wrong_the_next_undisturbed_push_is_right(
             assert outcome.status in (Status.REMOVED, Status.UNCHANGED), outcome
             left = host.snapshot()
             assert left["services"] == {}
-            assert not [path for path in left["disk"] if path.endswith((NEW, OLD)) or "temp\\pusher\\" in path]
+            assert not [path for path in left["disk"] if path.endswith((NEW, OLD)) or "pusher\\" in path]
             assert not {f"windows\\{dest}".lower() for dest in (*scenario.files, LOG)} & left["disk"].keys()
         else:
             outcome, _ = await scenario.push(host, stores[by_first])
             assert (outcome.code, _seen(host)) == (None, wanted), outcome.message
-        assert "windows\\temp\\pusher" not in host.snapshot()["disk"]
+        assert "windows\\pusher" not in host.snapshot()["disk"]
         assert not stores[by_first].open_journals(host.name, SERVICE)
 
     fly(story())
@@ -334,7 +335,7 @@ def test_a_removal_that_was_cut_short_is_finished_by_the_next(how: How, store: S
             await _disturbed(REMOVE, host, store, [fault])
             outcome, _ = await REMOVE.push(host, store)
             left, bare = _tidy(host.snapshot()), make_host().snapshot()
-            if left != bare or not outcome.status.is_success or "windows\\temp\\pusher" in host.disk.snapshot():
+            if left != bare or not outcome.status.is_success or "windows\\pusher" in host.disk.snapshot():
                 wrong.append(f"{fault.moment.name} call {fault.number}: {outcome.status} {_difference(bare, left)}")
         return wrong
 

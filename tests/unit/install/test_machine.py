@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.install import machine, steps
+from pusher.install import installing, machine, steps
 from pusher.install.driver import STAGES
 from pusher.install.machine import (
     COMMITTED,
     FAILED,
+    INSTALLER_TABLE,
     PLANNED,
     STATES,
     STRANDED,
@@ -24,6 +25,7 @@ from pusher.install.machine import (
     UNDO_FAILED,
     UNDOING,
     UNDONE,
+    InstallerStep,
     Step,
     advance,
     must_finish,
@@ -120,3 +122,23 @@ def test_it_prints_itself() -> None:
     assert len(lines) == 2 + len(TABLE)
     assert "| commit:begun | failed | committed |" in lines
     assert ran.stdout.strip() == machine.as_markdown().strip()
+
+
+INSTALLER_STATES = {state for state, _ in INSTALLER_TABLE} | set(INSTALLER_TABLE.values())
+
+
+def test_the_installers_table_keeps_the_same_rules() -> None:
+    assert set(installing.STAGES) == set(InstallerStep)
+    assert {state for state in INSTALLER_STATES if not any(at == state for at, _ in INSTALLER_TABLE)} == TERMINAL
+    for state in INSTALLER_STATES - TERMINAL - {UNDOING}:
+        assert advance(state, FAILED, INSTALLER_TABLE) == (COMMITTED if state == "commit:begun" else UNDOING)
+    assert [state for state in INSTALLER_STATES if must_finish(state) and state != COMMITTED] == ["commit:begun"]
+
+
+def test_every_journal_of_an_installer_replays() -> None:
+    marks = [(step.value, mark) for step in InstallerStep for mark in ("intent", "done")]
+    states = [replay(marks[:length], INSTALLER_TABLE) for length in range(len(marks) + 1)]
+    assert states == [
+        PLANNED, "stage:begun", "stage:done", "run:begun", "run:done", "detect:begun", "detect:done", "commit:begun",
+        COMMITTED,
+    ]  # fmt: skip

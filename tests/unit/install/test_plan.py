@@ -18,6 +18,7 @@ from pusher.install.plan import (
     Plan,
     decide,
     installed_version,
+    service_of,
     trimmed,
     version_key,
     wanted_config,
@@ -28,7 +29,7 @@ from pusher.transports.port import FileDigest, ServiceConfig, ServiceState, Serv
 from tests.unit.scheduler.harness import CONF, EXE, LOG, make_package
 
 PACKAGE = make_package()
-COMMAND = PACKAGE.service.command.format(name="ws01")
+COMMAND = service_of(PACKAGE).command.format(name="ws01")
 WANTED = wanted_config(PACKAGE, COMMAND)
 PLAIN_STATES = (ServiceState.STOPPED, ServiceState.RUNNING)
 FULL = tuple(Step)

@@ -259,7 +259,7 @@ def test_windows_own_folders_are_never_removed(folder: str, own: bool) -> None:
 
 
 def test_the_lock_is_one_file_for_a_service() -> None:
-    assert str(lock_path("LabAgent")) == "ADMIN$\\Temp\\pusher\\LabAgent.lock"
+    assert str(lock_path("LabAgent")) == "ADMIN$\\pusher\\LabAgent.lock"
     assert lock_path("LabAgent").parent == STAGING
 
 

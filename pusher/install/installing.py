@@ -1,0 +1,273 @@
+"""The driver of installers: look, stage, run once, look again, take the staged files away.
+
+It runs under the lock that all installers share on a host. What an installer does cannot be undone from outside, so a
+push that was killed or lost its connection is never repeated blindly: a runner that is still at work is waited for,
+and then the detection rule tells. Not here: which transport runs the command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from pusher.install import machine
+from pusher.install.carrying import SESSION_GONE, Carrier, Course, Done
+from pusher.install.exit_codes import REBOOT, judge
+from pusher.install.log_text import TAIL, readable
+from pusher.install.machine import InstallerStep
+from pusher.install.names import STAGING, installer_log, staging_folder
+from pusher.install.package import image_path
+from pusher.install.payload import Payload
+from pusher.install.steps import patiently
+from pusher.models import Detect, Installer, InstallerKind, Package, PackageFile, Stage, Status
+from pusher.problems import Problem, ProblemError, problem
+from pusher.store import Journal, Mark
+from pusher.transports import by_service
+from pusher.transports.detection import Found, detect, numbers
+from pusher.transports.paths import dest_of, parents, remote_path
+from pusher.transports.port import RemotePath
+
+STAGES = {
+    InstallerStep.STAGE: Stage.STAGE,
+    InstallerStep.RUN: Stage.START,
+    InstallerStep.DETECT: Stage.VERIFY,
+    InstallerStep.COMMIT: Stage.VERIFY,
+}
+"""Under which stage of the story each step counts."""
+
+_MSIEXEC = '"%SystemRoot%\\System32\\msiexec.exe"'
+_GONE_TRIES, _GONE_PAUSE = 20, 0.5
+"""How long a product may take to go after its uninstaller's process has ended."""
+_MARGIN = 60.0
+"""Seconds past an installer's own time in which an earlier push's runner must have ended it."""
+
+
+def decide(package: Package, found: Found) -> Status | Problem:
+    """What a push will come to on a host where this was found. Pure."""
+    there, own = numbers(found.version or ""), numbers(package.version)
+    if there is not None and own is not None and there > own:
+        return problem("newer-version-present", Stage.RIGHTS, f"{found.seen}, {package.version} was to come")
+    if found.matches:
+        return Status.UNCHANGED
+    return Status.UPGRADED if found.present else Status.INSTALLED
+
+
+def install_command(package: Package, installer: Installer) -> str:
+    """The command line that installs; Windows Installer keeps a log that pusher fetches where it fails. Pure."""
+    path = f'"{image_path(installer.file.dest)}"'
+    if installer.kind is InstallerKind.EXE:
+        return f"{path} {installer.arguments}"
+    return f"{_MSIEXEC} /i {path} {_quietly(package)} {installer.arguments}".rstrip()
+
+
+def removal_command(package: Package, installer: Installer) -> str | None:
+    """The command line that removes the product; None where an EXE's package names none. Pure."""
+    if installer.kind is InstallerKind.EXE:
+        return installer.uninstall
+    return f"{_MSIEXEC} /x {installer.product_code} {_quietly(package)}"
+
+
+def _quietly(package: Package) -> str:
+    return f'/qn /norestart /L*V "{image_path(installer_log(package.name))}"'
+
+
+class InstallerDriver(Carrier):
+    """One installer's package on one host."""
+
+    async def install(self, package: Package, payload: Payload, command: str, copied: Callable[[int], None]) -> Done:
+        """Bring the host to what the package asks for; raises ProblemError with the staged files taken away."""
+        installer, rule = _parts(package)
+        await self._recover(package, installer)
+        found = await self._look(rule, "observe")
+        status = decide(package, found)
+        if isinstance(status, Problem):
+            raise ProblemError(status)
+        if status is not Status.UNCHANGED:
+            await self._install(package, payload, copied)
+        return Done(status=status, steps=tuple(self.times), agent_version=package.version)
+
+    async def remove(self, package: Package, command: str) -> Done:
+        """Have the product removed by its own means; done twice it finds nothing to do."""
+        installer, rule = _parts(package)
+        await self._recover(package, installer)
+        if not (await self._look(rule, "observe")).present:
+            return Done(status=Status.UNCHANGED, steps=tuple(self.times), agent_version=None)
+        line = removal_command(package, installer)
+        if line is None:
+            raise ProblemError(problem("uninstall-unknown", Stage.SERVICE, package.name))
+        self._listener.stage(Stage.SERVICE)
+        await self._make_folders([remote_path(installer_log(package.name))])
+        try:
+            await self._timed("uninstall", lambda: self._run(package, installer, line, removing=True))
+            await self._timed("gone", lambda: self._until_gone(rule))
+        finally:
+            with contextlib.suppress(ProblemError):
+                await self._leave(package, installer)
+        return Done(status=Status.REMOVED, steps=tuple(self.times), agent_version=None)
+
+    # What earlier pushes left.
+
+    async def _recover(self, package: Package, installer: Installer) -> None:
+        """Wait for what a killed push may have running, close its journal, and take away what it staged."""
+        await self._settle(installer)
+        for journal in await self._book.left_open():
+            marks = ((s.step, s.mark) for s in journal.steps if s.mark is not Mark.UNDONE)
+            state = machine.replay(marks, machine.INSTALLER_TABLE)
+            self._listener.note(Stage.LOCK, "recovery", f"clearing up after run {journal.run}, killed at {state}")
+            await self._clear(package)
+            closed = machine.COMMITTED if machine.must_finish(state) else machine.UNDONE
+            await self._book.close(journal, closed)
+        # A push from elsewhere, of which no journal here tells, may have left its files too.
+        await self._clear(package)
+
+    async def _settle(self, installer: Installer) -> int | Problem | None:
+        """How an earlier run ended, where the host still knows; while one is at work nothing is started."""
+        if await self._session.service_status(by_service.NAME) is None:
+            await by_service.take_away(self._session)
+            return None
+        self._listener.note(Stage.LOCK, "recovery", "an earlier push's installer is on the host: waiting for its end")
+        ended = await by_service.settle(self._session, installer.timeout + _MARGIN)
+        said = ended.message if isinstance(ended, Problem) else f"exit code {ended}"
+        self._listener.note(Stage.LOCK, "recovery", f"the earlier push's installer has ended: {said}")
+        return ended
+
+    async def _leave(self, package: Package, installer: Installer) -> None:
+        """Nothing of pusher's own stays."""
+        await self._settle(installer)
+        await self._clear(package)
+
+    async def _clear(self, package: Package) -> None:
+        """Take away the folder of this package's installer with all that a push puts there."""
+        top = remote_path(staging_folder(package.name))
+        if await self._session.stat(top) is None:
+            return
+        paths = [remote_path(dest) for dest in (*(f.dest for f in package.files), installer_log(package.name))]
+        for path in paths:
+            await patiently(partial(self._session.remove, path))
+        folders = {
+            folder for path in paths for folder in parents(path) if folder.path.lower().startswith(top.path.lower())
+        }
+        for folder in sorted(folders, key=lambda folder: -folder.path.count("\\")):
+            await self._session.remove_folder(folder)
+
+    # The steps.
+
+    async def _install(self, package: Package, payload: Payload, copied: Callable[[int], None]) -> None:
+        installer, rule = _parts(package)
+        effects = {
+            InstallerStep.STAGE: lambda: self._stage(package.files, payload, copied),
+            InstallerStep.RUN: lambda: self._run(package, installer, install_command(package, installer)),
+            InstallerStep.DETECT: lambda: self._verify(rule),
+            InstallerStep.COMMIT: lambda: self._surely(lambda: self._leave(package, installer)),
+        }
+
+        async def put_back(journal: Journal, begun: Sequence[InstallerStep]) -> None:
+            await self._leave(package, installer)
+            for step in reversed(begun):
+                await self._book.mark(journal, step, Mark.UNDONE)
+
+        await self._carry_out(
+            Course(
+                before={"installer": package.name, "files": [file.dest for file in package.files]},
+                steps=tuple(InstallerStep),
+                table=machine.INSTALLER_TABLE,
+                stages=STAGES,
+                # What has been run is looked at in any case: an outcome has to say what is there.
+                cancellable=frozenset({InstallerStep.STAGE, InstallerStep.RUN}),
+                effect=lambda step: effects[step](),
+                put_back=put_back,
+            )
+        )
+
+    async def _stage(self, files: Sequence[PackageFile], payload: Payload, copied: Callable[[int], None]) -> None:
+        paths = [(file, remote_path(file.dest)) for file in files]
+        await self._make_folders([path for _, path in paths])
+        for file, path in paths:
+            data = payload[file.dest]
+            await patiently(partial(self._session.put, path, data, copied))
+            there = await self._session.digest(path, limit=len(data))
+            if there is None or there.size != file.size or there.sha256 != file.sha256:
+                raise ProblemError(problem("copy-mismatch", Stage.STAGE, str(path)))
+
+    async def _make_folders(self, paths: Sequence[RemotePath]) -> None:
+        folders = {dest_of(folder): folder for path in paths for folder in parents(path)}
+        for folder in sorted(folders.values(), key=lambda folder: folder.path.count("\\")):
+            if folder.path.lower().startswith(STAGING.path.lower()):
+                await self._session.make_folder(folder)
+
+    async def _run(self, package: Package, installer: Installer, line: str, removing: bool = False) -> None:
+        """Run it, once. Where the connection is lost meanwhile, what can still be known of its end is asked for."""
+        self._listener.note(Stage.START, "command", line)
+        self._listener.note(Stage.START, "runner", self._session.runner)
+        code = await self._code_of(line, package, installer)
+        if code is None:
+            return  # the host cannot tell; the detection rule will
+        self._listener.note(Stage.START, "exit-code", str(code))
+        if (failure := judge(installer, code, removing)) is not None:
+            await self._tell_log(package, installer)
+            raise ProblemError(failure)
+        if code in REBOOT:
+            said = "the installer has begun one" if code == 1641 else "the installer asks for one"
+            self._listener.note(Stage.START, "reboot-needed", said)
+
+    async def _code_of(self, line: str, package: Package, installer: Installer) -> int | None:
+        try:
+            return await self._session.run(line, installer.timeout)
+        except ProblemError as error:
+            if error.problem.code not in SESSION_GONE:
+                await self._tell_log(package, installer)
+                raise
+            return await self._code_after_loss(installer, error)
+
+    async def _code_after_loss(self, installer: Installer, lost: ProblemError) -> int | None:
+        self._listener.note(Stage.START, "connection-lost", "the installer may still run: looking by a new connection")
+        try:
+            self._session = await self._reopen()
+            self._made_up_for = lost
+            ended = await self._settle(installer)
+        except ProblemError as error:
+            self._listener.note(Stage.START, "not-seen-again", error.problem.message)
+            raise lost from error
+        if isinstance(ended, Problem):
+            raise ProblemError(ended) from lost
+        return ended
+
+    async def _tell_log(self, package: Package, installer: Installer) -> None:
+        """The end of the installer's log becomes an event; a log that cannot be had is no second failure."""
+        log = installer_log(package.name) if installer.kind is InstallerKind.MSI else installer.log
+        if log is None:
+            return
+        with contextlib.suppress(ProblemError):
+            end = await self._session.tail(remote_path(log), TAIL)
+            if end:
+                self._listener.note(Stage.START, "installer-log", readable(end))
+
+    async def _verify(self, rule: Detect) -> None:
+        found = await self._surely(lambda: detect(self._session, rule))
+        self._listener.note(Stage.VERIFY, "detected", found.seen)
+        if not found.matches:
+            if self._made_up_for is not None:
+                raise self._made_up_for  # it may never have been started
+            raise ProblemError(problem("not-detected", Stage.VERIFY, found.seen))
+
+    async def _look(self, rule: Detect, step: str) -> Found:
+        found = await self._timed(step, lambda: detect(self._session, rule))
+        self._listener.note(Stage.LOCK, "detected", found.seen)
+        return found
+
+    async def _until_gone(self, rule: Detect) -> None:
+        """Some uninstallers leave a copy of themselves at work when they end."""
+        for left in reversed(range(_GONE_TRIES)):
+            found = await detect(self._session, rule)
+            if not found.present:
+                return
+            if left:
+                await asyncio.sleep(_GONE_PAUSE)
+        raise ProblemError(problem("still-detected", Stage.SERVICE, found.seen))
+
+
+def _parts(package: Package) -> tuple[Installer, Detect]:
+    assert package.installer is not None and package.detect is not None, "a package of files has another driver"
+    return package.installer, package.detect

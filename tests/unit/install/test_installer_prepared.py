@@ -1,0 +1,80 @@
+"""What an installer's package needs on this side, found before anything is contacted."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from pusher import runner
+from pusher.models import Verb
+from pusher.problems import BadInput
+from pusher.settings import Options
+from pusher.wiring import Prepared
+from tests.unit.install.test_installer_format import EXE, EXE_TEXT, MSI_TEXT, RULE, SAMPLE, SILENT
+
+
+def prepared(
+    folder: Path, text: str, verb: Verb = Verb.PUSH, transports: str = "smb", transport: str = "auto"
+) -> Prepared:
+    (folder / "labtool.msi").write_bytes(SAMPLE)
+    (folder / "setup.exe").write_bytes(EXE)
+    (folder / "package.toml").write_text(text)
+    inventory = folder / "hosts.yaml"
+    inventory.write_text(
+        f"version: 1\ndefaults: {{transports: [{transports}]}}\ngroups: {{a: {{hosts: [ws1.lab.test]}}}}\n"
+    )
+    return Prepared(Options(inventory=inventory, package=folder, transport=transport), verb)
+
+
+@pytest.fixture
+def no_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "PROGRAM", tmp_path / "pusher-run.exe")
+
+
+@pytest.fixture
+def some_runner(tmp_path: Path, no_runner: None) -> None:
+    (tmp_path / "pusher-run.exe").write_bytes(b"MZ")
+
+
+@pytest.mark.usefixtures("no_runner")
+def test_a_runner_that_is_not_built_is_missed_before_anything_is_contacted(tmp_path: Path) -> None:
+    for transports, transport in (("smb", "auto"), ("winrm, smb", "auto"), ("winrm, smb", "smb")):
+        with pytest.raises(
+            BadInput, match=r"package\.toml: pusher-run\.exe, .* is not built: run python -m pusher\.runner"
+        ):
+            prepared(tmp_path, MSI_TEXT, transports=transports, transport=transport)
+
+
+@pytest.mark.usefixtures("no_runner")
+def test_winrm_needs_no_runner(tmp_path: Path) -> None:
+    assert prepared(tmp_path, MSI_TEXT, transports="winrm").package
+    assert prepared(tmp_path, MSI_TEXT, transports="smb, winrm", transport="winrm").package
+
+
+@pytest.mark.usefixtures("some_runner")
+def test_an_exe_without_a_way_to_remove_it_is_not_removed(tmp_path: Path) -> None:
+    text = EXE_TEXT + SILENT + RULE
+    assert prepared(tmp_path, text).package
+    with pytest.raises(BadInput, match=r"installer\.uninstall is missing"):
+        prepared(tmp_path, text, Verb.REMOVE)
+    assert prepared(tmp_path, MSI_TEXT, Verb.REMOVE).package
+
+
+@pytest.mark.usefixtures("some_runner")
+def test_the_runner_is_known_by_its_hash() -> None:
+    assert runner.load().sha256 == hashlib.sha256(b"MZ").hexdigest()
+
+
+@pytest.mark.lab
+def test_the_runner_is_built_the_same_each_time_and_imports_nothing_that_could_be_planted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runner.c").write_bytes(runner.SOURCE.read_bytes())
+    monkeypatch.setattr(runner, "_HERE", tmp_path)
+    monkeypatch.setattr(runner, "PROGRAM", tmp_path / "pusher-run.exe")
+    first = runner.build().read_bytes()
+    assert runner.build().read_bytes() == first
+    names = {name for name in (b"ADVAPI32.dll", b"KERNEL32.dll", b"msvcrt.dll", b"USER32.dll") if name in first}
+    assert names == {b"ADVAPI32.dll", b"KERNEL32.dll"} and first.lower().count(b".dll") == 2
