@@ -20,17 +20,19 @@ from pathlib import Path
 
 from lab import Host, Lab, healthy
 from pusher.cli.execute import execute
-from pusher.models import Credential, Protocol, Secret, Verb
+from pusher.models import Credential, Protocol, Secret, TransportKind, Verb
 from pusher.report import QuietView
 from pusher.settings import Options
 from pusher.transports.bridge import Pool
-from pusher.transports.port import Endpoint, Limits, RemotePath, Session
+from pusher.transports.port import Endpoint, Limits, RemotePath, Session, Transport
 from pusher.transports.smb import SmbTransport
+from pusher.transports.winrm.adapter import WinrmTransport
+from pusher.transports.winrm.content import ContentServer
 from pusher.wiring import Prepared
 
 HOSTS = 8
 ROUNDS = 5
-MEGABYTES = 64
+MEGABYTES, SMALL = 64, 8
 NETWORK = "127.0.60.0/24"
 
 
@@ -41,32 +43,36 @@ def main() -> None:
         _say(f"starting {HOSTS} hosts")
         try:
             lab.up(healthy(HOSTS))
-            _pushes(lab, folder)
+            for kind in TransportKind:
+                _pushes(folder, kind)
             asyncio.run(_copies(lab, folder))
+            asyncio.run(_copies_by_winrm(lab, folder))
         finally:
             lab.down()
 
 
-def _pushes(lab: Lab, folder: Path) -> None:
+def _pushes(folder: Path, kind: TransportKind) -> None:
     """Install on one host and on all, over and over; what is installed is removed without being counted."""
-    one, _ = _push_rounds(folder, ["ws01.*"])
-    _say(f"one host at a time: {_median(one, 'cpu') * 1000:.0f} ms client CPU a host")
-    many, wall = _push_rounds(folder, [])
+    one, _ = _push_rounds(folder, kind, ["ws01.*"])
+    _say(f"{kind}, one host at a time: {_median(one, 'cpu') * 1000:.0f} ms client CPU a host")
+    many, wall = _push_rounds(folder, kind, [])
     cpu = _median(many, "cpu") / HOSTS * 1000
-    _say(f"{HOSTS} hosts at once: {cpu:.0f} ms client CPU a host, {HOSTS / wall * 60:.0f} hosts a minute")
-    unchanged, wall = _rounds(lambda: _push(folder, []))
+    _say(f"{kind}, {HOSTS} hosts at once: {cpu:.0f} ms client CPU a host, {HOSTS / wall * 60:.0f} hosts a minute")
+    _push(folder, kind, [])
+    unchanged, wall = _rounds(lambda: _push(folder, kind, []))
     cpu = _median(unchanged, "cpu") / HOSTS * 1000
-    _say(f"nothing to do: {cpu:.0f} ms client CPU a host, {HOSTS / wall * 60:.0f} hosts a minute")
+    _say(f"{kind}, nothing to do: {cpu:.0f} ms client CPU a host, {HOSTS / wall * 60:.0f} hosts a minute")
+    _push(folder, kind, [], Verb.REMOVE)
 
 
-def _push_rounds(folder: Path, limit: list[str]) -> tuple[list[dict[str, float]], float]:
+def _push_rounds(folder: Path, kind: TransportKind, limit: list[str]) -> tuple[list[dict[str, float]], float]:
     def once() -> None:
-        _push(folder, limit)
+        _push(folder, kind, limit)
 
-    return _rounds(once, between=lambda: _push(folder, [], Verb.REMOVE))
+    return _rounds(once, between=lambda: _push(folder, TransportKind.SMB, [], Verb.REMOVE))
 
 
-def _push(folder: Path, limit: list[str], verb: Verb = Verb.PUSH) -> None:
+def _push(folder: Path, kind: TransportKind, limit: list[str], verb: Verb = Verb.PUSH) -> None:
     options = Options(
         inventory=folder / "lab.yaml",
         accounts=folder / "lab-accounts.toml",
@@ -75,6 +81,7 @@ def _push(folder: Path, limit: list[str], verb: Verb = Verb.PUSH) -> None:
         log=folder / "bench.log",
         limit=limit,
         concurrency=HOSTS,
+        transport=kind.value,
     )
     with Path(os.devnull).open("w") as nowhere:
         status = execute(Prepared(options, verb), QuietView(nowhere))
@@ -88,7 +95,7 @@ async def _copies(lab: Lab, folder: Path) -> None:
     local = folder / "payload"
     local.write_bytes(data)
     pool = Pool(2)
-    session = await _session(lab, host, pool)
+    session = await _session(lab, host, SmbTransport(pool))
     path = RemotePath(share="ADMIN$", path="Temp\\payload.bin")
     ours, cpus = [], []
     for _ in range(ROUNDS):
@@ -124,8 +131,31 @@ def _smbclient(lab: Lab, host: Host, local: Path, folder: Path) -> float:
     return MEGABYTES / (time.monotonic() - began)
 
 
-async def _session(lab: Lab, host: Host, pool: Pool) -> Session:
-    link = await SmbTransport(pool).open(Endpoint(host=host.fqdn, address=host.address, port=host.port), Limits())
+async def _copies_by_winrm(lab: Lab, folder: Path) -> None:
+    """Both of its ways: the target fetches the file from us, or it is sent through WinRM itself."""
+    host, pool = lab.hosts["ws01"], Pool(2)
+    path = RemotePath(share="ADMIN$", path="Temp\\payload.bin")
+    ca = folder / "lab-ca.pem"
+    with contextlib.closing(ContentServer()) as content:
+        for server, megabytes, words in ((content, MEGABYTES, "fetched by the target"), (None, SMALL, "sent by PSRP")):
+            session = await _session(lab, host, WinrmTransport(pool, ca=ca, content=server))
+            data = memoryview(os.urandom(megabytes * 1024 * 1024))
+            rates, cpus = [], []
+            for _ in range(ROUNDS):
+                with _measured() as took:
+                    await session.put(path, data, lambda _: None)
+                rates.append(megabytes / took["wall"])
+                cpus.append(took["cpu"])
+            await session.remove(path)
+            await session.close()
+            rate, cpu = statistics.median(rates), statistics.median(cpus)
+            _say(f"WinRM, copy of {megabytes} MB {words}: {rate:.0f} MB/s, {cpu:.2f} s client CPU")
+    pool.close()
+
+
+async def _session(lab: Lab, host: Host, transport: Transport) -> Session:
+    port = host.port if transport.kind is TransportKind.SMB else 0
+    link = await transport.open(Endpoint(host=host.fqdn, address=host.address, port=port), Limits())
     await link.identify()
     secret = Secret(lab.secret("push-2026"))
     return await link.sign_in(

@@ -26,6 +26,8 @@ class Options:
     per_site: int = 0
     per_subnet: int = 25
     transport: str = "auto"
+    ca: Path | None = None
+    content_port: int = 0
     attempts: int = 2
     deadline: float = 900.0
     connect_timeout: float = 5.0
@@ -43,6 +45,8 @@ class Options:
             "per_site": self.per_site,
             "per_subnet": self.per_subnet,
             "transport": self.transport,
+            "ca": str(self.ca.absolute()) if self.ca else None,
+            "content_port": self.content_port,
             "attempts": self.attempts,
             "deadline": self.deadline,
             "connect_timeout": self.connect_timeout,

@@ -8,20 +8,25 @@ from __future__ import annotations
 import getpass
 import secrets as random
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime
+from pathlib import Path
 
 from pusher.clock import utc_now
 from pusher.credentials.accounts_file import AccountsFile, load_accounts
 from pusher.credentials.budget import LockoutPolicy
 from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.secrets import read_secret
-from pusher.install.package import load_package, placeholders, render_command
+from pusher.install.installing import removal_command
+from pusher.install.package import PACKAGE_FILE, load_package, placeholders, render_command
 from pusher.install.payload import Payload, load_payload
 from pusher.log import start_log
 from pusher.models import Package, Run, Secret, Source, Target, TransportKind, Verb
 from pusher.problems import BadInput, Problem, Stage, problem
+from pusher.runner import RunnerMissingError
+from pusher.runner import load as load_runner
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.job import Job, Stop, Watcher
 from pusher.scheduler.retry import RetryPolicy
@@ -32,7 +37,7 @@ from pusher.targets.inventory import Inventory, Selected, load_inventory
 from pusher.targets.resolver import Resolver
 from pusher.targets.system_resolver import SystemResolver
 from pusher.transports.bridge import Pool
-from pusher.transports.port import Limits
+from pusher.transports.port import Limits, Transport
 from pusher.transports.smb import SmbTransport
 
 ACCOUNTS_FILE = "accounts.toml"
@@ -46,11 +51,13 @@ class Prepared:
         self.options, self.verb = options, verb
         self.inventory = load_inventory(options.inventory)
         self._selector = self.inventory.selector(limit=list(options.limit), exclude=list(options.exclude))
+        self.authority = _authority(options, self.inventory)
         self.accounts = _accounts(options)
         self.package, self.payload = _package(options, verb)
         self.secrets = _secrets(self.accounts)
         if self.package is not None:
             self._prove_commands(self.package)
+            self._prove_installer(self.package)
         if not any(True for _ in self.targets()):
             raise BadInput(
                 Source(file=str(options.inventory)), "no target is left by --limit and --exclude", "at least one"
@@ -64,6 +71,18 @@ class Prepared:
 
     def targets(self) -> Iterator[Target]:
         return (selected.target for selected in self.selected() if selected.decision.included)
+
+    @property
+    def transports(self) -> frozenset[TransportKind]:
+        """What the targets may be reached by; what --transport asks for, where it names one."""
+        if self.options.transport != "auto":
+            return frozenset({TransportKind(self.options.transport)})
+        found: set[TransportKind] = set()
+        for target in self.targets():
+            found.update(target.transports)
+            if len(found) == len(TransportKind):
+                break
+        return frozenset(found)
 
     @property
     def package_words(self) -> str:
@@ -81,11 +100,27 @@ class Prepared:
 
     def _prove_commands(self, package: Package) -> None:
         """A placeholder that one target cannot fill is found now, not on that target."""
+        if package.service is None:
+            return
         late = "site" in placeholders(package.service)
         for target in self.targets():
             if late and target.site is None and self.inventory.sites:
                 continue  # its address will tell its site
             render_command(package.service, target, package.source)
+
+    def _prove_installer(self, package: Package) -> None:
+        """What running and removing an installer takes, on this side."""
+        if package.installer is None:
+            return
+        place = Source(file=str(package.root / PACKAGE_FILE))
+        if self.verb is Verb.REMOVE and removal_command(package, package.installer) is None:
+            raise BadInput(place, "installer.uninstall is missing, and nothing else tells how its product is removed",
+                           "a quoted program and its silent arguments")  # fmt: skip
+        if TransportKind.SMB in self.transports:
+            try:
+                load_runner()
+            except RunnerMissingError as error:
+                raise BadInput(place, str(error), "--transport winrm, or the runner built") from error
 
 
 def _accounts(options: Options) -> AccountsFile:
@@ -93,6 +128,23 @@ def _accounts(options: Options) -> AccountsFile:
         return load_accounts(options.accounts)
     beside = options.inventory.parent / ACCOUNTS_FILE
     return load_accounts(beside) if beside.exists() else AccountsFile.own_identity_only()
+
+
+def _authority(options: Options, inventory: Inventory) -> Path | None:
+    """The file of whoever signs WinRM's certificates; None: this system's own list."""
+    named = inventory.certificate_authority
+    if options.ca is not None:
+        file, source = options.ca, None
+    elif named is not None:
+        file, source = options.inventory.parent / named.text, named.source
+    else:
+        return None
+    try:
+        ssl.create_default_context(cafile=str(file))
+    except (OSError, ssl.SSLError) as error:
+        why = error.strerror if isinstance(error, FileNotFoundError | PermissionError) else "it holds no certificate"
+        raise BadInput(source, f"the certificate authority {file} cannot be read: {why}", "a PEM file") from error
+    return file
 
 
 def _package(options: Options, verb: Verb) -> tuple[Package | None, Payload | None]:
@@ -159,7 +211,6 @@ class Session:
         """To be called inside the event loop."""
         prepared, options = self.prepared, self.prepared.options
         accounts = prepared.accounts
-        smb = SmbTransport(self._pool)
         job = Job(
             run=self.run.id,
             verb=prepared.verb,
@@ -169,7 +220,7 @@ class Session:
             secrets=prepared.secrets,
             fallback=accounts.fallback_enabled,
             guard=LockoutGuard(LockoutPolicy(threshold=accounts.assume_threshold, reserve=accounts.reserve)),
-            transports={smb.kind: smb},
+            transports=self._transports(),
             only=None if options.transport == "auto" else TransportKind(options.transport),
             resolver=resolver_for(prepared.inventory),
             limits=Limits(connect=options.connect_timeout),
@@ -187,6 +238,21 @@ class Session:
             prepared.inventory.sites.placed,
             options.max_failures,
         )
+
+    def _transports(self) -> dict[TransportKind, Transport]:
+        """Those that some target may use: WinRM's libraries are loaded only where they are needed."""
+        made: dict[TransportKind, Transport] = {}
+        wanted = self.prepared.transports
+        if TransportKind.SMB in wanted:
+            made[TransportKind.SMB] = SmbTransport(self._pool)
+        if TransportKind.WINRM in wanted:
+            from pusher.transports.winrm.adapter import WinrmTransport
+            from pusher.transports.winrm.content import ContentServer
+
+            content = ContentServer(port=self.prepared.options.content_port)
+            self._stack.callback(content.close)
+            made[TransportKind.WINRM] = WinrmTransport(self._pool, ca=self.prepared.authority, content=content)
+        return made
 
 
 def _run_id(now: datetime) -> str:

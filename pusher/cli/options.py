@@ -58,8 +58,24 @@ _RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
         25,
     ),
     "transport": (
-        Annotated[str, typer.Option("--transport", help="smb, or auto: as the inventory says.")],
+        Annotated[str, typer.Option("--transport", help="smb, winrm, or auto: as the inventory says.")],
         "auto",
+    ),
+    "ca": (
+        Annotated[
+            Path | None,
+            typer.Option("--ca", help="Who signs the certificates of WinRM, in PEM. [default: this system's list]"),
+        ],
+        None,
+    ),
+    "content_port": (
+        Annotated[
+            int,
+            typer.Option(
+                "--content-port", min=0, max=65535, help="Where WinRM targets fetch files from us; 0: any free port."
+            ),
+        ],
+        0,
     ),
     "attempts": (
         Annotated[int, typer.Option("--attempts", min=1, max=10, help="Tries a machine; network failures only.")],
@@ -113,7 +129,6 @@ def with_run_options(package: Any, default: Any = ...) -> Callable[[Callable[...
 
 def _options(taken: dict[str, Any]) -> Options:
     options = Options(**{**taken, "limit": taken["limit"] or (), "exclude": taken["exclude"] or ()})
-    if options.transport not in ("smb", "auto"):
-        found = f"--transport {options.transport} is unknown"
-        raise BadInput(None, found, "smb or auto (winrm is not available yet)")
+    if options.transport not in ("smb", "winrm", "auto"):
+        raise BadInput(None, f"--transport {options.transport} is unknown", "smb, winrm or auto")
     return options

@@ -22,7 +22,7 @@ from pusher.report.tables import run_page, runs_table
 from pusher.settings import Options, open_default_store
 from pusher.store import Store
 
-_PATHS = ("inventory", "package", "accounts")
+_PATHS = ("inventory", "package", "accounts", "ca")
 
 
 def runs(store: str | None, count: int, as_json: bool) -> None:
@@ -100,10 +100,11 @@ def options_for_retry(
         saved = opened.options(found.id)
     if not names:
         raise BadInput(None, f"run {found.id} has nothing left to retry", "a run with machines that did not succeed")
-    inventory, package, accounts = (Path(path) if (path := saved.pop(key)) else None for key in _PATHS)
+    # A store of an earlier version knows no "ca".
+    inventory, package, accounts, ca = (Path(path) if (path := saved.pop(key, None)) else None for key in _PATHS)
     assert inventory is not None, "a run has an inventory"
     return found.verb, Options(
-        inventory=inventory, package=package, accounts=accounts, **saved, store=store, log=log,
+        inventory=inventory, package=package, accounts=accounts, ca=ca, **saved, store=store, log=log,
         only=frozenset(names), parent=found.id,
     )  # fmt: skip
 

@@ -23,7 +23,9 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 from pusher.checks import Subject, prove
 from pusher.credentials.budget import account_key, result_of
 from pusher.credentials.ladder import ladder
-from pusher.install.driver import Done, Driver
+from pusher.install.carrying import Done
+from pusher.install.driver import Driver
+from pusher.install.installing import InstallerDriver
 from pusher.install.names import STAGING, lock_path
 from pusher.install.package import render_command
 from pusher.models import (
@@ -33,6 +35,7 @@ from pusher.models import (
     Credential,
     Event,
     Outcome,
+    Package,
     Protocol,
     Stage,
     Status,
@@ -45,13 +48,17 @@ from pusher.problems import BadInput, NextMove, Problem, ProblemError, problem
 from pusher.scheduler.book import HostBook
 from pusher.scheduler.identity import is_address, mismatch
 from pusher.scheduler.job import Job
-from pusher.transports.port import Endpoint, Hold, Link, PeerIdentity, Session, Transport
+from pusher.scheduler.ways import Way, further, open_ways, ways_to, worth_another
+from pusher.transports.port import Hold, Link, PeerIdentity, Session
 
 T = TypeVar("T")
 
-_STAGES = list(Stage)
 _GRACE = 120.0
 """Seconds past its deadline in which a target may still finish or undo the step it is at."""
+_LASTING_LOCKS = frozenset({TransportKind.WINRM})
+"""Transports whose lock outlives a pusher that was killed, until the target ends its idle shell."""
+_ORPHANED = 90
+"""Seconds for which such a lock is waited for, where a journal tells that a push was cut off here."""
 _ACCOUNTS_FAULT = frozenset({NextMove.NEXT_ACCOUNT, NextMove.STOP_ACCOUNT})
 """Next moves of a problem that another account may not have."""
 
@@ -99,13 +106,14 @@ class _Attempt:
         self.job, self.target, self.address, self.number = job, target, address, number
         self.record = _Record()
         self._link: Link | None = None
+        self._refused: set[str] = set()
         self._putting_back = False
 
     async def run(self) -> Outcome:
         started, found, done = self.job.now(), None, None
         try:
             # The story watches the deadline itself and puts back what it began; this is for a host that stalls it.
-            async with asyncio.timeout(self.job.deadline + _GRACE):
+            async with asyncio.timeout(self.job.deadline + _GRACE + _own_time(self.job.package)):
                 done = await self._story()
         except ProblemError as error:
             found = error.problem
@@ -123,41 +131,41 @@ class _Attempt:
     async def _story(self) -> Done:
         package = self.job.package
         # Before anything is contacted: a command that cannot be made for this target ends it here.
-        command = render_command(package.service, self.target, package.source) if package else ""
-        try:
-            link, transport = await self._reach()
-            who = await self._prove_identity(link)
-            session = await self._climb(link, transport, who)
-        except BaseException:
-            if self._link is not None:
-                await self._link.close()
-            raise
+        service = package.service if package else None
+        command = render_command(service, self.target, package.source) if package and service else ""
+        session, way, who = await self._get_in()
         if self.job.verb is Verb.CHECK:
             await session.close()
             return Done(status=Status.READY, steps=(), agent_version=None)
-        return await self._under_lock(session, transport, who, command)
+        return await self._under_lock(session, way, who, command)
+
+    async def _get_in(self) -> tuple[Session, Way, PeerIdentity]:
+        """2 to 4, by the first transport that leads there; what is wrong with an account is no other transport's."""
+        self._at(Stage.REACH)
+        ways = await open_ways(ways_to(self.job, self.target, self.address), self.job.limits.connect)
+        if not ways:
+            raise ProblemError(problem("no-transport", detail=", ".join(self.target.transports)))
+        worst: Problem | None = None
+        for way in ways:
+            self.record.transport = way.transport.kind
+            self._at(Stage.REACH)
+            try:
+                link = await self._connect(way)
+                who = await self._prove_identity(link)
+                return await self._climb(link, way, who), way, who
+            except BaseException as error:
+                if self._link is not None:
+                    await self._link.close()
+                if not isinstance(error, ProblemError) or not worth_another(error.problem):
+                    raise
+                worst = further(worst, error.problem)
+                self._note("transport-failed", f"{way.transport.kind}: {error.problem.code}")
+        assert worst is not None, "every way has failed"
+        raise ProblemError(worst)
 
     # 2. Reach it. Nothing of any account is sent; only this may be repeated freely.
 
-    async def _reach(self) -> tuple[Link, Transport]:
-        self._at(Stage.REACH)
-        refused: ProblemError | None = None
-        for kind in self.target.transports:
-            transport = self.job.transports.get(kind)
-            if transport is None or self.job.only not in (None, kind):
-                continue
-            self.record.transport = kind
-            try:
-                return await self._connect(transport), transport
-            except ProblemError as error:
-                refused = error
-                if error.problem.next_move is not NextMove.NEXT_TRANSPORT:
-                    raise
-        raise refused or ProblemError(problem("no-transport", detail=", ".join(self.target.transports)))
-
-    async def _connect(self, transport: Transport) -> Link:
-        port = self.target.port or transport.default_port
-        endpoint = Endpoint(host=self.target.name, address=self.address, port=port)
+    async def _connect(self, way: Way) -> Link:
         async for trial in AsyncRetrying(
             retry=retry_if_exception(_worth_another_connect),
             stop=stop_after_attempt(2),
@@ -165,7 +173,7 @@ class _Attempt:
             reraise=True,
         ):
             with trial:
-                self._link = await self._timed("connect", transport.open(endpoint, self.job.limits))
+                self._link = await self._timed("connect", way.transport.open(way.endpoint, self.job.limits))
                 return self._link
         raise AssertionError("tenacity ends by returning or raising")
 
@@ -183,41 +191,44 @@ class _Attempt:
         other = self.job.claims.claim(itself, self.target.name)
         if other:
             raise ProblemError(problem("duplicate", Stage.IDENTIFY, f"{who.machine} is pushed to as {other}"))
-        said = f"{who.machine or 'no name'}, build {who.build or 'unknown'}, SMB {who.dialect}"
-        self._note("identity", said)
+        said = [who.machine or "no name", f"build {who.build or 'unknown'}", who.dialect, who.proof]
+        self._note("identity", ", ".join(part for part in said if part))
         return who
 
     # 4. Climb the ladder: the accounts in the operator's order, each proven to sign in and to have the rights.
 
-    async def _climb(self, link: Link, transport: Transport, who: PeerIdentity) -> Session:
+    async def _climb(self, link: Link, way: Way, who: PeerIdentity) -> Session:
         worst: Problem | None = None
         for account in ladder(self.job.accounts, self.target, self.job.fallback):
+            if account.name in self._refused:
+                continue  # by an earlier transport: its budget is not charged a second time
             self.record.account, self.record.protocol = account.name, account.protocol
             try:
                 if worst is not None:
                     # A fresh connection for each account: servers count refusals on one, and some hang up.
                     await link.close()
-                    link = await self._connect(transport)
+                    link = await self._connect(way)
                     who = await self._prove_identity(link)
                 session = await self._sign_in(link, account, who)
                 await self._prove_rights(session)
             except ProblemError as error:
                 code, accounts_fault = error.problem.code, error.problem.next_move in _ACCOUNTS_FAULT
                 blamed = accounts_fault or self.record.stage is Stage.SIGN_IN
-                self.record.tried.append(AccountTried(account=account.name, code=code if blamed else None))
+                self._tried(account, code if blamed else None)
                 if not accounts_fault:
                     raise
+                self._refused.add(account.name)
                 self._note("account-failed", f"{account.name}: {code}")
-                worst = _further(worst, error.problem)
+                worst = further(worst, error.problem)
             else:
-                self.record.tried.append(AccountTried(account=account.name, code=None))
+                self._tried(account, None)
                 return session
         raise ProblemError(worst or problem("no-account"))
 
     async def _sign_in(self, link: Link, account: Account, who: PeerIdentity) -> Session:
         """One sign-in, with the lockout budget's leave, and the budget told what it came to."""
         self._at(Stage.SIGN_IN)
-        if account.protocol is Protocol.NTLM and not who.machine:
+        if account.protocol is Protocol.NTLM and not (who.machine or who.proof):
             raise ProblemError(problem("identity-unproven"))
         key = account_key(account, who.machine or self.address)
         async with self.job.guard.leave(key) as lease:
@@ -248,20 +259,22 @@ class _Attempt:
 
     # 5. Take the host's lock, and 6. do the work under it.
 
-    async def _under_lock(self, session: Session, transport: Transport, who: PeerIdentity, command: str) -> Done:
+    async def _under_lock(self, session: Session, way: Way, who: PeerIdentity, command: str) -> Done:
         package, payload = self.job.package, self.job.payload
         assert package is not None and payload is not None, "push and remove always have a package"
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(session.close)
             self._at(Stage.LOCK)
-            await stack.enter_async_context(self._lock(session))
+            book = HostBook(self.job, self.target.name, who.machine or self.address, package.key)
+            lasting = way.transport.kind in _LASTING_LOCKS and await book.left_open()
+            await stack.enter_async_context(self._lock(session, patience=_ORPHANED if lasting else 0))
 
             async def reopen() -> Session:
                 """A fresh session for undoing after a lost connection: the same account, once more by the budget."""
                 self._putting_back = True
                 # An answer that could not be understood leaves the old connection up, and with it the lock.
                 await session.close()
-                link = await self._connect(transport)
+                link = await self._connect(way)
                 try:
                     await self._prove_identity(link)
                     account = next(a for a in ladder(self.job.accounts, self.target, self.job.fallback)
@@ -275,9 +288,9 @@ class _Attempt:
                 await stack.enter_async_context(self._lock(fresh, patience=10))
                 return fresh
 
-            driver = Driver(
+            driver = (Driver if package.installer is None else InstallerDriver)(
                 session=session,
-                book=HostBook(self.job, self.target.name, who.machine or self.address, package.service.name),
+                book=book,
                 listener=self,
                 reopen=reopen,
                 cancelled=self._cancelled,
@@ -297,7 +310,7 @@ class _Attempt:
         ``patience``: for how many seconds a lock held by another is waited for.
         """
         assert self.job.package is not None
-        path = lock_path(self.job.package.service.name)
+        path = lock_path(self.job.package.lock)
 
         async def take() -> Hold:
             await session.make_folder(STAGING)
@@ -343,6 +356,11 @@ class _Attempt:
         if stage in _INTERRUPTIBLE and not self._putting_back and (code := self._cancelled()):
             raise ProblemError(problem(code, stage))
 
+    def _tried(self, account: Account, code: str | None) -> None:
+        """Once for each account: by a second transport it may come further than by the first."""
+        tried = AccountTried(account=account.name, code=code)
+        self.record.tried = [one for one in self.record.tried if one.account != account.name] + [tried]
+
     def _note(self, kind: str, detail: str) -> None:
         happened = Event(
             run=self.job.run, target=self.target.name, at=self.job.now(), stage=self.record.stage,
@@ -357,6 +375,11 @@ class _Attempt:
             return await awaitable
         finally:
             self.record.steps.append(StepTime(step=step, seconds=round(time.monotonic() - began, 4)))
+
+
+def _own_time(package: Package | None) -> float:
+    """An installer that has been started is waited for: nobody but it knows how far it is."""
+    return package.installer.timeout if package is not None and package.installer is not None else 0.0
 
 
 _INTERRUPTIBLE = frozenset({Stage.REACH, Stage.IDENTIFY, Stage.SIGN_IN, Stage.RIGHTS, Stage.LOCK})
@@ -399,13 +422,6 @@ def _lock_may_come(error: BaseException, patience: int) -> bool:
     if not isinstance(error, ProblemError):
         return False
     return error.problem.code == "path-not-found" or (patience > 0 and error.problem.code == "push-in-progress")
-
-
-def _further(one: Problem | None, other: Problem) -> Problem:
-    """Of two accounts' problems the one that came further: it says more about what is missing."""
-    if one is None or _STAGES.index(other.stage) > _STAGES.index(one.stage):
-        return other
-    return one
 
 
 def _outcome(

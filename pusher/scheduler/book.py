@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
-from pusher.install.machine import Step
 from pusher.scheduler.job import Job
 from pusher.store import Journal, Mark
 
@@ -21,7 +21,7 @@ class HostBook:
             at=self._job.now(),
         )  # fmt: skip
 
-    async def mark(self, journal: Journal, step: Step, mark: Mark) -> None:
+    async def mark(self, journal: Journal, step: StrEnum, mark: Mark) -> None:
         await self._job.store.mark(journal.id, step.value, mark, self._job.now())
 
     async def close(self, journal: Journal, closed_as: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from pusher.config import Wrong, shown
-from pusher.models import Source, TransportKind
+from pusher.models import Source, TransportKind, WinrmWay
 from pusher.targets.ranges import AddressBlock, Pattern, parse_address, parse_host_address, parse_pattern
 from pusher.targets.sites import Subnet
 
@@ -25,6 +25,8 @@ LABEL = "letters, digits, dots, hyphens and underscores, at most 64"
 VARIABLE = "a word of letters, digits and underscores"
 TRANSPORTS = "a list of smb and winrm"
 PORT = "a port number from 1 to 65535"
+FINGERPRINT = "a certificate's SHA-256 as 64 hexadecimal digits, with or without colons"
+SCHEME = "https or http"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +38,7 @@ class Settings:
     site_source: Source | None = None
     port: int | None = None
     transports: tuple[TransportKind, ...] | None = None
+    winrm: WinrmWay | None = None
     domain_controller_allowed: bool | None = None
     variables: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
@@ -80,6 +83,7 @@ class Draft:
     groups: tuple[GroupDraft, ...]
     defaults: Settings = NO_SETTINGS
     nameservers: tuple[str, ...] = ()
+    certificate_authority: Named | None = None
     subnets: tuple[Subnet, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -134,6 +138,14 @@ def port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or not 1 <= int(text) <= 65535:
         raise Wrong(f"{shown(text)} is not a port", PORT)
     return int(text)
+
+
+def fingerprint(text: str) -> str:
+    """A certificate's SHA-256 in any usual spelling, as 64 hexadecimal digits in lower case; raises Wrong."""
+    digits = text.lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
+    if not re.fullmatch("[0-9a-f]{64}", digits, re.ASCII):
+        raise Wrong(f"{shown(text)} is not a fingerprint", FINGERPRINT)
+    return digits
 
 
 def domain_controller(text: str) -> bool:

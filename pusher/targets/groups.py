@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from pusher.config import hint, listed, shown
-from pusher.models import Source, TransportKind
+from pusher.models import Source, TransportKind, WinrmWay
 from pusher.problems import BadInput
 from pusher.targets.drafts import Draft, Settings
 from pusher.targets.selection import GroupExclude, parse_group_exclude
@@ -30,6 +30,7 @@ class Effective:
     conflict: tuple[tuple[str, Source], tuple[str, Source]] | None
     port: int | None
     transports: tuple[TransportKind, ...]
+    winrm: WinrmWay
     domain_controller_allowed: bool
     variables: Mapping[str, str]
     excludes: tuple[GroupExclude, ...]
@@ -93,13 +94,15 @@ class GroupGraph:
         leave = [allowed for _, allowed in self._deciding(ordered, lambda s: s.domain_controller_allowed)]
         ports = self._deciding(ordered, lambda s: s.port)
         transports = self._deciding(ordered, lambda s: s.transports)
+        winrm = self._deciding(ordered, lambda s: s.winrm)
         defaults = self._defaults
         return Effective(
             names=tuple(self._groups[number].name for number in ordered if self._groups[number].name),
             site=sites[0][1] if sites else defaults.site,
             conflict=self._conflict(sites),
             port=ports[0][1] if ports else defaults.port,
-            transports=transports[0][1] if transports else defaults.transports or (TransportKind.SMB,),
+            transports=transports[0][1] if transports else defaults.transports or tuple(TransportKind),
+            winrm=winrm[0][1] if winrm else defaults.winrm or WinrmWay(),
             domain_controller_allowed=bool(leave) and all(leave),
             variables=MappingProxyType(variables),
             excludes=tuple(exclude for number in ordered for exclude in self._excludes[number]),

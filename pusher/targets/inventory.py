@@ -54,6 +54,7 @@ class Inventory:
     def __init__(self, draft: Draft) -> None:
         self.file = draft.file
         self.nameservers = draft.nameservers
+        self.certificate_authority = draft.certificate_authority
         self._groups = GroupGraph(draft)
         self._entries = _entries(draft)
         if not self._entries:
@@ -143,6 +144,7 @@ class Inventory:
             port=settings.port or effective.port,
             site=site,
             transports=settings.transports or effective.transports,
+            winrm=settings.winrm or effective.winrm,
             groups=effective.names,
             variables=variables,
             domain_controller_allowed=effective.domain_controller_allowed if leave is None else leave,
@@ -310,6 +312,7 @@ def _first_of(all_settings: list[Settings]) -> Settings:
             site_source=merged.site_source or settings.site_source,
             port=merged.port or settings.port,
             transports=merged.transports or settings.transports,
+            winrm=merged.winrm or settings.winrm,
             domain_controller_allowed=settings.domain_controller_allowed if leave is None else leave,
         )
     return Settings(
@@ -318,6 +321,7 @@ def _first_of(all_settings: list[Settings]) -> Settings:
         site_source=merged.site_source,
         port=merged.port,
         transports=merged.transports,
+        winrm=merged.winrm,
         domain_controller_allowed=merged.domain_controller_allowed,
         variables=variables,
     )

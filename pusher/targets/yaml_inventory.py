@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from pusher.config import Document, FormatModel, Path, Wrong, about, dotted, validate
-from pusher.models import Source
+from pusher.models import Source, WinrmWay
 from pusher.problems import BadInput
 from pusher.targets import drafts
 from pusher.targets.drafts import Draft, GroupDraft, HostDraft, Named, Settings
@@ -22,6 +22,7 @@ from pusher.targets.sites import Subnet, parse_subnet
 _HOSTS = "a list of host names"
 _SITE = "the name of a site"
 _VARS = "a table of texts, numbers in quotes"
+_WINRM = "a table with port, scheme and fingerprint"
 
 Site = Annotated[str, AfterValidator(drafts.site_label)]
 Port = Annotated[int, Field(ge=1, le=65535, description=drafts.PORT)]
@@ -33,14 +34,30 @@ Variables = dict[
 DomainController = Annotated[Literal["allow", "refuse"], Field(description="allow or refuse")]
 
 
+class _Winrm(FormatModel):
+    port: Port | None = Field(default=None, description=drafts.PORT)
+    scheme: Annotated[Literal["https", "http"], Field(description=drafts.SCHEME)] | None = Field(
+        default=None, description=drafts.SCHEME
+    )
+    fingerprint: Annotated[str, AfterValidator(drafts.fingerprint)] | None = Field(
+        default=None, description=drafts.FINGERPRINT
+    )
+
+
+class _DefaultWinrm(_Winrm):
+    ca: str | None = Field(default=None, min_length=1, description="the file of a certificate authority, in PEM")
+
+
 class _Settings(FormatModel):
     site: Annotated[Site | None, Field(description=_SITE)] = None
     port: Port | None = Field(default=None, description=drafts.PORT)
     transports: Transports | None = Field(default=None, description=drafts.TRANSPORTS)
+    winrm: _Winrm | None = Field(default=None, description=_WINRM)
     vars: Variables | None = Field(default=None, description=_VARS)
 
 
 class _Defaults(_Settings):
+    winrm: _DefaultWinrm | None = Field(default=None, description=_WINRM)
     nameservers: (
         list[Annotated[str, AfterValidator(drafts.nameserver), Field(description="the address of a name server")]]
         | None
@@ -125,6 +142,7 @@ class _Reader:
             groups=tuple(self._group(name, group or _Group()) for name, group in model.groups.items()),
             defaults=self._settings(defaults, ("defaults",)),
             nameservers=tuple(defaults.nameservers or ()),
+            certificate_authority=self._certificate_authority(defaults),
             subnets=self._subnets(),
         )
 
@@ -184,9 +202,24 @@ class _Reader:
             site_source=site_source,
             port=model.port,
             transports=transports,
+            winrm=self._winrm(model.winrm, path),
             variables=dict(model.vars or {}),
             domain_controller_allowed=None if domain_controller is None else domain_controller == "allow",
         )
+
+    def _certificate_authority(self, defaults: _Defaults) -> Named | None:
+        if defaults.winrm is None or defaults.winrm.ca is None:
+            return None
+        return Named(text=defaults.winrm.ca, source=self._document.source(("defaults", "winrm", "ca")))
+
+    def _winrm(self, model: _Winrm | None, path: Path) -> WinrmWay | None:
+        if model is None:
+            return None
+        if model.fingerprint is not None and model.scheme == "http":
+            found = f"{dotted((*path, 'winrm', 'fingerprint'))} pins a certificate, and http has none"
+            raise BadInput(self._document.source((*path, "winrm", "fingerprint")), found, "scheme: https")
+        scheme = "https" if model.fingerprint is not None else model.scheme
+        return WinrmWay(port=model.port, scheme=scheme, fingerprint=model.fingerprint)
 
     def _named(self, items: list[str] | None, path: Path) -> tuple[Named, ...]:
         return tuple(

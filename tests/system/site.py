@@ -117,7 +117,13 @@ class Site:
         return Pusher(folder=folder, accounts=self.accounts, package=package or self.package)
 
     def inventory_of(
-        self, folder: Path, hosts: Iterable[Host | str], *, name: str = "some.yaml", fault: str = "none"
+        self,
+        folder: Path,
+        hosts: Iterable[Host | str],
+        *,
+        name: str = "some.yaml",
+        fault: str = "none",
+        transports: str = "smb",
     ) -> Path:
         """An inventory of some hosts; a text is taken as it is, as an item of the list of hosts."""
         items = [host if isinstance(host, str) else _entry(host) for host in hosts]
@@ -127,6 +133,8 @@ class Site:
             "version: 1\n"
             "defaults:\n"
             "  site: lab\n"
+            f"  transports: [{transports}]\n"
+            f"  winrm: {{ca: {json.dumps(str(self.lab.ca))}}}\n"
             f"  port: {next(iter(self.lab.hosts.values())).port}\n"
             f'  nameservers: ["{self.lab.nameserver}"]\n'
             f"  vars: {{fault: {fault}}}\n"

@@ -110,7 +110,7 @@ def test_push_then_nothing_to_do_then_remove(site: Site, hosts: list[Host], inve
         sees = site.witness(host)
         assert sees.service_state() is None
         assert sees.names("labagent") == ["heartbeat.txt"], "the agent's own file, which the package does not name"
-        assert sees.names(r"Temp\pusher") == []
+        assert sees.names(r"pusher") == []
         assert witness.agents(host) == ()
         assert witness.litter(host) == []
 

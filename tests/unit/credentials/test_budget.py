@@ -80,7 +80,7 @@ def test_every_code_of_a_sign_in_has_been_thought_of() -> None:
     """A code that is new to the catalogue counts as a failure until somebody puts it into one of these lists."""
     counted = {
         "wrong-password", "account-restricted", "sign-in-unknown", "sign-in-failed", "guest-session",
-        "kerberos-failed",
+        "kerberos-failed", "sign-in-refused",
         # No sign-in takes place.
         "no-account", "lockout-budget-spent", "account-stopped",
     }  # fmt: skip

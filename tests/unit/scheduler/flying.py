@@ -18,7 +18,13 @@ from pusher.store.writer import Work, Writer
 
 T = TypeVar("T")
 
-_CLOCKED = ("pusher.install.steps", "pusher.install.driver", "pusher.scheduler.attempt", "pusher.scheduler.run")
+_CLOCKED = (
+    "pusher.install.steps",
+    "pusher.install.carrying",
+    "pusher.transports.by_service",
+    "pusher.scheduler.attempt",
+    "pusher.scheduler.run",
+)
 _LOOK = 0.05
 
 

@@ -17,7 +17,7 @@ from pusher.clock import utc_now
 from pusher.credentials.budget import LockoutPolicy
 from pusher.credentials.guard import LockoutGuard
 from pusher.install.payload import Payload
-from pusher.install.plan import wanted_config
+from pusher.install.plan import service_of, wanted_config
 from pusher.models import (
     Account,
     Credential,
@@ -39,7 +39,7 @@ from pusher.scheduler.job import Job, Stop
 from pusher.store import Journal, Mark, Store, open_store
 from pusher.targets.resolver import Resolution, failed
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, User
-from pusher.transports.memory.transport import Killed
+from pusher.transports.memory.wire import Killed
 from pusher.transports.port import Endpoint, Limits, Session, Transport
 
 EXE, CONF, LOG = "labagent\\labagent.exe", "labagent\\conf\\labagent.toml", "labagent\\labagent.log"
@@ -103,7 +103,10 @@ def install_by_hand(host: MemoryHost, package: Package, files: Mapping[str, byte
     for dest, data in files.items():
         host.write(f"Windows\\{dest}", data)
     target = Target(name=host.name)
-    host.services.create(SERVICE, wanted_config(package, package.service.command.format(name=target.name)), host.now())
+    assert package.service is not None
+    host.services.create(
+        SERVICE, wanted_config(package, service_of(package).command.format(name=target.name)), host.now()
+    )
     if running:
         host.start(SERVICE)
 
@@ -195,6 +198,14 @@ def begin_run(store: Store, rows: Iterable[tuple[str, str | None, str | None]] =
     return run
 
 
+def shared_run(store: Store) -> str:
+    """One run for all of a store's pushes: each is another attempt in it."""
+    url = str(store._engine.url)
+    if url not in _shared_runs:
+        _shared_runs[url] = begin_run(store)
+    return _shared_runs[url]
+
+
 def make_account(user: str = ADMIN, name: str = "admin", **changes: Any) -> Account:
     return Account(name=name, user=user, secret="env:X", protocol=changes.pop("protocol", Protocol.NTLM), **changes)
 
@@ -226,11 +237,7 @@ async def push(host: MemoryHost, store: Store, *faults: Fault, **changes: Any) -
     """One attempt on one host by a process of its own, whose calls meet ``faults``."""
     transport = MemoryTransport({"10.0.0.1": host}, *faults)
     dying = DyingStore(store, transport)
-    # One run for all of a store's pushes: each is another attempt in it.
-    url = str(store._engine.url)
-    if url not in _shared_runs:
-        _shared_runs[url] = begin_run(store)
-    job = make_job(dying, transport, run=_shared_runs[url], **changes)
+    job = make_job(dying, transport, run=shared_run(store), **changes)
     return await attempt(job, Target(name=host.name), "10.0.0.1", next(_numbers)), transport
 
 

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pusher.models import TransportKind
+from pusher.models import TransportKind, WinrmWay
 from pusher.problems import BadInput
 from pusher.targets.inventory import Inventory, Selected, load_inventory
 from pusher.targets.ranges import canonical_name, parse_pattern
@@ -56,10 +56,32 @@ groups:
     assert target.groups == ("child", "parent")
 
 
+def test_the_way_of_winrm_is_the_nearest_that_is_given(tmp_path: Path) -> None:
+    pin = ":".join(["AB"] * 32)
+    text = f"""
+defaults: {{winrm: {{port: 1, scheme: http, ca: ca.pem}}}}
+groups:
+  g:
+    winrm: {{port: 2}}
+    hosts: [ws1, {{name: ws2, winrm: {{fingerprint: "sha256:{pin}"}}}}]
+  h: {{hosts: [ws3]}}
+"""
+    loaded = inventory(tmp_path, text)
+    ways = {selected.target.name: selected.target.winrm for selected in loaded.targets()}
+    assert ways == {
+        "ws1": WinrmWay(port=2),
+        "ws2": WinrmWay(scheme="https", fingerprint="ab" * 32),
+        "ws3": WinrmWay(port=1, scheme="http"),
+    }
+    assert loaded.certificate_authority is not None
+    assert loaded.certificate_authority.text == "ca.pem"
+
+
 def test_without_any_setting(tmp_path: Path) -> None:
     target = only(tmp_path, "groups: {g: {hosts: [ws1]}}").target
     assert (target.site, target.port, target.address) == (None, None, None)
-    assert target.transports == (TransportKind.SMB,)
+    assert target.transports == (TransportKind.SMB, TransportKind.WINRM)
+    assert target.winrm == WinrmWay()
     assert not target.domain_controller_allowed
     assert dict(target.variables) == {}
 

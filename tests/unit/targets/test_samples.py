@@ -43,6 +43,7 @@ def test_the_sample_package_fits_the_sample_inventory(tmp_path: Path) -> None:
     (tmp_path / "labagent.exe").write_bytes(agent)
     (tmp_path / "package.toml").write_text(text.replace("0" * 64, hashlib.sha256(agent).hexdigest()), encoding="utf-8")
     package = load_package(tmp_path)
+    assert package.service is not None
     assert placeholders(package.service) == ("site", "channel")
     for selected in load_inventory(SAMPLES / "example.yaml").targets():
         assert "--channel" in render_command(package.service, selected.target, package.source)
