@@ -1,10 +1,12 @@
 /* Runs one command of a WinRS shell, as winrshost.exe does: cmd.exe and all it starts in a job that ends with us.
+ * The file for the code is there, and empty, as soon as the command may have begun.
  *
  * LABCMD is the command line, LABCWD the folder to run it in, LABRC a file for the exit code (a Unix process's own
  * has 8 bits, a Windows process's 32). The command itself sees none of the three.
  */
 #include <windows.h>
 #include <stdio.h>
+#include <string.h>
 #include <wchar.h>
 
 enum { COMMAND = 32000, ROOM = COMMAND + 64 };
@@ -27,14 +29,19 @@ static HANDLE job_that_ends_with_us(void)
     return job;
 }
 
+static void write_result(const char *text)
+{
+    DWORD written;
+    HANDLE file = CreateFileW(result, GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, 0, NULL);
+    WriteFile(file, text, (DWORD)strlen(text), &written, NULL);
+    CloseHandle(file);
+}
+
 static void write_code(DWORD code)
 {
     char text[16];
-    DWORD written;
-    HANDLE file = CreateFileW(result, GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, 0, NULL);
-    int size = snprintf(text, sizeof text, "%lu", code);
-    WriteFile(file, text, (DWORD)size, &written, NULL);
-    CloseHandle(file);
+    snprintf(text, sizeof text, "%lu", code);
+    write_result(text);
 }
 
 int main(void)
@@ -47,6 +54,7 @@ int main(void)
     take(L"LABRC", result, MAX_PATH);
     _snwprintf(line, ROOM, L"C:\\windows\\system32\\cmd.exe /c %ls", command);
     HANDLE job = job_that_ends_with_us();
+    write_result("");
     if (!CreateProcessW(NULL, line, NULL, NULL, TRUE, CREATE_SUSPENDED, NULL, *folder ? folder : NULL, &startup,
                         &process)) {
         write_code(GetLastError());

@@ -9,6 +9,7 @@ Not here: PowerShell's shells (psrp.py), who may open one (service.py).
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import time
@@ -21,9 +22,12 @@ from pathlib import Path
 from lab.winrm import wine
 
 IDLE_TIMEOUT = 7200.0
+log = logging.getLogger("lab.winrm")
+
 _PIECE = 32768
 _MOST_BUFFERED = 4 << 20
 _HOME = r"C:\users\root"
+_STARTS = 3
 _SEARCHES, _SEARCH_PAUSE = 100, 0.05
 _NO_CODE = 0xC000013A  # STATUS_CONTROL_C_EXIT: what a process has that was ended
 
@@ -96,14 +100,31 @@ class CmdCommand(Command):
             "LABCWD": directory or _HOME,
             "LABRC": "Z:" + str(self._result).replace("/", "\\"),
         }
+        self._runner, self._environment = runner, {**wine.environment(), **variables, **told}
+        self._written = self._stopped = False
+        await self._spawn()
+        self._task = asyncio.create_task(self._run())
+
+    async def _spawn(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            *("wine", runner),
-            env={**wine.environment(), **variables, **told},
+            *("wine", self._runner),
+            env=self._environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        self._task = asyncio.create_task(self._pump())
+
+    async def _run(self) -> None:
+        """On a machine under load Wine sometimes fails to start a program; one that has not begun is begun again."""
+        for _ in range(_STARTS):
+            await self._pump()
+            if self._result.exists() or self._written or self._stopped:
+                break
+            log.warning("Wine did not start the runner (%s); again", self._process.returncode)
+            await self._spawn()
+        else:
+            await self._pump()
+        self.finish(self._exit_code())
 
     async def _pump(self) -> None:
         assert self._process.stdout is not None and self._process.stderr is not None
@@ -120,19 +141,19 @@ class CmdCommand(Command):
         # What the command has left running in the background may hold the pipes; Windows does not wait for it.
         with suppress(TimeoutError):
             await asyncio.wait_for(both, 2)
-        self.finish(self._exit_code())
 
     def _exit_code(self) -> int:
         try:
             code = int(self._result.read_text(encoding="ascii"))
         except (OSError, ValueError):
-            return _NO_CODE
-        self._result.unlink()
+            code = _NO_CODE
+        self._result.unlink(missing_ok=True)
         return code
 
     async def send(self, data: bytes, *, end: bool) -> None:
         assert self._process.stdin is not None
         with suppress(OSError):  # it reads no more
+            self._written = True
             if data:
                 self._process.stdin.write(data)
                 await self._process.stdin.drain()
@@ -141,6 +162,7 @@ class CmdCommand(Command):
 
     async def stop(self) -> None:
         """The job ends what is in it; what was just being started when it ended is found by its environment."""
+        self._stopped = True
         if self._process.returncode is None:
             self._process.kill()
         for _ in range(_SEARCHES):

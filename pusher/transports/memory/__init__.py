@@ -1,8 +1,9 @@
 """Memory: a Windows machine without a network, for tests and dry runs of what stands on the port.
 
 ``disk`` is its file system, ``services`` its service manager, ``host`` the machine with accounts, registry and
-identity; they answer with Microsoft's numbers, as a machine does. ``transport`` is the adapter, ``wire`` a connection of it: it turns the numbers
-into Problems by the same tables as the others, and makes the calls fail, hang or drop where a test says so.
+identity; they answer with Microsoft's numbers, as a machine does. ``transport`` is the adapter, and ``wire`` one of its
+connections, which turns the numbers into Problems by the same tables as the others, and makes the calls fail, hang or
+drop where a test says so.
 It passes the same contract suite as the SMB adapter. No policy here, and no Windows either: what it does not know
 of the real thing, the lab's hosts tell.
 """

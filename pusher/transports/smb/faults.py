@@ -6,7 +6,6 @@ The tests prove that each class of the libraries has its row.
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,6 +16,7 @@ from smbprotocol import exceptions as smb_errors
 
 from pusher.problems import Problem, ProblemError
 from pusher.transports.codes import Doing, from_ntstatus, from_win32, of
+from pusher.transports.foreign import ERRNO, SPNEGO, kerberos_code, kerberos_number
 from pusher.transports.smb.connection import ImplausibleError, TamperedError, UnsupportedDialectError
 from pusher.transports.smb.pipe import RpcFaultError
 
@@ -31,41 +31,12 @@ CLASSES: dict[type[BaseException], str] = {
     smb_errors.SMBLinkRedirectionError: "path-not-found",
     smb_errors.SMBAuthenticationError: "sign-in-failed",
     smb_errors.SMBException: "protocol-error",
-    spnego_errors.FeatureMissingError: "kerberos-unavailable",
-    spnego_errors.NativeError: "sign-in-failed",
-    spnego_errors.BadMechanismError: "kerberos-unavailable",
-    spnego_errors.BadNameError: "kerberos-failed",
-    spnego_errors.BadBindingsError: "tampered",
-    spnego_errors.BadMICError: "tampered",
-    spnego_errors.NoCredentialError: "kerberos-failed",
-    spnego_errors.NoContextError: "sign-in-failed",
-    spnego_errors.InvalidTokenError: "protocol-error",
-    spnego_errors.InvalidCredentialError: "kerberos-failed",
-    spnego_errors.CredentialsExpiredError: "kerberos-failed",
-    spnego_errors.ContextExpiredError: "kerberos-failed",
-    spnego_errors.UnsupportedQop: "sign-in-failed",
-    spnego_errors.OperationNotAvailableError: "sign-in-failed",
-    spnego_errors.SpnegoError: "sign-in-failed",
-    ImportError: "kerberos-unavailable",  # pyspnego loads gssapi and krb5 when they are first asked for
+    **SPNEGO,
     DCERPCException: "rpc-failed",
     TimeoutError: "timed-out",
     socket.gaierror: "name-not-found",
     ConnectionError: "connection-lost",
     OSError: "connection-lost",
-}
-
-ERRNO: dict[int, str] = {
-    errno.ECONNREFUSED: "port-closed",
-    errno.ETIMEDOUT: "timed-out",
-    errno.EHOSTUNREACH: "host-unreachable",
-    errno.ENETUNREACH: "host-unreachable",
-    errno.EHOSTDOWN: "host-unreachable",
-    errno.ENETDOWN: "host-unreachable",
-    errno.EACCES: "host-unreachable",
-    errno.EPERM: "host-unreachable",
-    errno.EADDRNOTAVAIL: "host-unreachable",
-    errno.EMFILE: "internal-error",
-    errno.ENFILE: "internal-error",
 }
 
 
@@ -90,15 +61,16 @@ def translate(error: BaseException, doing: Doing, detail: str = "") -> Problem:
     if isinstance(error, DCERPCException) and isinstance(error.error_code, int):
         code = error.error_code
         return from_ntstatus(code, doing, detail) if code >= 0x80000000 else from_win32(code, doing, detail)
+    kerberos = kerberos_code(error)
+    if kerberos is not None:
+        return of(kerberos, doing, f"{detail} (Kerberos error {kerberos_number(error)})".strip())
     # smbprotocol wraps the socket's error in a ValueError and pyspnego's in its own: the cause says more.
     cause = error.__cause__
-    if isinstance(cause, OSError | spnego_errors.SpnegoError) and type(error) in (
-        ValueError,
-        smb_errors.SMBAuthenticationError,
-    ):
+    wraps = type(error) in (ValueError, smb_errors.SMBAuthenticationError)
+    if wraps and cause and (isinstance(cause, OSError | spnego_errors.SpnegoError) or kerberos_code(cause)):
         return translate(cause, doing, detail)
-    if isinstance(error, OSError) and error.errno in ERRNO:
-        return of(ERRNO[error.errno], doing, f"{detail} {error.strerror}".strip())
+    if isinstance(error, OSError) and (error.errno or 0) in ERRNO:
+        return of(ERRNO[error.errno or 0], doing, f"{detail} {error.strerror}".strip())
     for kind in type(error).__mro__:
         if kind in CLASSES:
             return of(CLASSES[kind], doing, f"{detail} ({type(error).__name__})".strip())

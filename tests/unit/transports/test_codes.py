@@ -16,7 +16,8 @@ import pusher
 from pusher.problems import CATALOGUE, Stage
 from pusher.transports import codes
 from pusher.transports.codes import NTSTATUS, WIN32, Doing, from_ntstatus, from_win32, of
-from pusher.transports.smb.faults import CLASSES, ERRNO
+from pusher.transports.foreign import ERRNO
+from pusher.transports.smb.faults import CLASSES
 
 ALL_CODES = {
     "NTSTATUS": set(NTSTATUS.values()),

@@ -17,8 +17,9 @@ from smbprotocol.header import SMB2HeaderResponse
 
 from pusher.problems import CATALOGUE, ProblemError, problem
 from pusher.transports.codes import NTSTATUS, WIN32, Doing
+from pusher.transports.foreign import ERRNO
 from pusher.transports.smb.connection import ImplausibleError, TamperedError, UnsupportedDialectError
-from pusher.transports.smb.faults import CLASSES, ERRNO, guarded, translate
+from pusher.transports.smb.faults import CLASSES, guarded, translate
 from pusher.transports.smb.pipe import RpcFaultError
 
 
@@ -186,3 +187,24 @@ def test_guarded_keeps_problems_and_causes() -> None:
     with pytest.raises(KeyboardInterrupt):
         guarded(Doing.FILE, lambda: raises(KeyboardInterrupt()))
     assert guarded(Doing.FILE, lambda: 7) == 7
+
+
+class _KerberosError(Exception):
+    """As krb5's: the number of MIT's library, which is RFC 4120's and a base."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("whatever it says")
+        self.err_code = number - 1765328384
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(24, "wrong-password"), (37, "clock-skew"), (18, "account-locked"), (99, "kerberos-failed")]
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_the_kdc_says_is_told(number: int, code: str, wrapped: bool) -> None:
+    error: Exception = _KerberosError(number)
+    if wrapped:
+        outer = smb_errors.SMBAuthenticationError("no")
+        outer.__cause__ = error
+        error = outer
+    assert translate(error, Doing.SIGN_IN).code == code
