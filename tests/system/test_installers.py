@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lab import SCENARIOS, Host, HostSpec, Lab
+from pusher.runner import load
 from tests.conftest import StartLab
 from tests.system import witness
 from tests.system.command import Ended, Pusher, Running, eventually
@@ -138,11 +139,13 @@ def test_the_life_of_an_msi(bench: Bench) -> None:
     assert bench.remove(two).verdict == ("unchanged", None)
 
 
+@pytest.mark.parametrize("bench", ["winrm"], indirect=True)
 @pytest.mark.parametrize("rule", ["", "[detect]\nregistry = 'HKLM\\SOFTWARE\\LabTool'\nvalue = 'Version'\n"])
 def test_an_msi_is_known_by_what_it_has_registered(bench: Bench, rule: str) -> None:
-    """By its product code, where the package has no rule, or by a value that it writes."""
-    if bench.transport == "smb":
-        pytest.skip("over SMB the lab's registry is Samba's own, into which no installer writes")
+    """By its product code, where the package has no rule, or by a value that it writes.
+
+    Over SMB the lab's registry is Samba's own, into which no installer writes.
+    """
     package = bench.kit.msi_package("registered", "1.0.0", detect=rule)
     first = bench.push(package)
     assert first.verdict == ("installed", None), first.everything_said()
@@ -171,11 +174,8 @@ def test_the_life_of_an_exe(bench: Bench) -> None:
     assert not bench.drive(SETUP).exists() and bench.is_clean()
 
 
+@pytest.mark.parametrize("bench", ["smb"], indirect=True)
 def test_the_runner_is_named_by_its_hash(bench: Bench) -> None:
-    if bench.transport != "smb":
-        pytest.skip("only SMB needs a runner")
-    from pusher.runner import load
-
     ended = bench.push(bench.kit.exe_package("plain", "1.0.0", ""))
     assert load().sha256 in bench.events(ended)["runner"]
 
@@ -241,9 +241,9 @@ def test_after_a_kill_the_installer_is_not_run_beside_itself(bench: Bench) -> No
     assert bench.runs == 1 and bench.drive(SETUP).exists() and bench.is_clean()
 
 
+@pytest.mark.parametrize("bench", ["smb"], indirect=True)
 def test_a_connection_that_is_lost_meanwhile_does_not_lose_the_installer(bench: Bench) -> None:
-    if bench.transport == "winrm":
-        pytest.skip("over WinRM the installer goes with its shell")
+    """Over WinRM the installer goes with its shell."""
     hold = bench.host.admin_share / "Temp" / "hold"
     hold.touch()
     with bench.starting(bench.kit.exe_package("lost", "1.0.0", "/code=3010 /hold=C:\\windows\\Temp\\hold")) as running:
