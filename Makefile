@@ -24,7 +24,7 @@ demo:
 test:
 	@.ci/setup.sh lab browser
 	$(PYTEST) -n 2 -m 'not lab and not browser'
-	$(PYTEST) -n 2 --dist loadfile --durations=15 -m 'lab or browser'
+	$(PYTEST) -n 2 --dist loadgroup --durations=15 -m 'lab or browser'
 
 test-fast:
 	@.ci/setup.sh

@@ -51,6 +51,15 @@ def start_lab(_end_orderly: None) -> Iterator[StartLab]:
         yield start
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With --dist loadgroup, tests of one large lab go to one worker, so that it is started once; others by file."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        group = next((lab for lab in ("site", "own_lab") if lab in names), item.nodeid.partition("::")[0])
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_configure() -> None:
     """Where CI is set pytest prints whole differences; that of two executables takes it hours to find."""
     os.environ.pop("CI", None)

@@ -297,15 +297,15 @@ def test_connections_that_are_open_can_be_cut(own_lab: Lab, shared_host: Host) -
     assert "Temp" in Client(own_lab, shared_host).smb("ls")
 
 
-def test_a_link_that_stalls_stalls_winrm(own_lab: Lab, shared_host: Host) -> None:
-    shared_host.link("stall", after=4000, port=5985)
+def test_a_link_that_stalls_stalls_winrm(own_lab: Lab, host: Host) -> None:
+    host.link("stall", after=4000, port=5985)
     try:
         with pytest.raises(Exception, match=r"(?i)timed out"):
-            WinRm(own_lab, shared_host, http=True, read_timeout=2).run("ver")
-        assert WinRm(own_lab, shared_host).run("exit 4")[2] == 4
+            WinRm(own_lab, host, http=True, read_timeout=2).run("ver")
+        assert WinRm(own_lab, host).run("exit 4")[2] == 4
     finally:
-        shared_host.heal()
-    assert WinRm(own_lab, shared_host, http=True).run("exit 4")[2] == 4
+        host.heal()
+    assert WinRm(own_lab, host, http=True).run("exit 4")[2] == 4
 
 
 def test_kerberos_where_there_is_a_keytab(
