@@ -57,7 +57,7 @@ STAGE_OF = {
     "mute": "reach",
     "halfway": "identify",
     "winrm-hangs": "rights",
-    "winrm-drops": "service",
+    "winrm-drops": "rights",
 }
 """Where the code alone does not tell it."""
 
