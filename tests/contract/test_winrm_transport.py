@@ -5,11 +5,9 @@ Where WinRM cannot give what SMB gives, the expectation is another one, written 
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import secrets
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,7 +23,6 @@ from pusher.transports.bridge import Pool
 from pusher.transports.port import Endpoint, Link, RemotePath, ServiceConfig, Session, StartType, Transport
 from pusher.transports.winrm.adapter import WinrmTransport
 from pusher.transports.winrm.content import ContentServer
-from pusher.transports.winrm.wire import Wire
 from tests.conftest import StartLab
 from tests.contract.bench import LIMITS, Bench, Kind, Machine, Who
 from tests.contract.test_smb_transport import LabBench, LabMachine
@@ -45,12 +42,7 @@ class WinrmMachine(LabMachine):
         self.endpoint = Endpoint(host=host.fqdn, address=host.address, port=_PORTS[scheme], scheme=scheme)
 
     def cut(self) -> None:
-        """The lab cannot reset connections that stand; what a client meets is the same where its own end is shut."""
-        found = [thing for thing in gc.get_objects() if isinstance(thing, Wire) and thing.address == self.host.address]
-        cut = [wire._socket for wire in found if wire._socket is not None and not wire.lost]
-        assert cut
-        for each in cut:
-            socket.socket.shutdown(each, socket.SHUT_RDWR)
+        assert self.host.cut_winrm() > 0
 
     def sign_ins(self) -> int:
         return len(self.host.winrm_log("sign-in"))
