@@ -294,10 +294,10 @@ def test_curls_refusals(shared_host: Host, way: WinRm, server: _Server) -> None:
     server.missing = 1
     assert fetch(way, server, size=len(_DATA) + 1) == Exit.PARTIAL
     server.stalls = True
-    assert fetch(way, server, size=len(_DATA) + 1, patience=1) == Exit.TIMED_OUT
+    assert fetch(way, server, size=len(_DATA) + 1, patience=5) == Exit.TIMED_OUT
     server.missing, server.stalls = 0, False
     shared_host.winrm(download_stall=500_000)
-    assert fetch(way, server, patience=1) == Exit.TIMED_OUT
+    assert fetch(way, server, patience=5) == Exit.TIMED_OUT
     assert 500_000 <= (shared_host.admin_share / "Temp" / "fetched.bin").stat().st_size < len(_DATA)
     shared_host.winrm(downloads=False)
     assert fetch(way, server) == Exit.NOT_CONNECTED
