@@ -110,12 +110,14 @@ class LabBench:
         return next(host for host in self._lab.hosts.values() if host.scenario.name == kind.value)
 
 
-@pytest.fixture(scope="session")
-def contract_lab(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Lab:
-    return start_lab(Lab(tmp_path_factory.mktemp("contract-lab"), NETWORK), SPECS)
+@pytest.fixture(scope="module")
+def contract_lab(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Iterator[Lab]:
+    lab = start_lab(Lab(tmp_path_factory.mktemp("contract-lab"), NETWORK), SPECS)
+    yield lab
+    lab.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def smb(contract_lab: Lab) -> Iterator[Transport]:
     pool = Pool(8)
     yield SmbTransport(pool)

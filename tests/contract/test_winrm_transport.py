@@ -73,12 +73,14 @@ class WinrmBench(LabBench):
         pool.close()
 
 
-@pytest.fixture(scope="session")
-def winrm_lab(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Lab:
-    return start_lab(Lab(tmp_path_factory.mktemp("winrm-contract-lab"), NETWORK), SPECS)
+@pytest.fixture(scope="module")
+def winrm_lab(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Iterator[Lab]:
+    lab = start_lab(Lab(tmp_path_factory.mktemp("winrm-contract-lab"), NETWORK), SPECS)
+    yield lab
+    lab.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def winrm(winrm_lab: Lab) -> Iterator[Transport]:
     pool = Pool(8)
     with ContentServer() as content:

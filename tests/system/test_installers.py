@@ -78,12 +78,11 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Site:
+def place(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("installers")
     lab = Lab(folder / "state", free_network(), folder / "inventory")
-    return Site(
-        lab=start_lab(lab, [HostSpec(name="setup1", scenario=SCENARIOS["healthy"])]), files=folder / "inventory"
-    )
+    yield Site(lab=start_lab(lab, [HostSpec(name="setup1", scenario=SCENARIOS["healthy"])]), files=folder / "inventory")
+    lab.down()
 
 
 @pytest.fixture(scope="module")

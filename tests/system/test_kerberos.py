@@ -32,6 +32,7 @@ def realm(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Iter
         for host in lab.hosts.values():
             shutil.copy(keytab, host.folder / "krb5.keytab")
         yield site, kdc
+    lab.down()
 
 
 def pushed(site: Site, kdc: Kdc, folder: Path, password: str, scheme: str) -> Ended:

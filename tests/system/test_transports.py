@@ -54,11 +54,12 @@ class Both:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Site:
+def pair(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Iterator[Site]:
     """A small lab for tests that change its hosts."""
     folder = tmp_path_factory.mktemp("pair")
     lab = Lab(folder / "state", free_network(), folder / "inventory")
-    return Site(lab=start_lab(lab, healthy(2)), files=folder / "inventory")
+    yield Site(lab=start_lab(lab, healthy(2)), files=folder / "inventory")
+    lab.down()
 
 
 @pytest.fixture(scope="module")
