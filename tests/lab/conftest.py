@@ -11,7 +11,7 @@ from tests.conftest import StartLab
 from tests.lab.clients import network
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def own_lab(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Lab:
     return start_lab(Lab(tmp_path_factory.mktemp("own-lab"), network(0)), every_scenario())
 
@@ -20,7 +20,7 @@ def healthy_hosts(lab: Lab) -> list[Host]:
     return [host for host in lab.hosts.values() if host.scenario.name == "healthy"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_host(own_lab: Lab) -> Host:
     """A healthy host for tests that leave it as it was."""
     return healthy_hosts(own_lab)[-2]
