@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -60,8 +61,10 @@ COMMAND = r'"%SystemRoot%\labagent\labagent.exe" --site {site} --fault {fault}'
 
 
 def free_network() -> str:
-    """A network whose name server's port nobody has taken."""
-    for number in NETWORKS:
+    """A network whose name server's port nobody has taken; other ones for each worker of a session."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    for number in NETWORKS[worker::workers]:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
             probe.bind((f"127.0.{number}.254", DNS_PORT))
             return f"127.0.{number}.0/24"

@@ -35,8 +35,9 @@ def test_resolve_tells_who_is_in_and_why(site: Site, pusher: Pusher, tmp_path: P
         "nosuch.lab.test": True,
     }
     assert rows[one.fqdn]["address"] == one.address
-    assert f"{inventory}:10" in rows[one.fqdn]["why"]
-    assert "exclude" in rows[two.fqdn]["why"] and f"{inventory}:14" in rows[two.fqdn]["why"]
+    lines = [line.strip() for line in inventory.read_text().splitlines()]
+    assert f"{inventory}:{lines.index(f'- {one.fqdn}') + 1}" in rows[one.fqdn]["why"]
+    assert "exclude" in rows[two.fqdn]["why"] and f"{inventory}:{len(lines)}" in rows[two.fqdn]["why"]
     assert "--exclude" in rows[three.fqdn]["why"]
     assert "name-not-found" in rows["nosuch.lab.test"]["why"]
     assert seen == []
