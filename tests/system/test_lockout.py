@@ -44,6 +44,7 @@ def ordinary_hosts(site: Site) -> list[Host]:
         and host.scenario.account is Account.ADMINISTRATOR
         and host.scenario.admin_share is AdminShare.NORMAL
         and host.scenario.link is None
+        and host.scenario.smb
     ]
     return found[:MANY]
 
