@@ -13,6 +13,7 @@ from tests.system.site import unused_address
 SMB2, ENCRYPTED = b"\xfeSMB", b"\xfdSMB"
 SESSION_SETUP, READ = 1, 8
 SIGNED = 0x08
+STATUS_PENDING = 0x103
 _COMMAND, _STATUS, _FLAGS, _SIGNATURE = slice(12, 14), slice(8, 12), slice(16, 20), slice(48, 64)
 
 Talk = Callable[[socket.socket], None]
@@ -72,6 +73,11 @@ class Message:
     @property
     def status(self) -> int:
         return int.from_bytes(self.data[_STATUS], "little")
+
+    @property
+    def is_interim(self) -> bool:
+        """A promise of an answer (MS-SMB2 3.3.4.2): never signed and never believed, so a change of it does nothing."""
+        return not self.is_encrypted and self.status == STATUS_PENDING
 
     def flip(self, at: int) -> None:
         self.data[at] ^= 0x01
