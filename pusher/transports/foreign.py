@@ -1,15 +1,23 @@
-"""Exceptions that every adapter meets, whatever it speaks: of pyspnego, of Kerberos, and of sockets. Tables, pure.
+"""Exceptions that every adapter meets, whatever it speaks: of pyspnego, of Kerberos, and of sockets.
 
-What must not live here: exceptions of one adapter's own libraries (its ``faults``). Kerberos errors are
+Tables, and how an adapter's ``faults`` look an exception up in them. What must not live here: exceptions of one
+adapter's own libraries (its ``faults``). Kerberos errors are
 RFC 4120 7.5.9 numbers, which MIT's library counts from ``_KRB5_BASE`` (its krb5_err.et).
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import spnego.exceptions as spnego_errors
+
+from pusher.problems import Problem, ProblemError
+from pusher.transports.codes import Doing, of
+
+T = TypeVar("T")
 
 SPNEGO: Mapping[type[BaseException], str] = {
     spnego_errors.FeatureMissingError: "kerberos-unavailable",
@@ -88,3 +96,34 @@ def kerberos_code(error: BaseException) -> str | None:
     if number is not None:
         return KERBEROS.get(number, "kerberos-failed")
     return "kerberos-failed" if type(error).__module__.partition(".")[0] in _KERBEROS_PACKAGES else None
+
+
+def guarded(
+    translate: Callable[[BaseException, Doing, str], Problem], doing: Doing, work: Callable[[], T], detail: str
+) -> T:
+    """Run ``work``; whatever it raises becomes a ProblemError for ``doing``, by the adapter's ``translate``."""
+    try:
+        return work()
+    except ProblemError:
+        raise
+    except Exception as error:
+        raise ProblemError(translate(error, doing, detail)) from error
+
+
+def by_class(
+    error: BaseException, classes: Mapping[type[BaseException], str], doing: Doing, detail: str = ""
+) -> Problem:
+    """The problem for an exception that carries no number of the protocol's: Kerberos', errno's, its class's.
+
+    What no row of ``classes`` knows is an answer that broke a parser: ``protocol-error``.
+    """
+    kerberos = kerberos_code(error)
+    if kerberos is not None:
+        return of(kerberos, doing, f"{detail} (Kerberos error {kerberos_number(error)})".strip())
+    # An SSLError's errno is OpenSSL's own number.
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and (error.errno or 0) in ERRNO:
+        return of(ERRNO[error.errno or 0], doing, f"{detail} {error.strerror}".strip())
+    for kind in type(error).__mro__:
+        if kind in classes:
+            return of(classes[kind], doing, f"{detail} ({type(error).__name__})".strip())
+    return of("protocol-error", doing, f"{detail} ({type(error).__name__} while reading the answer)".strip())

@@ -14,9 +14,9 @@ import spnego.exceptions as spnego_errors
 from impacket.dcerpc.v5.rpcrt import DCERPCException
 from smbprotocol import exceptions as smb_errors
 
-from pusher.problems import Problem, ProblemError
-from pusher.transports.codes import Doing, from_ntstatus, from_win32, of
-from pusher.transports.foreign import ERRNO, SPNEGO, kerberos_code, kerberos_number
+from pusher.problems import Problem
+from pusher.transports import foreign
+from pusher.transports.codes import Doing, from_ntstatus, from_win32
 from pusher.transports.smb.connection import ImplausibleError, TamperedError, UnsupportedDialectError
 from pusher.transports.smb.pipe import RpcFaultError
 
@@ -31,7 +31,7 @@ CLASSES: dict[type[BaseException], str] = {
     smb_errors.SMBLinkRedirectionError: "path-not-found",
     smb_errors.SMBAuthenticationError: "sign-in-failed",
     smb_errors.SMBException: "protocol-error",
-    **SPNEGO,
+    **foreign.SPNEGO,
     DCERPCException: "rpc-failed",
     TimeoutError: "timed-out",
     socket.gaierror: "name-not-found",
@@ -42,12 +42,7 @@ CLASSES: dict[type[BaseException], str] = {
 
 def guarded(doing: Doing, work: Callable[[], T], detail: str = "") -> T:
     """Run ``work``; whatever the libraries raise becomes a ProblemError for ``doing``."""
-    try:
-        return work()
-    except ProblemError:
-        raise
-    except Exception as error:
-        raise ProblemError(translate(error, doing, detail)) from error
+    return foreign.guarded(translate, doing, work, detail)
 
 
 def translate(error: BaseException, doing: Doing, detail: str = "") -> Problem:
@@ -61,17 +56,9 @@ def translate(error: BaseException, doing: Doing, detail: str = "") -> Problem:
     if isinstance(error, DCERPCException) and isinstance(error.error_code, int):
         code = error.error_code
         return from_ntstatus(code, doing, detail) if code >= 0x80000000 else from_win32(code, doing, detail)
-    kerberos = kerberos_code(error)
-    if kerberos is not None:
-        return of(kerberos, doing, f"{detail} (Kerberos error {kerberos_number(error)})".strip())
     # smbprotocol wraps the socket's error in a ValueError and pyspnego's in its own: the cause says more.
     cause = error.__cause__
     wraps = type(error) in (ValueError, smb_errors.SMBAuthenticationError)
-    if wraps and cause and (isinstance(cause, OSError | spnego_errors.SpnegoError) or kerberos_code(cause)):
+    if wraps and cause and (isinstance(cause, OSError | spnego_errors.SpnegoError) or foreign.kerberos_code(cause)):
         return translate(cause, doing, detail)
-    if isinstance(error, OSError) and (error.errno or 0) in ERRNO:
-        return of(ERRNO[error.errno or 0], doing, f"{detail} {error.strerror}".strip())
-    for kind in type(error).__mro__:
-        if kind in CLASSES:
-            return of(CLASSES[kind], doing, f"{detail} ({type(error).__name__})".strip())
-    return of("protocol-error", doing, f"{detail} ({type(error).__name__} while reading the answer)".strip())
+    return foreign.by_class(error, CLASSES, doing, detail)

@@ -18,9 +18,9 @@ from typing import TypeVar
 from pypsrp import _pool_manager
 from pypsrp import exceptions as psrp_errors
 
-from pusher.problems import Problem, ProblemError, problem
+from pusher.problems import Problem, problem
+from pusher.transports import foreign
 from pusher.transports.codes import WIN32, Doing, from_win32, of
-from pusher.transports.foreign import ERRNO, SPNEGO, kerberos_code, kerberos_number
 from pusher.transports.winrm.authentication import NoProtectionError, StatusError, UnprovenServerError
 from pusher.transports.winrm.channel import NotXmlError, SignedOutError, TamperedError
 from pusher.transports.winrm.cim import StrangeValueError
@@ -30,7 +30,7 @@ from pusher.transports.winrm.wire import HandshakeError, ImplausibleError
 T = TypeVar("T")
 
 CLASSES: dict[type[BaseException], str] = {
-    **SPNEGO,
+    **foreign.SPNEGO,
     TamperedError: "tampered",
     SignedOutError: "connection-lost",
     NotXmlError: "protocol-error",
@@ -153,12 +153,7 @@ _KEEP_DENIED = frozenset({Doing.SERVICE_MANAGER, Doing.REGISTRY})
 
 def guarded(doing: Doing, work: Callable[[], T], detail: str = "") -> T:
     """Run ``work``; whatever the libraries raise becomes a ProblemError for ``doing``."""
-    try:
-        return work()
-    except ProblemError:
-        raise
-    except Exception as error:
-        raise ProblemError(translate(error, doing, detail)) from error
+    return foreign.guarded(translate, doing, work, detail)
 
 
 def translate(error: BaseException, doing: Doing, detail: str = "") -> Problem:
@@ -173,15 +168,7 @@ def translate(error: BaseException, doing: Doing, detail: str = "") -> Problem:
         return of(code, doing, f"{detail} (certificate verification {number})".strip())
     if isinstance(error, ssl.SSLError) and getattr(error, "reason", "") in _FORGED_RECORD:
         return of("tampered", doing, f"{detail} (a TLS record that does not verify)".strip())
-    kerberos = kerberos_code(error)
-    if kerberos is not None:
-        return of(kerberos, doing, f"{detail} (Kerberos error {kerberos_number(error)})".strip())
-    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and (error.errno or 0) in ERRNO:
-        return of(ERRNO[error.errno or 0], doing, f"{detail} {error.strerror}".strip())
-    for kind in type(error).__mro__:
-        if kind in CLASSES:
-            return of(CLASSES[kind], doing, f"{detail} ({type(error).__name__})".strip())
-    return of("protocol-error", doing, f"{detail} ({type(error).__name__} while reading the answer)".strip())
+    return foreign.by_class(error, CLASSES, doing, detail)
 
 
 def fault_number(error: psrp_errors.WSManFaultError) -> int | None:
