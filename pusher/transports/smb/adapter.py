@@ -7,7 +7,6 @@ encrypted wherever the server negotiated a cipher. Everything else is in the mod
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -23,21 +22,15 @@ from pusher import runner
 from pusher.models import Credential, Protocol, TransportKind
 from pusher.problems import ProblemError, Stage
 from pusher.transports import by_service
-from pusher.transports.bridge import Bridge, Pool, Pulse
+from pusher.transports.bridge import Bridge, Pool
+from pusher.transports.bridged import BridgedSession
 from pusher.transports.challenge import NEGOTIATE_MESSAGE, parse_challenge
 from pusher.transports.codes import Doing, of
 from pusher.transports.port import (
     Endpoint,
-    FileDigest,
-    FileInfo,
-    Hold,
     Limits,
     Link,
-    Moved,
     PeerIdentity,
-    RemotePath,
-    ServiceConfig,
-    ServiceStatus,
     Session,
 )
 from pusher.transports.probe import answering
@@ -184,24 +177,7 @@ class _SmbLink:
         return session
 
 
-class _SmbHold:
-    """The lock file's handle; closing it removes the file."""
-
-    def __init__(self, handle: Any, bridge: Bridge, limits: Limits) -> None:
-        self._handle, self._bridge, self._limits = handle, bridge, limits
-
-    async def close(self) -> None:
-        # A dropped connection has freed the lock already, which is all that closing is for.
-        with contextlib.suppress(ProblemError):
-            await self._bridge.call(
-                lambda: guarded(Doing.LOCK, self._handle.close),
-                deadline=self._limits.call,
-                stage=Stage.LOCK,
-                what="freeing the lock",
-            )
-
-
-class _SmbSession:
+class _SmbSession(BridgedSession):
     def __init__(
         self,
         connection: GuardedConnection,
@@ -210,17 +186,15 @@ class _SmbSession:
         identity: PeerIdentity,
         limits: Limits,
     ) -> None:
-        self.identity = identity
-        self._connection, self._bridge, self._limits = connection, bridge, limits
         shares = Shares(session, connection.server_name)
-        self._files = Files(shares)
 
         def bound(pipe: str, interface: Any) -> Any:
             tree: TreeConnect = shares.tree("IPC$")
             return bind(tree, pipe, interface)
 
-        self._bound = bound
+        self._connection, self._bound, self._files = connection, bound, Files(shares)
         self._services = ServiceManager(lambda: bound("svcctl", scmr.MSRPC_UUID_SCMR))
+        super().__init__(bridge, identity, limits, self._files, self._services)
 
     async def is_domain_controller(self) -> bool:
         return await self._call(lambda: policy.is_domain_controller(self._bound), Doing.FACTS, "server type")
@@ -231,63 +205,9 @@ class _SmbSession:
     async def free_bytes(self) -> int:
         return await self._call(lambda: self._files.free_bytes("ADMIN$"), Doing.FACTS, "free space")
 
-    async def stat(self, path: RemotePath) -> FileInfo | None:
-        return await self._call(lambda: self._files.stat(path), Doing.FILE, str(path))
-
-    async def make_folder(self, path: RemotePath) -> bool:
-        return await self._call(lambda: self._files.make_folder(path), Doing.FOLDER, str(path))
-
-    async def remove_folder(self, path: RemotePath) -> bool:
-        return await self._call(lambda: self._files.remove_folder(path), Doing.FOLDER, str(path))
-
-    async def put(self, path: RemotePath, data: memoryview, moved: Moved) -> None:
-        def work(beat: Callable[[int], None]) -> None:
-            self._files.put(path, data, beat)
-
-        await self._moving(work, moved, f"copying to {path}")
-
-    async def digest(self, path: RemotePath, limit: int) -> FileDigest | None:
-        return await self._moving(lambda beat: self._files.digest(path, limit, beat), lambda _: None, f"reading {path}")
-
-    async def rename(self, path: RemotePath, to: RemotePath) -> None:
-        await self._call(lambda: self._files.rename(path, to), Doing.FILE, str(path))
-
-    async def remove(self, path: RemotePath) -> bool:
-        return await self._call(lambda: self._files.remove(path), Doing.FILE, str(path))
-
-    async def probe_write(self, folder: RemotePath) -> str:
-        path = folder.child(f"pusher-{secrets.token_hex(6)}.tmp")
-        await self._call(lambda: self._files.probe_write(path), Doing.PROBE_WRITE, str(path))
-        return str(path)
-
-    async def hold(self, path: RemotePath) -> Hold:
-        handle = await self._call(lambda: self._files.hold(path), Doing.LOCK, str(path))
-        return _SmbHold(handle, self._bridge, self._limits)
-
     async def may_create_services(self) -> str:
         await self._call(self._services.open, Doing.SERVICE_MANAGER, "service manager")
         return "service manager opened with SC_MANAGER_CREATE_SERVICE"
-
-    async def service_config(self, name: str) -> ServiceConfig | None:
-        return await self._call(lambda: self._services.config(name), Doing.SERVICE, name)
-
-    async def service_status(self, name: str) -> ServiceStatus | None:
-        return await self._call(lambda: self._services.status(name), Doing.SERVICE, name)
-
-    async def create_service(self, name: str, config: ServiceConfig) -> None:
-        await self._call(lambda: self._services.create(name, config), Doing.SERVICE, name)
-
-    async def configure_service(self, name: str, config: ServiceConfig) -> None:
-        await self._call(lambda: self._services.configure(name, config), Doing.SERVICE, name)
-
-    async def start_service(self, name: str) -> None:
-        await self._call(lambda: self._services.start(name), Doing.START, name, self._limits.start)
-
-    async def stop_service(self, name: str) -> bool:
-        return await self._call(lambda: self._services.stop(name), Doing.SERVICE, name)
-
-    async def delete_service(self, name: str) -> bool:
-        return await self._call(lambda: self._services.delete(name), Doing.SERVICE, name)
 
     @property
     def runner(self) -> str:
@@ -296,9 +216,6 @@ class _SmbSession:
 
     async def run(self, command: str, limit: float) -> int:
         return await by_service.run(self, _runner().program, command, limit)
-
-    async def tail(self, path: RemotePath, limit: int) -> bytes | None:
-        return await self._call(lambda: self._files.tail(path, limit), Doing.FILE, str(path))
 
     async def registry_value(self, key: str, name: str) -> str | int | None:
         return await self._call(lambda: policy.registry_value(self._bound, key, name), Doing.REGISTRY, f"{key}, {name}")
@@ -311,27 +228,6 @@ class _SmbSession:
 
     async def close(self) -> None:
         await _hang_up(self._connection, self._bridge, self._limits, self._services.close)
-
-    async def _call(self, work: Callable[[], T], doing: Doing, what: str, deadline: float | None = None) -> T:
-        return await self._bridge.call(
-            work, deadline=deadline or self._limits.call, stage=doing.stage, what=f"{doing.words} ({what})"
-        )
-
-    async def _moving(self, work: Callable[[Callable[[int], None]], T], moved: Moved, what: str) -> T:
-        pulse = Pulse()
-
-        def beat(count: int) -> None:
-            pulse.beat()
-            moved(count)
-
-        return await self._bridge.call(
-            lambda: work(beat),
-            deadline=self._limits.stall,
-            stage=Stage.STAGE,
-            what=what,
-            code="transfer-stalled",
-            pulse=pulse,
-        )
 
 
 def _runner() -> runner.Runner:

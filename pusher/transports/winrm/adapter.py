@@ -9,28 +9,22 @@ beside this one.
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pusher.models import Credential, Protocol, TransportKind
 from pusher.problems import Problem, ProblemError, Stage
-from pusher.transports.bridge import Bridge, Pool, Pulse
+from pusher.transports.bridge import Bridge, Pool
+from pusher.transports.bridged import Beat, BridgedSession
 from pusher.transports.codes import Doing, of
 from pusher.transports.port import (
     Endpoint,
-    FileDigest,
-    FileInfo,
-    Hold,
     Limits,
     Link,
     Moved,
     PeerIdentity,
-    RemotePath,
-    ServiceConfig,
-    ServiceStatus,
     Session,
 )
 from pusher.transports.probe import answering
@@ -243,24 +237,7 @@ def _first_question(client: Client) -> facts.Folders:
     return facts.folders(client)
 
 
-class _WinrmHold:
-    """The lock of the machine; closing it frees it."""
-
-    def __init__(self, handle: Any, bridge: Bridge, limits: Limits) -> None:
-        self._handle, self._bridge, self._limits = handle, bridge, limits
-
-    async def close(self) -> None:
-        # Where the connection is gone the target frees the lock by itself, which is all that closing is for.
-        with contextlib.suppress(ProblemError):
-            await self._bridge.call(
-                lambda: guarded(Doing.LOCK, self._handle.close),
-                deadline=self._limits.call,
-                stage=Stage.LOCK,
-                what="freeing the lock",
-            )
-
-
-class _WinrmSession:
+class _WinrmSession(BridgedSession):
     """``found`` is what the first question brought: where Windows is, or why nothing can be asked."""
 
     def __init__(
@@ -274,13 +251,13 @@ class _WinrmSession:
         shared: _Shared,
         user: str,
     ) -> None:
-        self.identity, self._user = identity, user
-        self._link, self._client, self._bridge, self._limits = link, client, bridge, limits
+        self._link, self._client, self._user = link, client, user
         self._problem = found if isinstance(found, Problem) else None
         self._folders = found if isinstance(found, facts.Folders) else facts.Folders(windows="", drive="")
         self._registry = Registry(client)
         self._services = ServiceManager(client, self._registry, limits.start)
         self._files = Files(client, self._folders, shared.content, limits, shared.idle)
+        super().__init__(bridge, identity, limits, self._files, self._services)
 
     @property
     def runner(self) -> str:
@@ -295,70 +272,13 @@ class _WinrmSession:
     async def free_bytes(self) -> int:
         return await self._call(lambda: facts.free_bytes(self._client, self._folders.drive), Doing.FACTS, "free space")
 
-    async def stat(self, path: RemotePath) -> FileInfo | None:
-        return await self._call(lambda: self._files.stat(path), Doing.FILE, str(path))
-
-    async def make_folder(self, path: RemotePath) -> bool:
-        return await self._call(lambda: self._files.make_folder(path), Doing.FOLDER, str(path))
-
-    async def remove_folder(self, path: RemotePath) -> bool:
-        return await self._call(lambda: self._files.remove_folder(path), Doing.FOLDER, str(path))
-
-    async def put(self, path: RemotePath, data: memoryview, moved: Moved) -> None:
-        def work(beat: Callable[[int], None]) -> None:
-            self._files.put(path, data, beat)
-
-        await self._moving(work, moved, f"copying to {path}")
-
-    async def digest(self, path: RemotePath, limit: int) -> FileDigest | None:
-        return await self._moving(lambda beat: self._files.digest(path, limit, beat), lambda _: None, f"reading {path}")
-
-    async def rename(self, path: RemotePath, to: RemotePath) -> None:
-        await self._call(lambda: self._files.rename(path, to), Doing.FILE, str(path))
-
-    async def remove(self, path: RemotePath) -> bool:
-        return await self._call(lambda: self._files.remove(path), Doing.FILE, str(path))
-
-    async def probe_write(self, folder: RemotePath) -> str:
-        path = folder.child(f"pusher-{secrets.token_hex(6)}.tmp")
-        await self._call(lambda: self._files.probe_write(path), Doing.PROBE_WRITE, str(path))
-        return str(path)
-
-    async def hold(self, path: RemotePath) -> Hold:
-        handle = await self._call(lambda: self._files.hold(path), Doing.LOCK, str(path))
-        return _WinrmHold(handle, self._bridge, self._limits)
-
     async def may_create_services(self) -> str:
         return await self._call(self._services.may_create, Doing.SERVICE_MANAGER, "service manager")
-
-    async def service_config(self, name: str) -> ServiceConfig | None:
-        return await self._call(lambda: self._services.config(name), Doing.SERVICE, name)
-
-    async def service_status(self, name: str) -> ServiceStatus | None:
-        return await self._call(lambda: self._services.status(name), Doing.SERVICE, name)
-
-    async def create_service(self, name: str, config: ServiceConfig) -> None:
-        await self._call(lambda: self._services.create(name, config), Doing.SERVICE, name)
-
-    async def configure_service(self, name: str, config: ServiceConfig) -> None:
-        await self._call(lambda: self._services.configure(name, config), Doing.SERVICE, name)
-
-    async def start_service(self, name: str) -> None:
-        await self._call(lambda: self._services.start(name), Doing.START, name, self._limits.start)
-
-    async def stop_service(self, name: str) -> bool:
-        return await self._call(lambda: self._services.stop(name), Doing.SERVICE, name)
-
-    async def delete_service(self, name: str) -> bool:
-        return await self._call(lambda: self._services.delete(name), Doing.SERVICE, name)
 
     async def run(self, command: str, limit: float) -> int:
         return await self._call(
             lambda: self._files.run(command, limit), Doing.RUN, "installer", limit + self._limits.call
         )
-
-    async def tail(self, path: RemotePath, limit: int) -> bytes | None:
-        return await self._call(lambda: self._files.tail(path, limit), Doing.FILE, str(path))
 
     async def registry_value(self, key: str, name: str) -> str | int | None:
         return await self._call(lambda: self._registry.value(key, name), Doing.REGISTRY, key)
@@ -386,26 +306,11 @@ class _WinrmSession:
             self._files.keep()  # the lock's shell lives only while it is asked for now and then
             return work()
 
-        return await self._bridge.call(
-            whole, deadline=deadline or self._limits.call, stage=doing.stage, what=f"{doing.words} ({what})"
-        )
+        return await super()._call(whole, doing, what, deadline)
 
-    async def _moving(self, work: Callable[[Callable[[int], None]], T], moved: Moved, what: str) -> T:
+    async def _moving(self, work: Callable[[Beat], T], moved: Moved, what: str) -> T:
         self._refuse(Doing.FILE, what)
-        pulse = Pulse()
-
-        def beat(count: int) -> None:
-            pulse.beat()
-            moved(count)
-
-        return await self._bridge.call(
-            lambda: work(beat),
-            deadline=self._limits.stall,
-            stage=Stage.STAGE,
-            what=what,
-            code="transfer-stalled",
-            pulse=pulse,
-        )
+        return await super()._moving(work, moved, what)
 
     def _refuse(self, doing: Doing, what: str) -> None:
         """An account that is refused the first question is refused everything, in each question's own words."""

@@ -1,0 +1,172 @@
+"""What a session over a blocking library is, whichever library: each call in the pool of threads, under its deadline.
+
+An adapter gives its files and its service manager, which are blocking and translate what their library raises; the
+calls about these two are the same for each. What must not live here: anything that knows a protocol.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from pusher.problems import Stage
+from pusher.transports.bridge import Bridge, Pulse
+from pusher.transports.codes import Doing
+from pusher.transports.port import (
+    FileDigest,
+    FileInfo,
+    Hold,
+    Limits,
+    Moved,
+    PeerIdentity,
+    RemotePath,
+    ServiceConfig,
+    ServiceStatus,
+)
+
+T = TypeVar("T")
+Beat = Callable[[int], None]
+"""Called with the number of bytes that moved, as a sign of life."""
+
+
+class Closing(Protocol):
+    """Something open on the target; blocking."""
+
+    def close(self) -> None: ...
+
+
+class BlockingFiles(Protocol):
+    """The file calls of ``port.Session``, blocking; ProblemError."""
+
+    def stat(self, path: RemotePath) -> FileInfo | None: ...
+    def make_folder(self, path: RemotePath) -> bool: ...
+    def remove_folder(self, path: RemotePath) -> bool: ...
+    def put(self, path: RemotePath, data: memoryview, beat: Beat, /) -> None: ...
+    def digest(self, path: RemotePath, limit: int, beat: Beat) -> FileDigest | None: ...
+    def rename(self, path: RemotePath, to: RemotePath) -> None: ...
+    def remove(self, path: RemotePath) -> bool: ...
+    def probe_write(self, path: RemotePath) -> None: ...
+    def hold(self, path: RemotePath) -> Closing: ...
+    def tail(self, path: RemotePath, limit: int) -> bytes | None: ...
+
+
+class BlockingServices(Protocol):
+    """The service calls of ``port.Session``, blocking; ProblemError."""
+
+    def config(self, name: str) -> ServiceConfig | None: ...
+    def status(self, name: str) -> ServiceStatus | None: ...
+    def create(self, name: str, config: ServiceConfig) -> None: ...
+    def configure(self, name: str, config: ServiceConfig) -> None: ...
+    def start(self, name: str) -> None: ...
+    def stop(self, name: str) -> bool: ...
+    def delete(self, name: str) -> bool: ...
+
+
+class BridgedHold:
+    """The target's lock; closing it frees it."""
+
+    def __init__(self, held: Closing, bridge: Bridge, limits: Limits) -> None:
+        self._held, self._bridge, self._limits = held, bridge, limits
+
+    async def close(self) -> None:
+        # Where the connection is gone the target has freed the lock, or will, which is all that closing is for.
+        with contextlib.suppress(Exception):
+            await self._bridge.call(
+                self._held.close, deadline=self._limits.call, stage=Stage.LOCK, what="freeing the lock"
+            )
+
+
+class BridgedSession:
+    """The calls of ``port.Session`` that every adapter answers alike."""
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        identity: PeerIdentity,
+        limits: Limits,
+        files: BlockingFiles,
+        services: BlockingServices,
+    ) -> None:
+        self.identity = identity
+        self._bridge, self._limits = bridge, limits
+        self._blocking_files, self._blocking_services = files, services
+
+    async def stat(self, path: RemotePath) -> FileInfo | None:
+        return await self._call(lambda: self._blocking_files.stat(path), Doing.FILE, str(path))
+
+    async def make_folder(self, path: RemotePath) -> bool:
+        return await self._call(lambda: self._blocking_files.make_folder(path), Doing.FOLDER, str(path))
+
+    async def remove_folder(self, path: RemotePath) -> bool:
+        return await self._call(lambda: self._blocking_files.remove_folder(path), Doing.FOLDER, str(path))
+
+    async def put(self, path: RemotePath, data: memoryview, moved: Moved) -> None:
+        await self._moving(lambda beat: self._blocking_files.put(path, data, beat), moved, f"copying to {path}")
+
+    async def digest(self, path: RemotePath, limit: int) -> FileDigest | None:
+        return await self._moving(
+            lambda beat: self._blocking_files.digest(path, limit, beat), lambda _: None, f"reading {path}"
+        )
+
+    async def rename(self, path: RemotePath, to: RemotePath) -> None:
+        await self._call(lambda: self._blocking_files.rename(path, to), Doing.FILE, str(path))
+
+    async def remove(self, path: RemotePath) -> bool:
+        return await self._call(lambda: self._blocking_files.remove(path), Doing.FILE, str(path))
+
+    async def probe_write(self, folder: RemotePath) -> str:
+        path = folder.child(f"pusher-{secrets.token_hex(6)}.tmp")
+        await self._call(lambda: self._blocking_files.probe_write(path), Doing.PROBE_WRITE, str(path))
+        return str(path)
+
+    async def hold(self, path: RemotePath) -> Hold:
+        held = await self._call(lambda: self._blocking_files.hold(path), Doing.LOCK, str(path))
+        return BridgedHold(held, self._bridge, self._limits)
+
+    async def tail(self, path: RemotePath, limit: int) -> bytes | None:
+        return await self._call(lambda: self._blocking_files.tail(path, limit), Doing.FILE, str(path))
+
+    async def service_config(self, name: str) -> ServiceConfig | None:
+        return await self._call(lambda: self._blocking_services.config(name), Doing.SERVICE, name)
+
+    async def service_status(self, name: str) -> ServiceStatus | None:
+        return await self._call(lambda: self._blocking_services.status(name), Doing.SERVICE, name)
+
+    async def create_service(self, name: str, config: ServiceConfig) -> None:
+        await self._call(lambda: self._blocking_services.create(name, config), Doing.SERVICE, name)
+
+    async def configure_service(self, name: str, config: ServiceConfig) -> None:
+        await self._call(lambda: self._blocking_services.configure(name, config), Doing.SERVICE, name)
+
+    async def start_service(self, name: str) -> None:
+        await self._call(lambda: self._blocking_services.start(name), Doing.START, name, self._limits.start)
+
+    async def stop_service(self, name: str) -> bool:
+        return await self._call(lambda: self._blocking_services.stop(name), Doing.SERVICE, name)
+
+    async def delete_service(self, name: str) -> bool:
+        return await self._call(lambda: self._blocking_services.delete(name), Doing.SERVICE, name)
+
+    async def _call(self, work: Callable[[], T], doing: Doing, what: str, deadline: float | None = None) -> T:
+        return await self._bridge.call(
+            work, deadline=deadline or self._limits.call, stage=doing.stage, what=f"{doing.words} ({what})"
+        )
+
+    async def _moving(self, work: Callable[[Beat], T], moved: Moved, what: str) -> T:
+        """A transfer: its deadline is for the time in which nothing moves."""
+        pulse = Pulse()
+
+        def beat(count: int) -> None:
+            pulse.beat()
+            moved(count)
+
+        return await self._bridge.call(
+            lambda: work(beat),
+            deadline=self._limits.stall,
+            stage=Stage.STAGE,
+            what=what,
+            code="transfer-stalled",
+            pulse=pulse,
+        )
