@@ -25,7 +25,8 @@ from tests.system import crash, witness
 from tests.system.command import Ended
 from tests.system.site import CRASH_FRESH, CRASH_OLDER, Site
 
-pytestmark = pytest.mark.lab
+# The first to look may have to wait until all the stories are told.
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 PAYLOAD = random.Random(1).randbytes(12 * crash.LARGE)
 """Larger than all that is under way at once, so that a kill in the copy leaves a part of it."""
