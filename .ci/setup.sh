@@ -25,8 +25,8 @@ command -v python3.11 >/dev/null 2>&1 && python=python3.11
 command -v "$python" >/dev/null 2>&1 || debian python3
 "$python" -c 'import ensurepip, venv' 2>/dev/null || debian python3-venv
 
-# Kerberos is an extra that compiles.
-debian gcc libc6-dev libkrb5-dev
+# Kerberos and LDAP are extras that compile; SASL loads its GSSAPI module when it is first asked for.
+debian gcc libc6-dev libkrb5-dev libldap2-dev libsasl2-dev libsasl2-modules-gssapi-mit
 headers='import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))'
 "$python" -c "$headers" || debian python3-dev
 

@@ -18,6 +18,7 @@ from lab.scenarios import SCENARIOS
 
 _BAD_INPUT = 2
 _FAILED = 1
+_MEMBERS = 3
 
 
 def _say(line: str) -> None:
@@ -50,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     what = up.add_mutually_exclusive_group()
     what.add_argument("--hosts", type=int, metavar="N", help="N healthy hosts")
     what.add_argument("--scenarios", type=Path, metavar="FILE", help="the hosts that a TOML file names")
+    up.add_argument(
+        "--domain",
+        action="store_true",
+        help="a directory too: a domain controller, and three hosts that are its members (with --hosts: all of them)",
+    )
     up.add_argument("--network", default=DEFAULT_NETWORK, help="loopback network for their addresses (%(default)s)")
     up.add_argument(
         "--inventory",
@@ -70,12 +76,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _specs(arguments: argparse.Namespace) -> list[HostSpec]:
     if arguments.scenarios is not None:
-        return plan.from_file(arguments.scenarios)
+        return plan.from_file(arguments.scenarios) + (plan.members(_MEMBERS) if arguments.domain else [])
     if arguments.hosts is not None:
         if arguments.hosts < 1:
             raise PlanError(f"--hosts {arguments.hosts}: expected at least 1")
-        return plan.healthy(arguments.hosts)
-    return plan.every_scenario()
+        return plan.members(arguments.hosts) if arguments.domain else plan.healthy(arguments.hosts)
+    return plan.every_scenario() + (plan.members(_MEMBERS) if arguments.domain else [])
 
 
 def _up(arguments: argparse.Namespace) -> int:
@@ -90,6 +96,9 @@ def _up(arguments: argparse.Namespace) -> int:
     _print_table(list(lab.hosts.values()))
     _say(f"{len(specs)} hosts ready in {time.monotonic() - began:.1f} s; names at {lab.nameserver}")
     _say(f"what pusher is given: {arguments.inventory}")
+    if (domain := lab.domain) is not None:
+        _say(f"directory {domain.realm}: {domain.fqdn} at {domain.address}, names at {domain.nameserver}")
+        _say("  " + " ".join(f"{name}={value}" for name, value in domain.environment.items()))
     return 0
 
 

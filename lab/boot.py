@@ -21,7 +21,7 @@ from pathlib import Path
 from lab import kernel, samba
 from lab.build import WINE_ENVIRONMENT
 from lab.order import Order
-from lab.samba import Samba
+from lab.samba import LAPS_ACCOUNT, Samba
 from lab.scenarios import AdminShare
 from lab.scm import ServiceManagerPipe
 
@@ -36,6 +36,7 @@ HELPER = HOME / "helper.exe"
 RUNNER = HOME / "runner.exe"
 WAY_OUT = HOME / "way-out"
 _AGENT = HOME / "agent.exe"
+_KERBEROS = HOME / "etc" / "krb5.conf"  # members of the directory have one
 _SMALL_DISK = HOME / "small"
 _SMALL_DISK_BYTES = 1 << 20
 _ROOM_ON_FULL_DISK = 100_000
@@ -64,6 +65,9 @@ def environment() -> dict[str, str]:
         "HOME": str(HOME / "home"),
         "TMPDIR": str(HOME / "tmp"),
     }
+    if _KERBEROS.exists():
+        # Without the second Samba's tools would write into the machine's own /etc/krb5.keytab.
+        base |= {"KRB5_CONFIG": str(_KERBEROS), "KRB5_KTNAME": f"FILE:{HOME}/samba/private/krb5.keytab"}
     if not _is_real_root():
         # setuid() to a user that the namespace has not would fail; the wrapper makes smbd believe in it.
         base |= {"LD_PRELOAD": "libuid_wrapper.so", "UID_WRAPPER": "1", "UID_WRAPPER_ROOT": "1"}
@@ -89,13 +93,25 @@ def boot(order: Order) -> Booted:
     if order.preinstalled is not None and order.fresh:
         _preinstall(**order.preinstalled)
     relay = _start_relay()  # Wine takes the longest, so Samba starts while it does
-    server = Samba(name=order.name, home=HOME / "samba", logs=LOGS, drive=DRIVE, environment=environment())
+    member = order.membership
+    server = Samba(
+        name=order.name, home=HOME / "samba", logs=LOGS, drive=DRIVE, environment=environment(), membership=member
+    )
     server.configure(order.admin_share, order.encryption)
+    children = {"wine": relay}
+    if member is not None:
+        from lab.domain.bridge import Bridge  # which few hosts need
+
+        Bridge(WAY_OUT, order.address, member.controller).start()
+        server.join(member, DISK / "membership")
+        shutil.copyfile(server.home / "private" / "krb5.keytab", DISK / "krb5.keytab")
+        (DISK / "krb5.keytab").chmod(0o600)
+        children["winbindd"] = server.start_winbindd()
     server.add_accounts(order.passwords, order.account)
-    pipes, files = server.start()
+    children["samba-dcerpcd"], children["smbd"] = server.start()
     port = _relay_port(relay)
     ServiceManagerPipe(server.pipes / "svcctl", lambda: socket.create_connection(("127.0.0.1", port))).start()
-    return Booted(samba=server, relay_port=port, children={"wine": relay, "samba-dcerpcd": pipes, "smbd": files})
+    return Booted(samba=server, relay_port=port, children=children)
 
 
 def _file_system(order: Order) -> None:
@@ -148,14 +164,20 @@ def _fill_windows_disk() -> None:
 
 def _private_etc(order: Order) -> None:
     """Users, groups and the host's own names, for this namespace only."""
-    passwd, group = samba.unix_accounts(order.account, second_account=order.second_account)
+    passwd, group = samba.unix_accounts(
+        order.account, second_account=order.second_account, laps=LAPS_ACCOUNT in order.passwords
+    )
     # The first name is what Samba gives as the DNS name in its NTLM challenge.
     names = f"127.0.0.1 {order.name}.{order.domain} {order.name.upper()} localhost\n"
     switch = "passwd: files\ngroup: files\nshadow: files\nhosts: files\n"
-    for name, text in {"passwd": passwd, "group": group, "hosts": names, "nsswitch.conf": switch}.items():
-        place = HOME / "etc" / name
-        place.write_text(text, encoding="utf-8")
-        kernel.bind(place, Path("/etc") / name)
+    files = {"passwd": passwd, "group": group, "hosts": names, "nsswitch.conf": switch}
+    if order.membership is not None:
+        _KERBEROS.write_text(order.membership.kerberos, encoding="utf-8")
+        Path("/run/samba").mkdir()  # where winbindd has its socket
+        files["resolv.conf"] = f"nameserver {order.membership.controller}\nsearch {order.domain}\n"
+        files["nsswitch.conf"] = "passwd: files winbind\ngroup: files winbind\nshadow: files\nhosts: files dns\n"
+    for name, text in files.items():
+        kernel.private_file(HOME / "etc" / name, Path("/etc") / name, text)
 
 
 def _preinstall(executable: str, place: str, display_name: str, command: str) -> None:

@@ -6,7 +6,9 @@ lab. Not here: who gets which certificate (scenarios.py), who presents it (lab/w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -51,8 +53,29 @@ def issue(folder: Path, fqdn: str, kind: Certificate, target: Path) -> None:
     else:
         trusted = kind is not Certificate.UNTRUSTED
         issuer, issuer_key = _authority(folder, trusted=trusted)
-    builder = _builder(subject, issuer, key.public_key(), begin, end)
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+    _write(target, _builder(subject, issuer, key.public_key(), begin, end), [x509.DNSName(name)], key, issuer_key)
+
+
+def issue_for_controller(folder: Path, fqdn: str, address: str, target: Path) -> None:
+    """A domain controller's certificate and key; its clients may know it by its address only."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer, issuer_key = _authority(folder, trusted=True)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, fqdn)])
+    now = datetime.now(UTC)
+    builder = _builder(subject, issuer, key.public_key(), now - _DAY, now + 10 * _DAY)
+    names = [x509.DNSName(fqdn), x509.IPAddress(ip_address(address))]
+    _write(target, builder, names, key, issuer_key)
+
+
+def _write(
+    target: Path,
+    builder: x509.CertificateBuilder,
+    names: Sequence[x509.GeneralName],
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
+) -> None:
+    """A server's certificate for those names and its key, in one PEM file."""
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(authority=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

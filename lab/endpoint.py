@@ -8,6 +8,7 @@ there for its WinRM (see host.py). Not here: what the endpoint does (lab/winrm).
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -90,9 +91,13 @@ def users(order: Order) -> list[User]:
     for name, password in order.passwords.items():
         if name == KEEPER:
             continue
-        administrator = name == "oldadm" or (name == "pushadm" and order.account is not Account.ORDINARY)
+        ordinary = name == "clerk" or (name == "pushadm" and order.account is Account.ORDINARY)
         refused = _STATES.get(order.account) if name == "pushadm" else None
-        found.append(User(name=name, password=password, administrator=administrator, refused=refused))
+        found.append(User(name=name, password=password, administrator=not ordinary, refused=refused))
+    if order.membership is not None:
+        # By ticket only: nothing here asks the directory about a password.
+        for name in order.membership.users:
+            found.append(User(name=name, password=secrets.token_urlsafe(18), administrator=True, refused=None))
     return found
 
 

@@ -2,7 +2,8 @@
 
 State folder: `lab.json` (what is to run), `zone.json` (names), `dns.json` (the DNS server's process), `secrets/`,
 `certificates/`, `way-out` and `way-out.json` (how hosts reach servers on this machine),
-`hosts/NAME/` (each host's disk, logs, control socket and process). `down` removes all of it. Caches lie elsewhere.
+`hosts/NAME/` (each host's disk, logs, control socket and process), `domain/` where hosts are members of a directory
+(see lab/domain). `down` removes all of it. Caches lie elsewhere.
 
 Not here: one host from outside (handle.py) or inside (host.py), what pusher is given (inventory.py).
 """
@@ -29,10 +30,11 @@ from typing import Any
 
 from lab import control, disk, inventory, kernel, plan, processes
 from lab.build import Built, build_all, default_cache
+from lab.domain import Domain, Laps, Member, recipe
 from lab.handle import Host, LabError
 from lab.order import Order
 from lab.plan import DNS_PORT, DOMAIN, Addresses, HostSpec
-from lab.samba import KEEPER
+from lab.samba import KEEPER, LAPS_ACCOUNT
 from lab.scenarios import CA, OLDER_VERSION, Account, Certificate, Kind, Preinstalled, Scenario
 from lab.winrm import HTTP_PORT, HTTPS_PORT
 
@@ -92,10 +94,25 @@ class Lab:
         return f"{self._addresses.dns}:{DNS_PORT}"
 
     @property
+    def domain(self) -> Domain | None:
+        """The running lab's directory; None where no host is a member of one."""
+        content = self._content()
+        return self._directory() if content and any(row.get("joined") for row in content["hosts"]) else None
+
+    def _directory(self) -> Domain:
+        return Domain(
+            self.state / "domain",
+            self._addresses.controller,
+            authorities=self._certificates,
+            cache=self._cache,
+            progress=self._progress,
+        )
+
+    @property
     def is_up(self) -> bool:
         """Whether every process of the lab runs."""
         hosts = [host for host in self.hosts.values() if host.has_process]
-        ours = self._dns_runs() and self._way_out_runs()
+        ours = self._dns_runs() and self._way_out_runs() and (self.domain is None or self.domain.is_up)
         return self._content() is not None and ours and all(host.mark for host in hosts)
 
     def secret(self, name: str) -> str:
@@ -105,7 +122,7 @@ class Lab:
     def up(self, specs: Sequence[HostSpec], *, fresh: bool = False) -> bool:
         """Start the hosts; False when just these are up already. With `fresh` whatever runs is ended first."""
         plan.check(specs)
-        if len(specs) > Addresses.of(self._network).room:
+        if len(specs) > Addresses.of(self._network).room_for(specs):
             raise LabError(f"{len(specs)} hosts do not fit into {self._network}; choose a larger --network")
         self.state.mkdir(parents=True, exist_ok=True)
         with self._alone():
@@ -132,8 +149,9 @@ class Lab:
         if content is None:
             return False
         if self.is_up:
-            wanted = [(spec.name, spec.scenario) for spec in specs]
-            if content["network"] == self._network and wanted == [(h.name, h.scenario) for h in self.hosts.values()]:
+            wanted = [(spec.name, spec.scenario, spec.joined) for spec in specs]
+            there = [(host.name, host.scenario, host.joined) for host in self.hosts.values()]
+            if content["network"] == self._network and wanted == there:
                 return True
             raise LabError("the lab is up with other hosts; `--fresh` starts anew")
         if any(host.mark for host in self.hosts.values()):
@@ -150,6 +168,7 @@ class Lab:
         certificates.make_authorities(self._certificates)
         rows = [
             {"name": spec.name, "address": self._address(number, specs), "scenario": spec.scenario.to_json()}
+            | {"joined": spec.joined}
             for number, spec in enumerate(specs, 1)
         ]
         content = {
@@ -161,6 +180,7 @@ class Lab:
         processes.write_atomically(self.state / "lab.json", json.dumps(content, indent=1))
         self._start_dns()
         self._start_way_out()
+        self._start_domain()
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             for _ in pool.map(self._start_host, self.hosts.values()):
                 pass
@@ -173,6 +193,27 @@ class Lab:
                 secrets={name: self._secret_path(name) for name in _SECRETS},
                 agent=self._built.agent,
                 ca=self.ca,
+            )
+
+    def _start_domain(self) -> None:
+        """The directory, with an account for each host that is to join."""
+        if self.domain is None:
+            return
+        self.domain.up()
+        joining = [host for host in self.hosts.values() if host.joined]
+        for number, host in enumerate(joining):
+            # The first two by turns in a group, in a group in it, and with either kind of LAPS.
+            kinds = (Laps.WINDOWS, Laps.LEGACY, Laps.NONE)
+            groups = ((recipe.TARGETS,), (recipe.NESTED,), ())
+            unit = recipe.PARIS if self.domain.site_of(host.address) == "Paris" else recipe.SEATTLE
+            self.domain.add_member(
+                Member(
+                    name=host.name,
+                    address=host.address,
+                    unit=unit,
+                    groups=groups[number % len(groups)],
+                    laps=kinds[number % len(kinds)],
+                )
             )
 
     def _start_host(self, host: Host) -> None:
@@ -275,9 +316,15 @@ class Lab:
         passwords[KEEPER] = secrets.token_urlsafe(18)
         if scenario.account is Account.CHANGED:
             passwords["pushadm"] = secrets.token_urlsafe(18)
+        membership = None
+        if host.joined and self.domain is not None:
+            membership = self.domain.membership
+            if self.domain.has_laps(host.name):
+                passwords[LAPS_ACCOUNT] = self.domain.laps_password(host.name)
         return Order(
             name=host.name,
-            domain=DOMAIN,
+            domain=host.domain,
+            membership=membership,
             address=host.address,
             folder=str(host.folder),
             template=str(built.template),
@@ -318,11 +365,13 @@ class Lab:
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             for _ in pool.map(processes.end, marks):
                 pass
+        if (self.state / "domain").exists():
+            self._directory().down()
         processes.wait_for_unrecorded(self.state)
         content = self._content()
         if content and content["inventory"]:
             inventory.remove(Path(content["inventory"]))
-        for name in ("hosts", "secrets", "certificates", _PROBE):
+        for name in ("hosts", "secrets", "certificates", "domain", _PROBE):
             if (self.state / name).exists():
                 shutil.rmtree(self.state / name)
         for name in ("lab.json", "zone.json", "dns.json", "dns.log", "way-out.json", "way-out.log", "way-out"):
@@ -372,7 +421,8 @@ class Lab:
         name = str(row["name"])
         return Host(
             name=name,
-            domain=DOMAIN,
+            domain=recipe.DNS_DOMAIN if row.get("joined") else DOMAIN,
+            joined=bool(row.get("joined")),
             address=str(row["address"]),
             port=port,
             scenario=Scenario.from_json(row["scenario"]),

@@ -82,8 +82,11 @@ class Host:
         scenario: Scenario,
         folder: Path,
         boot: Callable[[Host, bool], None],
+        joined: bool = False,
     ) -> None:
         self.name = name
+        self.domain = domain
+        self.joined = joined  # a member of the lab's directory
         self.fqdn = f"{name}.{domain}"
         self.address = address
         self.port = port
@@ -261,6 +264,7 @@ def parse_sign_ins(text: str) -> list[SignIn]:
         if event.get("type") != "Authentication":
             continue
         details = event["Authentication"]
-        if details["clientAccount"] != KEEPER:
+        # A member's winbindd writes of what it asks the directory, for sign-ins that smbd writes of too.
+        if details["clientAccount"] != KEEPER and details.get("serviceDescription") != "winbind":
             found.append(SignIn(time=event["timestamp"], user=details["clientAccount"] or "", status=details["status"]))
     return found

@@ -24,7 +24,7 @@ from lab import boot, control, endpoint, gate, procs
 from lab.boot import DISK, HELPER, HOME, LOGS, RUNNER, WAY_OUT, Booted
 from lab.endpoint import Endpoint
 from lab.order import Order
-from lab.processes import wait_for_go
+from lab.processes import reap_until_end_of, wait_for_go
 from lab.samba import KEEPER, SERVER_PORT
 from lab.winrm import HTTP_PORT, HTTPS_PORT
 
@@ -85,7 +85,9 @@ class Host:
         """Ready means: a service's state was had over SMB, so every part of the way works."""
         password_file = HOME / "keeper"
         password_file.touch(mode=0o600)
-        password_file.write_text(f"username = {KEEPER}\npassword = {self._order.passwords[KEEPER]}\n", encoding="utf-8")
+        # The host's own account: without its name a member would ask the directory for it.
+        text = f"username = {KEEPER}\npassword = {self._order.passwords[KEEPER]}\ndomain = {self._order.name.upper()}\n"
+        password_file.write_text(text, encoding="utf-8")
         service, wanted = ("LabAgent", "running") if self._order.preinstalled else ("RpcSs", None)
         limit = time.monotonic() + _READY_LIMIT
         while True:
@@ -103,7 +105,7 @@ class Host:
         from lab.lockholder import LockHolder, WineHolder  # an SMB client, which few hosts need
 
         if self._lock_holder is None:
-            self._lock_holder = LockHolder(KEEPER, self._order.passwords[KEEPER])
+            self._lock_holder = LockHolder(rf"{self._order.name.upper()}\{KEEPER}", self._order.passwords[KEEPER])
             self._wine_holder = WineHolder(HELPER, boot.wine_environment())
         self._lock_holder.hold(path, delete_on_close=delete_on_close)
         self._wine_holder.hold(path)
@@ -158,14 +160,6 @@ class Host:
         return [asdict(service) for service in list_services(self._booted.relay_port)]
 
 
-def _reap_until_end_of(child: int) -> int:
-    """An init's one duty. Returns the exit code of the supervisor."""
-    while True:
-        pid, status = os.wait()
-        if pid == child:
-            return os.waitstatus_to_exitcode(status)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.host", description=__doc__)
     parser.add_argument("--order", type=Path, required=True)
@@ -176,7 +170,7 @@ def main() -> int:
     wait_for_go(arguments.go)
     child = os.fork()
     if child:
-        return _reap_until_end_of(child)
+        return reap_until_end_of(child)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     named = (listener.partition("=") for listener in arguments.listener)
     listeners = {name: socket.socket(fileno=int(number)) for name, _, number in named}

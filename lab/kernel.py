@@ -46,6 +46,16 @@ def bind(source: Path, target: Path, *, read_only: bool = False) -> None:
         mount("", target, flags=MS_BIND | MS_REMOUNT | MS_RDONLY)
 
 
+def private_file(source: Path, place: Path, text: str) -> None:
+    """Have `place` hold a text in this namespace only, wherever it leads to."""
+    source.write_text(text, encoding="utf-8")
+    target = place.resolve()
+    if not target.exists():  # a link into /run, which is a new one here
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+    bind(source, target)
+
+
 def set_host_name(name: str) -> None:
     """The UTS namespace's host name: what Wine shows as COMPUTERNAME."""
     socket.sethostname(name)

@@ -6,12 +6,26 @@ The one value that crosses from the lab's side (fleet.py) into the host's namesp
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lab.processes import write_atomically
 from lab.scenarios import Account, AdminShare, WinRm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Membership:
+    """A host's place in the lab's directory (lab/domain)."""
+
+    realm: str
+    workgroup: str
+    controller: str  # its address
+    kerberos: str  # the text of a client's krb5.conf
+    administrator: str  # who may join it
+    password: str = field(repr=False)
+    administrators: tuple[str, ...]  # SIDs of the directory that are administrators of the host
+    users: tuple[str, ...]  # accounts of the directory that are such administrators
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +49,7 @@ class Order:
     encryption: str = "if_required"
     preinstalled: dict[str, str] | None = None  # a service that is there before anybody pushes; see boot.py
     fresh: bool = True  # the disk is new; otherwise the host boots with what is on it
+    membership: Membership | None = None
     link: dict[str, Any] | None = None
     lock_held: bool = False
     smb: bool = True  # whether port 445 is open
@@ -42,7 +57,9 @@ class Order:
     asked_over_winrm: bool = False  # so the endpoint starts with the host and not with the first connection
 
     def write(self, path: Path) -> None:
-        write_atomically(path, json.dumps({**self.__dict__, "winrm": self.winrm.to_json()}), mode=0o600)
+        membership = asdict(self.membership) if self.membership else None
+        text = json.dumps({**self.__dict__, "winrm": self.winrm.to_json(), "membership": membership})
+        write_atomically(path, text, mode=0o600)
 
     @classmethod
     def read(cls, path: Path) -> Order:
@@ -50,4 +67,5 @@ class Order:
         content["account"] = Account(content["account"])
         content["admin_share"] = AdminShare(content["admin_share"])
         content["winrm"] = WinRm.from_json(content["winrm"])
+        content["membership"] = Membership(**content["membership"]) if content["membership"] else None
         return cls(**content)

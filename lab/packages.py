@@ -24,10 +24,18 @@ NEEDED = {
     "krb5-admin-server": "/usr/sbin/kadmin.local",
     "gcc-mingw-w64-x86-64": "/usr/bin/x86_64-w64-mingw32-gcc",
     "wixl": "/usr/bin/wixl",  # makes Windows installer packages
+    # The directory (lab/domain): Samba as a domain controller, and its members' winbindd.
+    "samba-ad-provision": "/usr/share/samba/setup/provision.ldif",
+    "samba-dsdb-modules": "/usr/lib/*/samba/ldb/samldb.so",
+    "samba-vfs-modules": "/usr/lib/*/samba/vfs/acl_xattr.so",
+    "winbind": "/usr/sbin/winbindd",
+    "libnss-winbind": "/usr/lib/*/libnss_winbind.so.2",
+    "libnss-wrapper": "/usr/lib/*/libnss_wrapper.so",  # clients of the directory resolve its names without /etc/hosts
 }
 NEEDED_WITHOUT_ROOT = {"libuid-wrapper": "/usr/lib/*/libuid_wrapper.so"}
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_SWITCH = Path("/etc/nsswitch.conf")
 
 
 def missing() -> list[str]:
@@ -50,7 +58,7 @@ def install(progress: Callable[[str], None]) -> list[str]:
     if prefix is None:
         return names
     progress(f"installing {' '.join(names)}")
-    with _no_service_starts(prefix):
+    with _no_service_starts(prefix), _names_as_before(prefix):
         for step in (["update", "-q"], ["install", "--no-install-recommends", "-y", "-q", *names]):
             environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
             subprocess.run([*prefix, *environment, "apt-get", *step], check=False, stdout=subprocess.DEVNULL)
@@ -83,3 +91,12 @@ def _no_service_starts(prefix: list[str]) -> Iterator[None]:
         yield
     finally:
         subprocess.run([*prefix, "rm", str(_POLICY)], check=True)
+
+
+@contextmanager
+def _names_as_before(prefix: list[str]) -> Iterator[None]:
+    """libnss-winbind enters itself into the machine's nsswitch.conf; the lab's members have one of their own."""
+    before = _SWITCH.read_bytes() if _SWITCH.exists() else None
+    yield
+    if before is not None and _SWITCH.read_bytes() != before:
+        subprocess.run([*prefix, "tee", str(_SWITCH)], input=before, stdout=subprocess.DEVNULL, check=True)

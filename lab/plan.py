@@ -29,11 +29,12 @@ class HostSpec:
 
     name: str
     scenario: Scenario = field(default_factory=lambda: SCENARIOS["healthy"])
+    joined: bool = False  # a member of the lab's directory, which the lab then has (see lab/domain)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Addresses:
-    """Who gets which address of the lab's network: hosts from the first, the DNS server the last."""
+    """Who gets which address of the lab's network: hosts from the first, the servers the last."""
 
     network: ipaddress.IPv4Network
 
@@ -52,8 +53,17 @@ class Addresses:
         return str(self.network.broadcast_address - 1)
 
     @property
+    def controller(self) -> str:
+        """The domain controller's, where the lab has one."""
+        return str(self.network.broadcast_address - 3)
+
+    @property
     def room(self) -> int:
+        """For how many hosts there are addresses in a lab without a directory."""
         return self.network.num_addresses - 3
+
+    def room_for(self, specs: Sequence[HostSpec]) -> int:
+        return self.room - (2 if any(spec.joined for spec in specs) else 0)
 
     def host(self, number: int) -> str:
         """The address of the host with that number, from 1."""
@@ -62,6 +72,11 @@ class Addresses:
 
 def healthy(count: int) -> list[HostSpec]:
     return [HostSpec(name=_name(number)) for number in range(1, count + 1)]
+
+
+def members(count: int) -> list[HostSpec]:
+    """Healthy hosts that are members of the directory."""
+    return [HostSpec(name=f"ms{number:02d}", joined=True) for number in range(1, count + 1)]
 
 
 def every_scenario() -> list[HostSpec]:
@@ -89,18 +104,22 @@ def from_file(path: Path) -> list[HostSpec]:
 
 
 def _from_table(where: str, table: Mapping[str, object], already: int) -> Sequence[HostSpec]:
-    unknown = set(table) - {"scenario", "name", "count"}
+    unknown = set(table) - {"scenario", "name", "count", "joined"}
     if unknown:
-        raise PlanError(f"{where}: unknown key {sorted(unknown)[0]!r}; known are scenario, name, count")
+        raise PlanError(f"{where}: unknown key {sorted(unknown)[0]!r}; known are scenario, name, count, joined")
     scenario, count, name = table.get("scenario", "healthy"), table.get("count", 1), table.get("name")
+    joined = table.get("joined", False)
     if scenario not in SCENARIOS:
         raise PlanError(f"{where}: no scenario {scenario!r}; `python -m lab scenarios` lists them")
     if not isinstance(count, int) or count < 1:
         raise PlanError(f"{where}: count {count!r} is no number above 0")
     if name is not None and (not isinstance(name, str) or count != 1):
         raise PlanError(f"{where}: a name is a string and goes with one host, not with a count of {count}")
+    if not isinstance(joined, bool):
+        raise PlanError(f"{where}: joined {joined!r} is neither true nor false")
     row = SCENARIOS[str(scenario)]
-    return [HostSpec(name=name or _name(already + number), scenario=row) for number in range(1, count + 1)]
+    names = [name or _name(already + number) for number in range(1, count + 1)]
+    return [HostSpec(name=each, scenario=row, joined=joined) for each in names]
 
 
 def check(specs: Sequence[HostSpec]) -> None:
@@ -111,6 +130,9 @@ def check(specs: Sequence[HostSpec]) -> None:
             raise PlanError(f"host name {name!r}: expected 1 to 15 lower-case letters and digits")
         if names.count(name) > 1:
             raise PlanError(f"host name {name!r} is given twice")
+    for spec in specs:
+        if spec.joined and spec.scenario.kind is not Kind.WINDOWS:
+            raise PlanError(f"{spec.name}: {spec.scenario.name} is no host that could join")
     kinds = {spec.scenario.kind for spec in specs}
     if Kind.STALE in kinds and stale_target(specs) is None:
         raise PlanError("the scenario stale-name needs a healthy host for its record to lead to")

@@ -125,6 +125,14 @@ def wait_for_go(descriptor: int) -> None:
     os.close(descriptor)
 
 
+def reap_until_end_of(child: int) -> int:
+    """An init's one duty, for the first process of a PID namespace. Returns the exit code of its own child."""
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            return os.waitstatus_to_exitcode(status)
+
+
 def end(mark: Mark, patience: float = 10.0) -> None:
     """Kill that very process, and return when it and what it holds is gone; no-op when it already is.
 

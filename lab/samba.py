@@ -6,18 +6,24 @@ written. Not here: the service manager's pipe (scm.py), the shares' folders (boo
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.order import Membership
 from lab.scenarios import Account, AdminShare
 
 SERVER_PORT = 445
 KEEPER = "labkeeper"  # the lab's own account on each host, for its checks and its lock
-ACCOUNTS = {"pushadm": 5001, "oldadm": 5002, "clerk": 5003, KEEPER: 5009}
+LAPS_ACCOUNT = "lapsadm"  # on members: its password is in the directory
+ACCOUNTS = {"pushadm": 5001, "oldadm": 5002, "clerk": 5003, LAPS_ACCOUNT: 5004, KEEPER: 5009}
 _ADMINISTRATORS = "labadmins"
+
+_MEMBER_FILES = ("secrets.tdb", "krb5.keytab")
+_WINBIND_LIMIT = 40.0
 
 _FOLDERS = ("private", "state", "cache", "lock", "pid", "ncalrpc", "winbindd")
 _DCERPC_HOMES = ("/usr/libexec/samba", "/usr/lib/x86_64-linux-gnu/samba", "/usr/lib/samba")
@@ -34,10 +40,8 @@ exec {home}/rpcd_classic "$@"
 
 _CONFIGURATION = """[global]
   netbios name = {name}
-  workgroup = LAB
   server string = {name}
-  server role = standalone server
-  server min protocol = SMB3_11
+{role}  server min protocol = SMB3_11
   server signing = mandatory
   server multi channel support = no
   smb encrypt = {encryption}
@@ -54,10 +58,9 @@ _CONFIGURATION = """[global]
   lock directory = {home}/lock
   pid directory = {home}/pid
   ncalrpc dir = {home}/ncalrpc
-  winbindd socket directory = {home}/winbindd
   passdb backend = tdbsam:{home}/private/passdb.tdb
   log file = {logs}/smbd.log
-  log level = 1 auth_json_audit:3@{logs}/sign-ins.log
+  log level = 1 auth_json_audit:4@{logs}/sign-ins.log
   max log size = 0
   rpc start on demand helpers = no
   registry shares = no
@@ -68,6 +71,27 @@ _CONFIGURATION = """[global]
   unix extensions = no
   store dos attributes = yes
   create mask = 0644
+"""
+
+_STANDALONE = """  workgroup = LAB
+  server role = standalone server
+  winbindd socket directory = {home}/winbindd
+"""
+
+# winbindd's socket is where Debian's own libraries look for it: the host's /run is its own.
+_MEMBER = """  workgroup = {workgroup}
+  realm = {realm}
+  server role = member server
+  security = ads
+  kerberos method = dedicated keytab
+  dedicated keytab file = {home}/private/krb5.keytab
+  machine password timeout = 0
+  idmap config * : backend = tdb
+  idmap config * : range = 20000-29999
+  idmap config {workgroup} : backend = rid
+  idmap config {workgroup} : range = 100000-999999
+  template shell = /bin/false
+  create krb5 conf = no
 """
 
 _SHARE = """[{name}]
@@ -92,6 +116,7 @@ class Samba:
     logs: Path
     drive: Path
     environment: Mapping[str, str]
+    membership: Membership | None = None
 
     @property
     def configuration(self) -> Path:
@@ -105,8 +130,12 @@ class Samba:
         """Write smb.conf and what it refers to."""
         for folder in _FOLDERS:
             (self.home / folder).mkdir(mode=0o700 if folder == "private" else 0o755, parents=True)
+        role = _STANDALONE.format(home=self.home)
+        if self.membership is not None:
+            realm, workgroup = self.membership.realm, self.membership.workgroup
+            role = _MEMBER.format(home=self.home, realm=realm, workgroup=workgroup)
         text = _CONFIGURATION.format(
-            name=self.name.upper(), encryption=encryption, port=SERVER_PORT, home=self.home, logs=self.logs
+            name=self.name.upper(), encryption=encryption, port=SERVER_PORT, home=self.home, logs=self.logs, role=role
         )
         if admin_share is not AdminShare.MISSING:
             read_only = "yes" if admin_share is AdminShare.READ_ONLY else "no"
@@ -126,6 +155,9 @@ class Samba:
         # The group that makes an administrator: by this mapping its SID stands in the token, as on Windows.
         mapping = ("sid=S-1-5-32-544", f"unixgroup={_ADMINISTRATORS}", "type=builtin", "ntgroup=Administrators")
         self._tool("net", "-s", self.configuration, "groupmap", "add", *mapping)
+        if self.membership is not None:
+            for sid in self.membership.administrators:
+                self._tool("net", "-s", self.configuration, "groupmap", "addmem", "S-1-5-32-544", sid)
         match account:
             case Account.LOCKED:
                 self._pdbedit("--account-control=[L]")
@@ -138,6 +170,41 @@ class Samba:
 
     def _pdbedit(self, *options: str) -> None:
         self._tool("pdbedit", "-s", self.configuration, "-u", "pushadm", *options)
+
+    def join(self, membership: Membership, kept: Path) -> None:
+        """Become a member of the directory, or be the one that the host was before it was booted anew: what makes it
+        one is kept in the folder `kept`."""
+        private = self.home / "private"
+        if kept.is_dir():
+            shutil.copytree(kept, private, dirs_exist_ok=True)
+            return
+        password_file = self.home / "join"
+        password_file.touch(mode=0o600)
+        password_file.write_text(f"username = {membership.administrator}\npassword = {membership.password}\n")
+        options = ("-s", self.configuration, "-A", password_file)
+        self._tool("net", "ads", "join", *options, "--no-dns-updates")
+        self._tool("net", "ads", "keytab", "add", "HTTP", *options)  # WinRM's
+        password_file.unlink()
+        beside = kept.with_name(kept.name + ".new")
+        beside.mkdir(mode=0o700)
+        for name in _MEMBER_FILES:
+            shutil.copyfile(private / name, beside / name)
+        beside.rename(kept)
+
+    def start_winbindd(self) -> subprocess.Popen[bytes]:
+        """What asks the domain controller; returns once it does."""
+        foreground = ("--foreground", "--no-process-group", f"--configfile={self.configuration}", "-l", self.logs)
+        server = self._start("winbindd", *foreground)
+        limit = time.monotonic() + _WINBIND_LIMIT
+        while True:
+            try:
+                self._tool("wbinfo", "--check-secret")
+            except SambaError as exc:
+                if server.poll() is not None or time.monotonic() > limit:
+                    raise SambaError(f"winbindd does not reach the domain: {exc}; see {self.logs}") from exc
+                time.sleep(0.05)
+            else:
+                return server
 
     def start(self) -> list[subprocess.Popen[bytes]]:
         """Start the file server and what serves its pipes; returns once the pipes' folder is there."""
@@ -184,9 +251,9 @@ class Samba:
         return done.stdout
 
 
-def unix_accounts(account: Account, *, second_account: bool) -> tuple[str, str]:
+def unix_accounts(account: Account, *, second_account: bool, laps: bool = False) -> tuple[str, str]:
     """The host's own passwd and group files."""
-    administrators = [KEEPER]
+    administrators = [KEEPER, LAPS_ACCOUNT] if laps else [KEEPER]
     if account is not Account.ORDINARY:
         administrators.append("pushadm")
     if second_account:

@@ -8,7 +8,8 @@ so that the lab has no way out of this machine. One JSON line asks, one word ans
 
     {"from": "127.0.20.5", "to": "127.0.0.1", "port": 4433}  ->  ok | refused | timeout | forbidden
 
-`from` is the host's own address, and the connection comes from it.
+`from` is the host's own address, and the connection comes from it. With `"kind": "udp"` one datagram goes each
+way, with its length in front in two bytes.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import asyncio
 import ipaddress
 import json
 import socket
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from lab.processes import wait_for_go
 
 _PIECE = 1 << 18
 _PATIENCE = 60.0
+_DATAGRAM_PATIENCE = 10.0
 
 
 def is_allowed(address: str) -> bool:
@@ -36,9 +38,12 @@ def is_allowed(address: str) -> bool:
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """One connection of a host."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, EOFError, TimeoutError, ValueError, KeyError, TypeError):
         asked = json.loads(await reader.readline())
         source, target, port = str(asked["from"]), str(asked["to"]), int(asked["port"])
+        if asked.get("kind") == "udp":
+            await _exchange(reader, writer, source, target, port)
+            return
         answer, ends = await _connect(source, target, port)
         writer.write(f"{answer}\n".encode())
         await writer.drain()
@@ -59,6 +64,26 @@ async def _connect(
         return "timeout", None
     except OSError:
         return "refused", None
+
+
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str, target: str, port: int
+) -> None:
+    """A question of one datagram and its answer; where there is none, the connection just ends."""
+    with closing(writer), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside:
+        if not (is_allowed(source) and is_allowed(target)):
+            writer.write(b"forbidden\n")
+            return
+        writer.write(b"ok\n")
+        loop = asyncio.get_running_loop()
+        outside.setblocking(False)
+        outside.bind((source, 0))
+        outside.connect((target, port))
+        question = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+        await loop.sock_sendall(outside, question)
+        answer = await asyncio.wait_for(loop.sock_recv(outside, 1 << 16), _DATAGRAM_PATIENCE)
+        writer.write(len(answer).to_bytes(2, "big") + answer)
+        await writer.drain()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

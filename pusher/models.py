@@ -165,7 +165,9 @@ class Account:
     """A push account as the accounts file lists it; ``secret`` is a reference such as ``env:NAME``.
 
     ``user`` is a UPN (``svc@corp.example``), ``DOMAIN\\user`` or ``.\\user`` for a local account. The process's
-    own identity has an empty ``user`` and no secret reference.
+    own identity has an empty ``user`` and no secret reference. ``scope``: the targets it is for; ``never``: those it
+    must not be sent to; ``domain_controllers``: whether it may be sent to one. ``realm``: its Kerberos realm, where
+    the user's domain is not that.
     """
 
     name: str
@@ -173,6 +175,9 @@ class Account:
     secret: str
     protocol: Protocol
     scope: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    realm: str | None = None
+    domain_controllers: bool = False
     source: Source | None = None
 
     @property
@@ -187,13 +192,17 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credential:
-    """An account with its secret read, ready for one sign-in. ``domain`` is None for a UPN or local account."""
+    """An account with what proves it, ready for one sign-in. ``domain`` is None for a UPN, empty for a local account.
+
+    ``ccache`` is the name of a Kerberos cache of this process that holds its ticket; then there is no secret.
+    """
 
     account: str
     user: str
     domain: str | None
     secret: Secret | None
     protocol: Protocol
+    ccache: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from lab import HostSpec, Lab, LabError
 from lab.build import BuildError
+from lab.domain import Domain
+from lab.domain.configuration import LDAP_PORT
 
 StartLab = Callable[[Lab, Sequence[HostSpec]], Lab]
+CONTROLLER_NETWORKS = range(150, 170)
+"""127.0.N.0/24: a domain controller of its own takes the first that nobody has."""
+StartDomain = Callable[[Path], Domain]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,6 +54,42 @@ def start_lab(_end_orderly: None) -> Iterator[StartLab]:
                     raise
                 pytest.skip(f"the lab does not start: {str(exc).splitlines()[0]}")
             return lab
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def free_controller_address() -> Callable[[], str]:
+    """Gives addresses that no domain controller has; other ones for each worker of a session."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+    def find() -> str:
+        for number in CONTROLLER_NETWORKS[worker::workers]:
+            address = f"127.0.{number}.252"
+            with socket.socket() as probe:
+                if probe.connect_ex((address, LDAP_PORT)) != 0:
+                    return address
+        raise LabError("a domain controller runs in each of the networks that tests may take")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def start_domain(_end_orderly: None, free_controller_address: Callable[[], str]) -> Iterator[StartDomain]:
+    """Starts a domain controller in a folder, or fails or skips; whatever was started is down when the session ends."""
+    with ExitStack() as stack:
+
+        def start(folder: Path) -> Domain:
+            domain = Domain(folder, free_controller_address())
+            stack.callback(domain.down)
+            try:
+                domain.up()
+            except LabError as exc:
+                if os.environ.get("PUSHER_LAB_REQUIRED") == "1":
+                    raise
+                pytest.skip(f"the domain controller does not start: {str(exc).splitlines()[0]}")
+            return domain
 
         yield start
 

@@ -29,11 +29,15 @@ BUILT_IN_ACCOUNTS = frozenset(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
-    """What is proven: a session's rights on a target, for a package (None: for packages in general)."""
+    """What is proven: a session's rights on a target, for a package (None: for packages in general).
+
+    ``account_allowed``: whether the session's account may be used on a domain controller.
+    """
 
     session: Session
     target: Target
     package: Package | None
+    account_allowed: bool = False
 
 
 Proof = Callable[[Subject], Awaitable[tuple[CheckResult, str]]]
@@ -52,9 +56,11 @@ class Row:
 async def _domain_controller(subject: Subject) -> tuple[CheckResult, str]:
     if not await subject.session.is_domain_controller():
         return CheckResult.PASS, "the machine is no domain controller"
-    if subject.target.domain_controller_allowed:
-        return CheckResult.PASS, "a domain controller, and the inventory allows it"
-    raise ProblemError(problem("domain-controller-refused"))
+    if not subject.target.domain_controller_allowed:
+        raise ProblemError(problem("domain-controller-refused"))
+    if not subject.account_allowed:
+        raise ProblemError(problem("domain-controller-account"))
+    return CheckResult.PASS, "a domain controller, and the inventory and the account both allow it"
 
 
 async def _admin_share_write(subject: Subject) -> tuple[CheckResult, str]:

@@ -11,6 +11,7 @@ import typer
 from pusher import __version__
 from pusher.cli import reading
 from pusher.cli.options import (
+    Accounts,
     AsJson,
     Exclude,
     Inventory,
@@ -23,7 +24,7 @@ from pusher.cli.options import (
     with_run_options,
 )
 from pusher.models import Status, Verb
-from pusher.problems import BadInput
+from pusher.problems import BadInput, ProblemError
 from pusher.settings import Options
 
 app = typer.Typer(
@@ -34,6 +35,15 @@ app = typer.Typer(
     help="Install an agent on Windows machines by push: every right proven first, every outcome recorded, "
     "no account ever locked out.",
 )
+
+accounts_app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="The push accounts of an accounts file.",
+)
+app.add_typer(accounts_app, name="accounts")
 
 BAD_INPUT = 2
 
@@ -47,6 +57,9 @@ def main() -> None:
         app()
     except BadInput as error:
         print(error.sentence, file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except ProblemError as error:  # of what is asked before a run: the directory
+        print(f"{error.problem.code}: {error.problem.message}. {error.problem.remedy}", file=sys.stderr)
         sys.exit(BAD_INPUT)
 
 
@@ -88,14 +101,20 @@ def remove(*, options: Options, json: AsJson = False, quiet: Quiet = False, yes:
 
 
 @app.command()
-def resolve(inventory: Inventory, limit: Limit = None, exclude: Exclude = None, json: AsJson = False) -> None:
-    """Show who would be pushed to, and how that was decided; only name servers are asked.
+def resolve(
+    inventory: Inventory,
+    accounts: Accounts = None,
+    limit: Limit = None,
+    exclude: Exclude = None,
+    json: AsJson = False,
+) -> None:
+    """Show who would be pushed to, and how that was decided; only name servers and the directory are asked.
 
     Example: pusher resolve inventory/paris.yaml --limit 'group:paris,!ws2*'
     """
     from pusher.cli.resolving import resolve as resolve_targets
 
-    resolve_targets(inventory, limit or (), exclude or (), json)
+    resolve_targets(Options(inventory=inventory, accounts=accounts, limit=limit or (), exclude=exclude or ()), json)
 
 
 @app.command()
@@ -180,6 +199,55 @@ def explain(
     reading.explain(code, json)
 
 
+@accounts_app.command("test")
+def test_accounts(
+    accounts: Annotated[
+        Path | None, typer.Option("--accounts", help="The accounts file. [default: accounts.toml in this folder]")
+    ] = None,
+    store: StoreUrl = None,
+    json: AsJson = False,
+) -> None:
+    """Show which accounts work: what the directory and the lockout budget say of each, then one sign-in.
+
+    The sign-in is to a domain controller, with no machine asked, and only where the budget spares one: an account that
+    is locked, disabled or expired, or whose budget is spent, is not tried. Local accounts cannot be tested without a
+    host.
+
+    Exit status: 0 all that can be tested work, 1 some do not, 2 bad input.
+
+    Example: pusher accounts test --accounts accounts.toml
+    """
+    from pusher.cli.accounts import try_accounts
+
+    raise typer.Exit(try_accounts(accounts, store, json))
+
+
+@accounts_app.command("clear")
+def clear_account(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The account's name in the accounts file.")],
+    accounts: Annotated[
+        Path | None, typer.Option("--accounts", help="The accounts file. [default: accounts.toml in this folder]")
+    ] = None,
+    store: StoreUrl = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before forgetting.")] = False,
+) -> None:
+    """Forget an account's failed sign-ins, once its domain has forgotten them.
+
+    For an account whose secret was wrong and is right now, so that it need not wait until its budget is free again.
+    The domain forgets when the account is unlocked (Unlock-ADAccount), or has signed in somewhere with the right
+    password. Do not clear before: then pusher may lock the account.
+
+    Example: pusher accounts clear push-2026
+    """
+    from pusher.cli.accounts import account_to_clear
+    from pusher.cli.accounts import clear_account as clear
+
+    found = account_to_clear(name, accounts)
+    if not yes:
+        _ask_first(f"Has the domain of {found.user} forgotten its failed sign-ins?", "forgetting")
+    clear(found, accounts, store)
+
+
 def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = False) -> None:
     # Loaded only here: reading commands need neither SMB nor a scheduler, and start twice as fast without.
     from pusher.cli.execute import execute, view_for
@@ -191,8 +259,8 @@ def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = F
     raise typer.Exit(execute(prepared, view_for(as_json, quiet)))
 
 
-def _ask_first(question: str) -> None:
+def _ask_first(question: str, doing: str = "removing") -> None:
     if not sys.stdin.isatty():
-        raise BadInput(None, "there is nobody to ask before removing", "--yes")
+        raise BadInput(None, f"there is nobody to ask before {doing}", "--yes")
     if not typer.confirm(question):
         raise typer.Exit(BAD_INPUT)

@@ -24,7 +24,7 @@ from pusher.wiring import Prepared, Session
 
 _POLL_CANCEL = 1.0
 INTERRUPTED, FAILURE_LIMIT = 130, 3
-LEFT_OUT = frozenset({"excluded", "duplicate"})
+LEFT_OUT = frozenset({"excluded", "duplicate", "computer-disabled", "computer-stale"})
 """Codes of targets that are no targets of the run: they do not make it fail."""
 
 
@@ -84,6 +84,7 @@ class _Execution:
             summary = self._tally.summary()
             self._log.info("run-ended", counts={status.value: count for status, count in summary.counts.items()})
             view.finished(ended, summary)
+            await session.leave()
         if self._interrupts or stop.code == "cancelled":
             return INTERRUPTED
         return FAILURE_LIMIT if stop.code == "failure-limit" else exit_status(self._statuses)

@@ -22,6 +22,10 @@ Limit = Annotated[
     list[str] | None, typer.Option("--limit", help="Only these: a glob, group:NAME, site:NAME, ~REGEX; repeatable.")
 ]
 Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="Not these; as --limit.")]
+Accounts = Annotated[
+    Path | None,
+    typer.Option("--accounts", help="The push accounts. [default: accounts.toml beside the inventory]"),
+]
 StoreUrl = Annotated[
     str | None,
     typer.Option("--store", help="Where outcomes are recorded: a file or a URL. [default: your data folder]"),
@@ -34,13 +38,7 @@ Package = Annotated[Path, typer.Option("--package", help="The package's folder, 
 MaybePackage = Annotated[Path | None, typer.Option("--package", help="The package's folder, with its package.toml.")]
 
 _RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
-    "accounts": (
-        Annotated[
-            Path | None,
-            typer.Option("--accounts", help="The push accounts. [default: accounts.toml beside the inventory]"),
-        ],
-        None,
-    ),
+    "accounts": (Accounts, None),
     "limit": (Limit, None),
     "exclude": (Exclude, None),
     "store": (StoreUrl, None),

@@ -1,32 +1,35 @@
-"""``pusher resolve``: who would be pushed to, and why; only name servers are asked."""
+"""``pusher resolve``: who would be pushed to, and why; only name servers and the directory are asked."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from pusher.problems import ProblemError
 from pusher.report.record import write_line
 from pusher.report.style import console_for
 from pusher.report.tables import ResolvedRow, resolve_record, resolve_table
-from pusher.targets.inventory import Selected, load_inventory
+from pusher.settings import Options
+from pusher.targets.inventory import Selected
 from pusher.targets.resolver import Resolver
-from pusher.wiring import resolver_for
+from pusher.targets.sites import SiteTable
+from pusher.wiring import inventory_of, resolver_for
 
 _RESOLVING_AT_ONCE = 100
 
 
-def resolve(inventory: Path, limit: Sequence[str], exclude: Sequence[str], as_json: bool) -> None:
+def resolve(options: Options, as_json: bool) -> None:
     """Every target with its address, and why it is in or out."""
-    loaded = load_inventory(inventory)
-    selector = loaded.selector(limit=list(limit), exclude=list(exclude))
+    loaded = inventory_of(options)
+    for note in loaded.notes:
+        print(note, file=sys.stderr)
+    selector = loaded.selector(limit=list(options.limit), exclude=list(options.exclude))
     resolver = resolver_for(loaded)
     selected = loaded.targets(selector)
     rows: list[ResolvedRow] = []
     while batch := [one for one, _ in zip(selected, range(_RESOLVING_AT_ONCE), strict=False)]:
-        for row in asyncio.run(_resolve_all(resolver, batch)):
+        for row in asyncio.run(_resolve_all(resolver, loaded.sites, batch)):
             if as_json:
                 write_line(resolve_record(row), sys.stdout)
             else:
@@ -35,11 +38,11 @@ def resolve(inventory: Path, limit: Sequence[str], exclude: Sequence[str], as_js
         console_for(sys.stdout).print(resolve_table(rows))
 
 
-async def _resolve_all(resolver: Resolver, batch: Sequence[Selected]) -> list[ResolvedRow]:
-    return await asyncio.gather(*(_resolve_one(resolver, selected) for selected in batch))
+async def _resolve_all(resolver: Resolver, sites: SiteTable, batch: Sequence[Selected]) -> list[ResolvedRow]:
+    return await asyncio.gather(*(_resolve_one(resolver, sites, selected) for selected in batch))
 
 
-async def _resolve_one(resolver: Resolver, selected: Selected) -> ResolvedRow:
+async def _resolve_one(resolver: Resolver, sites: SiteTable, selected: Selected) -> ResolvedRow:
     target, decision = selected.target, selected.decision
     address, included, why = target.address, decision.included, decision.why
     if included and address is None:
@@ -50,7 +53,7 @@ async def _resolve_one(resolver: Resolver, selected: Selected) -> ResolvedRow:
     return ResolvedRow(
         name=target.name,
         address=address,
-        site=target.site,
+        site=sites.placed(target, address).site if address is not None else target.site,
         group=", ".join(target.groups) or None,
         pushed=included,
         why=why,

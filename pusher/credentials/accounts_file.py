@@ -8,44 +8,59 @@ wrote the password itself there shall not find it in a log.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from pusher.config import Document, FormatModel, Wrong, read_toml, shown, validate
+from pusher.credentials import references
+from pusher.credentials.directory_account import DirectoryModel, directory_account
+from pusher.credentials.ladder import OWN_IDENTITY
+from pusher.credentials.laps import is_laps
+from pusher.credentials.tickets import principal_of
+from pusher.directory.port import DirectoryAccount
 from pusher.models import Account, Protocol
 from pusher.problems import BadInput
 
 DEFAULT_RESERVE = 2
 DEFAULT_THRESHOLD = 3
 
-_AVAILABLE = "env:NAME, file:PATH, keyring:SERVICE/USER or prompt"
-_LATER = re.compile(r"(vault|laps|keytab|ccache)(?::|$)")
 _USER = "user@domain, DOMAIN\\user, or .\\user for a local account"
 _SCOPE = "patterns such as site:paris, group:labs or *.corp.example"
+_NEVER = "patterns such as group:domain-controllers, tier0 or *.dmz.example"
+_REALM = "a Kerberos realm such as CORP.EXAMPLE"
+_LEAVE = "true or false: whether it may be sent to a domain controller"
 
 # What Windows refuses in an account name, and what would let a name pass for another one in a log.
 _ACCOUNT_NAME = re.compile(r"[^\"/\\\[\]:;|=,+*?<>@\s\x00-\x1f\x7f]{1,104}")
 _UPN_NAME = re.compile(r"[^\"/\\\[\]:;|=,*?<>@\s\x00-\x1f\x7f]{1,256}")
 _DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?", re.ASCII)
 _LABEL = re.compile(r"[\w][\w.@-]{0,63}")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
 class _AccountModel(FormatModel):
     name: str = Field(description="the name that outcomes and logs show")
     user: str = Field(description=_USER)
-    secret: str = Field(description=_AVAILABLE)
+    secret: str = Field(description=references.AVAILABLE)
     scope: list[Annotated[str, Field(description="a pattern such as site:paris")]] | None = Field(
         default=None, description=f"a list of {_SCOPE}"
     )
     protocol: Literal["kerberos", "ntlm"] | None = Field(default=None, description="kerberos or ntlm")
+    realm: str | None = Field(default=None, description=_REALM)
+    never: list[Annotated[str, Field(description="a pattern such as group:domain-controllers")]] | None = Field(
+        default=None, description=f"a list of {_NEVER}"
+    )
+    domain_controllers: bool = Field(default=False, description=_LEAVE)
 
 
 class _FallbackModel(FormatModel):
     enabled: bool | None = Field(default=None, description="true or false")
+    never: list[Annotated[str, Field(description="a pattern such as group:domain-controllers")]] | None = Field(
+        default=None, description=f"a list of {_NEVER}"
+    )
+    domain_controllers: bool = Field(default=False, description=_LEAVE)
 
 
 class _LockoutModel(FormatModel):
@@ -61,21 +76,23 @@ class _AccountsModel(FormatModel):
     account: list[_AccountModel] | None = Field(default=None, description="[[account]] tables")
     fallback: _FallbackModel | None = Field(default=None, description="a [fallback] table")
     lockout: _LockoutModel | None = Field(default=None, description="a [lockout] table")
+    directory: DirectoryModel | None = Field(default=None, description="a [directory] table")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccountsFile:
-    """The accounts in the order of trying. ``fallback_enabled``: the process's own identity comes last."""
+    """The accounts in the order of trying. ``fallback``: the process's own identity, which comes last."""
 
     accounts: tuple[Account, ...]
-    fallback_enabled: bool
+    fallback: Account | None
     reserve: int = DEFAULT_RESERVE
     assume_threshold: int = DEFAULT_THRESHOLD
+    directory: DirectoryAccount | None = None
 
     @classmethod
     def own_identity_only(cls) -> AccountsFile:
         """What holds where no accounts file exists: the process's own identity, as a site server does."""
-        return cls(accounts=(), fallback_enabled=True)
+        return cls(accounts=(), fallback=OWN_IDENTITY)
 
 
 def load_accounts(path: Path) -> AccountsFile:
@@ -85,7 +102,9 @@ def load_accounts(path: Path) -> AccountsFile:
     _check_lockout(document, model.lockout)
     accounts = tuple(_account(document, number, entry) for number, entry in enumerate(model.account or []))
     _refuse_twice(document, accounts)
+    _refuse_laps_alone(document, accounts, model)
     enabled = model.fallback.enabled if model.fallback is not None else None
+    fallback = _fallback(document, model.fallback)
     if not accounts and enabled is False:
         raise BadInput(
             document.source(("fallback", "enabled")),
@@ -95,9 +114,10 @@ def load_accounts(path: Path) -> AccountsFile:
     lockout = model.lockout or _LockoutModel()
     return AccountsFile(
         accounts=accounts,
-        fallback_enabled=bool(enabled) if accounts else True,
+        fallback=fallback if enabled or not accounts else None,
         reserve=lockout.reserve,
         assume_threshold=lockout.assume_threshold,
+        directory=directory_account(document, model.directory) if model.directory is not None else None,
     )
 
 
@@ -109,22 +129,45 @@ def _account(document: Document, number: int, entry: _AccountModel) -> Account:
         key = "user"
         is_upn = _check_user(entry.user)
         key = "secret"
-        _check_secret(entry.secret)
+        secret = _secret(document, entry)
         key = "scope"
-        _check_scope(entry.scope)
+        _check_patterns(key, entry.scope, _SCOPE)
+        key = "never"
+        _check_patterns(key, entry.never, _NEVER)
         key = "protocol"
         protocol = _protocol(entry, is_upn)
+        key = "realm"
+        _check_realm(entry.realm, entry.user)
+        account = Account(
+            name=entry.name,
+            user=entry.user,
+            secret=secret,
+            protocol=protocol,
+            scope=tuple(entry.scope or ()),
+            never=tuple(entry.never or ()),
+            realm=entry.realm,
+            domain_controllers=entry.domain_controllers,
+            source=document.source(("account", number)),
+        )
+        key = "user"
+        if protocol is Protocol.KERBEROS and principal_of(account) is None:
+            raise Wrong(
+                f"the Kerberos realm of {shown(entry.user)} cannot be told", 'user@domain, or realm = "CORP.EXAMPLE"'
+            )
     except Wrong as exc:
         place = document.source(("account", number, key))
         raise BadInput(place, f"account {shown(entry.name)}: {exc.found}", exc.expected) from None
-    return Account(
-        name=entry.name,
-        user=entry.user,
-        secret=entry.secret,
-        protocol=protocol,
-        scope=tuple(entry.scope or ()),
-        source=document.source(("account", number)),
-    )
+    return account
+
+
+def _fallback(document: Document, entry: _FallbackModel | None) -> Account:
+    if entry is None:
+        return OWN_IDENTITY
+    try:
+        _check_patterns("never", entry.never, _NEVER)
+    except Wrong as exc:
+        raise BadInput(document.source(("fallback", "never")), exc.found, exc.expected) from None
+    return replace(OWN_IDENTITY, never=tuple(entry.never or ()), domain_controllers=entry.domain_controllers)
 
 
 def _check_user(user: str) -> bool:
@@ -140,41 +183,44 @@ def _check_user(user: str) -> bool:
     raise Wrong(f"{shown(user)} is not a user", _USER)
 
 
-def _check_secret(reference: str) -> None:
-    """Raises Wrong for what is no reference; a relative ``file:`` counts from the accounts file's folder."""
-    later = _LATER.match(reference)
-    if later is not None:
-        raise Wrong(f"{later[1]}: secrets are not available yet", _AVAILABLE)
-    scheme, colon, rest = reference.partition(":")
-    if reference == "prompt":
-        return
-    if colon and scheme == "env" and _ENV_NAME.fullmatch(rest):
-        return
-    if colon and scheme == "file" and rest.strip():
-        return
-    if colon and scheme == "keyring" and all(part.strip() for part in rest.split("/", 1)):
-        return
-    if colon and scheme in {"env", "file", "keyring"}:
-        raise Wrong(f"what follows {scheme}: is not complete", _AVAILABLE)
-    raise Wrong("secret is no reference to a secret (a password is never written in this file)", _AVAILABLE)
+def _secret(document: Document, entry: _AccountModel) -> str:
+    """The reference to the account's secret, fit for the account; raises Wrong."""
+    reference = references.checked(entry.secret, Path(document.file).parent)
+    scheme, is_local = references.scheme_of(reference), entry.user.startswith(".\\")
+    if scheme == "laps" and not is_local:
+        raise Wrong("laps: is for a local account", "user = '.\\Administrator', or another secret")
+    if scheme in references.KERBEROS_ONLY and (is_local or entry.protocol == "ntlm"):
+        raise Wrong(f"{scheme}: is for kerberos only", 'a domain account without protocol = "ntlm"')
+    return reference
 
 
-def _check_scope(scope: list[str] | None) -> None:
-    if scope is None:
+def _check_patterns(key: str, patterns: list[str] | None, expected: str) -> None:
+    if patterns is None:
         return
-    if not scope:
-        raise Wrong("scope is an empty list", f"{_SCOPE}, or no scope for every target")
-    for pattern in scope:
+    if not patterns:
+        instead = "no scope for every target" if key == "scope" else "no never"
+        raise Wrong(f"{key} is an empty list", f"{expected}, or {instead}")
+    for pattern in patterns:
         kind, colon, rest = pattern.partition(":")
         if not pattern.strip() or pattern != pattern.strip():
-            raise Wrong(f"{shown(pattern)} is not a pattern", _SCOPE)
+            raise Wrong(f"{shown(pattern)} is not a pattern", expected)
         if colon and kind.isalpha() and (kind not in {"site", "group"} or not rest):
-            raise Wrong(f"{shown(pattern)} is not a pattern", _SCOPE)
+            raise Wrong(f"{shown(pattern)} is not a pattern", expected)
+
+
+def _check_realm(realm: str | None, user: str) -> None:
+    if realm is None:
+        return
+    if user.startswith(".\\"):
+        raise Wrong("a local account has no realm", "no realm")
+    if not _DOMAIN.fullmatch(realm):
+        raise Wrong(f"{shown(realm)} is not a realm", _REALM)
 
 
 def _protocol(entry: _AccountModel, is_upn: bool) -> Protocol:
     if entry.protocol is None:
-        return Protocol.KERBEROS if is_upn else Protocol.NTLM
+        kerberos = is_upn or references.scheme_of(entry.secret) in references.KERBEROS_ONLY
+        return Protocol.KERBEROS if kerberos else Protocol.NTLM
     if entry.protocol == "kerberos" and entry.user.startswith(".\\"):
         raise Wrong("a local account cannot sign in with kerberos", 'protocol = "ntlm"')
     return Protocol(entry.protocol)
@@ -187,6 +233,13 @@ def _refuse_twice(document: Document, accounts: tuple[Account, ...]) -> None:
         if first is not account:
             found = f"the account {shown(account.name)} is there twice (first in {first.source})"
             raise BadInput(document.source(("account", number, "name")), found, "a name of its own for each")
+
+
+def _refuse_laps_alone(document: Document, accounts: tuple[Account, ...], model: _AccountsModel) -> None:
+    for number, account in enumerate(accounts):
+        if model.directory is None and is_laps(account):
+            found = f"account {shown(account.name)}: nothing says which directory holds its passwords"
+            raise BadInput(document.source(("account", number, "secret")), found, "a [directory] table in this file")
 
 
 def _check_lockout(document: Document, lockout: _LockoutModel | None) -> None:

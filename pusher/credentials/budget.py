@@ -2,28 +2,51 @@
 
 Invariant, whatever the interleaving: ``failures + in_flight <= threshold - reserve``. A sign-in whose verdict
 never came counts as failed. What is counted is what a domain counts (badPwdCount): an answer that proves the
-password right (disabled, expired, denied at this machine) costs nothing.
+password right (disabled, expired, denied at this machine) costs nothing. Where the numbers come from is
+``standing``'s matter. Implements "Accounts" ([lockout]) of the surface.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 
 from pusher.models import Account
 
+ASSUMED_WINDOW = timedelta(minutes=30)
+"""The observation window where no directory has told one: Windows' own default."""
+_LONGEST = timedelta(days=365)
+"""A calendar has an end, and a directory may claim any window."""
+LATE = timedelta(minutes=2)
+"""How much later than we know of it a domain may have counted a failure, or still count one."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LockoutPolicy:
-    """``threshold``: failures that lock the account; ``reserve``: how many of them are left to its people."""
+    """``threshold``: failures that lock the account; ``reserve``: how many of them are left to its people.
+
+    ``window``: how long after the last failure the domain counts from 0 again. ``assumed``: no directory told them.
+    """
 
     threshold: int
     reserve: int
+    window: timedelta = ASSUMED_WINDOW
+    assumed: bool = True
 
     @property
     def limit(self) -> int:
         """Failures that pusher may cause; 0 where the reserve leaves none."""
         return max(self.threshold - self.reserve, 0)
+
+    @property
+    def horizon(self) -> timedelta:
+        """How long failures count after the last of them.
+
+        Longer than the window: its people's own failures start the domain's window anew, each of them once, and more
+        than the reserve bears they cannot have without locking the account themselves.
+        """
+        return min(self.window, _LONGEST) * max(self.reserve, 1) + LATE
 
 
 class Verdict(Enum):
@@ -53,22 +76,16 @@ class Budget:
     stopped_by: str | None = None
 
     def ask(self, policy: LockoutPolicy) -> Verdict:
+        """WAIT only where the end of a sign-in that is on its way can help."""
         if self.stopped_by is not None:
             return Verdict.STOPPED
         if self.failures >= policy.limit:
             return Verdict.SPENT
-        return Verdict.GRANTED if self.failures + self.in_flight < policy.limit else Verdict.WAIT
+        return Verdict.GRANTED if self.room(policy) else Verdict.WAIT
 
-    def granted(self) -> Budget:
-        return replace(self, in_flight=self.in_flight + 1)
-
-    def settled(self, result: Result) -> Budget:
-        """One sign-in on its way has ended."""
-        counts = result in (Result.FAILED, Result.UNKNOWN)
-        return replace(self, in_flight=self.in_flight - 1, failures=self.failures + counts)
-
-    def stopped(self, code: str) -> Budget:
-        return replace(self, stopped_by=self.stopped_by or code)
+    def room(self, policy: LockoutPolicy) -> int:
+        """How many more may be on their way now."""
+        return max(policy.limit - self.failures - self.in_flight, 0)
 
 
 HARMLESS_CODES = frozenset(
@@ -88,6 +105,22 @@ HARMLESS_CODES = frozenset(
         "clock-skew",
         "kerberos-unavailable",
         "wrong-host",
+        # Before any sign-in, or at the domain controller without a password:
+        "realm-unknown",
+        "ticket-missing",
+        "ticket-expired",
+        "ticket-wrong-principal",
+        "ticket-refused",
+        "keytab-unreadable",
+        "keytab-wrong-realm",
+        "keytab-no-principal",
+        "laps-no-computer",
+        "laps-no-right",
+        "laps-not-set",
+        "laps-encrypted",
+        "laps-other-account",
+        "laps-unavailable",
+        "laps-unreadable",
     }
 )
 """Sign-in failures that add nothing to a lockout counter: the password was right, or was never compared.
@@ -105,6 +138,23 @@ def result_of(code: str | None, secret_sent: bool, verdict_came: bool) -> Result
     return Result.FAILED if verdict_came else Result.UNKNOWN
 
 
+def counts(result: Result) -> bool:
+    return result in (Result.FAILED, Result.UNKNOWN)
+
+
 def account_key(account: Account, host: str) -> str:
-    """What a lockout counter belongs to: a local account has one on each ``host``, a domain account only one."""
-    return f"{host.lower()}\\{account.user[2:].lower()}" if account.is_local else account.user.lower()
+    """What a lockout counter belongs to: a local account has one on each ``host``, a domain account only one.
+
+    ``CORP\\svc`` and ``svc@corp.example`` are one account, so only the domain's first label tells domains apart:
+    two accounts that share a count are tried too seldom, one that had two counts could be locked. The realm, where
+    it is given, is the domain, however the user is written. A NetBIOS name that is not the first label of its
+    domain's own is known to be that only from the directory: see ``LockoutGuard.is_also``.
+    """
+    if account.is_local:
+        return f"{host.lower()}\\{account.user[2:].lower()}"
+    domain, backslash, user = account.user.lower().rpartition("\\")
+    if not backslash:
+        user, at, domain = user.rpartition("@")
+        if not at:
+            return domain
+    return f"{(account.realm or domain).lower().partition('.')[0]}\\{user}"

@@ -1,4 +1,4 @@
-"""The guard: the lockout budget held over all tasks of the process.
+"""The guard: the lockout budget held over all tasks of the run, and by the ledger over all processes and runs.
 
 A task asks before each sign-in and waits while others are on their way; it settles exactly once, whatever
 happens to it. One guard lives as long as one run.
@@ -6,13 +6,19 @@ happens to it. One guard lives as long as one run.
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from pusher.credentials.budget import Budget, LockoutPolicy, Result, Verdict
-from pusher.problems import ProblemError, Stage, problem
+from pusher.clock import Clock, moment
+from pusher.credentials import process as processes
+from pusher.credentials import standing as rules
+from pusher.credentials.budget import Budget, LockoutPolicy, Result
+from pusher.credentials.desk import Desk, Pace, Party
+from pusher.credentials.ledger import Ledger, MemoryLedger, changed, standing_of
+from pusher.credentials.process import Process
+from pusher.credentials.standing import Answer, IsGone, Mark, Reading, Request, Settled, Stop
+
+_DESKS = 256
 
 
 class Lease:
@@ -28,44 +34,99 @@ class Lease:
 
 
 class LockoutGuard:
-    """Budgets by account key (see ``budget.account_key``)."""
+    """Leaves by account key (see ``budget.account_key``). Without a ``ledger`` the count is this guard's alone.
 
-    def __init__(self, policy: LockoutPolicy) -> None:
+    ``run`` is whose stops hold; ``process`` whose leaves the ledger knows these to be.
+    """
+
+    def __init__(
+        self,
+        policy: LockoutPolicy,
+        ledger: Ledger | None = None,
+        *,
+        run: str = "",
+        process: Process | None = None,
+        clock: Clock = moment,
+        is_gone: IsGone = processes.is_gone,
+        pace: Pace | None = None,
+    ) -> None:
         self.policy = policy
-        self._budgets: defaultdict[str, Budget] = defaultdict(Budget)
-        self._changed = asyncio.Condition()
+        self._party = Party(
+            ledger=ledger or MemoryLedger(),
+            policy=policy,
+            run=run,
+            process=process or processes.this_process(),
+            clock=clock,
+            is_gone=is_gone,
+            pace=pace or Pace(),
+        )
+        self._desks: dict[str, Desk] = {}
+        self._enough = _DESKS
+        self._names: dict[str, str] = {}
 
-    def budget(self, key: str) -> Budget:
-        return self._budgets[key]
+    def is_also(self, netbios: str, domain: str) -> None:
+        """``netbios`` names the same domain as ``domain`` does: ``NETBIOS\\svc`` and ``svc@domain`` are one account."""
+        self._names[netbios.lower()] = domain.lower().partition(".")[0]
+
+    def _known(self, key: str) -> str:
+        """The one key of an account whose domain has two names."""
+        domain, backslash, user = key.partition("\\")
+        return f"{self._names.get(domain, domain)}{backslash}{user}"
 
     @asynccontextmanager
     async def leave(self, key: str) -> AsyncIterator[Lease]:
         """Wait for leave to try ``key`` once; ``lockout-budget-spent`` or ``account-stopped`` where there is none."""
-        await self._admit(key)
+        desk = self._desk(self._known(key))
+        name = await desk.take()
         lease = Lease()
         try:
             yield lease
         finally:
-            # No await before the count is right: a cancelled task must not lose it.
-            budget = self._budgets[key].settled(lease.result)
-            self._budgets[key] = budget.stopped(lease.stop_code) if lease.stop_code else budget
-            await asyncio.shield(self._tell())
+            desk.end(Settled(lease=name, result=lease.result, stop=lease.stop_code))
 
-    async def _admit(self, key: str) -> None:
-        async with self._changed:
-            while True:
-                budget = self._budgets[key]
-                verdict = budget.ask(self.policy)
-                if verdict is Verdict.GRANTED:
-                    self._budgets[key] = budget.granted()
-                    return
-                if verdict is Verdict.STOPPED:
-                    raise ProblemError(problem("account-stopped", Stage.SIGN_IN, f"by {budget.stopped_by}"))
-                if verdict is Verdict.SPENT:
-                    spent = f"{budget.failures} of {self.policy.limit} allowed"
-                    raise ProblemError(problem("lockout-budget-spent", Stage.SIGN_IN, spent))
-                await self._changed.wait()
+    async def begin_reading(self, key: str) -> Mark:
+        """To be called before the directory is asked how ``key`` stands."""
+        clock = self._party.clock
+        return await changed(self._party.ledger, self._known(key), lambda standing: rules.marked(standing, clock()))
 
-    async def _tell(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+    async def read(self, key: str, mark: Mark, reading: Reading) -> Answer:
+        """What the directory said, asked after ``mark``; how the account stands now."""
+        clock = self._party.clock
+
+        def keep(standing: rules.Standing) -> tuple[rules.Standing, Answer]:
+            kept = rules.read(standing, mark, reading, clock())
+            return kept, rules.judge(kept, self._request(), clock())
+
+        return await changed(self._party.ledger, self._known(key), keep)
+
+    async def stop(self, key: str, code: str) -> None:
+        """Stop the account for this run, at once here and, when this returns, in its other processes."""
+        run, now, key = self._party.run, self._party.clock(), self._known(key)
+        self._desk(key).stop(Stop(run=run, code=code, moment=now))
+        await changed(self._party.ledger, key, lambda standing: (rules.stopped(standing, run, code, now), None))
+
+    async def clear(self, key: str) -> int:
+        """Forget the failures of ``key``: the operator says that its domain has. How many there were."""
+        return await changed(self._party.ledger, self._known(key), rules.cleared)
+
+    def look(self, key: str) -> Answer:
+        """How the account stands; for callers without an event loop."""
+        standing, now = standing_of(self._party.ledger.read(self._known(key))), self._party.clock()
+        horizon = rules.policy_of(standing, self.policy, now).horizon
+        return rules.judge(rules.tidied(standing, now, horizon, self._party.is_gone), self._request(), now)
+
+    def budget(self, key: str) -> Budget:
+        return self.look(key).budget
+
+    def _request(self) -> Request:
+        return Request(process=self._party.process, run=self._party.run, policy=self.policy)
+
+    def _desk(self, key: str) -> Desk:
+        if (found := self._desks.get(key)) is not None:
+            return found
+        if len(self._desks) >= self._enough:
+            # A long inventory's local accounts are as many as its hosts.
+            self._desks = {name: desk for name, desk in self._desks.items() if not desk.is_idle}
+            self._enough = 2 * len(self._desks) + _DESKS
+        made = self._desks[key] = Desk(key, self._party)
+        return made

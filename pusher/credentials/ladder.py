@@ -1,4 +1,9 @@
-"""The ladder: the accounts that apply to a target, in the order the operator wrote them. Pure."""
+"""The ladder: the accounts that apply to a target, in the order the operator wrote them. Pure.
+
+Tiers are kept here: an account is left out where its ``never`` fits, and on a domain controller where inventory and
+account do not both allow it. That a machine is one is known here only of the group ``domain-controllers``; of any
+other the checks find out, on the session, before anything is done.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +15,32 @@ from pusher.models import Account, Protocol, Target
 OWN_IDENTITY = Account(name="own-identity", user="", secret="", protocol=Protocol.KERBEROS)
 """The process's own identity: a ticket cache or keytab, as a site server's computer account would be."""
 
+DOMAIN_CONTROLLERS = "domain-controllers"
+"""The group of which all members are taken for domain controllers."""
 
-def ladder(accounts: Sequence[Account], target: Target, fallback: bool) -> Iterator[Account]:
-    """The accounts to try on ``target``; the process's own identity comes last, where ``fallback`` allows it."""
-    for account in accounts:
-        if in_scope(account, target):
-            yield account
-    if fallback:
-        yield OWN_IDENTITY
+
+def ladder(accounts: Sequence[Account], target: Target, fallback: Account | None) -> Iterator[Account]:
+    """The accounts to try on ``target``; ``fallback``, the process's own identity, comes last."""
+    return (account for account in _all(accounts, fallback) if left_out(account, target) is None)
+
+
+def why_nobody(accounts: Sequence[Account], target: Target, fallback: Account | None) -> str:
+    """Why each account is left out on ``target``."""
+    return "; ".join(why for account in _all(accounts, fallback) if (why := left_out(account, target)) is not None)
+
+
+def left_out(account: Account, target: Target) -> str | None:
+    """Why ``account`` is not tried on ``target``; None where it is."""
+    if not in_scope(account, target):
+        return f"{account.name} is for {', '.join(account.scope)}"
+    if (pattern := forbidden_by(account, target)) is not None:
+        return f"{account.name} never goes to {pattern}"
+    if is_domain_controller(target):
+        if not target.domain_controller_allowed:
+            return f"the inventory does not allow {account.name} on a domain controller"
+        if not account.domain_controllers:
+            return f"{account.name} is not allowed on domain controllers (domain_controllers = true)"
+    return None
 
 
 def in_scope(account: Account, target: Target) -> bool:
@@ -25,11 +48,32 @@ def in_scope(account: Account, target: Target) -> bool:
     return not account.scope or any(_fits(pattern, target) for pattern in account.scope)
 
 
+def forbidden_by(account: Account, target: Target) -> str | None:
+    """The pattern of ``never`` that fits: as in a scope, and a bare word is a group's name too."""
+    for pattern in account.never:
+        if _fits(pattern, target) or _in_group(pattern, target):
+            return pattern
+    return None
+
+
+def is_domain_controller(target: Target) -> bool:
+    """True where that is known before anything is asked of the machine."""
+    return _in_group(DOMAIN_CONTROLLERS, target)
+
+
+def _all(accounts: Sequence[Account], fallback: Account | None) -> Sequence[Account]:
+    return accounts if fallback is None else (*accounts, fallback)
+
+
 def _fits(pattern: str, target: Target) -> bool:
     kind, colon, rest = pattern.partition(":")
     if colon and kind == "site":
         return fnmatchcase((target.site or "").lower(), rest.lower())
     if colon and kind == "group":
-        return any(fnmatchcase(group.lower(), rest.lower()) for group in target.groups)
+        return _in_group(rest, target)
     names = [target.name.lower().rstrip("."), *([target.address] if target.address else [])]
     return any(fnmatchcase(name, pattern.lower()) for name in names)
+
+
+def _in_group(pattern: str, target: Target) -> bool:
+    return any(fnmatchcase(group.lower(), pattern.lower()) for group in target.groups)

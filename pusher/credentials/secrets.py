@@ -1,7 +1,8 @@
-"""Secret providers: what ``env:``, ``file:``, ``keyring:`` and ``prompt`` point to.
+"""Secret providers: what ``env:``, ``file:``, ``keyring:``, ``vault:`` and ``prompt`` point to.
 
-Each reference is read once, before anything is contacted. A secret that others can read is refused. No value ever
-enters a message: only the reference does.
+Each reference is read once, before any target is contacted. A secret that others can read is refused, a keytab and a
+ticket cache as much as a password. No value ever enters a message: only the reference does. What is no password is
+not read here: a keytab and a ticket cache (``tickets``), a password of each machine's own (``laps``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO, Any
 
+from pusher.credentials.laps import is_laps
+from pusher.credentials.references import KERBEROS_ONLY, scheme_of
+from pusher.credentials.vault import read_vault
 from pusher.models import Account, Secret, Source
 from pusher.problems import BadInput
 
@@ -20,12 +25,14 @@ _MAX_SECRET = 4096
 
 
 def read_secret(account: Account, environ: Mapping[str, str] = os.environ, ask: Ask = getpass.getpass) -> Secret | None:
-    """The account's secret; None for the process's own identity. BadInput where the reference gives none."""
-    if account.is_own_identity:
+    """The account's password; None for an account that has none here. BadInput where the reference gives none."""
+    if account.is_own_identity or is_laps(account):
         return None
-    scheme, _, rest = account.secret.partition(":")
-    reader = {"env": _from_environment, "file": _from_file, "keyring": _from_keyring, "prompt": _from_prompt}[scheme]
-    value = reader(rest, account, environ, ask)
+    scheme, rest = scheme_of(account.secret), account.secret.partition(":")[2]
+    if scheme in KERBEROS_ONLY:
+        _check_key_file(Path(rest), account)
+        return None
+    value = _READERS[scheme](rest, account, environ, ask)
     if not value:
         raise BadInput(
             account.source, f"the secret of account {account.name!r} ({account.secret}) is empty", "a secret"
@@ -49,16 +56,8 @@ def _from_file(name: str, account: Account, _: Mapping[str, str], __: Ask) -> st
         path = Path(account.source.file).parent / path
     try:
         with path.open(encoding="utf-8") as file:
-            status = os.fstat(file.fileno())
             # Checked on the open file: what is read is what was looked at.
-            if stat.S_IMODE(status.st_mode) & 0o077:
-                raise BadInput(
-                    Source(file=str(path)),
-                    f"others than its owner can read this secret (mode {stat.S_IMODE(status.st_mode):04o})",
-                    "mode 0600 (chmod 600)",
-                )
-            if status.st_uid not in (os.geteuid(), 0):
-                raise BadInput(Source(file=str(path)), "this secret belongs to another user", "a file of your own")
+            _check_owner(path, file)
             text = file.read(_MAX_SECRET + 1)
     except OSError as error:
         reason = error.strerror
@@ -69,6 +68,32 @@ def _from_file(name: str, account: Account, _: Mapping[str, str], __: Ask) -> st
     if len(text) > _MAX_SECRET:
         raise BadInput(Source(file=str(path)), "the secret is too long", f"at most {_MAX_SECRET} characters")
     return text.rstrip("\r\n")
+
+
+def _check_key_file(path: Path, account: Account) -> None:
+    """A keytab is as good as a password, and so is a ticket while it lasts."""
+    try:
+        with path.open("rb") as file:
+            _check_owner(path, file)
+    except OSError as error:
+        reason = error.strerror
+        raise BadInput(account.source, f"{path} cannot be read: {reason}", "a readable file") from error
+
+
+def _check_owner(path: Path, file: IO[Any]) -> None:
+    status = os.fstat(file.fileno())
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise BadInput(
+            Source(file=str(path)),
+            f"others than its owner can read this secret (mode {stat.S_IMODE(status.st_mode):04o})",
+            "mode 0600 (chmod 600)",
+        )
+    if status.st_uid not in (os.geteuid(), 0):
+        raise BadInput(Source(file=str(path)), "this secret belongs to another user", "a file of your own")
+
+
+def _from_vault(name: str, account: Account, environ: Mapping[str, str], _: Ask) -> str:
+    return read_vault(name, account, environ)
 
 
 def _from_keyring(name: str, account: Account, _: Mapping[str, str], __: Ask) -> str:
@@ -100,3 +125,12 @@ def _from_prompt(_: str, account: Account, __: Mapping[str, str], ask: Ask) -> s
         raise BadInput(
             account.source, f"there is nobody to ask for the secret of account {account.name!r}", "a terminal"
         ) from error
+
+
+_READERS: Mapping[str, Callable[[str, Account, Mapping[str, str], Ask], str]] = {
+    "env": _from_environment,
+    "file": _from_file,
+    "keyring": _from_keyring,
+    "vault": _from_vault,
+    "prompt": _from_prompt,
+}

@@ -24,7 +24,7 @@ from pusher.install.watch import StartWatch, stopped
 from pusher.models import Package
 from pusher.problems import Problem, ProblemError, Stage, problem
 from pusher.transports.paths import parents, remote_path
-from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, Session
+from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, Session, StartType
 
 T = TypeVar("T")
 
@@ -125,12 +125,20 @@ async def undo_stage(session: Session, before: Before) -> None:
 
 
 async def undo_stop(session: Session, before: Before) -> None:
-    if before.was_running and before.service is not None:
+    if before.was_running and before.service is not None and not await _disabled_since(session, before):
         # One that is still on its way down takes no start: the manager would call it running.
         status = await session.service_status(before.service_name)
         if status is not None and status.state is ServiceState.STOP_PENDING:
             await stop_service(session, before.service_name, 60.0)
         await start_service(session, before.service_name, 60.0)
+
+
+async def _disabled_since(session: Session, before: Before) -> bool:
+    """Another pusher, or an administrator, has disabled it since: then its running is not ours to bring back."""
+    assert before.service is not None
+    config = await session.service_config(before.service_name)
+    disabled = StartType.DISABLED
+    return config is not None and config.start_type is disabled and before.service.start_type is not disabled
 
 
 async def undo_place(session: Session, before: Before) -> None:

@@ -52,19 +52,68 @@ _RESOLVE = [
     Code("duplicate", Stage.RESOLVE, _GIVE_UP, _SKIPPED,
          "this machine is already in the run under another name",
          "Nothing to do; keep one of the names in the inventory."),
+    Code("computer-disabled", Stage.RESOLVE, _GIVE_UP, _SKIPPED,
+         "the computer's account in the directory is disabled",
+         "Nothing to do; enable the account if the machine is in use."),
+    Code("computer-stale", Stage.RESOLVE, _GIVE_UP, _SKIPPED,
+         "the computer has not been seen by its domain for too long",
+         "Nothing to do; if the machine is in use, repair its secure channel, or raise stale_after in the inventory."),
     Code("outside-window", Stage.RESOLVE, _WAIT, _SKIPPED,
          "the target's maintenance window is closed",
          "Wait for the window, or change it."),
     Code("domain-controller-refused", Stage.RIGHTS, _GIVE_UP, _SKIPPED,
          "the target is a domain controller",
          "A push account that signs in to domain controllers can take the whole domain: leave it out, or set "
-         "domain_controller: allow on the host in the inventory."),
+         "domain_controller: allow on the host in the inventory and domain_controllers = true on the account."),
     Code("command-incomplete", Stage.RESOLVE, _GIVE_UP, _FAILED,
          "a placeholder of the package's command has no usable value for this target",
          "Give the target the variable (vars) or the site in the inventory."),
     Code("no-transport", Stage.RESOLVE, _GIVE_UP, _FAILED,
          "no transport that the target allows can be used",
          "Allow smb or winrm for the target in the inventory, or drop --transport."),
+]
+
+_DIRECTORY = [
+    Code("directory-unavailable", Stage.RESOLVE, _GIVE_UP, _FAILED,
+         "LDAP with Kerberos is not installed with this pusher",
+         "Install it with: pip install 'pusher[directory]' (needs gcc, libldap2-dev, libsasl2-dev and libkrb5-dev, and "
+         "libsasl2-modules-gssapi-mit to run)."),
+    Code("directory-unreachable", Stage.RESOLVE, _RETRY, _UNREACHABLE,
+         "no domain controller serves the directory",
+         "Check the domain, its SRV records and the route to a domain controller (TCP 389 or 636, and 88), or name one "
+         "with server in [directory] of the accounts file."),
+    Code("directory-timed-out", Stage.RESOLVE, _RETRY, _UNREACHABLE,
+         "the directory did not answer in time",
+         "Look at the load of the domain controller and the link to it; try again."),
+    Code("directory-sign-in-failed", Stage.SIGN_IN, _GIVE_UP, _FAILED,
+         "the directory does not let in the account that reads it",
+         "Correct user and secret in [directory] of the accounts file. It was tried once and is not tried again."),
+    Code("directory-unprotected", Stage.SIGN_IN, _GIVE_UP, _FAILED,
+         "the directory and pusher agree on no sign-in that is signed and sealed",
+         "Allow Kerberos for LDAP on the domain controller, or give ca in [directory] to use LDAPS; nothing is read "
+         "in clear."),
+    Code("directory-tls-failed", Stage.REACH, _GIVE_UP, _FAILED,
+         "no trusted TLS connection to the directory came about",
+         "Give in [directory] the file of the CA that signed the domain controller's certificate, and its server by "
+         "the full name that the certificate holds."),
+    Code("directory-no-such-object", Stage.RESOLVE, _GIVE_UP, _FAILED,
+         "the directory holds no such object here",
+         "Correct base or group in the inventory; each is the whole distinguished name, of this domain."),
+    Code("directory-filter-wrong", Stage.RESOLVE, _GIVE_UP, _FAILED,
+         "the directory does not understand the filter",
+         "Correct filter in the inventory: attribute names, parentheses, and values as RFC 4515 wants them."),
+    Code("directory-denied", Stage.RIGHTS, _GIVE_UP, _FAILED,
+         "the account that reads the directory may not read this",
+         "Grant it read access to what the message names; a plain domain user reads computers and sites."),
+    Code("directory-busy", Stage.RESOLVE, _RETRY, _FAILED,
+         "the directory is too busy, or a limit of its own was reached",
+         "Try again later; narrow base and filter, or raise the domain's LDAP policy limits."),
+    Code("directory-answer", Stage.RESOLVE, _GIVE_UP, _FAILED,
+         "the directory's answer cannot be used or is larger than any honest one",
+         "Check what listens at that server's LDAP port; narrow base and filter if it is the domain controller."),
+    Code("directory-failed", Stage.RESOLVE, _GIVE_UP, _FAILED,
+         "the directory refused the request for a reason that this table does not name",
+         "Look up the LDAP result in the message, and the directory service's event log."),
 ]
 
 _REACH = [
@@ -147,7 +196,7 @@ _IDENTIFY = [
 
 _SIGN_IN = [
     Code("wrong-password", Stage.SIGN_IN, _STOP, _FAILED,
-         "the target refuses the user name or password",
+         "the user name or password is refused",
          "Check the account's secret once by hand; correct it before the next run. pusher stops a domain account "
          "everywhere at once, so it is not locked out."),
     Code("sign-in-refused", Stage.SIGN_IN, _NEXT, _FAILED,
@@ -192,8 +241,9 @@ _SIGN_IN = [
          "the machine's trust with its domain is broken",
          "Repair its secure channel (Test-ComputerSecureChannel -Repair), or use a local account."),
     Code("no-logon-servers", Stage.SIGN_IN, _RETRY, _FAILED,
-         "the target reaches no domain controller",
-         "Check the target's DNS and its route to a domain controller."),
+         "no domain controller can be reached",
+         "Check DNS (the domain's SRV records) and the route to a domain controller: of the target, or of this machine "
+         "where the message tells of a ticket."),
     Code("clock-skew", Stage.SIGN_IN, _GIVE_UP, _FAILED,
          "the clocks are too far apart for Kerberos",
          "Correct the time on the target or here (five minutes at most between them)."),
@@ -212,15 +262,80 @@ _SIGN_IN = [
     Code("kerberos-failed", Stage.SIGN_IN, _NEXT, _FAILED,
          "Kerberos gave no ticket for this target",
          "Run kinit for the process's own identity, and give the host by its full DNS name."),
+    Code("secret-unreadable", Stage.SIGN_IN, _NEXT, _FAILED,
+         "the account's secret cannot be read, so nothing was tried",
+         "Let secret in the accounts file lead to a secret that this user can read; the message says what is in the "
+         "way. A run with this account would not begin."),
+    Code("realm-unknown", Stage.SIGN_IN, _STOP, _FAILED,
+         "the account's Kerberos realm cannot be told from its name",
+         'Write the user as user@domain.example, or give the account realm = "DOMAIN.EXAMPLE" in the accounts file.'),
+    Code("ticket-missing", Stage.SIGN_IN, _STOP, _FAILED,
+         "there is no Kerberos ticket to sign in with",
+         "Run kinit (or k5start) for the identity that is to push, and let KRB5CCNAME or ccache: in the accounts file "
+         "lead to its cache; or give it a keytab."),
+    Code("ticket-expired", Stage.SIGN_IN, _STOP, _FAILED,
+         "the Kerberos ticket has expired",
+         "Renew it with kinit; for long runs let k5start keep the cache fresh, or use a keytab."),
+    Code("ticket-wrong-principal", Stage.SIGN_IN, _STOP, _FAILED,
+         "the ticket cache belongs to another account",
+         "Let ccache: lead to a cache of the account's user, or correct the user in the accounts file."),
+    Code("ticket-refused", Stage.SIGN_IN, _NEXT, _FAILED,
+         "the target refuses the Kerberos ticket, which says nothing about the account",
+         "Its machine account's key may be old (Test-ComputerSecureChannel -Repair), its clock wrong, or its name "
+         "belong to another machine (setspn -Q, DNS). No password was sent to it."),
+    Code("keytab-unreadable", Stage.SIGN_IN, _STOP, _FAILED,
+         "the keytab cannot be read",
+         "Check it with klist -k; make a new one with ktpass, or with samba-tool domain exportkeytab."),
+    Code("keytab-wrong-realm", Stage.SIGN_IN, _STOP, _FAILED,
+         "the keytab is for another realm than the account; nothing was sent",
+         "Correct the account's user, or let keytab: lead to a keytab of its realm."),
+    Code("keytab-no-principal", Stage.SIGN_IN, _STOP, _FAILED,
+         "the keytab has no key of the account; nothing was sent",
+         "Compare klist -k with the account's user; make the keytab anew for it."),
+    Code("laps-no-computer", Stage.SIGN_IN, _NEXT, _FAILED,
+         "the directory knows no computer of the target's name",
+         "Join the machine to the domain, or correct its name or the [directory] base in the accounts file."),
+    Code("laps-no-right", Stage.SIGN_IN, _NEXT, _FAILED,
+         "the directory's account may not read this machine's LAPS password",
+         "Grant it the right on the machine's OU (Set-LapsADReadPasswordPermission, or for legacy LAPS "
+         "Set-AdmPwdReadPasswordPermission)."),
+    Code("laps-not-set", Stage.SIGN_IN, _NEXT, _FAILED,
+         "the directory holds no LAPS password of this machine",
+         "Check that the LAPS policy applies to it and that it has refreshed its policy since (gpupdate); the "
+         "directory's account may also lack the right to read the expiry time."),
+    Code("laps-encrypted", Stage.SIGN_IN, _NEXT, _FAILED,
+         "the machine's LAPS password is encrypted, and this pusher cannot decrypt it",
+         "Decrypting needs the dpapi-ng extra and a Windows domain controller; or turn 'Enable password encryption' "
+         "off in the LAPS policy for these machines."),
+    Code("laps-other-account", Stage.SIGN_IN, _NEXT, _FAILED,
+         "the machine's LAPS password is of another local account",
+         "Give the account in the accounts file the user that LAPS manages there (.\\Administrator by default)."),
+    Code("laps-unavailable", Stage.SIGN_IN, _NEXT, _FAILED,
+         "no directory is configured to read LAPS passwords from",
+         "Add a [directory] table to the accounts file, with an account that may read them."),
+    Code("laps-unreadable", Stage.SIGN_IN, _NEXT, _FAILED,
+         "the LAPS password in the directory is not of a form that LAPS writes",
+         "Look at the attribute in the message on the machine's computer object; reset it with "
+         "Reset-LapsPassword on the machine."),
+    Code("domain-controller-account", Stage.RIGHTS, _NEXT, _SKIPPED,
+         "the target is a domain controller, and the account is not meant for one",
+         "Leave it out; or give an account of that tier domain_controllers = true in the accounts file."),
     Code("no-account", Stage.SIGN_IN, _GIVE_UP, _FAILED,
          "no account in the accounts file applies to this target",
          "Widen an account's scope, or enable [fallback] to use the process's own identity."),
     Code("lockout-budget-spent", Stage.SIGN_IN, _NEXT, _FAILED,
-         "the account's lockout budget is spent; it was not tried here",
-         "Correct the account's password; raise assume_threshold only if the domain's policy allows more."),
+         "the account's failed sign-ins leave no more of its lockout budget; it was not tried here",
+         "Correct the account's secret, and run again when the message says that the budget is free again. The count "
+         "holds over all runs on this store, whatever the secret. Earlier: unlock the account, or sign in with it "
+         "once, and then run pusher accounts clear NAME; with [directory] the next run sees that by itself. Raise "
+         "assume_threshold only if the domain's policy allows more."),
+    Code("budget-unavailable", Stage.SIGN_IN, _RETRY, _FAILED,
+         "the store cannot keep the account's lockout budget, so it was not tried here",
+         "Look at the store (--store): its disk, its permissions, and who else holds it; then push again."),
     Code("account-stopped", Stage.SIGN_IN, _NEXT, _FAILED,
          "the account was stopped earlier in this run and was not tried here",
-         "See the first host of this run where it failed; correct it and retry the run."),
+         "See the first host of this run where it failed; correct it and retry the run. The stop ends with the run; "
+         "the failed sign-in still counts in the next one's lockout budget."),
 ]
 
 _RIGHTS = [
@@ -419,5 +534,8 @@ _INSTALLERS = [
 # fmt: on
 
 CATALOGUE: Mapping[str, Code] = MappingProxyType(
-    {row.code: row for row in (*_RESOLVE, *_REACH, *_IDENTIFY, *_SIGN_IN, *_RIGHTS, *_INSTALL, *_INSTALLERS)}
+    {
+        row.code: row
+        for row in (*_RESOLVE, *_DIRECTORY, *_REACH, *_IDENTIFY, *_SIGN_IN, *_RIGHTS, *_INSTALL, *_INSTALLERS)
+    }
 )

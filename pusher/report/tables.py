@@ -1,8 +1,8 @@
-"""Tables for the terminal: runs, the hosts of a run, who would be pushed, which accounts work.
+"""Tables for the terminal: runs, the hosts of a run, who would be pushed.
 
 Each is a rich renderable that fits 80 columns and says the same without colours, and each row has a record
-for ``--json``. One host's story is in ``story``, the catalogue in ``explain``. What must not live here:
-reading a store; rows are given.
+for ``--json``. One host's story is in ``story``, the catalogue in ``explain``, accounts in ``accounts``. What must
+not live here: reading a store; rows are given.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pusher.models import Outcome, Protocol, Run, Status
+from pusher.models import Outcome, Run, Status
 from pusher.report.closing import closing
 from pusher.report.record import outcome_record, run_record
 from pusher.report.style import STATUS_STYLE, counts_text, plain, status_text
@@ -26,10 +26,7 @@ from pusher.report.summary import Summary
 from pusher.report.text import STATUS_WORDS, duration, hosts, iso, job, number, visible
 
 __all__ = [
-    "AccountRow",
     "ResolvedRow",
-    "account_record",
-    "accounts_table",
     "outcome_record",
     "outcomes_table",
     "resolve_record",
@@ -163,71 +160,6 @@ def resolve_record(row: ResolvedRow) -> dict[str, Any]:
         "group": row.group,
         "pushed": row.pushed,
         "why": row.why,
-    }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AccountRow:
-    """The result of testing one account: ``code`` is None where it works, ``left`` is its lockout budget."""
-
-    account: str
-    user: str
-    protocol: Protocol
-    code: str | None
-    where: str = ""
-    message: str = ""
-    remedy: str = ""
-    left: int | None = None
-
-
-def accounts_table(rows: Iterable[AccountRow]) -> RenderableType:
-    """``pusher accounts test``: which accounts work, and what to do about those that do not."""
-    made = table("account", "user", "protocol", "result", "tries left")
-    listed = list(rows)
-    keep_whole(made, 0, (visible(row.account) for row in listed), 20)
-    keep_whole(made, 1, (visible(row.user) for row in listed), 24)
-    made.columns[2].no_wrap = True
-    made.columns[4].justify = "right"
-    remedies: list[RenderableType] = []
-    for row in listed:
-        at = f" at {row.where}" if row.where else ""
-        if row.code is None:
-            result = Text.assemble(("works", "green"), plain(at) if at else "")
-        else:
-            result = Text.assemble((row.code, "bold red"), plain(at) if at else "")
-            remedies.append(
-                Text.assemble(
-                    plain(row.account, "bold"),
-                    ": ",
-                    visible(row.message or row.code),
-                    ". ",
-                    visible(row.remedy),
-                )
-            )
-        left = "-" if row.left is None else str(row.left)
-        made.add_row(
-            plain(row.account),
-            plain(row.user or "(this process)"),
-            Text(row.protocol.value),
-            result,
-            Text(left),
-        )
-    if not made.rows:
-        return Text("The accounts file lists no accounts.")
-    return Group(made, Text(), *remedies) if remedies else made
-
-
-def account_record(row: AccountRow) -> dict[str, Any]:
-    return {
-        "account": row.account,
-        "user": row.user,
-        "protocol": row.protocol.value,
-        "works": row.code is None,
-        "code": row.code,
-        "where": row.where or None,
-        "message": row.message or None,
-        "remedy": row.remedy or None,
-        "tries_left": row.left,
     }
 
 

@@ -21,8 +21,7 @@ from typing import TypeVar
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_fixed, wait_random_exponential
 
 from pusher.checks import Subject, prove
-from pusher.credentials.budget import account_key, result_of
-from pusher.credentials.ladder import ladder
+from pusher.credentials.ladder import is_domain_controller, ladder, why_nobody
 from pusher.install.carrying import Done
 from pusher.install.driver import Driver
 from pusher.install.installing import InstallerDriver
@@ -32,7 +31,6 @@ from pusher.models import (
     Account,
     AccountTried,
     Check,
-    Credential,
     Event,
     Outcome,
     Package,
@@ -48,6 +46,7 @@ from pusher.problems import BadInput, NextMove, Problem, ProblemError, problem
 from pusher.scheduler.book import HostBook
 from pusher.scheduler.identity import is_address, mismatch
 from pusher.scheduler.job import Job
+from pusher.scheduler.signing_in import sign_in
 from pusher.scheduler.ways import Way, further, open_ways, ways_to, worth_another
 from pusher.transports.port import Hold, Link, PeerIdentity, Session
 
@@ -59,11 +58,10 @@ _LASTING_LOCKS = frozenset({TransportKind.WINRM})
 """Transports whose lock outlives a pusher that was killed, until the target ends its idle shell."""
 _ORPHANED = 90
 """Seconds for which such a lock is waited for, where a journal tells that a push was cut off here."""
+_WITHOUT_LEAVE = frozenset({"domain-controller-refused", "domain-controller-account"})
+"""Problems of a machine on which nothing may be done."""
 _ACCOUNTS_FAULT = frozenset({NextMove.NEXT_ACCOUNT, NextMove.STOP_ACCOUNT})
 """Next moves of a problem that another account may not have."""
-
-_SILENT = frozenset({"timed-out", "connection-lost", "protocol-error", "tampered"})
-"""Ways a sign-in can end without a verdict on the account."""
 
 
 @dataclass(kw_only=True)
@@ -133,6 +131,8 @@ class _Attempt:
         # Before anything is contacted: a command that cannot be made for this target ends it here.
         service = package.service if package else None
         command = render_command(service, self.target, package.source) if package and service else ""
+        if next(ladder(self.job.accounts, self.target, self.job.fallback), None) is None:
+            raise ProblemError(self._nobody())
         session, way, who = await self._get_in()
         if self.job.verb is Verb.CHECK:
             await session.close()
@@ -210,7 +210,7 @@ class _Attempt:
                     link = await self._connect(way)
                     who = await self._prove_identity(link)
                 session = await self._sign_in(link, account, who)
-                await self._prove_rights(session)
+                await self._prove_rights(session, account)
             except ProblemError as error:
                 code, accounts_fault = error.problem.code, error.problem.next_move in _ACCOUNTS_FAULT
                 blamed = accounts_fault or self.record.stage is Stage.SIGN_IN
@@ -223,35 +223,39 @@ class _Attempt:
             else:
                 self._tried(account, None)
                 return session
-        raise ProblemError(worst or problem("no-account"))
+        raise ProblemError(worst or self._nobody())
+
+    def _nobody(self) -> Problem:
+        """No account may be tried here."""
+        if is_domain_controller(self.target) and not self.target.domain_controller_allowed:
+            return problem("domain-controller-refused", Stage.SIGN_IN)
+        return problem("no-account", detail=why_nobody(self.job.accounts, self.target, self.job.fallback))
 
     async def _sign_in(self, link: Link, account: Account, who: PeerIdentity) -> Session:
         """One sign-in, with the lockout budget's leave, and the budget told what it came to."""
         self._at(Stage.SIGN_IN)
         if account.protocol is Protocol.NTLM and not (who.machine or who.proof):
             raise ProblemError(problem("identity-unproven"))
-        key = account_key(account, who.machine or self.address)
-        async with self.job.guard.leave(key) as lease:
-            try:
-                session = await self._timed("sign-in", link.sign_in(_credential(self.job, account)))
-            except ProblemError as error:
-                found = _for_account(account, error.problem)
-                verdict_came = found.code not in _SILENT
-                stops = found.code if found.next_move is NextMove.STOP_ACCOUNT else None
-                lease.settle(result_of(found.code, link.secret_sent, verdict_came), stops)
-                if not verdict_came and link.secret_sent:
-                    found = problem("sign-in-unknown", detail=found.message)
-                raise ProblemError(found) from error
-            lease.settle(result_of(None, True, True))
+        host = who.machine or self.address
+        session = await sign_in(
+            self.job, self.target, link, account, host, lambda signing_in: self._timed("sign-in", signing_in),
+            still_wanted=lambda: self._at(Stage.SIGN_IN),
+        )  # fmt: skip
         self._note("signed-in", f"as {account.name} by {account.protocol}")
         return session
 
-    async def _prove_rights(self, session: Session) -> None:
+    async def _prove_rights(self, session: Session, account: Account) -> None:
         self._at(Stage.RIGHTS)
-        subject = Subject(session=session, target=self.target, package=self.job.package)
+        subject = Subject(
+            session=session,
+            target=self.target,
+            package=self.job.package,
+            account_allowed=account.domain_controllers,
+        )
         try:
             self.record.checks, found = await self._timed("checks", prove(subject))
-            if found is not None and self.job.verb is not Verb.REMOVE:
+            # Removing may get by without a right that is missing; a machine without leave is left alone all the same.
+            if found is not None and (self.job.verb is not Verb.REMOVE or found.code in _WITHOUT_LEAVE):
                 raise ProblemError(found)
         except BaseException:
             await session.close()
@@ -384,33 +388,6 @@ def _own_time(package: Package | None) -> float:
 
 _INTERRUPTIBLE = frozenset({Stage.REACH, Stage.IDENTIFY, Stage.SIGN_IN, Stage.RIGHTS, Stage.LOCK})
 """Stages at whose start a cancelled push just ends; later ones have something to undo, which the driver does."""
-
-
-def _credential(job: Job, account: Account) -> Credential:
-    """The account with its secret. ``domain``: None for a UPN, empty for the target's own accounts."""
-    secret = job.secrets.get(account.name)
-    domain, backslash, user = account.user.rpartition("\\")
-    if account.is_local:
-        return Credential(account=account.name, user=user, domain="", secret=secret, protocol=account.protocol)
-    return Credential(
-        account=account.name,
-        user=user,
-        domain=domain if backslash else None,
-        secret=secret,
-        protocol=account.protocol,
-    )
-
-
-def _for_account(account: Account, found: Problem) -> Problem:
-    """What says nothing about the account on other machines stops it on this one only.
-
-    A local account is another one on each machine; and with Kerberos no target sees a password: one that refuses a
-    ticket has an old key, or is not the machine that was meant.
-    """
-    only_here = account.is_local or (account.protocol is Protocol.KERBEROS and found.code == "wrong-password")
-    if only_here and found.next_move is NextMove.STOP_ACCOUNT:
-        return replace(found, next_move=NextMove.NEXT_ACCOUNT)
-    return found
 
 
 def _worth_another_connect(error: BaseException) -> bool:

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from pusher.clock import Now
 from pusher.credentials.guard import LockoutGuard
+from pusher.credentials.laps import PerHostSecrets
+from pusher.credentials.tickets import Tickets
 from pusher.install.payload import Payload
 from pusher.models import Account, Event, Package, Secret, Stage, TransportKind, Verb
 from pusher.store import Store
@@ -53,7 +55,10 @@ class Claims:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One run. ``package`` and ``payload`` are None where a check was asked for without a package."""
+    """One run. ``package`` and ``payload`` are None where a check was asked for without a package.
+
+    ``fallback``: the process's own identity, where it may be used. ``per_host``: None where no account needs it.
+    """
 
     run: str
     verb: Verb
@@ -61,8 +66,9 @@ class Job:
     payload: Payload | None
     accounts: Sequence[Account]
     secrets: Mapping[str, Secret]
-    fallback: bool
+    fallback: Account | None
     guard: LockoutGuard
+    tickets: Tickets
     transports: Mapping[TransportKind, Transport]
     only: TransportKind | None
     resolver: Resolver
@@ -71,5 +77,6 @@ class Job:
     store: Store
     watcher: Watcher
     now: Now
+    per_host: PerHostSecrets | None = None
     stop: Stop = field(default_factory=Stop)
     claims: Claims = field(default_factory=Claims)

@@ -78,6 +78,7 @@ class Runner:
             raise
         finally:
             watch.cancel()
+            await self._job.tickets.close()
 
     async def _resolve_ahead(self, targets: Iterator[Target]) -> bool:
         """Start resolving until enough wait; False when the inventory is at its end."""

@@ -132,6 +132,14 @@ journals = Table(
     Index("journals_open", "host", "service", "closed_as"),
 )
 
+lockout = Table(
+    "lockout",
+    metadata,
+    Column("account", String(640), primary_key=True),
+    Column("standing", JSON, nullable=False),
+    Column("changed_at", Utc, nullable=False),
+)
+
 journal_steps = Table(
     "journal_steps",
     metadata,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -24,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import SQLAlchemyError
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from pusher.models import (
     AccountTried,
@@ -42,9 +44,10 @@ from pusher.models import (
 )
 from pusher.problems import BadInput
 from pusher.store import schema
+from pusher.store.budget import BudgetLedger
 from pusher.store.writer import Writer
 
-HEAD = "0001"
+HEAD = "0002"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _TARGET_BATCH = 1000
 
@@ -84,9 +87,7 @@ def open_store(url: str) -> Store:
         engine = _engine(url)
         _migrate(engine, url)
         if engine.dialect.name == "sqlite":
-            # Kept in the file, so it is set only once the file is known to be a store.
-            with engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            _keep_a_log(engine)
     except BadInput:
         raise
     except (SQLAlchemyError, OSError, ImportError) as error:
@@ -101,6 +102,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = Writer(engine)
+        self.ledger = BudgetLedger(engine, self._writer)
 
     def close(self) -> None:
         """Commit what is left. Raises what a posted write failed with."""
@@ -354,6 +356,26 @@ def _migrate(engine: Engine, url: str) -> None:
         config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection
         command.upgrade(config, HEAD)
+
+
+def _is_busy(error: BaseException) -> bool:
+    return getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+
+
+@retry(
+    retry=retry_if_exception(_is_busy),
+    stop=stop_after_delay(30),
+    wait=wait_random(max=0.1),
+    reraise=True,
+)
+def _keep_a_log(engine: Engine) -> None:
+    """WAL is kept in the file, so it is set only once the file is known to be a store.
+
+    SQLite does not wait for its lock here, whatever the timeout: another command may set it in the same moment.
+    """
+    with engine.connect() as connection:
+        if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
 
 
 def _is_current(connection: Connection, url: str) -> bool:

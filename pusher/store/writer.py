@@ -1,7 +1,8 @@
 """The writer: one thread that owns the writing connection and commits what has gathered as one batch.
 
-A caller that needs to know waits for the commit (``write``); one that does not, goes on (``post``). Order is kept:
-what was handed over first is committed first. One statement that fails costs only itself, not its batch.
+A caller that needs to know waits for the commit (``write``, or ``submit`` where it wants an answer, too); one that
+does not, goes on (``post``). Order is kept: what was handed over first is committed first. One statement that fails
+costs only itself, not its batch: the others of it are done again, so work is made of its connection alone.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+T = TypeVar("T")
 Work = Callable[[Connection], object]
 _BATCH = 256
 
@@ -22,7 +25,8 @@ _BATCH = 256
 @dataclass(slots=True)
 class _Item:
     work: Work
-    done: Future[None] = field(default_factory=Future)
+    done: Future[Any] = field(default_factory=Future)
+    answer: object = None
 
 
 class Writer:
@@ -44,6 +48,10 @@ class Writer:
         self._raise_failure()
         await asyncio.wrap_future(self._put(work))
 
+    def submit(self, work: Callable[[Connection], T]) -> Future[T]:
+        """Hand over; the future has the answer once it is durable. Nobody else's failure is told here."""
+        return self._put(work)
+
     def write_now(self, work: Work) -> None:
         """As ``write``, for callers without an event loop."""
         self._raise_failure()
@@ -54,14 +62,14 @@ class Writer:
         self._thread.join()
         self._raise_failure()
 
-    def _put(self, work: Work) -> Future[None]:
+    def _put(self, work: Work) -> Future[Any]:
         item = _Item(work)
         # From now on it cannot be cancelled: a waiting task that is cancelled must not take its work out of a batch.
         item.done.set_running_or_notify_cancel()
         self._queue.put(item)
         return item.done
 
-    def _note_failure(self, done: Future[None]) -> None:
+    def _note_failure(self, done: Future[Any]) -> None:
         self._failure = self._failure or done.exception()
 
     def _raise_failure(self) -> None:
@@ -74,12 +82,12 @@ class Writer:
             try:
                 with self._engine.begin() as connection:
                     for item in batch:
-                        item.work(connection)
+                        item.answer = item.work(connection)
             except BaseException:
                 self._one_by_one(batch)
             else:
                 for item in batch:
-                    item.done.set_result(None)
+                    item.done.set_result(item.answer)
 
     def _gather(self) -> list[_Item]:
         """At least one item, or none at the end."""
@@ -102,8 +110,8 @@ class Writer:
         for item in batch:
             try:
                 with self._engine.begin() as connection:
-                    item.work(connection)
+                    item.answer = item.work(connection)
             except BaseException as error:
                 item.done.set_exception(error)
             else:
-                item.done.set_result(None)
+                item.done.set_result(item.answer)

@@ -47,12 +47,25 @@ NO_SETTINGS = Settings()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What the directory says of a computer. ``code``: the catalogue's, for one that is left out, and ``why``."""
+
+    is_domain_controller: bool = False
+    code: str | None = None
+    why: str = ""
+
+
+NO_FINDING = Finding()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HostDraft:
-    """One line of an inventory: a name or a range."""
+    """One line of an inventory: a name or a range; or a computer of the directory."""
 
     pattern: Pattern
     source: Source
     settings: Settings = NO_SETTINGS
+    finding: Finding = NO_FINDING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +77,23 @@ class Named:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DirectoryQuery:
+    """Which computers of the directory a group means; ``stale_after`` in seconds, ``group`` counts nested members."""
+
+    base: Named
+    source: Source
+    filter: Named | None = None
+    group: Named | None = None
+    one_level: bool = False
+    stale_after: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GroupDraft:
-    """A group; ``name`` is empty for the hosts that stand in no group."""
+    """A group; ``name`` is empty for the hosts that stand in no group.
+
+    ``directory``: the computers that it has besides ``hosts``, once the directory was asked.
+    """
 
     name: str
     source: Source
@@ -73,6 +101,7 @@ class GroupDraft:
     children: tuple[Named, ...] = ()
     excludes: tuple[Named, ...] = ()
     settings: Settings = NO_SETTINGS
+    directory: DirectoryQuery | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

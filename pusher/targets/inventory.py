@@ -14,13 +14,16 @@ from types import MappingProxyType
 from pusher.config import hint, shown
 from pusher.models import Source, Target
 from pusher.problems import BadInput
-from pusher.targets.drafts import NO_SETTINGS, Draft, HostDraft, Settings
+from pusher.targets.drafts import NO_FINDING, NO_SETTINGS, Draft, Finding, GroupDraft, HostDraft, Settings
 from pusher.targets.formats import read_draft
 from pusher.targets.groups import Effective, GroupGraph
 from pusher.targets.membership import MembershipIndex
 from pusher.targets.ranges import MAX_TARGETS, Pattern, canonical_name, parse_address
 from pusher.targets.selection import ALIAS_VARIABLE, EVERYTHING, Decision, Selector, Subject, parse_selector
 from pusher.targets.sites import SiteTable
+
+DOMAIN_CONTROLLERS = "domain-controllers"
+"""The group of every computer that the directory says is one: for ``never``, ``--limit`` and ``--exclude``."""
 
 _FEW = 5000
 
@@ -41,6 +44,7 @@ class _Entry:
     groups: tuple[int, ...]
     settings: Settings
     source: Source
+    finding: Finding = NO_FINDING
 
 
 def load_inventory(path: Path) -> Inventory:
@@ -52,12 +56,13 @@ class Inventory:
     """Targets in the order of the file. Nothing is expanded before it is asked for, and nothing kept after."""
 
     def __init__(self, draft: Draft) -> None:
+        self.draft = draft
         self.file = draft.file
         self.nameservers = draft.nameservers
         self.certificate_authority = draft.certificate_authority
         self._groups = GroupGraph(draft)
         self._entries = _entries(draft)
-        if not self._entries:
+        if not self._entries and not self.directory_groups:
             raise BadInput(Source(file=draft.file), "the inventory lists no host", "at least one host or range")
         self._refuse_too_many()
         self.sites = SiteTable.of(draft.subnets)
@@ -70,14 +75,20 @@ class Inventory:
 
     @property
     def group_names(self) -> tuple[str, ...]:
-        """The groups in the order of the file."""
-        return self._groups.names
+        """The groups in the order of the file; and the directory's own, where it has some here."""
+        own = any(entry.finding.is_domain_controller for entry in self._entries)
+        return (*self._groups.names, *((DOMAIN_CONTROLLERS,) if own else ()))
 
     @property
     def site_names(self) -> frozenset[str]:
         """Every site that the inventory names."""
         hosts = (entry.settings.site for entry in self._entries)
         return self._groups.sites | self.sites.names | {site for site in hosts if site}
+
+    @property
+    def directory_groups(self) -> tuple[GroupDraft, ...]:
+        """The groups whose computers are not known yet: ``directory_query.expand`` asks for them, before a run."""
+        return tuple(group for group in self.draft.groups if group.directory is not None)
 
     def count(self) -> int:
         """How many targets ``targets`` yields, those left out included; no expansion."""
@@ -108,7 +119,12 @@ class Inventory:
         return selector
 
     def targets(self, selector: Selector = EVERYTHING) -> Iterator[Selected]:
-        """Every target with its decision, also those that are out."""
+        """Every target with its decision, also those that are out. Not before the directory's groups are expanded."""
+        if self.directory_groups:
+            raise RuntimeError(f"groups of {self.file} wait for the directory")
+        return self._targets(selector)
+
+    def _targets(self, selector: Selector) -> Iterator[Selected]:
         for number, entry in enumerate(self._entries):
             repeats = getattr(entry.pattern, "may_repeat", False)
             seen: set[str] = set()
@@ -138,6 +154,9 @@ class Inventory:
         if settings.variables:
             variables = MappingProxyType({**variables, **settings.variables})
         leave = settings.domain_controller_allowed
+        groups = effective.names
+        if self._is_domain_controller(members) and DOMAIN_CONTROLLERS not in groups:
+            groups = (*groups, DOMAIN_CONTROLLERS)
         return Target(
             name=name,
             address=address,
@@ -145,7 +164,7 @@ class Inventory:
             site=site,
             transports=settings.transports or effective.transports,
             winrm=settings.winrm or effective.winrm,
-            groups=effective.names,
+            groups=groups,
             variables=variables,
             domain_controller_allowed=effective.domain_controller_allowed if leave is None else leave,
             source=self._entries[members[0]].source,
@@ -186,9 +205,26 @@ class Inventory:
         assert decision is not None
         if not decision.included:
             return decision
+        found = self._finding(target, members)
+        if found is not None:
+            return found
         place = f"group {', '.join(target.groups)}" if target.groups else "listed"
         limited = f"; {decision.why}" if selector.limit else ""
         return Decision(included=True, why=f"{place} ({target.source}){limited}")
+
+    def _finding(self, target: Target, members: tuple[int, ...]) -> Decision | None:
+        """Why the directory leaves the target out, or None."""
+        for number in members:
+            finding = self._entries[number].finding
+            if finding.code is not None:
+                return Decision(included=False, why=finding.why, code=finding.code)
+        if self._is_domain_controller(members) and not target.domain_controller_allowed:
+            why = "the directory says that it is one, and the inventory does not allow it"
+            return Decision(included=False, why=why, code="domain-controller-refused")
+        return None
+
+    def _is_domain_controller(self, members: tuple[int, ...]) -> bool:
+        return any(self._entries[number].finding.is_domain_controller for number in members)
 
     def _exclusion(self, target: Target, members: tuple[int, ...], selector: Selector) -> str | None:
         for exclude in self._settle(members)[1].excludes:
@@ -269,11 +305,29 @@ def _entries(draft: Draft) -> tuple[_Entry, ...]:
                 groups=(*known.groups, number),
                 settings=_first_of([known.settings, host.settings]),
                 source=known.source,
+                finding=_first_finding(known.finding, host.finding),
             )
             continue
         seen[key] = len(entries)
-        entries.append(_Entry(pattern=host.pattern, groups=(number,), settings=host.settings, source=host.source))
+        entries.append(
+            _Entry(
+                pattern=host.pattern,
+                groups=(number,),
+                settings=host.settings,
+                source=host.source,
+                finding=host.finding,
+            )
+        )
     return tuple(entries)
+
+
+def _first_finding(one: Finding, other: Finding) -> Finding:
+    """What several groups' queries say of one computer: the first reason to leave it out counts."""
+    if other is NO_FINDING or other == one:
+        return one
+    said = one if one.code is not None else other
+    is_one = one.is_domain_controller or other.is_domain_controller
+    return Finding(is_domain_controller=is_one, code=said.code, why=said.why)
 
 
 def _refuse_second_address(host: HostDraft, key: str, addressed: dict[str, tuple[str, Source]]) -> None:

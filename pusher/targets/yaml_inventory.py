@@ -11,17 +11,22 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from pusher.config import Document, FormatModel, Path, Wrong, about, dotted, validate
+from pusher.config import Document, Duration, FormatModel, Path, Wrong, about, dotted, validate
+from pusher.directory import filters, names
 from pusher.models import Source, WinrmWay
 from pusher.problems import BadInput
 from pusher.targets import drafts
-from pusher.targets.drafts import Draft, GroupDraft, HostDraft, Named, Settings
+from pusher.targets.drafts import DirectoryQuery, Draft, GroupDraft, HostDraft, Named, Settings
 from pusher.targets.ranges import parse_host_address
 from pusher.targets.sites import Subnet, parse_subnet
 
 _HOSTS = "a list of host names"
 _SITE = "the name of a site"
 _VARS = "a table of texts, numbers in quotes"
+_GROUP = "the distinguished name of a group, such as CN=Kiosks,OU=Groups,DC=corp,DC=example"
+MIN_STALE = 15 * 86_400.0
+"""Seconds. Below, machines in daily use look stale: lastLogonTimestamp lags by 14 days (msDS-LogonTimeSyncInterval)."""
+_STALE = 'a duration of 15 days or more, such as "90d"'
 _WINRM = "a table with port, scheme and fingerprint"
 
 Site = Annotated[str, AfterValidator(drafts.site_label)]
@@ -71,8 +76,11 @@ class _Host(_Settings):
 
 
 class _Directory(FormatModel):
-    base: str = Field(description="a distinguished name such as OU=Servers,DC=corp,DC=example")
-    filter: str | None = Field(default=None, description="an LDAP filter")
+    base: str = Field(description=names.EXPECTED)
+    filter: str | None = Field(default=None, description=filters.EXPECTED)
+    group: str | None = Field(default=None, description=_GROUP)
+    one_level: bool | None = Field(default=None, description="true or false")
+    stale_after: Duration | None = Field(default=None, ge=MIN_STALE, description=_STALE)
 
 
 def _host_kind(value: Any) -> str | None:
@@ -99,7 +107,7 @@ class _Group(_Settings):
     exclude: list[Annotated[str, Field(min_length=1, description="a pattern such as ws013.*")]] | None = Field(
         default=None, description="a list of patterns such as ws013.*"
     )
-    directory: _Directory | None = Field(default=None, description="a table with base and filter")
+    directory: _Directory | None = Field(default=None, description="a table with base, and filter or group")
     domain_controller: DomainController | None = Field(default=None, description="allow or refuse")
 
 
@@ -152,12 +160,6 @@ class _Reader:
             drafts.label(name, "group")
         except Wrong as exc:
             raise BadInput(self._document.source(path, key=True), exc.found, exc.expected) from exc
-        if group.directory is not None:
-            raise BadInput(
-                self._document.source((*path, "directory"), key=True),
-                "directory groups are not available yet",
-                "hosts, ranges or children",
-            )
         return GroupDraft(
             name=name,
             source=self._document.source(path, key=True),
@@ -166,7 +168,35 @@ class _Reader:
             children=self._named(group.children, (*path, "children")),
             excludes=self._named(group.exclude, (*path, "exclude")),
             settings=self._settings(group, path, group.domain_controller),
+            directory=self._directory(group.directory, (*path, "directory")),
         )  # fmt: skip
+
+    def _directory(self, query: _Directory | None, path: Path) -> DirectoryQuery | None:
+        if query is None:
+            return None
+        return DirectoryQuery(
+            base=self._dn(query.base, (*path, "base")),
+            filter=self._filter(query.filter, (*path, "filter")) if query.filter is not None else None,
+            group=self._dn(query.group, (*path, "group"), _GROUP) if query.group is not None else None,
+            one_level=bool(query.one_level),
+            stale_after=query.stale_after,
+            source=self._document.source(path, key=True),
+        )
+
+    def _dn(self, text: str, path: Path, expected: str = names.EXPECTED) -> Named:
+        try:
+            if not names.parse_dn(text):
+                raise Wrong("is empty", expected)
+        except Wrong as exc:
+            self._refuse(path, Wrong(exc.found, expected))
+        return Named(text=text, source=self._document.source(path))
+
+    def _filter(self, text: str, path: Path) -> Named:
+        try:
+            filters.parse_filter(text)
+        except Wrong as exc:
+            self._refuse(path, exc)
+        return Named(text=text.strip(), source=self._document.source(path))
 
     def _hosts(self, items: list[Any], path: Path) -> tuple[HostDraft, ...]:
         return tuple(self._host(item, (*path, number)) for number, item in enumerate(items))

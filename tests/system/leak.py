@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from pusher.cli import main
-from pusher.scheduler import attempt
+from pusher.scheduler import signing_in
 from pusher.transports.smb import adapter
 
 PLACES = ("attempt", "sign-in")
@@ -26,14 +26,14 @@ def _fail(credential: Any) -> None:
 
 def leak_at(place: str) -> None:
     if place == "attempt":  # where nobody expects an exception
-        make = attempt._credential
+        make = signing_in._credential
 
-        def making(*given: Any) -> Any:
-            made = make(*given)
+        async def making(*given: Any) -> Any:
+            made = await make(*given)
             _fail(made)
             return made
 
-        patch.object(attempt, "_credential", making).start()
+        patch.object(signing_in, "_credential", making).start()
     else:  # under the translation of what the libraries raise
         patch.object(adapter._SmbLink, "_sign_in", lambda link, credential: _fail(credential)).start()
 

@@ -49,14 +49,17 @@ def ordinary_hosts(site: Site) -> list[Host]:
     return found[:MANY]
 
 
-def test_a_wrong_password_is_tried_once_in_each_run(site: Site, pusher: Pusher, tmp_path: Path) -> None:
+def test_a_wrong_password_is_tried_once_and_no_more_by_the_next_run(site: Site, pusher: Pusher, tmp_path: Path) -> None:
+    """The budget of a threshold of 3 and a reserve of 2 is one failure, over all runs on one store."""
     host = site.host("wrong-password")
     inventory = site.inventory_of(tmp_path, [host])
-    for _ in range(2):
+    for code, tried in (("wrong-password", [("pushadm", WRONG)]), ("lockout-budget-spent", [])):
         with new_sign_ins(host) as seen:
             ended = pusher.push(inventory, "--attempts", "3")
-        assert ended.verdict == ("failed", "wrong-password")
-        assert [(entry.user, entry.status) for entry in seen] == [("pushadm", WRONG)]
+        assert ended.verdict == ("failed", code)
+        assert [(entry.user, entry.status) for entry in seen] == tried
+    assert "1 of 1 failed sign-ins" in ended.outcome["message"]
+    assert "free again at" in ended.outcome["message"]
 
 
 @pytest.mark.parametrize(("threshold", "reserve"), [(3, 2), (6, 2)])

@@ -76,8 +76,9 @@ class MemoryHost:
 
     ``users`` by what signs in: ``name`` (local), ``domain\\\\name``, ``name@domain``, or empty for the process's own
     identity; in lower case. ``registry``: the keys there are (None: no Remote Registry); ``values`` by key and name, in
-    lower case. ``execute``: what running a command does and comes to. ``refuses``: the code that
-    a connection attempt ends with. ``mute``: calls are never answered. ``latency``: seconds a call takes.
+    lower case. ``old_key``: it cannot read tickets. ``execute``: what running a command does and comes to.
+    ``refuses``: the code that a connection attempt ends with. ``mute``: calls are never answered. ``latency``: seconds
+    a call takes.
     """
 
     name: str = "ws01.corp.example"
@@ -98,6 +99,7 @@ class MemoryHost:
     mute: bool = False
     latency: float = 0.0
     skew: float = 0.0
+    old_key: bool = False
     room: int = _PLENTY
     sign_ins: list[str] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
@@ -131,9 +133,11 @@ class MemoryHost:
         name = login_name(credential)
         self.sign_ins.append(name)
         user = self.users.get(name)
-        if user is None:
+        if user is None or (credential.ccache is not None and self.old_key):
             raise NtError(_LOGON_FAILURE)  # as servers do: who does not exist is not told from who mistypes
-        status = user.refusal(credential.secret.reveal() if credential.secret else None)
+        # A ticket is proof enough; what it proves is between the domain controller and the pusher.
+        password = user.password if credential.ccache else credential.secret.reveal() if credential.secret else None
+        status = user.refusal(password)
         if status is not None:
             raise NtError(status)
         return user

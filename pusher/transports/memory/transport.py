@@ -122,7 +122,7 @@ class _MemoryLink:
         wire.secret_sent = False
 
         def work() -> User:
-            if credential.secret is None and "" not in wire.host.users:
+            if credential.secret is None and credential.ccache is None and "" not in wire.host.users:
                 raise ProblemError(of("kerberos-failed", Doing.SIGN_IN, credential.account))
             wire.secret_sent = credential.secret is not None
             return wire.host.admit(credential)

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import spnego
 from impacket.dcerpc.v5 import scmr
 from smbprotocol import Dialects
 from smbprotocol.connection import Capabilities
@@ -93,7 +94,8 @@ class _SmbLink:
         if self._protocol is None:
             return False
         if self._protocol is Protocol.KERBEROS:
-            # A password goes to the domain controller (AS-REQ) before anything goes to the target; a ticket is none.
+            # A password goes to the domain controller (AS-REQ) before anything goes to the target; a ticket is none,
+            # whether it comes in a cache of ours or is the process's own.
             return self._has_password
         sent = self._connection.session_setups_sent - self._setups_before
         return sent > _NTLM_SETUPS_BEFORE_SECRET
@@ -165,7 +167,7 @@ class _SmbLink:
             user = f"{credential.domain or self._identity.netbios_name}\\{user}"
         session = SmbProtocolSession(
             self._connection,
-            user or None,
+            spnego.KerberosCCache(credential.ccache) if credential.ccache else user or None,
             secret.reveal() if secret else None,
             require_encryption=bool(self._connection.supports_encryption),
             hostname_override=self._endpoint.host,

@@ -1,7 +1,8 @@
 """What other pipes tell: the role of the server, the registry, and user rights. Blocking; ProblemError only.
 
-Sources: MS-SRVS 3.1.4.17 (NetrServerGetInfo), MS-RRP 3.1.5.15 (BaseRegOpenKey) and 3.1.5.17 (BaseRegQueryValue),
-MS-LSAD 3.1.4.5.10 (LsarEnumerateAccountRights), MS-LSAT 3.1.4.8 (LsarLookupNames).
+Sources: MS-SRVS 3.1.4.17 (NetrServerGetInfo), MS-DSSP 3.2.5.1 (DsRolerGetPrimaryDomainInformation), MS-RRP 3.1.5.15
+(BaseRegOpenKey) and 3.1.5.17 (BaseRegQueryValue), MS-LSAD 3.1.4.5.10 (LsarEnumerateAccountRights), MS-LSAT 3.1.4.8
+(LsarLookupNames).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from impacket.dcerpc.v5 import lsad, lsat, rrp, srvs
+from impacket.dcerpc.v5 import dssp, lsad, lsat, rrp, srvs
 from impacket.dcerpc.v5.dtypes import MAXIMUM_ALLOWED
 from impacket.dcerpc.v5.rpcrt import DCERPCException
 from smbprotocol.exceptions import ObjectNameNotFound, PipeNotAvailable
@@ -24,6 +25,9 @@ Bind = Callable[[str, Any], Any]
 """Bind an interface on a named pipe of this session."""
 
 _SV_TYPE_DOMAIN_CONTROLLERS = 0x00000008 | 0x00000010
+_SV_TYPE_XENIX = 0x00000800
+"""Samba calls itself so; as a domain controller of Active Directory it announces no more than a member."""
+_ROLES_DOMAIN_CONTROLLERS = frozenset({4, 5})
 _KEY_WRITE, _KEY_CREATE_SUB_KEY = 0x00020006, 0x00000004
 _KEY_QUERY_VALUE = 0x00000001
 _NOT_FOUND = 2
@@ -33,15 +37,27 @@ _ROOTS = {"HKLM": rrp.hOpenLocalMachine, "HKU": rrp.hOpenUsers, "HKCR": rrp.hOpe
 
 
 def is_domain_controller(bind: Bind) -> bool:
-    """From the server type that the Server service announces, primary or backup."""
+    """From the server type that the Server service announces, primary or backup; Samba is asked for its role too."""
 
     def work() -> bool:
         rpc = bind("srvsvc", srvs.MSRPC_UUID_SRVS)
         info = srvs.hNetrServerGetInfo(rpc, 101)["InfoStruct"]["ServerInfo101"]
         rpc.disconnect()
-        return bool(info["sv101_type"] & _SV_TYPE_DOMAIN_CONTROLLERS)
+        kind = info["sv101_type"]
+        if kind & _SV_TYPE_DOMAIN_CONTROLLERS:
+            return True
+        return bool(kind & _SV_TYPE_XENIX) and _role(bind) in _ROLES_DOMAIN_CONTROLLERS
 
     return guarded(Doing.FACTS, work, "server type")
+
+
+def _role(bind: Bind) -> int:
+    """DSROLE_MACHINE_ROLE (MS-DSSP 2.2.2)."""
+    rpc = bind("lsarpc", dssp.MSRPC_UUID_DSSP)
+    basic = dssp.DSROLE_PRIMARY_DOMAIN_INFO_LEVEL.DsRolePrimaryDomainInfoBasic
+    answer = dssp.hDsRolerGetPrimaryDomainInformation(rpc, basic)["DomainInfo"]["DomainInfoBasic"]
+    rpc.disconnect()
+    return int(answer["MachineRole"])
 
 
 def registry_access(bind: Bind, key: str) -> str:

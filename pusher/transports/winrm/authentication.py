@@ -86,7 +86,7 @@ def sign_in(
     if credential.protocol is Protocol.KERBEROS:
         sending()  # with a password the first step is the AS-REQ
     context = spnego.client(
-        user or None,
+        spnego.KerberosCCache(credential.ccache) if credential.ccache else user or None,
         credential.secret.reveal() if credential.secret else None,
         hostname=wire.host,
         service=_SERVICE,

@@ -92,7 +92,17 @@ FILES = [
         "twice",
     ),
     Bad("local-kerberos", change(ACC, '"push"', '"push"\nprotocol = "kerberos"'), f"{ACC}:3:12", "kerberos"),
-    Bad("vault-later", change(ACC, "file:password", "vault:x/y"), f"{ACC}:4:10", "not available"),
+    Bad("vault-without-field", change(ACC, "file:password", "vault:x/y"), f"{ACC}:4:10", "vault: is not complete"),
+    Bad("vault-without-address", change(ACC, "file:password", "vault:x/y#z"), f"{ACC}:1:1", "VAULT_ADDR is not set"),
+    Bad("keytab-of-a-local-account", change(ACC, "file:password", "keytab:password"), f"{ACC}:4:10", "kerberos only"),
+    Bad(
+        "keytab-missing",
+        change(ACC, "'.\\pushadm'\nsecret = \"file:password\"", '"a@b.test"\nsecret = "keytab:none"'),
+        f"{ACC}:4:10",
+        "there is no file .*none.*expected a keytab",
+    ),
+    Bad("laps-without-directory", change(ACC, "file:password", "laps:"), f"{ACC}:4:10", "directory"),
+    Bad("never-nothing", change(ACC, '"push"', '"push"\nnever = []'), f"{ACC}:3:9", "never is an empty list"),
     Bad(
         "no-sign-in-left",
         change(ACC, "[[account]]", "[lockout]\nreserve = 3\nassume_threshold = 3\n[[account]]"),

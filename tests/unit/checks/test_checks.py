@@ -20,11 +20,16 @@ GMSA = "corp\\gmsa$"
 
 
 def proven(
-    host: MemoryHost, package: Package | None = None, *faults: Fault, allowed: bool = False
+    host: MemoryHost,
+    package: Package | None = None,
+    *faults: Fault,
+    allowed: bool = False,
+    account_allowed: bool = False,
 ) -> tuple[dict[str, Check], Problem | None]:
     async def story() -> tuple[tuple[Check, ...], Problem | None]:
         target = Target(name=host.name, domain_controller_allowed=allowed)
-        return await prove(Subject(session=await signed_in(host, *faults), target=target, package=package))
+        session = await signed_in(host, *faults)
+        return await prove(Subject(session=session, target=target, package=package, account_allowed=account_allowed))
 
     checks, found = fly(story())
     assert [check.check for check in checks] == [row.name for row in CHECKS][: len(checks)]
@@ -95,9 +100,22 @@ def test_a_row(host: dict[str, Any], package: dict[str, Any], row: str, result: 
 def test_a_domain_controller_is_asked_nothing_more() -> None:
     checks, _ = proven(make_host(is_domain_controller=True))
     assert list(checks) == ["domain-controller"]
-    checks, found = proven(make_host(is_domain_controller=True), allowed=True)
+
+
+def test_a_domain_controller_takes_the_leave_of_inventory_and_account() -> None:
+    host = make_host(is_domain_controller=True)
+    for allowed, account_allowed, code in [
+        (False, False, "domain-controller-refused"),
+        (False, True, "domain-controller-refused"),
+        (True, False, "domain-controller-account"),
+    ]:
+        checks, found = proven(host, allowed=allowed, account_allowed=account_allowed)
+        assert list(checks) == ["domain-controller"]
+        assert found is not None
+        assert found.code == code
+    checks, found = proven(host, allowed=True, account_allowed=True)
     assert (checks["domain-controller"].result, found) == (PASS, None)
-    assert "allows it" in checks["domain-controller"].evidence
+    assert "both allow it" in checks["domain-controller"].evidence
 
 
 def test_the_other_rows_are_proven_although_one_fails() -> None:

@@ -7,13 +7,18 @@ from pathlib import Path
 import pytest
 
 from pusher.credentials.accounts_file import AccountsFile, load_accounts
+from pusher.credentials.ladder import OWN_IDENTITY
 from pusher.models import Protocol
 from pusher.problems import BadInput
 
 ONE = '[[account]]\nname = "p"\nuser = "a@corp.example"\nsecret = "prompt"\n'
 USER = "user@domain, DOMAIN\\user, or .\\user for a local account"
-SECRET = "env:NAME, file:PATH, keyring:SERVICE/USER or prompt"
+SECRET = (
+    "env:NAME, file:PATH, keyring:SERVICE/USER, vault:PATH#FIELD, keytab:PATH, ccache:PATH, laps: (of a local account) "
+    "or prompt"
+)
 SCOPE = "patterns such as site:paris, group:labs or *.corp.example"
+NEVER = "patterns such as group:domain-controllers, tier0 or *.dmz.example"
 PLANTED = "hunter2!Pässword"
 
 
@@ -73,7 +78,7 @@ def test_a_protocol_that_is_given(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_the_own_identity_is_tried_only_where_it_was_asked_for(tmp_path: Path, text: str, enabled: bool) -> None:
-    assert load(tmp_path, text).fallback_enabled is enabled
+    assert (load(tmp_path, text).fallback is not None) is enabled
 
 
 def test_lockout_numbers(tmp_path: Path) -> None:
@@ -82,12 +87,56 @@ def test_lockout_numbers(tmp_path: Path) -> None:
     file = load(tmp_path, ONE + "[lockout]\nreserve = 0\nassume_threshold = 1\n")
     assert (file.reserve, file.assume_threshold) == (0, 1)
     own = AccountsFile.own_identity_only()
-    assert (own.accounts, own.fallback_enabled, own.reserve, own.assume_threshold) == ((), True, 2, 3)
+    assert (own.accounts, own.fallback, own.reserve, own.assume_threshold) == ((), OWN_IDENTITY, 2, 3)
 
 
 @pytest.mark.parametrize("secret", ["env:PW", "file:pw.txt", "file:/run/pw", "keyring:pusher/p", "keyring:p", "prompt"])
 def test_references_are_kept_as_written(tmp_path: Path, secret: str) -> None:
     assert load(tmp_path, with_secret(secret)).accounts[0].secret == secret
+
+
+@pytest.mark.parametrize("secret", ["vault:secret/pusher/push#password", "vault:kv/a-b_c.d#The field"])
+def test_a_reference_to_vault(tmp_path: Path, secret: str) -> None:
+    assert load(tmp_path, with_secret(secret)).accounts[0].secret == secret
+
+
+def test_laps_is_of_a_local_account(tmp_path: Path) -> None:
+    text = with_user(".\\Administrator").replace("prompt", "laps:")
+    directory = '[directory]\ndomain = "corp.example"\nuser = "reader@corp.example"\nsecret = "env:READER"\n'
+    assert sentence(tmp_path, text) == (
+        "F:4:10: account 'p': nothing says which directory holds its passwords; expected a [directory] table in this "
+        "file"
+    )
+    (account,) = load(tmp_path, text + directory).accounts
+    assert (account.secret, account.protocol) == ("laps:", Protocol.NTLM)
+
+
+@pytest.mark.parametrize("scheme", ["keytab", "ccache"])
+def test_a_path_counts_from_the_files_folder(tmp_path: Path, scheme: str) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "push").touch()
+    (account,) = load(tmp_path, with_secret(f"{scheme}:keys/push")).accounts
+    assert account.secret == f"{scheme}:{tmp_path}/keys/push"
+    with_realm = with_user("CORP\\svc").replace("prompt", f"{scheme}:keys/push") + 'realm = "CORP.EXAMPLE"\n'
+    (account,) = load(tmp_path, with_realm).accounts
+    assert (account.protocol, account.realm) == (Protocol.KERBEROS, "CORP.EXAMPLE")
+    assert sentence(tmp_path, with_secret(f"{scheme}:keys/push") + 'protocol = "ntlm"\n').startswith(
+        f"F:4:10: account 'p': {scheme}: is for kerberos only; expected"
+    )
+    local = with_user(".\\a").replace("prompt", f"{scheme}:keys/push")
+    assert sentence(tmp_path, local).startswith(f"F:4:10: account 'p': {scheme}: is for kerberos only; expected")
+
+
+def test_what_an_account_must_not_be_sent_to(tmp_path: Path) -> None:
+    text = ONE + 'never = ["group:domain-controllers", "tier0"]\n'
+    text += '[fallback]\nenabled = true\nnever = ["tier0"]\ndomain_controllers = true\n'
+    file = load(tmp_path, text)
+    assert file.accounts[0].never == ("group:domain-controllers", "tier0")
+    assert not file.accounts[0].domain_controllers
+    assert file.fallback is not None
+    assert (file.fallback.name, file.fallback.never) == ("own-identity", ("tier0",))
+    assert file.fallback.domain_controllers
+    assert load(tmp_path, ONE + "domain_controllers = true\n").accounts[0].domain_controllers
 
 
 BAD = [
@@ -110,14 +159,21 @@ BAD = [
     (with_secret("env:" + PLANTED), f"F:4:10: account 'p': what follows env: is not complete; expected {SECRET}"),
     (with_secret("file:"), f"F:4:10: account 'p': what follows file: is not complete; expected {SECRET}"),
     (with_secret("keyring:/b"), f"F:4:10: account 'p': what follows keyring: is not complete; expected {SECRET}"),
-    (with_secret("vault:x"), f"F:4:10: account 'p': vault: secrets are not available yet; expected {SECRET}"),
-    (with_secret("laps:"), f"F:4:10: account 'p': laps: secrets are not available yet; expected {SECRET}"),
-    (with_secret("keytab"), f"F:4:10: account 'p': keytab: secrets are not available yet; expected {SECRET}"),
-    (with_secret("ccache:/x"), f"F:4:10: account 'p': ccache: secrets are not available yet; expected {SECRET}"),
+    (with_secret("vault:x"), f"F:4:10: account 'p': what follows vault: is not complete; expected {SECRET}"),
+    (with_secret("vault:a/../b#c"), f"F:4:10: account 'p': what follows vault: is not complete; expected {SECRET}"),
+    (with_secret("vault:/a#c"), f"F:4:10: account 'p': what follows vault: is not complete; expected {SECRET}"),
+    (with_secret("laps:x"), f"F:4:10: account 'p': what follows laps: is not complete; expected {SECRET}"),
+    (with_secret("laps:"), "F:4:10: account 'p': laps: is for a local account; expected user = '.\\Administrator', or "
+                           "another secret"),
+    (with_secret("keytab"), "F:4:10: account 'p': secret is no reference to a secret (a password is never written in "
+                            f"this file); expected {SECRET}"),
+    (with_secret("keytab:"), f"F:4:10: account 'p': what follows keytab: is not complete; expected {SECRET}"),
+    (with_secret("keytab:/x/y"), "F:4:10: account 'p': there is no file /x/y; expected a keytab"),
+    (with_secret("ccache:/x/y"), "F:4:10: account 'p': there is no file /x/y; expected a Kerberos ticket cache"),
     (ONE.replace('"prompt"', "5"), f"F:4:10: account[1].secret is a number; expected {SECRET}"),
     (ONE.replace('"prompt"', PLANTED), "F:4:10: the TOML cannot be read: invalid value; expected valid TOML"),
     (ONE + f'password = "{PLANTED}"\n', "F:5:1: account[1].password is not a known key; expected name, user, secret, "
-                                        "scope or protocol"),
+                                        "scope, protocol, realm, never or domain_controllers"),
     (ONE + 'protocol = "negotiate"\n', "F:5:12: account[1].protocol is 'negotiate'; expected kerberos or ntlm"),
     (with_user(".\\a") + 'protocol = "kerberos"\n', "F:5:12: account 'p': a local account cannot sign in with "
                                                     'kerberos; expected protocol = "ntlm"'),
@@ -125,6 +181,18 @@ BAD = [
                            "target"),
     (ONE + 'scope = "x"\n', f"F:5:9: account[1].scope is text; expected a list of {SCOPE}"),
     (ONE + 'scope = ["sites:x"]\n', f"F:5:9: account 'p': 'sites:x' is not a pattern; expected {SCOPE}"),
+    (ONE + "never = []\n", f"F:5:9: account 'p': never is an empty list; expected {NEVER}, or no never"),
+    (ONE + 'never = "x"\n', f"F:5:9: account[1].never is text; expected a list of {NEVER}"),
+    (ONE + 'never = ["groups:x"]\n', f"F:5:9: account 'p': 'groups:x' is not a pattern; expected {NEVER}"),
+    (ONE + 'never = [" x"]\n', f"F:5:9: account 'p': ' x' is not a pattern; expected {NEVER}"),
+    (ONE + 'domain_controllers = "yes"\n', "F:5:22: account[1].domain_controllers is text; expected true or false: "
+                                           "whether it may be sent to a domain controller"),
+    (ONE + 'realm = "A B"\n', "F:5:9: account 'p': 'A B' is not a realm; expected a Kerberos realm such as "
+                              "CORP.EXAMPLE"),
+    (with_user(".\\a") + 'realm = "A"\n', "F:5:9: account 'p': a local account has no realm; expected no realm"),
+    (with_user("CORP\\a") + 'protocol = "kerberos"\n', "F:3:8: account 'p': the Kerberos realm of 'CORP\\a' cannot be "
+                                                       'told; expected user@domain, or realm = "CORP.EXAMPLE"'),
+    (ONE + "[fallback]\nnever = []\n", f"F:6:9: never is an empty list; expected {NEVER}, or no never"),
     (ONE + ONE.replace('"p"', '"P"'), "F:6:8: the account 'P' is there twice (first in F:1); expected a name of its "
                                       "own for each"),
     (ONE.replace('"p"', '"\\u001b[2J"'), "F:2:8: account '\\u001b[2J': '\\u001b[2J' cannot be the name of an account; "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from pusher.credentials.budget import (
     Result,
     Verdict,
     account_key,
+    counts,
     result_of,
 )
 from pusher.credentials.ladder import OWN_IDENTITY
@@ -46,14 +49,23 @@ def test_what_is_granted(budget: Budget, verdict: Verdict) -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "counts"), [(Result.OK, 0), (Result.HARMLESS, 0), (Result.FAILED, 1), (Result.UNKNOWN, 1)]
+    ("result", "cost"), [(Result.OK, False), (Result.HARMLESS, False), (Result.FAILED, True), (Result.UNKNOWN, True)]
 )
-def test_what_counts(result: Result, counts: int) -> None:
-    assert Budget(failures=1).granted().settled(result) == Budget(failures=1 + counts)
+def test_what_counts(result: Result, cost: bool) -> None:
+    assert counts(result) is cost
 
 
-def test_the_first_reason_for_a_stop_is_kept() -> None:
-    assert Budget().stopped("account-locked").stopped("wrong-password").stopped_by == "account-locked"
+@given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
+def test_there_is_room_where_it_is_granted(threshold: int, reserve: int, failures: int, in_flight: int) -> None:
+    policy, budget = LockoutPolicy(threshold=threshold, reserve=reserve), Budget(failures=failures, in_flight=in_flight)
+    room = budget.room(policy)
+    assert (budget.ask(policy) is Verdict.GRANTED) == (room > 0)
+    assert room == 0 or failures + in_flight + room <= threshold - reserve
+
+
+@pytest.mark.parametrize(("reserve", "minutes"), [(0, 32), (1, 32), (2, 62), (3, 92)])
+def test_failures_count_for_as_long_as_the_reserve_may_keep_them_alive(reserve: int, minutes: int) -> None:
+    assert LockoutPolicy(threshold=9, reserve=reserve).horizon == timedelta(minutes=minutes)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +94,8 @@ def test_every_code_of_a_sign_in_has_been_thought_of() -> None:
         "wrong-password", "account-restricted", "sign-in-unknown", "sign-in-failed", "guest-session",
         "kerberos-failed", "sign-in-refused",
         # No sign-in takes place.
-        "no-account", "lockout-budget-spent", "account-stopped",
+        "no-account", "lockout-budget-spent", "account-stopped", "budget-unavailable",
+        "directory-sign-in-failed", "directory-unprotected", "secret-unreadable",
     }  # fmt: skip
     of_sign_in = {code for code, row in CATALOGUE.items() if row.stage is Stage.SIGN_IN}
     assert of_sign_in - HARMLESS_CODES == counted
@@ -94,6 +107,8 @@ def test_what_stops_an_account_everywhere() -> None:
     assert {code for code, row in CATALOGUE.items() if row.next_move is NextMove.STOP_ACCOUNT} == {
         "wrong-password", "no-such-account", "account-locked", "account-disabled", "account-expired",
         "password-expired", "password-must-change",
+        "realm-unknown", "ticket-missing", "ticket-expired", "ticket-wrong-principal",
+        "keytab-unreadable", "keytab-wrong-realm", "keytab-no-principal",
     }  # fmt: skip
 
 
@@ -106,7 +121,10 @@ def _account(user: str) -> Account:
     [
         (".\\Administrator", "ws01\\administrator"),
         ("CORP\\svc", "corp\\svc"),
-        ("Svc@Corp.Example", "svc@corp.example"),
+        ("Svc@Corp.Example", "corp\\svc"),
+        ("corp.example\\svc", "corp\\svc"),
+        ("svc", "svc"),
+        ("first.last@sub@corp", "corp\\first.last@sub"),
     ],
 )
 def test_whose_counter_it_is(user: str, key: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +15,33 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pusher.credentials.budget import LockoutPolicy, Result
 from pusher.credentials.guard import Lease, LockoutGuard
+from pusher.credentials.ledger import Decide, Document, MemoryLedger
 from pusher.problems import ProblemError
 
 KEYS = ["corp\\svc", "corp\\other"]
+
+
+T = TypeVar("T")
+
+
+class SlowLedger(MemoryLedger):
+    """As a store's: handed over at once and in order, done some turns of the loop later."""
+
+    def change(self, account: str, decide: Decide[T]) -> asyncio.Future[T]:
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[T] = loop.create_future()
+
+        def work() -> None:
+            done = super(SlowLedger, self).change(account, decide)
+            if not told.done():
+                told.set_result(done.result())
+
+        loop.call_soon(loop.call_soon, loop.call_soon, work)
+        return told
+
+    async def look(self, account: str) -> Document | None:
+        await asyncio.sleep(0)
+        return self.read(account)
 
 
 class Worker:
@@ -52,11 +77,11 @@ class Worker:
 class GuardMachine(RuleBasedStateMachine):
     """Any interleaving of workers that ask, are granted, settle in every way, or are cancelled at any point."""
 
-    @initialize(threshold=st.integers(1, 6), reserve=st.integers(0, 3))
-    def begin(self, threshold: int, reserve: int) -> None:
+    @initialize(threshold=st.integers(1, 6), reserve=st.integers(0, 3), slow=st.booleans())
+    def begin(self, threshold: int, reserve: int, slow: bool) -> None:
         self.loop = asyncio.new_event_loop()
         self.policy = LockoutPolicy(threshold=threshold, reserve=reserve)
-        self.guard = LockoutGuard(self.policy)
+        self.guard = LockoutGuard(self.policy, SlowLedger() if slow else MemoryLedger())
         self.workers: list[Worker] = []
         self.failures = dict.fromkeys(KEYS, 0)
         self.stopped: dict[str, str] = {}
@@ -72,7 +97,7 @@ class GuardMachine(RuleBasedStateMachine):
         """Until nobody can go on by himself."""
 
         async def rest() -> None:
-            for _ in range(20):
+            for _ in range(60):
                 await asyncio.sleep(0)
 
         self.loop.run_until_complete(rest())
@@ -245,6 +270,60 @@ async def test_accounts_do_not_share_a_budget() -> None:
         one.settle(Result.OK)
         other.settle(Result.OK)
     assert guard.budget(KEYS[0]) == guard.budget(KEYS[1])
+
+
+async def test_a_good_account_costs_no_write_a_host() -> None:
+    """A leave is handed on from task to task: in the ledger nothing would change."""
+    ledger, writes = MemoryLedger(), 0
+
+    class Counting(MemoryLedger):
+        def change(self, account: str, decide: Decide[T]) -> asyncio.Future[T]:
+            nonlocal writes
+            writes += 1
+            return ledger.change(account, decide)
+
+    guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=2), Counting())
+
+    async def work() -> None:
+        async with guard.leave(KEYS[0]) as lease:
+            await asyncio.sleep(0)
+            lease.settle(Result.OK)
+
+    await asyncio.gather(*(work() for _ in range(500)))
+    assert writes <= 20
+    assert ledger.read(KEYS[0]) is None, "nothing is left to be known of it"
+
+
+async def test_two_names_of_one_domain_are_one_account() -> None:
+    guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
+    guard.is_also("ADLAB", "ad.lab.test")
+    async with guard.leave("adlab\\svc") as lease:
+        lease.settle(Result.FAILED)
+    assert guard.budget("ad\\svc") == guard.budget("adlab\\svc")
+    with pytest.raises(ProblemError, match="lockout-budget-spent"):
+        async with guard.leave("ad\\svc"):
+            raise AssertionError("it has failed under its other name")
+
+
+async def test_a_stop_from_elsewhere_reaches_those_who_wait() -> None:
+    guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
+    async with guard.leave(KEYS[0]) as lease:
+        waiting = guard.leave(KEYS[0])
+        entering = asyncio.create_task(waiting.__aenter__())
+        await asyncio.sleep(0)
+        await guard.stop(KEYS[0], "account-locked")
+        with pytest.raises(ProblemError, match=r"account-stopped.*account-locked"):
+            await entering
+        lease.settle(Result.OK)
+
+
+async def test_many_accounts_leave_nothing_behind() -> None:
+    guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
+    for number in range(2000):
+        async with guard.leave(f"ws{number}\\administrator") as lease:
+            lease.settle(Result.OK)
+        await asyncio.sleep(0)
+    assert len(guard._desks) < 600
 
 
 @pytest.fixture(autouse=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.credentials.ladder import OWN_IDENTITY, in_scope, ladder
+from pusher.credentials.ladder import OWN_IDENTITY, forbidden_by, in_scope, ladder, left_out, why_nobody
 from pusher.models import Account, Protocol, Target
 
 TARGET = Target(name="WS01.Corp.Example", address="10.1.2.3", site="Paris", groups=("labs", "Floor-2"))
@@ -58,7 +60,7 @@ def test_a_trailing_dot_makes_no_difference() -> None:
 @given(st.lists(st.sampled_from(["site:paris", "site:lyon", ""]), max_size=6), st.booleans())
 def test_the_operators_order_is_kept_and_our_own_identity_comes_last(scopes: list[str], fallback: bool) -> None:
     accounts = [account(*filter(None, [scope]), name=str(number)) for number, scope in enumerate(scopes)]
-    steps = list(ladder(accounts, TARGET, fallback))
+    steps = list(ladder(accounts, TARGET, OWN_IDENTITY if fallback else None))
     assert (OWN_IDENTITY in steps) == fallback
     assert not fallback or steps.pop() == OWN_IDENTITY
     assert [step.name for step in steps] == [a.name for a in accounts if "site:lyon" not in a.scope]
@@ -68,3 +70,61 @@ def test_our_own_identity_has_no_secret_and_no_ntlm() -> None:
     assert OWN_IDENTITY.is_own_identity
     assert not OWN_IDENTITY.is_local
     assert (OWN_IDENTITY.secret, OWN_IDENTITY.protocol) == ("", Protocol.KERBEROS)
+
+
+# Tiers
+
+
+@pytest.mark.parametrize(
+    ("never", "fits"),
+    [
+        ((), None),
+        (("group:labs",), "group:labs"),
+        (("group:LABS",), "group:LABS"),
+        (("labs",), "labs"),  # a bare word is a group too
+        (("floor-*",), "floor-*"),
+        (("lab",), None),
+        (("site:paris",), "site:paris"),
+        (("paris",), None),  # but no site
+        (("ws01.*",), "ws01.*"),
+        (("*.corp.example",), "*.corp.example"),
+        (("10.1.*",), "10.1.*"),
+        (("tier0", "group:domain-controllers"), None),
+        (("tier0", "group:floor-2"), "group:floor-2"),
+    ],
+)
+def test_what_never_fits(never: tuple[str, ...], fits: str | None) -> None:
+    one = replace(account(), never=never)
+    assert forbidden_by(one, TARGET) == fits
+    assert list(ladder([one], TARGET, None)) == ([] if fits else [one])
+    assert left_out(one, TARGET) == (f"a never goes to {fits}" if fits else None)
+
+
+@given(
+    st.lists(st.sampled_from(["group:labs", "tier0", "ws*", "site:lyon", "*"]), max_size=3),
+    st.lists(st.sampled_from(["site:paris", "*", "group:labs", "site:lyon"]), max_size=3),
+)
+def test_never_wins_over_every_scope(never: list[str], scope: list[str]) -> None:
+    one = replace(account(*scope), never=tuple(never))
+    assert (forbidden_by(one, TARGET) is None and in_scope(one, TARGET)) == bool(list(ladder([one], TARGET, None)))
+
+
+@pytest.mark.parametrize("account_allowed", [False, True])
+@pytest.mark.parametrize("inventory_allowed", [False, True])
+def test_a_domain_controller_takes_both_leaves(inventory_allowed: bool, account_allowed: bool) -> None:
+    dc = replace(TARGET, groups=("Domain-Controllers",), domain_controller_allowed=inventory_allowed)
+    one = replace(account(), domain_controllers=account_allowed)
+    own = replace(OWN_IDENTITY, domain_controllers=account_allowed)
+    allowed = inventory_allowed and account_allowed
+    assert list(ladder([one], dc, own)) == ([one, own] if allowed else [])
+    # Of a machine that is not known to be one nothing is forbidden here.
+    assert list(ladder([one], replace(dc, groups=()), own)) == [one, own]
+
+
+def test_why_nobody_is_left() -> None:
+    push = replace(account(name="push-2026"), never=("group:labs",))
+    other = account("site:lyon", name="lyon")
+    assert why_nobody([push, other], TARGET, None) == "push-2026 never goes to group:labs; lyon is for site:lyon"
+    own = replace(OWN_IDENTITY, never=("ws*",))
+    assert why_nobody([], TARGET, own) == "own-identity never goes to ws*"
+    assert why_nobody([], TARGET, None) == ""

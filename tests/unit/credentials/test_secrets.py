@@ -240,3 +240,21 @@ def test_secrets_are_equal_by_value() -> None:
     assert Secret(VALUE) == Secret(VALUE) != Secret("other")
     assert hash(Secret(VALUE)) == hash(Secret(VALUE))
     assert Secret(VALUE) != VALUE
+
+
+# What is no password
+
+
+@pytest.mark.parametrize("scheme", ["keytab", "ccache"])
+def test_a_key_is_kept_as_well_as_a_password(secret_file: Path, scheme: str) -> None:
+    reference = f"{scheme}:{secret_file}"
+    assert read_secret(account(reference), {}, nobody) is None
+    secret_file.chmod(0o640)
+    assert "mode 0640" in refused(reference).sentence
+    assert "chmod 600" in refused(reference).sentence
+    secret_file.unlink()
+    assert "cannot be read" in refused(reference).sentence
+
+
+def test_a_password_of_each_machines_own_is_read_later() -> None:
+    assert read_secret(account("laps:"), {}, nobody) is None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pusher.install.names import NEW, OLD
@@ -286,6 +286,14 @@ _any_fault = st.builds(
 _any_push = st.tuples(st.booleans(), st.lists(_any_fault, min_size=1, max_size=3))
 
 
+_DISABLES = next(row for row in SCENARIOS if row.name == "disable")
+_DISABLED_BY_ANOTHER = [
+    (True, [Fault(how=How.DIE, number=31)]),
+    (False, [Fault(how=How.FAIL, number=29, code="too-busy")]),
+]
+"""Killed with the service stopped, and then another pusher disabled it: what the first would put back is past."""
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     scenario=st.sampled_from(SCENARIOS),
@@ -293,6 +301,8 @@ _any_push = st.tuples(st.booleans(), st.lists(_any_fault, min_size=1, max_size=3
     by_first=st.booleans(),
     removes=st.booleans(),
 )
+@example(scenario=_DISABLES, history=_DISABLED_BY_ANOTHER, by_first=True, removes=True)
+@example(scenario=_DISABLES, history=_DISABLED_BY_ANOTHER, by_first=True, removes=False)
 def test_whatever_went_wrong_the_next_undisturbed_push_is_right(
     scenario: Scenario,
     history: list[tuple[bool, list[Fault]]],

@@ -13,7 +13,6 @@ from pusher.models import (
     AccountTried,
     Check,
     CheckResult,
-    Protocol,
     Stage,
     Status,
     Verb,
@@ -24,10 +23,7 @@ from pusher.report.explain import did_you_mean, explain_page, explain_record, ex
 from pusher.report.story import host_story, host_story_record
 from pusher.report.style import console_for
 from pusher.report.tables import (
-    AccountRow,
     ResolvedRow,
-    account_record,
-    accounts_table,
     outcomes_table,
     resolve_record,
     resolve_table,
@@ -72,18 +68,6 @@ def resolved(**fields: object) -> ResolvedRow:
         "why": "listed",
     }
     return ResolvedRow(**(given | fields))  # type: ignore[arg-type]
-
-
-def account(**fields: object) -> AccountRow:
-    given: dict[str, object] = {
-        "account": "push-2026",
-        "user": "svc-push@corp.example",
-        "protocol": Protocol.KERBEROS,
-        "code": None,
-        "where": "dc1.corp.example",
-        "left": 3,
-    }
-    return AccountRow(**(given | fields))  # type: ignore[arg-type]
 
 
 def test_runs() -> None:
@@ -132,7 +116,6 @@ def test_a_long_name_is_folded_and_not_cut() -> None:
     for table in (
         outcomes_table([samples.failure("domain-controller-refused", LONG, account=a) for a in ("x", "y" * 30)]),
         resolve_table([resolved(name=LONG, why="excluded by the group labs: ws*", pushed=False)]),
-        accounts_table([account(user="svc-push-with-a-long-name@research.emea.corp.example")]),
     ):
         assert "…" not in shown(table)
     folded = squeezed(shown(outcomes_table([samples.outcome(LONG)])).split("─")[-1])
@@ -156,20 +139,6 @@ def test_resolve() -> None:
     assert "no targets" in shown(resolve_table([]))
 
 
-def test_accounts() -> None:
-    remedy = CATALOGUE["wrong-password"].remedy
-    bad = account(account="push-2025", code="wrong-password", message="it is refused", remedy=remedy, left=0)
-    own = account(account="fallback", user="", where="", left=None)
-    text = shown(accounts_table([account(), bad, own]))
-    assert "works at" in text
-    assert "push-2025: it is refused. Check the account's secret once by hand" in " ".join(text.split())
-    assert "(this process)" in text
-    assert account_record(account())["works"] is True
-    assert account_record(bad)["tries_left"] == 0
-    assert json.dumps(account_record(own))
-    assert "no accounts" in shown(accounts_table([]))
-
-
 def test_the_story_of_a_failed_host() -> None:
     outcome = samples.failure(
         "not-administrator",
@@ -190,7 +159,7 @@ def test_the_story_of_a_failed_host() -> None:
     ):
         assert text.startswith("ws002.corp.example: failed at rights: not-administrator")
         assert "Add it to the local Administrators group" in text
-        assert "the target refuses the user name or password" in text
+        assert "the user name or password is refused" in text
         assert text.index("admin-share-write") < text.index("service-creation") < text.index("registry")
         assert "2 attempts" in text
     timeline = shown(host_story(samples.run(), outcome, samples.events())).split("Timeline")[1]
@@ -267,9 +236,6 @@ def test_hostile_text_is_shown_and_not_obeyed(text: str) -> None:
         host_story(run, outcome, told),
         host_story(run, None, told),
         resolve_table([resolved(name=text, address=text, site=text, group=text, why=text)]),
-        accounts_table(
-            [account(account=text, user=text, where=text, code="wrong-password", message=text, remedy=text)]
-        ),
     ):
         plain = piped(renderable)
         assert not set(plain) & {"\x07", "\x00", "\u202e", "\u2028", "\ud800"}

@@ -16,6 +16,8 @@ from typing import Any
 from pusher.clock import utc_now
 from pusher.credentials.budget import LockoutPolicy
 from pusher.credentials.guard import LockoutGuard
+from pusher.credentials.memory_kerberos import MemoryKerberos
+from pusher.credentials.tickets import Kerberos, Tickets, principal_of
 from pusher.install.payload import Payload
 from pusher.install.plan import service_of, wanted_config
 from pusher.models import (
@@ -215,12 +217,18 @@ def make_job(store: Store, transport: Transport, **changes: Any) -> Job:
     package: Package | None = changes.pop("package", make_package())
     verb: Verb = changes.pop("verb", Verb.PUSH)
     accounts: Sequence[Account] = changes.pop("accounts", (make_account(),))
+    secrets: Mapping[str, Secret] = changes.pop("secrets", {account.name: Secret("right") for account in accounts})
+    guard: LockoutGuard = changes.pop("guard", None) or LockoutGuard(LockoutPolicy(threshold=10, reserve=2))
+    kerberos: Kerberos = changes.pop("kerberos", None) or MemoryKerberos(
+        utc_now, {name: "right" for account in accounts if (name := principal_of(account))}, own="HOST$@CORP.EXAMPLE"
+    )
     run = changes.pop("run", "") or begin_run(store, changes.pop("rows", ()))
     defaults: dict[str, Any] = {
         "payload": make_payload(package) if package else None,
-        "secrets": {account.name: Secret("right") for account in accounts},
-        "fallback": False,
-        "guard": LockoutGuard(LockoutPolicy(threshold=10, reserve=2)),
+        "secrets": secrets,
+        "fallback": None,
+        "guard": guard,
+        "tickets": Tickets(kerberos, guard, secrets, utc_now),
         "transports": {TransportKind.SMB: transport},
         "only": None,
         "resolver": Names({}),

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from pusher.checks import CHECKS
-from pusher.credentials.budget import LockoutPolicy, account_key
+from pusher.credentials.budget import LockoutPolicy, Result, account_key
 from pusher.credentials.guard import LockoutGuard
+from pusher.credentials.ladder import OWN_IDENTITY
 from pusher.models import (
+    Account,
     AccountTried,
     CheckResult,
+    Credential,
     NextMove,
     Outcome,
     Protocol,
@@ -202,7 +205,7 @@ def test_a_machine_that_does_not_say_who_it_is_gets_no_ntlm(store: Store) -> Non
 
     async def story() -> tuple[Outcome, Outcome]:
         job = make_job(store, MemoryTransport({ADDRESS: host}))
-        own = make_job(store, MemoryTransport({ADDRESS: host}), fallback=True)
+        own = make_job(store, MemoryTransport({ADDRESS: host}), fallback=OWN_IDENTITY)
         return await attempt(job, Target(name="ws"), ADDRESS, 1), await attempt(own, Target(name="ws"), ADDRESS, 1)
 
     without, with_kerberos = fly(story())
@@ -352,31 +355,48 @@ def test_a_sign_in_without_a_verdict(moment: Moment, code: str, failures: int, s
     assert (budget.failures, budget.in_flight) == (failures, 0)
 
 
-@pytest.mark.parametrize(("ticket", "failures"), [(False, 1), (True, 0)])
-def test_a_failed_kerberos_costs_where_a_password_was_sent(ticket: bool, failures: int, store: Store) -> None:
-    """A wrong password ends so at the domain controller, which counts it; a ticket is no password."""
+@pytest.mark.parametrize("code", ["kerberos-failed", "wrong-password", "timed-out", "account-disabled"])
+@pytest.mark.parametrize("own", [False, True])
+def test_a_ticket_that_is_refused_costs_nothing(own: bool, code: str, store: Store) -> None:
+    """The host saw no password, and what it says of the account holds there only."""
     host, guard = make_host(), LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
-    host.users[""] = User(password=None)
+    host.users = {"": User(password=None), "svc@corp.example": User(password="right")}
     account = make_account("svc@corp.example", protocol=Protocol.KERBEROS)
-    changes: dict[str, Any] = {"accounts": (), "fallback": True} if ticket else {"accounts": (account,)}
-    fault = Fault(how=How.FAIL, call="sign_in", moment=Moment.AFTER, code="kerberos-failed")
-    host.users["svc@corp.example"] = User(password="right")
+    changes: dict[str, Any] = {"accounts": (), "fallback": OWN_IDENTITY} if own else {"accounts": (account,)}
+    fault = Fault(how=How.FAIL, call="sign_in", moment=Moment.AFTER, code=code)
     outcome = push_once(host, store, fault, guard=guard, **changes)
-    assert outcome.code == "kerberos-failed"
-    assert guard.budget("" if ticket else "svc@corp.example").failures == failures
+    assert outcome.code == ("ticket-refused" if code == "wrong-password" else code)
+    assert outcome.next_move is not NextMove.STOP_ACCOUNT
+    budget = guard.budget(account_key(OWN_IDENTITY if own else account, host.name))
+    assert (budget.failures, budget.in_flight, budget.stopped_by) == (0, 0, None)
+
+
+def test_a_host_gets_a_ticket_and_never_the_password(store: Store) -> None:
+    class Host(MemoryHost):
+        def admit(self, credential: Credential) -> User:
+            seen.append(credential)
+            return super().admit(credential)
+
+    seen: list[Credential] = []
+    host = Host(users={"svc@corp.example": User(password="right")})
+    account = make_account("svc@corp.example", protocol=Protocol.KERBEROS)
+    assert ended(push_once(host, store, accounts=(account,))) == (Status.INSTALLED, None)
+    (credential,) = seen
+    assert credential.secret is None
+    assert (credential.ccache or "").startswith("MEMORY:")
 
 
 def test_a_host_that_refuses_a_ticket_stops_no_account(store: Store) -> None:
     """It never sees a password: its key is old, or it is not the machine that was meant."""
     hosts = [make_host(users={"": User(password=None)}) for _ in range(2)]
-    hosts[0].users = {"": User(password="cannot be right")}
+    hosts[0].old_key = True
 
     async def story() -> list[Outcome]:
         transport = MemoryTransport({f"10.0.0.{n}": host for n, host in enumerate(hosts)})
-        job = make_job(store, transport, accounts=(), fallback=True)
+        job = make_job(store, transport, accounts=(), fallback=OWN_IDENTITY)
         return [await attempt(job, Target(name=host.name), f"10.0.0.{n}", 1) for n, host in enumerate(hosts)]
 
-    assert [outcome.code for outcome in fly(story())] == ["wrong-password", None]
+    assert [outcome.code for outcome in fly(story())] == ["ticket-refused", None]
 
 
 def test_the_budget_is_asked_before_the_secret_leaves(store: Store) -> None:
@@ -389,18 +409,44 @@ def test_the_budget_is_asked_before_the_secret_leaves(store: Store) -> None:
 # Rights
 
 
-def test_a_domain_controller_is_asked_no_further(store: Store) -> None:
+@pytest.mark.parametrize("verb", [Verb.PUSH, Verb.CHECK, Verb.REMOVE])
+def test_a_domain_controller_is_asked_no_further(verb: Verb, store: Store) -> None:
     host = make_host(is_domain_controller=True)
-    outcome, transport = push_and_see(host, store)
+    outcome, transport = push_and_see(host, store, verb=verb)
     assert ended(outcome) == (Status.SKIPPED, "domain-controller-refused")
     assert transport.calls[-1] == "is_domain_controller"
     assert [check.result for check in outcome.checks] == [CheckResult.FAIL]
 
-    async def allowed() -> Outcome:
-        job = make_job(store, MemoryTransport({ADDRESS: host}))
+    async def allowed(account: Account) -> Outcome:
+        job = make_job(store, MemoryTransport({ADDRESS: host}), accounts=(account,))
         return await attempt(job, Target(name=host.name, domain_controller_allowed=True), ADDRESS, 1)
 
-    assert ended(fly(allowed())) == (Status.INSTALLED, None)
+    assert ended(fly(allowed(make_account()))) == (Status.SKIPPED, "domain-controller-account")
+    assert ended(fly(allowed(make_account(domain_controllers=True)))) == (Status.INSTALLED, None)
+
+
+def test_an_account_of_another_tier_is_sent_nowhere_near(store: Store) -> None:
+    host = make_host()
+
+    async def story(target: Target, *accounts: Account) -> tuple[Outcome, list[str]]:
+        transport = MemoryTransport({ADDRESS: host})
+        return await attempt(make_job(store, transport, accounts=accounts), target, ADDRESS, 1), transport.calls
+
+    tier = make_account(name="push-2026", never=("group:domain-controllers", "tier0"))
+    known = Target(name=host.name, groups=("Domain-Controllers",), domain_controller_allowed=True)
+    for target, code, why in [
+        (known, "no-account", "push-2026 never goes to group:domain-controllers"),
+        (replace(known, groups=("tier0",)), "no-account", "push-2026 never goes to tier0"),
+        (replace(known, domain_controller_allowed=False), "domain-controller-refused", ""),
+    ]:
+        outcome, calls = fly(story(target, tier))
+        assert outcome.code == code
+        assert outcome.message is not None
+        assert why in outcome.message
+        assert calls == [], "nothing was contacted"
+    outcome, _ = fly(story(known, tier, make_account(name="tier0-push", domain_controllers=True)))
+    assert ended(outcome) == (Status.INSTALLED, None)
+    assert outcome.account == "tier0-push"
 
 
 @pytest.mark.parametrize(
@@ -552,7 +598,7 @@ def test_a_stopped_account_does_not_sign_in_to_undo(store: Store) -> None:
         def due(self, call: str) -> Fault | None:
             if call == "rename":
                 key = account_key(make_account(), host.name)
-                guard._budgets[key] = guard.budget(key).stopped("wrong-password")
+                self.stopping = asyncio.ensure_future(guard.stop(key, "wrong-password"))
             return super().due(call)
 
     async def story() -> Outcome:
@@ -622,6 +668,29 @@ def test_a_cancelled_push_ends_at_its_next_step_and_leaves_the_host_as_it_was(
     ends = fly(story())
     assert Status.UPGRADED in ends, "past the point of no return it is a success"
     assert Status.CANCELLED in ends
+
+
+def test_who_waited_for_leave_signs_in_no_more_once_the_push_is_cancelled(store: Store) -> None:
+    async def story() -> tuple[Outcome, int]:
+        host, stop, account, watching = make_host(), Stop(), make_account(), Watching()
+        one_at_a_time = LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
+        transport = MemoryTransport({ADDRESS: host})
+        job = make_job(store, transport, accounts=(account,), stop=stop, guard=one_at_a_time, watcher=watching)
+        key = account_key(account, host.name)
+        async with job.guard.leave(key) as other:
+            waiting = asyncio.create_task(attempt(job, Target(name=host.name), ADDRESS, 1))
+            while (host.name, Stage.SIGN_IN) not in watching.stages:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            stop.cancel()
+            other.settle(Result.OK)
+        outcome = await waiting
+        assert host.sign_ins == []
+        return outcome, job.guard.budget(key).failures
+
+    outcome, failures = fly(story())
+    assert ended(outcome) == (Status.CANCELLED, "cancelled")
+    assert failures == 0, "nothing was sent"
 
 
 def test_a_push_that_is_as_good_as_done_is_not_cancelled(store: Store) -> None:

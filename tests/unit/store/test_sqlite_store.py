@@ -79,6 +79,20 @@ def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_a_store_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "pusher.sqlite"
+    first = open_store(str(path))
+    first.begin_run(a_run(), {}, [("ws01", None, None)])
+    first.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE lockout")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    again = open_store(str(path))
+    assert again.unfinished("r") == [("ws01", False)]
+    assert dict(again.ledger.accounts()) == {}
+    again.close()
+
+
 def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     open_store(str(tmp_path / "empty")).close()
@@ -146,6 +160,7 @@ def test_a_url_of_an_engine_that_is_not_there() -> None:
     assert "hunter2" not in sentence
 
 
+@pytest.mark.process
 def test_several_who_come_first_at_once_find_one_store(tmp_path: Path) -> None:
     """Four commands start on a new machine in the same moment."""
     code = "import sys; from pusher.store import open_store; open_store(sys.argv[1]).close()"

@@ -31,10 +31,16 @@ def test_sample_inventories(name: str, count: int, groups: set[str]) -> None:
     assert sum(d.included for d in decisions) == (389 if name == "example.yaml" else count)
 
 
+def test_the_sample_of_a_directory() -> None:
+    inventory = load_inventory(SAMPLES / "example-directory.yaml")
+    assert [group.name for group in inventory.directory_groups] == ["servers", "kiosks", "test-floor"]
+
+
 def test_sample_accounts() -> None:
     file = load_accounts(SAMPLES / "example-accounts.toml")
+    assert file.directory is not None and file.directory.domain == "corp.example"
     assert [account.name for account in file.accounts] == ["push-2026", "labs-local"]
-    assert not file.fallback_enabled
+    assert file.fallback is None
 
 
 def test_the_sample_package_fits_the_sample_inventory(tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from lab.kdc import Kdc, KdcError
+from pusher.credentials.kerberos import Krb5
 from pusher.models import Credential, Protocol, Secret
 from pusher.problems import ProblemError
 from pusher.transports.port import Link
@@ -92,6 +96,32 @@ async def test_a_ticket_of_the_cache_is_no_secret(
     assert not link.secret_sent
     assert await session.is_domain_controller() is False
     await session.close()
+
+
+@pytest.mark.parametrize("tls", [True, False])
+async def test_a_ticket_of_this_process_signs_in_on_every_thread(
+    transport: WinrmTransport, listen: Listen, tls: bool
+) -> None:
+    """One cache for many sign-ins at once; none of them has a password, and none asks the KDC as the user again."""
+    kerberos = Krb5(lambda: datetime.now(UTC))
+    ticket = await kerberos.by_password("push@LAB.TEST", Secret(SECRET))
+    listener = listen(tls, Script(answer=windows))
+    by_ticket = replace(by_password(), secret=None, ccache=ticket.ccache)
+
+    async def one() -> None:
+        link = await opened(transport, listener)
+        session = await link.sign_in(by_ticket)
+        assert not link.secret_sent
+        assert await session.is_domain_controller() is False
+        await session.close()
+
+    await asyncio.gather(*(one() for _ in range(8)))
+    kerberos.close()
+    link = await opened(transport, listener)
+    assert await refused(link.sign_in(by_ticket)) == "ticket-missing", "what was forgotten is of no use"
+    await link.close()
+    assert listener.authenticates == 0, "no NTLM"
+    assert secret_free(listener.seen, SECRET)
 
 
 async def test_a_wrong_password_goes_no_further_than_the_kdc(transport: WinrmTransport, listen: Listen) -> None:

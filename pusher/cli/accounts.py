@@ -1,0 +1,76 @@
+"""``pusher accounts``: which accounts work, within the lockout budget; and forgetting failures that are forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pusher.config import hint, shown
+from pusher.credentials.budget import account_key
+from pusher.credentials.guard import LockoutGuard
+from pusher.credentials.trial import Found, Trial
+from pusher.models import Account, Source
+from pusher.problems import BadInput
+from pusher.report.accounts import account_record, accounts_page
+from pusher.report.record import write_line
+from pusher.report.style import console_for
+from pusher.settings import open_default_store
+from pusher.store import Store
+from pusher.wiring import Examination, accounts_to_test, lockout_policy
+
+OK, SOME_FAIL, INTERRUPTED = 0, 1, 130
+
+
+def try_accounts(file: Path | None, store: str | None, as_json: bool) -> int:
+    """Try every account of the file once; the command's exit status. BadInput before anything is contacted."""
+    accounts, read = accounts_to_test(file)
+    examination, trials = Examination(read), list[Trial]()
+    interrupted = False
+    with contextlib.closing(open_default_store(store)) as opened:
+        try:
+            asyncio.run(_try_all(accounts, examination, opened, trials, as_json))
+        except KeyboardInterrupt:
+            interrupted = True  # a sign-in that was on its way is in the ledger
+    if not as_json and (trials or not interrupted):
+        console_for(sys.stdout).print(accounts_page(trials))
+    if interrupted:
+        print(f"Interrupted; {len(accounts) - len(trials)} accounts were not tested.", file=sys.stderr)
+        return INTERRUPTED
+    return SOME_FAIL if any(one.found is Found.FAILS for one in trials) else OK
+
+
+async def _try_all(
+    accounts: Sequence[Account], examination: Examination, store: Store, trials: list[Trial], as_json: bool
+) -> None:
+    async with examination.over(store) as examiner:
+        for account in accounts:
+            trials.append(await examiner.examine(account))
+            if as_json:
+                write_line(account_record(trials[-1]), sys.stdout)
+                sys.stdout.flush()
+
+
+def account_to_clear(name: str, file: Path | None) -> Account:
+    """The domain account of that name in the accounts file; BadInput."""
+    accounts, _ = accounts_to_test(file)
+    found = next((one for one in accounts if one.name.casefold() == name.casefold()), None)
+    if found is None:
+        near = hint(name, [one.name for one in accounts])
+        raise BadInput(Source(file="NAME"), f"{shown(name)} names no account of the accounts file{near}", "one of them")
+    if found.is_local or found.is_own_identity:
+        kind = "local" if found.is_local else "the process's own"
+        words = f"{shown(name)} is {kind}: no domain counts its failures"
+        raise BadInput(Source(file="NAME"), words, "a domain account")
+    return found
+
+
+def clear_account(account: Account, file: Path | None, store: str | None) -> None:
+    """Forget its failures in the store's ledger, and say how many there were."""
+    _, read = accounts_to_test(file)
+    with contextlib.closing(open_default_store(store)) as opened:
+        guard = LockoutGuard(lockout_policy(read), opened.ledger)
+        forgotten = asyncio.run(guard.clear(account_key(account, "")))
+    print(f"{account.name}: {forgotten} failed sign-ins are forgotten.")

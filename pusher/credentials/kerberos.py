@@ -1,0 +1,108 @@
+"""The adapter to Kerberos: each question in a thread, under a deadline, its failure a Problem.
+
+What must not live here: what is asked of the library (``krb5_calls``, loaded when it is first needed: it comes with
+``pusher[kerberos]``), when an account is asked for, and the lockout budget (``tickets``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pusher.clock import Now
+from pusher.credentials.tickets import Ticket
+from pusher.models import Secret
+from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.problems.kerberos import kerberos_code, kerberos_number
+
+if TYPE_CHECKING:
+    from pusher.credentials.krb5_calls import Calls, Held
+
+_DEADLINE = 30.0
+"""Seconds for one question; MIT's library gives up on one silent KDC after 18."""
+_THREADS = 4
+
+
+class SecretUse:
+    """Whether something made of a secret may have left: told by the thread that asks, read when it is given up."""
+
+    def __init__(self) -> None:
+        self.given = False
+
+
+class Krb5:
+    """The process's way to its domain controllers; one a run, closed with its ``Tickets``."""
+
+    def __init__(self, now: Now, deadline: float = _DEADLINE) -> None:
+        self._now, self._deadline = now, deadline
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kerberos")
+        self._calls: Calls | None = None
+
+    async def by_password(self, principal: str, secret: Secret) -> Ticket:
+        use = SecretUse()
+        return await self._ask(lambda calls: calls.by_password(principal, secret, use), principal, use)
+
+    async def by_keytab(self, principal: str, keytab: Path) -> Ticket:
+        use = SecretUse()
+        return await self._ask(lambda calls: calls.by_keytab(principal, keytab, use), principal, use)
+
+    async def from_cache(self, principal: str, cache: Path) -> Ticket:
+        return await self._ask(lambda calls: calls.from_cache(principal, cache), principal, SecretUse())
+
+    async def own(self) -> Ticket:
+        return await self._ask(lambda calls: calls.own(), "this process's own identity", SecretUse())
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._calls is not None:
+            self._calls.forget()
+
+    async def _ask(self, work: Callable[[Calls], Held], whom: str, use: SecretUse) -> Ticket:
+        calls = self._loaded()
+        job: Future[Held] = self._threads.submit(work, calls)
+        future = asyncio.wrap_future(job)
+        await asyncio.wait({future}, timeout=self._deadline)
+        if not future.done():
+            # The thread ends by itself a little later; what it brings then is of no use to anyone.
+            future.add_done_callback(_ignore)
+            raise ProblemError(unanswered(whom, use))
+        try:
+            held = future.result()
+        except ProblemError:
+            raise
+        except Exception as error:
+            raise ProblemError(translate(error, whom, use)) from error
+        return Ticket(ccache=held.ccache, principal=held.principal, ends=self._now() + timedelta(seconds=held.seconds))
+
+    def _loaded(self) -> Calls:
+        if self._calls is None:
+            try:
+                from pusher.credentials.krb5_calls import Calls
+            except ImportError as error:
+                raise ProblemError(problem("kerberos-unavailable")) from error
+            self._calls = Calls()
+        return self._calls
+
+
+def translate(error: BaseException, whom: str, use: SecretUse) -> Problem:
+    """The problem for an exception of the library; silence after a secret was given is no verdict on it."""
+    code, number = kerberos_code(error) or "kerberos-failed", kerberos_number(error)
+    if code == "no-logon-servers" and use.given:
+        return unanswered(whom, use)
+    seen = f"Kerberos error {number}" if number is not None else type(error).__name__
+    return problem(code, Stage.SIGN_IN, f"asked for a ticket of {whom}, the domain controller ended with {seen}")
+
+
+def unanswered(whom: str, use: SecretUse) -> Problem:
+    """The problem of a question without an answer."""
+    code = "sign-in-unknown" if use.given else "no-logon-servers"
+    return problem(code, Stage.SIGN_IN, f"no domain controller answered for {whom}")
+
+
+def _ignore(late: asyncio.Future[Held]) -> None:
+    if not late.cancelled():
+        late.exception()

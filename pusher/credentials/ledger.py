@@ -1,0 +1,106 @@
+"""The ledger: where the standing of every account is kept, one transaction a change. The port, and the fake.
+
+The store implements it over its database without knowing what it holds: a document for each account, of which
+``budget`` and ``standing`` make sense. What a sign-in may do is decided in ``decide``, inside the transaction, by
+pure functions alone: so no interleaving of tasks, processes and runs can come between the count and the grant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from pusher.credentials.standing import Standing
+from pusher.problems import ProblemError, Stage, problem
+
+T = TypeVar("T")
+
+Document = Mapping[str, Any]
+"""What JSON can say."""
+Decide = Callable[[Document | None], tuple[Document | None, T]]
+"""Of an account's document the next one and an answer; None: there is none. May be called more than once."""
+
+
+class Ledger(Protocol):
+    """Kept for each account: a document. Every failure to keep it is ``budget-unavailable``."""
+
+    def change(self, account: str, decide: Decide[T]) -> asyncio.Future[T]:
+        """One transaction, alone with the account's document. It is handed over when this returns, in the order of the
+        calls, and cannot be called back; the future is done when it is durable."""
+
+    async def look(self, account: str) -> Document | None:
+        """As it is now; the event loop does not wait for it."""
+
+    def read(self, account: str) -> Document | None:
+        """As it is now, for callers without an event loop."""
+
+    def accounts(self) -> Mapping[str, Document]:
+        """All of them, by name."""
+
+
+class MemoryLedger:
+    """The fake: as durable as the process."""
+
+    def __init__(self) -> None:
+        self._documents: dict[str, Document] = {}
+
+    def change(self, account: str, decide: Decide[T]) -> asyncio.Future[T]:
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            document, answer = decide(copy.deepcopy(self._documents.get(account)))
+        except Exception as error:
+            done.set_exception(error)
+            return done
+        if document is None:
+            self._documents.pop(account, None)
+        else:
+            self._documents[account] = document
+        done.set_result(answer)
+        return done
+
+    async def look(self, account: str) -> Document | None:
+        return self.read(account)
+
+    def read(self, account: str) -> Document | None:
+        return copy.deepcopy(self._documents.get(account))
+
+    def accounts(self) -> Mapping[str, Document]:
+        return copy.deepcopy(self._documents)
+
+
+# Documents
+
+_ADAPTER = TypeAdapter(Standing)
+
+
+def standing_of(document: Document | None) -> Standing:
+    if document is None:
+        return Standing()
+    try:
+        return _ADAPTER.validate_python(document)
+    except ValidationError as error:
+        # Whatever it once said, nothing may be granted upon it.
+        raise ProblemError(
+            problem("budget-unavailable", Stage.SIGN_IN, "the account's entry in the store cannot be understood")
+        ) from error
+
+
+def document_of(standing: Standing) -> Document | None:
+    if standing.is_blank:
+        return None
+    made: dict[str, Any] = _ADAPTER.dump_python(standing, mode="json")
+    return made
+
+
+def changed(ledger: Ledger, account: str, step: Callable[[Standing], tuple[Standing, T]]) -> asyncio.Future[T]:
+    """``ledger.change`` in terms of standings."""
+
+    def decide(document: Document | None) -> tuple[Document | None, T]:
+        standing, answer = step(standing_of(document))
+        return document_of(standing), answer
+
+    return ledger.change(account, decide)

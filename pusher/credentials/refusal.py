@@ -1,0 +1,36 @@
+"""Why an account may not be tried, in words: how many failures of which limit, and until when. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pusher.credentials.budget import LockoutPolicy
+from pusher.credentials.standing import Answer, Stop
+from pusher.problems import Problem, Stage, problem
+
+
+def spent(answer: Answer) -> Problem:
+    said = f"{_used(answer)}, {_policy(answer.policy)}"
+    if answer.free_at is not None and answer.policy.limit > 0:
+        said += f"; free again at {_time(answer.free_at)}"
+    return problem("lockout-budget-spent", Stage.SIGN_IN, said)
+
+
+def stopped_by(stop: Stop, answer: Answer) -> Problem:
+    said = f"by {stop.code} at {_time(stop.moment.at)}, until this run ends; {_used(answer)}"
+    return problem("account-stopped", Stage.SIGN_IN, said)
+
+
+def _used(answer: Answer) -> str:
+    return f"{answer.budget.failures} of {answer.policy.limit} failed sign-ins that the budget allows are used"
+
+
+def _policy(policy: LockoutPolicy) -> str:
+    minutes = policy.window.total_seconds() / 60
+    source = "assumed" if policy.assumed else "by the directory"
+    return f"threshold {policy.threshold} and window {minutes:g} min {source}, reserve {policy.reserve}"
+
+
+def _time(at: datetime) -> str:
+    """To the second, and never before it."""
+    return f"{at + timedelta(microseconds=999_999):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,372 @@
+"""How an account stands: all that is known of its failures, over every task, process and run. Pure.
+
+A ``Standing`` is one account's entry in the ledger; each function here takes one and gives the next. The rule
+itself is ``budget``'s; here is where its numbers come from:
+
+* A leave to sign in (``Held``) is on its way until it is settled. Held by a process that is gone, or for longer than
+  any sign-in lasts, it has become a failure of unknown outcome.
+* A domain forgets its count once no failure has come for its observation window, so failures count as a chain: all
+  of them, until the last is older than the policy's horizon.
+* What the directory counts (``read``) replaces those failures that were settled before the reading was begun (by
+  their order in the ledger, not by any clock): they are in its count. Every other one is counted beside it.
+* A stop holds for the run that met it. In another run the secret may be another one, and nothing that derives from a
+  secret is kept to tell; what the stop cost is among the failures, and those hold for everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pusher.clock import Moment
+from pusher.credentials.budget import LATE, Budget, LockoutPolicy, Result, Verdict, counts
+from pusher.credentials.process import Process
+
+HELD_AT_MOST = timedelta(minutes=5)
+"""A sign-in is over long before (``Limits.sign_in``); whoever keeps a leave for several renews it."""
+READING_HOLDS = timedelta(hours=24)
+"""How long a directory's word about threshold and window is taken for true."""
+KEPT = timedelta(hours=24)
+"""How long what counts no more is kept at least: another run's reserve, and so its horizon, may be larger."""
+STOP_HOLDS = timedelta(days=30)
+"""Longer than any run lasts; then it is forgotten."""
+WAITER_FRESH = timedelta(seconds=3)
+"""A process that waits says so again within this time; another one's turn is not kept longer for it."""
+
+IsGone = Callable[[Process], bool]
+
+
+class Cause(StrEnum):
+    """``REFUSED``: a verdict came, so the domain had counted it by then. ``UNKNOWN``: it may count it yet."""
+
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    lease: str
+    seq: int
+    moment: Moment
+    cause: Cause
+    run: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A leave to sign in that was granted and is not settled."""
+
+    lease: str
+    process: Process
+    run: str
+    granted: Moment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stop:
+    run: str
+    code: str
+    moment: Moment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiter:
+    """A process that has none and wants one; the lowest ``seq`` came first."""
+
+    process: Process
+    seq: int
+    seen: Moment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What the directory says. ``threshold`` 0: it locks nobody. ``window``: observation.
+
+    ``complete``: the count is the PDC emulator's, to which every domain controller forwards a failure. Another one's
+    may lack ours, so they go on counting beside it.
+    """
+
+    threshold: int
+    window: timedelta
+    bad_count: int
+    complete: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """Where the ledger stood when a reading was begun."""
+
+    seq: int
+    moment: Moment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Read:
+    """The newest reading that was kept, and which mark it was begun at."""
+
+    reading: Reading
+    mark: int
+    moment: Moment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """``seq`` counts what has happened; ``marked``: a mark is out that names it."""
+
+    seq: int = 0
+    marked: bool = False
+    failures: tuple[Failure, ...] = ()
+    held: tuple[Held, ...] = ()
+    read: Read | None = None
+    stops: tuple[Stop, ...] = ()
+    waiters: tuple[Waiter, ...] = ()
+
+    @property
+    def is_blank(self) -> bool:
+        """Nothing that anybody would miss."""
+        return not (self.marked or self.failures or self.held or self.stops or self.waiters)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settled:
+    """How the sign-in under ``lease`` ended. ``stop``: the code that stops the account for its run."""
+
+    lease: str
+    result: Result
+    stop: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """A process asks for as many leaves as there are ``leases`` (names of its choice), once ``settled`` are booked.
+
+    ``keeps``: those it has and goes on using, for one sign-in after the other.
+    """
+
+    process: Process
+    run: str
+    policy: LockoutPolicy
+    leases: tuple[str, ...] = ()
+    settled: tuple[Settled, ...] = ()
+    keeps: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """``granted`` are those of the request's leases that may be used from now, ``kept`` those of its ``keeps`` that
+    still may: any other was given up for lost meanwhile. The rest says how the account stands."""
+
+    verdict: Verdict
+    policy: LockoutPolicy
+    budget: Budget
+    free_at: datetime | None = None
+    granted: tuple[str, ...] = ()
+    kept: frozenset[str] = frozenset()
+    others_wait: bool = False
+    stop: Stop | None = None
+
+
+# What is asked of it
+
+
+def policy_of(standing: Standing, own: LockoutPolicy, now: Moment) -> LockoutPolicy:
+    """What the directory said, where it lately said something; else what the operator has us assume."""
+    read = standing.read
+    if read is None or read.reading.threshold < 1 or now.since(read.moment) > READING_HOLDS:
+        return own
+    return replace(own, threshold=read.reading.threshold, window=read.reading.window, assumed=False)
+
+
+def judge(standing: Standing, request: Request, now: Moment) -> Answer:
+    """How the account stands for the request's process, and whether it may be tried. Grants nothing."""
+    policy = policy_of(standing, request.policy, now)
+    failures, free_at = _failures(standing, policy, now)
+    stop = next((stop for stop in standing.stops if stop.run == request.run), None)
+    budget = Budget(failures=failures, in_flight=len(standing.held), stopped_by=stop.code if stop else None)
+    verdict = budget.ask(policy)
+    others = [one for one in standing.waiters if one.process != request.process and _is_fresh(one, now)]
+    if verdict is Verdict.GRANTED and budget.room(policy) <= len(_before(others, standing, request.process)):
+        verdict = Verdict.WAIT
+    return Answer(
+        verdict=verdict,
+        policy=policy,
+        budget=budget,
+        free_at=free_at,
+        others_wait=bool(others),
+        stop=stop,
+    )
+
+
+def _failures(standing: Standing, policy: LockoutPolicy, now: Moment) -> tuple[int, datetime | None]:
+    """Those that count, and when they will do so no more."""
+    ages = [(now.since(one.moment), 1) for one in standing.failures]
+    read = standing.read
+    if read is not None and read.reading.threshold > 0 and read.reading.bad_count > 0:
+        ages.append((now.since(read.moment), read.reading.bad_count))
+    chain = _chain(ages, standing, policy.horizon, now)
+    free_at = now.at + policy.horizon - chain[0][0] if chain else None
+    return sum(weight for _, weight in chain), free_at
+
+
+def _chain(
+    ages: Iterable[tuple[timedelta, int]], standing: Standing, horizon: timedelta, now: Moment
+) -> list[tuple[timedelta, int]]:
+    """The newest of them, as far back as no gap between two is longer than ``horizon``."""
+    # A sign-in on its way may have failed as early as it was granted, and have kept the chain alive.
+    reached = max([timedelta(), *(now.since(one.granted) for one in standing.held)])
+    chain = []
+    for age, weight in sorted(ages):
+        if age - reached > horizon:
+            break
+        chain.append((age, weight))
+        reached = max(reached, age)
+    return chain
+
+
+def _is_fresh(waiter: Waiter, now: Moment) -> bool:
+    # Another machine's clock may go before: its waiter is not kept a place for ever.
+    return abs(now.since(waiter.seen)) <= WAITER_FRESH
+
+
+def _before(others: Iterable[Waiter], standing: Standing, process: Process) -> list[Waiter]:
+    """Who came before: all of them, for one who does not wait yet."""
+    mine = next((one.seq for one in standing.waiters if one.process == process), None)
+    return [one for one in others if mine is None or one.seq < mine]
+
+
+# What happens to it
+
+
+def tidied(standing: Standing, now: Moment, horizon: timedelta, is_gone: IsGone) -> Standing:
+    """Leaves that nobody can settle any more have failed; what is long past is forgotten."""
+    for held in standing.held:
+        age = now.since(held.granted)
+        if age > HELD_AT_MOST or is_gone(held.process):
+            # As late as it can have been tried; a night later it is not of this morning.
+            ended = held.granted.after(HELD_AT_MOST) if age > HELD_AT_MOST else now
+            standing = _failed(standing, held, ended, Cause.UNKNOWN)
+    chain = _chain([(now.since(one.moment), 1) for one in standing.failures], standing, max(KEPT, horizon), now)
+    oldest = chain[-1][0] if chain else timedelta.min
+    return replace(
+        standing,
+        failures=tuple(one for one in standing.failures if now.since(one.moment) <= oldest),
+        stops=tuple(one for one in standing.stops if now.since(one.moment) <= STOP_HOLDS),
+        waiters=tuple(one for one in standing.waiters if _is_fresh(one, now) and not is_gone(one.process)),
+    )
+
+
+def ask(standing: Standing, request: Request, now: Moment, is_gone: IsGone) -> tuple[Standing, Answer]:
+    """Book what is settled, then grant as many of the request's leases as the rule allows."""
+    for one in request.settled:
+        standing = settle(standing, one, request.run, now)
+    standing = replace(
+        standing, held=tuple(replace(one, granted=now) if one.lease in request.keeps else one for one in standing.held)
+    )
+    standing = tidied(standing, now, policy_of(standing, request.policy, now).horizon, is_gone)
+    answer = judge(standing, request, now)
+    granted: tuple[str, ...] = ()
+    if answer.verdict is Verdict.GRANTED:
+        others = [one for one in standing.waiters if one.process != request.process]
+        room = answer.budget.room(answer.policy) - len(_before(others, standing, request.process))
+        granted = request.leases[:room]
+        taken = tuple(Held(lease=one, process=request.process, run=request.run, granted=now) for one in granted)
+        standing = replace(standing, held=standing.held + taken)
+    kept = request.keeps & {one.lease for one in standing.held}
+    return _waiting(standing, request, answer, now), replace(answer, granted=granted, kept=kept)
+
+
+def _waiting(standing: Standing, request: Request, answer: Answer, now: Moment) -> Standing:
+    """Only who has none stands in the queue: who gives his back goes to its end."""
+    mine = next((one for one in standing.waiters if one.process == request.process), None)
+    others = tuple(one for one in standing.waiters if one is not mine)
+    has_one = any(held.process == request.process for held in standing.held)
+    if answer.verdict is not Verdict.WAIT or has_one or not request.leases:
+        return replace(standing, waiters=others)
+    if mine is None:
+        standing = replace(standing, seq=standing.seq + 1)
+        mine = Waiter(process=request.process, seq=standing.seq, seen=now)
+    return replace(standing, waiters=(*others, replace(mine, seen=now)))
+
+
+def settle(standing: Standing, settled: Settled, run: str, now: Moment) -> Standing:
+    """One sign-in has ended. Booked twice, it counts once."""
+    held = next((one for one in standing.held if one.lease == settled.lease), None)
+    booked = next((one for one in standing.failures if one.lease == settled.lease), None)
+    if held is None and booked is None and not counts(settled.result):
+        return _stopped(standing, settled, run, now)
+    if not counts(settled.result):
+        # It was given up for lost, and yet it went well: a failure that there was not.
+        standing = replace(
+            standing,
+            held=tuple(one for one in standing.held if one is not held),
+            failures=tuple(one for one in standing.failures if one is not booked),
+        )
+    else:
+        cause = Cause.REFUSED if settled.result is Result.FAILED else Cause.UNKNOWN
+        of_run = held.run if held else booked.run if booked else run
+        standing = _failed(standing, _Ended(lease=settled.lease, run=of_run), now, cause)
+    return _stopped(standing, settled, run, now)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ended:
+    lease: str
+    run: str
+
+
+def _failed(standing: Standing, ended: Held | _Ended, moment: Moment, cause: Cause) -> Standing:
+    seq = standing.seq + 1
+    failure = Failure(lease=ended.lease, seq=seq, moment=moment, cause=cause, run=ended.run)
+    return replace(
+        standing,
+        seq=seq,
+        held=tuple(one for one in standing.held if one.lease != ended.lease),
+        failures=(*(one for one in standing.failures if one.lease != ended.lease), failure),
+    )
+
+
+def _stopped(standing: Standing, settled: Settled, run: str, now: Moment) -> Standing:
+    return stopped(standing, run, settled.stop, now) if settled.stop else standing
+
+
+def stopped(standing: Standing, run: str, code: str, now: Moment) -> Standing:
+    """The first reason is kept."""
+    if any(stop.run == run for stop in standing.stops):
+        return standing
+    return replace(standing, stops=(*standing.stops, Stop(run=run, code=code, moment=now)))
+
+
+def cleared(standing: Standing) -> tuple[Standing, int]:
+    """By the operator's word the domain counts nothing any more; and how many failures were forgotten by it.
+
+    What is on its way stays, and counts if it fails.
+    """
+    read = standing.read
+    forgotten = len(standing.failures) + (read.reading.bad_count if read is not None else 0)
+    return replace(standing, failures=(), read=None, stops=()), forgotten
+
+
+def marked(standing: Standing, now: Moment) -> tuple[Standing, Mark]:
+    """To be taken before the directory is asked."""
+    seq = standing.seq + 1
+    return replace(standing, seq=seq, marked=True), Mark(seq=seq, moment=now)
+
+
+def read(standing: Standing, mark: Mark, reading: Reading, now: Moment) -> Standing:
+    """What the directory said after ``mark`` was taken. One that was overtaken by a newer one is not kept."""
+    if standing.read is not None and standing.read.mark >= mark.seq:
+        return standing
+    return replace(
+        standing,
+        read=Read(reading=reading, mark=mark.seq, moment=now),
+        failures=tuple(one for one in standing.failures if not (reading.complete and _is_in(one, mark))),
+    )
+
+
+def _is_in(failure: Failure, mark: Mark) -> bool:
+    """Whether the domain had counted it for certain when the reading was begun."""
+    if failure.seq > mark.seq:
+        return False
+    return failure.cause is Cause.REFUSED or mark.moment.since(failure.moment) > LATE

@@ -1,0 +1,188 @@
+"""``pusher accounts test``: which accounts work, what the directory and the ledger say of them, and what to do.
+
+A rich renderable that fits 80 columns, and a record for ``--json``. What must not live here: trying anything
+(``credentials.trial``). Of a secret there is nothing here but the scheme of its reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from pusher.credentials.standing import Answer
+from pusher.credentials.trial import Found, Trial
+from pusher.report.record import Record
+from pusher.report.style import facts, indented, plain
+from pusher.report.tables import keep_whole, table
+from pusher.report.text import iso, visible, when
+
+_STYLE: Mapping[Found, str] = MappingProxyType(
+    {Found.WORKS: "green", Found.FAILS: "bold red", Found.NOT_TESTED: "yellow"}
+)
+
+
+def accounts_page(trials: Sequence[Trial]) -> RenderableType:
+    """The accounts in the order given: a line for each, and below what is known of each."""
+    if not trials:
+        return Text("The accounts file lists no accounts.")
+    made = table("account", "user", "protocol", "secret", "result", "tries left")
+    keep_whole(made, 0, (visible(one.account.name) for one in trials), 20)
+    keep_whole(made, 1, (visible(one.account.user) for one in trials), 24)
+    for column in (2, 3, 5):
+        made.columns[column].no_wrap = True
+    made.columns[5].justify = "right"
+    for one in trials:
+        left = _left(one.standing)
+        made.add_row(
+            plain(one.account.name),
+            plain(one.account.user or "(this process)"),
+            Text(one.account.protocol.value),
+            Text(one.secret),
+            _result(one),
+            Text("-" if left is None else str(left)),
+        )
+    return Group(made, *(part for one in trials for part in (Text(), Text(visible(one.account.name), style="bold"),
+                                                              indented(facts(_facts(one))))))  # fmt: skip
+
+
+def _result(one: Trial) -> Text:
+    word = one.problem.code if one.problem is not None else one.found.value.replace("-", " ")
+    return Text(word, style=_STYLE[one.found])
+
+
+def _facts(one: Trial) -> list[tuple[str, RenderableType]]:
+    rows: list[tuple[str, RenderableType]] = []
+    if one.principal is not None:
+        rows.append(("principal", plain(one.principal)))
+    if (said := _directory_words(one)) is not None:
+        rows.append(("directory", plain(said)))
+    if one.standing is not None:
+        rows.append(("budget", plain(_budget_words(one, one.standing))))
+    if one.words:
+        rows.append(("result", plain(one.words)))
+    if one.problem is not None:
+        rows += [("problem", plain(one.problem.message)), ("remedy", plain(one.problem.remedy))]
+    return rows
+
+
+def _directory_words(one: Trial) -> str | None:
+    if one.account.is_own_identity or one.account.is_local:
+        return None
+    if one.seen is None:
+        return "not asked: the accounts file has no [directory], or nothing was to be tried"
+    if one.seen.why_not is not None:
+        return f"not read ({one.seen.why_not.code}: {one.seen.why_not.message}); the assumed policy holds"
+    state = one.seen.state
+    if state is None:
+        return "not asked: the account is of another domain than [directory]"
+    rule = f"locks at {state.threshold} failures within {_minutes(state.window)}" if state.threshold else "locks nobody"
+    now = [f"{state.bad} failures counted when asked, by {state.counted_by}", *_states(one)]
+    return f"{rule} ({state.policy}); {', '.join(now)}"
+
+
+def _states(one: Trial) -> list[str]:
+    state = one.seen.state if one.seen is not None else None
+    if state is None:
+        return []
+    words = {
+        "locked": state.locked,
+        "disabled": state.disabled,
+        "expired": state.expired,
+        "password expired": state.password_expired,
+        "password must be changed": state.must_change,
+    }
+    return [word for word, is_so in words.items() if is_so]
+
+
+def _budget_words(one: Trial, standing: Answer) -> str:
+    policy, budget = standing.policy, standing.budget
+    said = f"{budget.failures} of {policy.limit} failures used"
+    directory, own = _shares(one, standing)
+    if directory is not None and budget.failures:
+        said += f" ({directory} by the directory's count, {own} by pusher's)"
+    if budget.in_flight:
+        said += f", {budget.in_flight} sign-ins on their way"
+    if budget.failures and standing.free_at is not None and policy.limit:
+        said += f"; free again at {when(standing.free_at + timedelta(milliseconds=999))}"
+    source = "assumed" if policy.assumed else "by the directory"
+    return f"{said}; threshold {policy.threshold} {source}, reserve {policy.reserve}"
+
+
+def _shares(one: Trial, standing: Answer) -> tuple[int | None, int]:
+    """What the directory counted when it was asked, and what pusher's own ledger counts beside it."""
+    state = one.seen.state if one.seen is not None else None
+    failures = standing.budget.failures
+    if state is None or not state.threshold:
+        return None, failures
+    directory = min(state.bad, failures)
+    return directory, failures - directory
+
+
+def _left(standing: Answer | None) -> int | None:
+    return standing.budget.room(standing.policy) if standing is not None else None
+
+
+def _minutes(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes:g} min" if minutes < 60 * 24 * 365 else "a time without end"
+
+
+def account_record(one: Trial) -> Record:
+    """One line of ``--json``. ``works`` is null for what was not tested; None of the rest is a secret."""
+    found = one.problem
+    return {
+        "account": one.account.name,
+        "user": one.account.user,
+        "protocol": one.account.protocol.value,
+        "secret": one.secret,
+        "principal": one.principal,
+        "works": None if one.found is Found.NOT_TESTED else one.found is Found.WORKS,
+        "code": found.code if found else None,
+        "message": found.message if found else one.words or None,
+        "remedy": found.remedy if found else None,
+        "tries_left": _left(one.standing),
+        "directory": _directory_record(one),
+        "budget": _budget_record(one),
+    }
+
+
+def _directory_record(one: Trial) -> dict[str, Any] | None:
+    """Null where it was not asked."""
+    if one.seen is None or (one.seen.state is None and one.seen.why_not is None):
+        return None
+    state = one.seen.state
+    if state is None:
+        return {"code": one.seen.why_not.code if one.seen.why_not else None}
+    return {
+        "code": None,
+        "threshold": state.threshold,
+        "window_seconds": state.window,
+        "policy": state.policy,
+        "bad_count": state.bad,
+        "counted_by": state.counted_by,
+        "locked": state.locked,
+        "disabled": state.disabled,
+        "expired": state.expired,
+        "password_expired": state.password_expired,
+        "must_change": state.must_change,
+    }
+
+
+def _budget_record(one: Trial) -> dict[str, Any] | None:
+    if (standing := one.standing) is None:
+        return None
+    return {
+        "failures": standing.budget.failures,
+        "own_failures": _shares(one, standing)[1],
+        "in_flight": standing.budget.in_flight,
+        "limit": standing.policy.limit,
+        "threshold": standing.policy.threshold,
+        "reserve": standing.policy.reserve,
+        "assumed": standing.policy.assumed,
+        "free_at": iso(standing.free_at) if standing.free_at is not None and standing.budget.failures else None,
+    }

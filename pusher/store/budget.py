@@ -1,0 +1,112 @@
+"""The lockout ledger in the store: one document for each account, changed in one transaction. It decides nothing.
+
+What a document means, and what may become of it, is the caller's (``credentials``): ``decide`` is called inside the
+transaction, with the account's row locked against every other process. On SQLite that lock is the database's own
+writing lock, on PostgreSQL the row's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from pusher.clock import Now, utc_now
+from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.store.schema import lockout
+from pusher.store.writer import Writer
+
+T = TypeVar("T")
+_NEW: dict[str, Any] = {}
+"""What stands in a row between its being made and its first document."""
+
+
+class BudgetLedger:
+    """``credentials.ledger.Ledger`` over the store's database."""
+
+    def __init__(self, engine: Engine, writer: Writer, now: Now = utc_now) -> None:
+        self._engine, self._writer, self._now = engine, writer, now
+
+    def change(
+        self, account: str, decide: Callable[[Mapping[str, Any] | None], tuple[Mapping[str, Any] | None, T]]
+    ) -> asyncio.Future[T]:
+        """Handed to the writer at once, so that it is in its place whatever becomes of the caller."""
+
+        def work(connection: Connection) -> T:
+            document, answer = decide(self._lock(connection, account))
+            mine = lockout.c.account == account
+            if document is None:
+                connection.execute(lockout.delete().where(mine))
+            else:
+                row = {"standing": dict(document), "changed_at": self._now()}
+                connection.execute(update(lockout).where(mine).values(row))
+            return answer
+
+        return asyncio.wrap_future(_translated(self._writer.submit(work)))
+
+    async def look(self, account: str) -> Mapping[str, Any] | None:
+        return await asyncio.to_thread(self.read, account)
+
+    def read(self, account: str) -> Mapping[str, Any] | None:
+        query = select(lockout.c.standing).where(lockout.c.account == account)
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(query).scalar() or None
+        except SQLAlchemyError as error:
+            raise ProblemError(_unavailable(error)) from error
+
+    def accounts(self) -> Mapping[str, Mapping[str, Any]]:
+        query = select(lockout.c.account, lockout.c.standing).order_by(lockout.c.account)
+        try:
+            with self._engine.connect() as connection:
+                return {account: standing for account, standing in connection.execute(query) if standing}
+        except SQLAlchemyError as error:
+            raise ProblemError(_unavailable(error)) from error
+
+    def _lock(self, connection: Connection, account: str) -> Mapping[str, Any] | None:
+        """The account's document, locked until the transaction ends.
+
+        One statement that writes and reads: SQLite begins no transaction for a SELECT, and a row that is not there
+        cannot be locked.
+        """
+        dialect: Callable[[Any], Any] = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        row = {"account": account, "standing": _NEW, "changed_at": self._now()}
+        statement: Insert = (
+            dialect(lockout)
+            .values(row)
+            .on_conflict_do_update(index_elements=[lockout.c.account], set_={"account": account})
+            .returning(lockout.c.standing)
+        )
+        found: Mapping[str, Any] = connection.execute(statement).scalar_one()
+        return found or None
+
+
+def _translated(handed: Future[T]) -> Future[T]:
+    """The same, with the database's own exceptions translated. It cannot be cancelled."""
+    told: Future[T] = Future()
+    told.set_running_or_notify_cancel()
+
+    def tell(done: Future[T]) -> None:
+        try:
+            told.set_result(done.result())
+        except SQLAlchemyError as error:
+            problem_error = ProblemError(_unavailable(error))
+            problem_error.__cause__ = error
+            told.set_exception(problem_error)
+        except BaseException as error:
+            told.set_exception(error)
+
+    handed.add_done_callback(tell)
+    return told
+
+
+def _unavailable(error: SQLAlchemyError) -> Problem:
+    """Neither the statement nor its values are shown: only which kind of failure it was."""
+    cause = getattr(error, "orig", None) or error
+    name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__
+    return problem("budget-unavailable", Stage.SIGN_IN, str(name))

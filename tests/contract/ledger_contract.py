@@ -1,0 +1,177 @@
+"""What every ledger does. Subclasses give ``ledger``; each test has one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pusher.credentials.budget import LockoutPolicy, Result
+from pusher.credentials.desk import Pace
+from pusher.credentials.guard import LockoutGuard
+from pusher.credentials.ledger import Document, Ledger
+from pusher.credentials.process import Process
+from pusher.problems import ProblemError
+
+KEY, OTHER = "corp\\svc", "corp\\other"
+
+
+def put(document: Document | None) -> Any:
+    return lambda _: (document, None)
+
+
+def add(document: Document | None) -> tuple[Document, int]:
+    """One more than there was."""
+    count = (document or {}).get("count", 0) + 1
+    return {"count": count}, count
+
+
+class LedgerContract:
+    @pytest.fixture
+    def ledger(self) -> Iterator[Ledger]:
+        raise NotImplementedError
+
+    async def test_an_account_that_is_not_there(self, ledger: Ledger) -> None:
+        assert await ledger.look(KEY) is None
+        assert ledger.read(KEY) is None
+        assert dict(ledger.accounts()) == {}
+        assert await ledger.change(KEY, lambda document: (None, document)) is None
+
+    async def test_a_document_comes_back_as_it_went(self, ledger: Ledger) -> None:
+        document = {"a": [1, 2.5, None, True, "ä\\\"'%"], "b": {"c": {}}, "": ""}
+        await ledger.change(KEY, put(document))
+        assert await ledger.look(KEY) == ledger.read(KEY) == document
+        assert await ledger.change(KEY, lambda found: (found, found)) == document
+        assert await ledger.look(OTHER) is None
+        assert dict(ledger.accounts()) == {KEY: document}
+
+    async def test_none_takes_it_away(self, ledger: Ledger) -> None:
+        await ledger.change(KEY, put({"a": 1}))
+        await ledger.change(OTHER, put({"b": 1}))
+        await ledger.change(KEY, put(None))
+        assert dict(ledger.accounts()) == {OTHER: {"b": 1}}
+        assert await ledger.change(KEY, lambda document: (None, document)) is None
+
+    async def test_names_are_any_text(self, ledger: Ledger) -> None:
+        for number, name in enumerate(["", "a", "A", "ä", "x'; DROP TABLE lockout", "%", "h" * 600]):
+            await ledger.change(name, put({"n": number}))
+        assert [document["n"] for document in map(ledger.read, ["a", "A", "ä", "%"]) if document] == [1, 2, 3, 5]
+
+    async def test_changes_come_in_the_order_of_their_calls(self, ledger: Ledger) -> None:
+        counts = [ledger.change(KEY, add) for _ in range(300)]
+        assert [await count for count in counts] == list(range(1, 301))
+
+    async def test_what_was_handed_over_is_done_though_nobody_waits(self, ledger: Ledger) -> None:
+        async def cancelled() -> None:
+            await ledger.change(KEY, add)
+
+        tasks = [asyncio.create_task(cancelled()) for _ in range(20)]
+        await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert await ledger.change(KEY, add) == 21
+
+    async def test_a_change_that_fails_changes_nothing_and_costs_nobody_else(self, ledger: Ledger) -> None:
+        def fail(document: Document | None) -> tuple[Document | None, None]:
+            raise ArithmeticError(document)
+
+        before, failing, after = ledger.change(KEY, add), ledger.change(KEY, fail), ledger.change(KEY, add)
+        assert await before == 1
+        with pytest.raises(ArithmeticError):
+            await failing
+        assert await after == 2
+
+    async def test_what_decide_is_given_is_its_own(self, ledger: Ledger) -> None:
+        await ledger.change(KEY, put({"list": [1]}))
+
+        def spoil(document: Any) -> tuple[Document | None, None]:
+            document["list"].append(2)
+            raise ArithmeticError
+
+        with pytest.raises(ArithmeticError):
+            await ledger.change(KEY, spoil)
+        assert await ledger.look(KEY) == {"list": [1]}
+
+    # What it is for
+
+    async def test_a_wrong_password_of_one_run_counts_in_the_next(self, ledger: Ledger) -> None:
+        policy = LockoutPolicy(threshold=4, reserve=2)
+        for run, used in (("a", 1), ("b", 2)):
+            guard = LockoutGuard(policy, ledger, run=run)
+            async with guard.leave(KEY) as lease:
+                lease.settle(Result.FAILED, "wrong-password")
+            with pytest.raises(ProblemError) as stopped:
+                async with guard.leave(KEY):
+                    raise AssertionError("it is stopped for the rest of the run")
+            assert stopped.value.problem.code == "account-stopped"
+            assert f"{used} of 2 failed" in stopped.value.problem.message
+        with pytest.raises(ProblemError) as spent:
+            async with LockoutGuard(policy, ledger, run="c").leave(KEY):
+                raise AssertionError("its budget is spent")
+        assert spent.value.problem.code == "lockout-budget-spent"
+        assert "2 of 2 failed sign-ins" in spent.value.problem.message
+        assert "free again at 20" in spent.value.problem.message
+
+    async def test_two_runs_at_once_share_one_budget(self, ledger: Ledger) -> None:
+        """Two processes, limit 2, many tasks each, no verdict ever: two sign-ins in all."""
+        policy, tried = LockoutPolicy(threshold=4, reserve=2), 0
+
+        async def task(guard: LockoutGuard) -> str:
+            nonlocal tried
+            try:
+                async with guard.leave(KEY):
+                    tried += 1
+                    await asyncio.sleep(0.01)
+            except ProblemError as error:
+                return error.problem.code
+            return "tried"
+
+        def guard(number: int) -> LockoutGuard:
+            process = Process(host="h", place="p", pid=number, started=1)
+            return LockoutGuard(policy, ledger, run=f"r{number}", process=process, is_gone=lambda _: False)
+
+        guards = [guard(1), guard(2)]
+        ends = await asyncio.gather(*(task(guards[n % 2]) for n in range(60)))
+        assert tried == ends.count("tried") == 2
+        assert ends.count("lockout-budget-spent") == 58
+
+    async def test_two_runs_at_once_take_turns(self, ledger: Ledger) -> None:
+        """A good account, one sign-in at a time: nobody waits until the other has done all of his."""
+        policy, order = LockoutPolicy(threshold=3, reserve=2), []
+
+        async def task(guard: LockoutGuard, name: str) -> None:
+            async with guard.leave(KEY) as lease:
+                order.append(name)
+                await asyncio.sleep(0.02)
+                lease.settle(Result.OK)
+
+        def tasks(name: str, pid: int) -> list[asyncio.Task[None]]:
+            process = Process(host="h", place="p", pid=pid, started=1)
+            pace = Pace(first=0.01, most=0.02, turn=0.1)
+            guard = LockoutGuard(policy, ledger, run=name, process=process, is_gone=lambda _: False, pace=pace)
+            return [asyncio.create_task(task(guard, name)) for _ in range(40)]
+
+        await asyncio.gather(*tasks("a", 1), *tasks("b", 2))
+        assert sorted(order) == ["a"] * 40 + ["b"] * 40
+        first = order[0]
+        assert order[:60].count("b" if first == "a" else "a") > 0, "the other one had a turn before the first had done"
+
+    async def test_a_process_that_died_has_failed(self, ledger: Ledger) -> None:
+        policy, gone = LockoutPolicy(threshold=3, reserve=2), set[Process]()
+        dying = Process(host="h", place="p", pid=7, started=1)
+        # It is granted, and then the process is killed: nothing is ever told.
+        killed = LockoutGuard(policy, ledger, run="a", process=dying).leave(KEY)
+        await killed.__aenter__()
+        guard = LockoutGuard(policy, ledger, run="b", is_gone=gone.__contains__)
+        leave = guard.leave(KEY)
+        waiting = asyncio.create_task(leave.__aenter__())
+        done, _ = await asyncio.wait([waiting], timeout=0.3)
+        assert not done, "it may yet end well"
+        gone.add(dying)
+        with pytest.raises(ProblemError) as spent:
+            await waiting
+        assert spent.value.problem.code == "lockout-budget-spent"
+        assert guard.budget(KEY).failures == 1

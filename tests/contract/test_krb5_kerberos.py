@@ -1,0 +1,152 @@
+"""MIT's library against a real KDC keeps the contract; and what only a real one shows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from lab.kdc import REALM, Kdc, KdcError
+from pusher.credentials.budget import LockoutPolicy
+from pusher.credentials.guard import LockoutGuard
+from pusher.credentials.kerberos import Krb5
+from pusher.models import Protocol, Secret, Verb
+from pusher.problems import ProblemError
+from pusher.scheduler.admission import Caps
+from pusher.transports.memory import User
+from tests.contract.kerberos_contract import RIGHT, KerberosContract
+from tests.unit.scheduler.harness import make_account, make_host, shared_store
+from tests.unit.scheduler.test_run import Estate
+
+krb5 = pytest.importorskip("krb5", reason="Kerberos is not installed here: pip install 'pusher[kerberos]'")
+pytestmark = pytest.mark.lab
+
+_AES256 = 18
+_WITH_A_KEY = re.compile(r"AS_REQ .*(?:ISSUE|PREAUTH_FAILED):")
+
+
+class KdcRealm:
+    name = REALM
+
+    def __init__(self, kdc: Kdc, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.kdc, self.folder, self._monkeypatch = kdc, folder, monkeypatch
+        self._caches = 0
+
+    def kerberos(self, *, own: str | None = None) -> Krb5:
+        cache = self.folder / "own" if own is None else self.cache(own, timedelta(hours=1))
+        self._monkeypatch.setenv("KRB5CCNAME", str(cache))
+        return Krb5(lambda: datetime.now(UTC))
+
+    def keytab(self, name: str, *principals: str) -> Path:
+        path = self.folder / f"{name}.keytab"
+        context = krb5.init_context()
+        keytab = krb5.kt_resolve(context, f"FILE:{path}".encode())
+        for full in principals:
+            principal = krb5.parse_name_flags(context, full.encode())
+            user, _, realm = full.partition("@")
+            key = krb5.c_string_to_key(context, _AES256, RIGHT.encode(), f"{realm}{user}".encode())
+            krb5.kt_add_entry(context, keytab, principal, 1, 0, key)
+        return path
+
+    def cache(self, principal: str, life: timedelta) -> Path:
+        self._caches += 1
+        path = self.folder / f"cache-{self._caches}"
+        seconds = max(int(life.total_seconds()), 1)
+        subprocess.run(
+            ["kinit", "-c", str(path), "-l", f"{seconds}s", principal],
+            input=RIGHT, text=True, check=True, capture_output=True, timeout=30,
+        )  # fmt: skip
+        if life < timedelta():
+            time.sleep(seconds + 1.5)
+        return path
+
+    def preauthenticated(self) -> int:
+        return len(_WITH_A_KEY.findall(self.kdc.log()))
+
+    def stop(self) -> None:
+        self.kdc.__exit__()
+
+
+@pytest.fixture
+def realm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KdcRealm]:
+    (tmp_path / "kdc").mkdir()
+    try:
+        with Kdc(tmp_path / "kdc", f"127.0.92.{os.getpid() % 250 + 2}") as kdc:
+            for user in ("push", "other"):
+                kdc.add_user(user, RIGHT)
+            for name, value in kdc.environment.items():
+                monkeypatch.setenv(name, value)
+            monkeypatch.setenv("KRB5_CLIENT_KTNAME", str(tmp_path / "client.keytab"))
+            yield KdcRealm(kdc, tmp_path, monkeypatch)
+    except KdcError as exc:
+        if os.environ.get("PUSHER_LAB_REQUIRED") == "1":
+            raise
+        pytest.skip(str(exc).splitlines()[0])
+
+
+class TestKrb5(KerberosContract):
+    async def test_the_ticket_is_for_every_thread_until_it_is_closed(self, realm: KdcRealm) -> None:
+        kerberos = realm.kerberos()
+        ticket = await kerberos.by_password(f"push@{REALM}", Secret(RIGHT))
+        context = krb5.init_context()
+        held = list(krb5.cc_resolve(context, ticket.ccache.encode()))
+        assert [creds.server.components[0] for creds in held] == [b"krbtgt"]
+        assert not held[0].ticket_flags & krb5.TicketFlags.forwardable
+        kerberos.close()
+        assert list(krb5.cc_resolve(context, ticket.ccache.encode())) == []
+
+    async def test_a_right_password_is_right_every_time(self, realm: KdcRealm) -> None:
+        """With several threads at once, and wrong ones in between: none is ever taken for another."""
+        kerberos = realm.kerberos()
+
+        async def is_right(given: str) -> bool:
+            try:
+                await kerberos.by_password(f"push@{REALM}", Secret(given))
+            except ProblemError as error:
+                assert error.problem.code == "wrong-password"
+                return False
+            return True
+
+        given = [RIGHT, RIGHT, "wrong", RIGHT, RIGHT] * 60
+        assert await asyncio.gather(*(is_right(one) for one in given)) == [one == RIGHT for one in given]
+        kerberos.close()
+
+    async def test_the_operators_cache_is_only_read(self, realm: KdcRealm) -> None:
+        kerberos, cache = realm.kerberos(), realm.cache(f"push@{REALM}", timedelta(hours=1))
+        before = cache.read_bytes()
+        await kerberos.from_cache(f"push@{REALM}", cache)
+        kerberos.close()
+        assert cache.read_bytes() == before
+
+    async def test_a_client_keytab_is_the_processs_own_too(
+        self, realm: KdcRealm, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kerberos = realm.kerberos()
+        monkeypatch.setenv("KRB5_CLIENT_KTNAME", str(realm.keytab("client", f"other@{REALM}")))
+        assert (await kerberos.own()).principal == f"other@{REALM}"
+        kerberos.close()
+
+    @pytest.mark.parametrize("given", [RIGHT, "not the password"])
+    async def test_fifty_hosts_at_concurrency_twenty_are_one_as_req(self, realm: KdcRealm, given: str) -> None:
+        """A whole run, on machines in memory."""
+        kerberos, before = realm.kerberos(), realm.preauthenticated()
+        account = make_account(f"push@{REALM.lower()}", name="push", protocol=Protocol.KERBEROS)
+        hosts = [make_host(users={account.user: User(password=RIGHT)}) for _ in range(50)]
+        with shared_store() as store:
+            estate = Estate(
+                store, hosts, accounts=(account,), secrets={"push": Secret(given)}, kerberos=kerberos,
+                guard=LockoutGuard(LockoutPolicy(threshold=3, reserve=2)), verb=Verb.CHECK,
+                caps=Caps(total=20, subnet=0),
+            )  # fmt: skip
+            codes = await estate.run()
+        kerberos.close()
+        assert realm.preauthenticated() == before + 1
+        assert codes == ({"ok": 50} if given == RIGHT else {"wrong-password": 1, "account-stopped": 49})
+        assert sum(len(host.sign_ins) for host in hosts) == (50 if given == RIGHT else 0)

@@ -1,0 +1,53 @@
+"""Kerberos in memory keeps the contract."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pusher.credentials.memory_kerberos import Cached, MemoryKerberos
+from tests.contract.kerberos_contract import RIGHT, KerberosContract
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class MemoryRealm:
+    name = "MEMORY.TEST"
+
+    def __init__(self) -> None:
+        self.made: list[MemoryKerberos] = []
+        self._keytabs: dict[Path, dict[str, str]] = {}
+        self._caches: dict[Path, Cached] = {}
+
+    def kerberos(self, *, own: str | None = None) -> MemoryKerberos:
+        known = {f"{user}@{self.name}": RIGHT for user in ("push", "other")}
+        made = MemoryKerberos(now, known, own=own)
+        made.keytabs, made.caches = self._keytabs, self._caches
+        self.made.append(made)
+        return made
+
+    def keytab(self, name: str, *principals: str) -> Path:
+        self._keytabs[Path(name)] = dict.fromkeys(principals, RIGHT)
+        return Path(name)
+
+    def cache(self, principal: str, life: timedelta) -> Path:
+        path = Path(f"cache-{len(self._caches)}")
+        self._caches[path] = Cached(principal=principal, ends=now() + life)
+        return path
+
+    def preauthenticated(self) -> int:
+        return sum(len(made.asked) for made in self.made)
+
+    def stop(self) -> None:
+        for made in self.made:
+            made.unreachable = True
+
+
+class TestMemoryKerberos(KerberosContract):
+    @pytest.fixture
+    def realm(self) -> MemoryRealm:
+        return MemoryRealm()

@@ -1,0 +1,272 @@
+"""``pusher accounts test`` as it is typed, over a domain in memory: what it says, what it costs, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pusher import wiring
+from pusher.cli.app import main
+from pusher.clock import utc_now
+from pusher.credentials.memory_kerberos import MemoryKerberos
+from pusher.credentials.tickets import Ticket
+from pusher.directory.memory import MemoryDirectory
+from pusher.models import Secret
+from tests.unit.credentials.domain_in_memory import REALM, STATES, directory
+
+SECRET = "Kx7-never-to-be-seen"
+READER = "Rz4-nor-is-this"
+DIRECTORY = """[directory]
+domain = "corp.example"
+user = "reader@corp.example"
+secret = "env:READER"
+"""
+
+
+def account(user: str = "svc@corp.example", secret: str = "env:PUSH", name: str = "push", more: str = "") -> str:
+    return f'[[account]]\nname = "{name}"\nuser = \'{user}\'\nsecret = "{secret}"\n{more}\n'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Bench:
+    """The command in a folder of its own. The domain's passwords are ``SECRET``, unless ``password`` is another."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self._monkeypatch, self._capsys = folder, monkeypatch, capsys
+        self.password = SECRET
+        self.found: MemoryDirectory | None = None
+        self.made: type[MemoryKerberos] = MemoryKerberos
+        self.kerberos: list[MemoryKerberos] = []
+        self.directories: list[MemoryDirectory] = []
+        monkeypatch.setenv("PUSH", SECRET)
+        monkeypatch.setenv("READER", READER)
+        monkeypatch.setattr(wiring, "Krb5", self._kerberos)
+        monkeypatch.setattr(wiring, "_directory", self._directory)
+        monkeypatch.chdir(folder)
+
+    def _kerberos(self, _: object) -> MemoryKerberos:
+        users = {f"{name}@{REALM}": self.password for name in ("svc", "old", *STATES)}
+        self.kerberos.append(self.made(utc_now, users, own=f"HOST$@{REALM}"))
+        return self.kerberos[-1]
+
+    def _directory(self, *_: object) -> MemoryDirectory:
+        self.directories.append(self.found or directory())
+        return self.directories[-1]
+
+    def write(self, text: str, name: str = "accounts.toml") -> None:
+        (self.folder / name).write_text(text)
+
+    @property
+    def asked(self) -> int:
+        return sum(len(kerberos.asked) for kerberos in self.kerberos)
+
+    def run(self, *arguments: str, command: str = "test") -> Said:
+        typed = ["pusher", "accounts", command, "--store", str(self.folder / "store.sqlite"), *arguments]
+        self._monkeypatch.setattr("sys.argv", typed)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = self._capsys.readouterr()
+        for secret in (SECRET, READER, self.password):
+            assert secret not in said.out + said.err
+        return Said(status=int(ended.value.code or 0), out=said.out, err=said.err)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Bench]:
+    made = Bench(tmp_path, monkeypatch, capsys)
+    yield made
+    assert all(kerberos.closed for kerberos in made.kerberos)
+    assert all(found.closed for found in made.directories if found.searches)
+
+
+def test_all_that_can_be_tested_work(bench: Bench) -> None:
+    bench.write(account() + account(".\\adm", name="local") + "[fallback]\nenabled = true\n" + DIRECTORY)
+    said = bench.run()
+    assert (said.status, bench.asked, said.err) == (0, 1, "")
+    for words in ("works", "not tested", "(this process)", "locks at 5 failures within 30 min", "own identity"):
+        assert words in said.out
+    assert said.out.index("push") < said.out.index("local") < said.out.index("own-identity")
+
+
+def test_one_that_does_not_work(bench: Bench) -> None:
+    bench.write(account("account-locked@corp.example", name="locked") + account() + DIRECTORY)
+    said = bench.run()
+    assert (said.status, bench.asked) == (1, 1)
+    assert "account-locked" in said.out
+    assert "Unlock it and find what locks it" in said.out
+    assert "works" in said.out
+
+
+def test_a_wrong_password_is_not_spent_again(bench: Bench) -> None:
+    bench.write(account())
+    bench.password = "another"
+    said = bench.run("--json")
+    assert (said.status, bench.asked, said.lines[0]["code"]) == (1, 1, "wrong-password")
+    assert said.lines[0]["budget"] == {
+        "failures": 1, "own_failures": 1, "in_flight": 0, "limit": 1, "threshold": 3, "reserve": 2, "assumed": True,
+        "free_at": said.lines[0]["budget"]["free_at"],
+    }  # fmt: skip
+    assert said.lines[0]["budget"]["free_at"].endswith("Z")
+    said = bench.run()
+    assert (said.status, bench.asked) == (1, 1)
+    assert "lockout-budget-spent" in said.out
+    assert "1 of 1 failures used" in said.out and "free again at" in said.out
+
+
+def test_json_has_one_object_a_line(bench: Bench) -> None:
+    bench.write(account("account-disabled@corp.example", name="off") + account(".\\a", "laps:", "laps") + DIRECTORY)
+    first, second = bench.run("--json").lines
+    assert (first["account"], first["works"], first["code"], first["secret"]) == (
+        "off",
+        False,
+        "account-disabled",
+        "env",
+    )
+    assert first["principal"] == f"account-disabled@{REALM}"
+    assert first["directory"]["disabled"] is True
+    assert (first["directory"]["threshold"], first["directory"]["window_seconds"]) == (5, 1800.0)
+    assert (second["works"], second["code"], second["directory"], second["budget"]) == (None, None, None, None)
+    assert first.keys() == second.keys()
+    assert first["remedy"] and second["message"]
+
+
+def test_a_directory_that_is_away_is_told(bench: Bench) -> None:
+    bench.found = directory(fails={"": "directory-unreachable"})
+    bench.write(account() + DIRECTORY)
+    said = bench.run()
+    assert said.status == 0
+    assert "directory-unreachable" in said.out and "the assumed policy holds" in said.out
+    assert bench.run("--json").lines[0]["directory"] == {"code": "directory-unreachable"}
+
+
+def test_the_reader_is_not_locked_out_by_trials(bench: Bench) -> None:
+    bench.found = directory(fails={"": "directory-sign-in-failed"})
+    bench.write(account() + DIRECTORY)
+    for _ in range(3):
+        assert bench.run("--json").lines[0]["directory"] == {"code": "directory-sign-in-failed"}
+    assert len(bench.found.searches) == 1
+
+
+def test_a_secret_that_cannot_be_read_is_told_of_each_account(bench: Bench) -> None:
+    bench.write(account(secret="env:NOBODY") + account(secret="file:nothing", name="second") + account(name="third"))
+    said = bench.run("--json")
+    assert [line["code"] for line in said.lines] == ["secret-unreadable", "secret-unreadable", None]
+    assert "NOBODY" in said.lines[0]["message"]
+    assert said.status == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "words"),
+    [
+        (lambda bench: None, (), "there is no accounts.toml in this folder; expected --accounts FILE"),
+        (lambda bench: None, ("--accounts", "missing.toml"), "missing.toml"),
+        (lambda bench: bench.write("[[account]]\nname = 3\n"), (), "accounts.toml:2:"),
+        (lambda bench: bench.write(account(secret=SECRET)), (), "secret is no reference to a secret"),
+        (
+            lambda bench: bench.write(account() + DIRECTORY.replace("READER", "NOBODY")),
+            (),
+            "names the environment variable NOBODY",
+        ),
+        (
+            lambda bench: bench.write(account() + DIRECTORY + 'server = "dc1.corp.example"\nca = "accounts.toml"\n'),
+            (),
+            "holds no certificate",
+        ),
+    ],
+)
+def test_bad_input_contacts_nobody(
+    bench: Bench, make: Callable[[Bench], None], arguments: tuple[str, ...], words: str
+) -> None:
+    make(bench)
+    said = bench.run(*arguments)
+    assert (said.status, said.out) == (2, "")
+    assert words in said.err
+    assert len(said.err.splitlines()) == 1
+    assert (bench.kerberos, bench.directories) == ([], [])
+    assert not (bench.folder / "store.sqlite").exists()
+
+
+def test_ctrl_c_ends_it_and_counts_what_was_on_its_way(bench: Bench) -> None:
+    """Silence after a password was given: the domain may have counted it."""
+
+    class Interrupting(MemoryKerberos):
+        async def by_password(self, principal: str, secret: Secret) -> Ticket:
+            if principal.startswith("old"):
+                signal.raise_signal(signal.SIGINT)
+                await asyncio.Event().wait()
+            return await super().by_password(principal, secret)
+
+    bench.made = Interrupting
+    bench.write(account(name="first") + account("old@corp.example", name="second") + account(name="third"))
+    said = bench.run()
+    assert said.status == 130
+    assert said.err == "Interrupted; 2 accounts were not tested.\n"
+    assert "first" in said.out and "works" in said.out and "third" not in said.out
+    bench.made = MemoryKerberos
+    assert [line["code"] for line in bench.run("--json").lines] == [None, "lockout-budget-spent", None]
+
+
+def test_the_file_may_be_another(bench: Bench) -> None:
+    bench.write(account(), "others.toml")
+    assert bench.run("--accounts", "others.toml").status == 0
+
+
+def test_the_help_has_an_example(bench: Bench) -> None:
+    said = bench.run("--help")
+    assert said.status == 0
+    words = " ".join(said.out.split())
+    assert "pusher accounts test --accounts accounts.toml" in words
+    assert "0 all that can be tested work, 1 some do not, 2 bad input" in words
+
+
+def clearing(bench: Bench, *arguments: str) -> Said:
+    return bench.run(*arguments, command="clear")
+
+
+def test_what_the_domain_has_forgotten_is_forgotten(bench: Bench) -> None:
+    """A wrong secret costs the budget its one failure; corrected, the account waits, or is cleared."""
+    bench.write(account() + account("old@corp.example", name="old"))
+    bench.password = "another"
+    assert (bench.run().status, bench.asked) == (1, 2)
+    bench.password = SECRET
+    assert (bench.run().status, bench.asked) == (1, 2), "the budget is spent"
+    said = clearing(bench, "PUSH", "--yes")
+    assert (said.status, said.out) == (0, "push: 1 failed sign-ins are forgotten.\n")
+    again = bench.run("--json")
+    assert [(line["account"], line["works"]) for line in again.lines] == [("push", True), ("old", False)], (
+        "the other one is as it was"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("posh", "did you mean push?"),
+        ("local", "is local"),
+        ("own-identity", "is the process's own"),
+        ("push", "--yes"),
+    ],
+)
+def test_what_cannot_be_cleared(bench: Bench, name: str, words: str) -> None:
+    bench.write(account() + account(".\\adm", name="local") + "[fallback]\nenabled = true\n")
+    said = clearing(bench, name)
+    assert (said.status, said.out) == (2, "")
+    assert words in said.err
+    assert not (bench.folder / "store.sqlite").exists()

@@ -1,0 +1,57 @@
+"""Hosts are asked for by the name as written, whatever DNS says of it; everything else of krb5.conf stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pusher.credentials.krb5_settings import host_names_as_written
+
+THEIRS = """
+[libdefaults]
+    default_realm = THEIRS.TEST
+    dns_lookup_kdc = false
+    dns_canonicalize_hostname = true
+    rdns = true
+"""
+
+
+def asked_for(name: str) -> str:
+    """The principal that gssapi makes of a host's service."""
+    gssapi = pytest.importorskip("gssapi", reason="Kerberos is not installed here: pip install 'pusher[kerberos]'")
+    made = gssapi.Name(f"cifs@{name}", gssapi.NameType.hostbased_service)
+    return str(made.canonicalize(gssapi.MechType.kerberos))
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "krb5.conf"
+    path.write_text(THEIRS)
+    monkeypatch.setenv("KRB5_CONFIG", str(path))
+    return path
+
+
+def test_dns_does_not_name_the_host(theirs: Path) -> None:
+    assert asked_for("127.0.0.1").startswith("cifs/localhost@"), "what the library does by itself"
+    with host_names_as_written():
+        assert asked_for("127.0.0.1").startswith("cifs/127.0.0.1@")
+    assert asked_for("127.0.0.1").startswith("cifs/localhost@")
+
+
+def test_the_rest_is_the_operators(theirs: Path) -> None:
+    krb5 = pytest.importorskip("krb5", reason="Kerberos is not installed here: pip install 'pusher[kerberos]'")
+    with host_names_as_written():
+        assert krb5.get_default_realm(krb5.init_context()) == b"THEIRS.TEST"
+
+
+@pytest.mark.parametrize("before", [None, "/x/krb5.conf"])
+def test_the_environment_is_put_back(before: str | None) -> None:
+    environ = {} if before is None else {"KRB5_CONFIG": before}
+    was = dict(environ)
+    with host_names_as_written(environ):
+        own, _, rest = environ["KRB5_CONFIG"].partition(":")
+        assert Path(own).read_text().count("= false") == 2
+        assert rest == (before or "/etc/krb5.conf:/usr/local/etc/krb5.conf")
+    assert environ == was
+    assert not Path(own).exists()

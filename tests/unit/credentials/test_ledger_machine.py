@@ -1,0 +1,10 @@
+"""The budget under any interleaving of workers, processes, crashes, clocks and readings (see ``lockout_model``)."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+from tests.contract.lockout_model import LedgerMachine
+
+TestLedgerMachine = LedgerMachine.TestCase
+TestLedgerMachine.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)

@@ -1,0 +1,306 @@
+"""How an account stands: what counts, for how long, and what a directory's reading takes over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pusher.clock import Moment
+from pusher.credentials.budget import LATE, LockoutPolicy, Result, Verdict
+from pusher.credentials.process import Process
+from pusher.credentials.refusal import spent, stopped_by
+from pusher.credentials.standing import (
+    HELD_AT_MOST,
+    READING_HOLDS,
+    Answer,
+    Reading,
+    Request,
+    Settled,
+    Standing,
+    ask,
+    marked,
+    read,
+    settle,
+    stopped,
+)
+
+NOON = Moment(at=datetime(2026, 3, 1, 12, tzinfo=UTC), boot="b", uptime=1000.0)
+POLICY = LockoutPolicy(threshold=5, reserve=2)
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+
+
+def process(pid: int) -> Process:
+    return Process(host="h", place="b", pid=pid, started=1)
+
+
+def request(*leases: str, pid: int = 1, run: str = "r", policy: LockoutPolicy = POLICY) -> Request:
+    return Request(process=process(pid), run=run, policy=policy, leases=leases)
+
+
+def asked(standing: Standing, wanted: Request, now: Moment = NOON, dead: int = 0) -> tuple[Standing, Answer]:
+    return ask(standing, wanted, now, lambda one: one.pid == dead)
+
+
+def failed(standing: Standing, now: Moment = NOON, result: Result = Result.FAILED, lease: str = "x") -> Standing:
+    standing, answer = asked(standing, request(lease), now)
+    assert answer.granted == (lease,)
+    return settle(standing, Settled(lease=lease, result=result), "r", now)
+
+
+def used(standing: Standing, now: Moment = NOON, policy: LockoutPolicy = POLICY) -> int:
+    return asked(standing, request(policy=policy), now)[1].budget.failures
+
+
+# Granting
+
+
+def test_as_many_are_granted_as_there_is_room_for() -> None:
+    standing, answer = asked(Standing(), request("a", "b", "c", "d", "e"))
+    assert answer.granted == ("a", "b", "c")
+    assert asked(standing, request("f", pid=2))[1].verdict is Verdict.WAIT
+    standing = settle(standing, Settled(lease="b", result=Result.OK), "r", NOON)
+    assert asked(standing, request("f", "g", pid=2))[1].granted == ("f",)
+
+
+def test_who_waits_comes_first_and_who_gives_back_goes_to_the_end() -> None:
+    policy = LockoutPolicy(threshold=3, reserve=2)
+    standing, _ = asked(Standing(), request("a", policy=policy))
+    standing, answer = asked(standing, request("b", pid=2, policy=policy))
+    assert answer.verdict is Verdict.WAIT
+    standing, answer = asked(standing, replace(request("c", policy=policy), keeps=frozenset("a")))
+    assert answer.others_wait
+    standing = settle(standing, Settled(lease="a", result=Result.OK), "r", NOON)
+    standing, answer = asked(standing, request("c", policy=policy))
+    assert (answer.verdict, answer.granted) == (Verdict.WAIT, ())
+    standing, answer = asked(standing, request("b", pid=2, policy=policy))
+    assert (answer.granted, answer.others_wait) == (("b",), True)
+
+
+def test_a_waiter_that_is_heard_of_no_more_keeps_nobody_waiting() -> None:
+    policy = LockoutPolicy(threshold=3, reserve=2)
+    standing, _ = asked(Standing(), request("a", policy=policy))
+    standing, _ = asked(standing, request("b", pid=2, policy=policy))
+    standing = settle(standing, Settled(lease="a", result=Result.OK), "r", NOON)
+    assert asked(standing, request("c", pid=3, policy=policy), NOON.after(2 * SECOND))[1].granted == ()
+    assert asked(standing, request("c", pid=3, policy=policy), NOON.after(4 * SECOND))[1].granted == ("c",)
+    assert asked(standing, request("c", pid=3, policy=policy), NOON, dead=2)[1].granted == ("c",)
+
+
+# Counting
+
+
+def test_failures_are_a_chain() -> None:
+    """A domain's window begins anew with each of them: the first counts as long as the last."""
+    horizon = POLICY.horizon
+    standing = failed(failed(Standing(), lease="x"), NOON.after(horizon), lease="y")
+    assert used(standing, NOON.after(2 * horizon)) == 2
+    assert used(standing, NOON.after(2 * horizon + SECOND)) == 0
+
+
+def test_a_chain_may_last_for_days() -> None:
+    patient, standing = LockoutPolicy(threshold=9, reserve=2, window=timedelta(hours=13)), Standing()
+    for hours in (0, 25, 50):
+        now = NOON.after(timedelta(hours=hours))
+        standing, _ = asked(standing, request(f"l{hours}", policy=patient), now)
+        standing = settle(standing, Settled(lease=f"l{hours}", result=Result.FAILED), "r", now)
+    assert used(standing, NOON.after(timedelta(hours=51)), patient) == 3
+
+
+def test_a_sign_in_on_its_way_keeps_the_chain_alive() -> None:
+    horizon = POLICY.horizon
+    standing = failed(Standing())
+    standing, _ = asked(standing, request("slow"), NOON.after(horizon))
+    assert used(standing, NOON.after(horizon + 2 * MINUTE)) == 1, "it may have failed while the first still counted"
+    standing = settle(standing, Settled(lease="slow", result=Result.OK), "r", NOON.after(horizon + 2 * MINUTE))
+    assert used(standing, NOON.after(horizon + 2 * MINUTE)) == 0
+
+
+def test_a_clock_that_is_set_changes_nothing() -> None:
+    standing = failed(Standing())
+    for hours in (-1000, 1000):
+        now = replace(NOON.after(MINUTE), at=NOON.at + timedelta(hours=hours))
+        assert used(standing, now) == 1
+        later = replace(NOON.after(POLICY.horizon + SECOND), at=NOON.at + timedelta(hours=hours))
+        assert used(standing, later) == 0
+
+
+def test_after_a_restart_the_clock_is_all_there_is() -> None:
+    standing = failed(Standing())
+    assert used(standing, Moment(at=NOON.at + POLICY.horizon, boot="other", uptime=1)) == 1
+    assert used(standing, Moment(at=NOON.at + POLICY.horizon + SECOND, boot="other", uptime=1)) == 0
+
+
+@pytest.mark.parametrize("result", [Result.OK, Result.HARMLESS])
+def test_a_good_sign_in_forgives_nothing(result: Result) -> None:
+    """The domain controller that let it in may not be the one that counts."""
+    assert used(failed(failed(Standing()), result=result, lease="y")) == 1
+
+
+def test_told_twice_it_counts_once() -> None:
+    standing = failed(Standing())
+    for result in (Result.FAILED, Result.UNKNOWN):
+        standing = settle(standing, Settled(lease="x", result=result), "r", NOON)
+        assert used(standing) == 1
+
+
+def test_a_longer_reserve_of_another_run_still_finds_them() -> None:
+    standing, patient = failed(Standing()), replace(POLICY, threshold=20, reserve=10)
+    later = NOON.after(POLICY.horizon + SECOND)
+    standing, answer = asked(standing, request(), later)
+    assert answer.budget.failures == 0
+    assert used(standing, later, patient) == 1
+
+
+# Lost leaves
+
+
+def test_a_dead_process_has_failed_when_it_is_found() -> None:
+    standing, _ = asked(Standing(), request("a", pid=7))
+    standing, answer = asked(standing, request(), NOON.after(4 * MINUTE), dead=7)
+    assert (answer.budget.failures, answer.budget.in_flight) == (1, 0)
+    assert used(standing, NOON.after(POLICY.horizon + 4 * MINUTE)) == 1, "it may have tried just before it died"
+
+
+def test_a_process_that_died_long_ago_does_not_hold_up_the_next_day() -> None:
+    standing, _ = asked(Standing(), request("a", pid=7))
+    assert (
+        used(asked(standing, request(), NOON.after(timedelta(hours=12)), dead=7)[0], NOON.after(13 * 60 * MINUTE)) == 0
+    )
+
+
+def test_a_leave_that_is_kept_too_long_has_failed_and_is_forgiven_when_it_went_well() -> None:
+    standing, _ = asked(Standing(), request("a"))
+    late = NOON.after(HELD_AT_MOST + SECOND)
+    standing, answer = asked(standing, request(pid=2), late)
+    assert answer.budget.failures == 1
+    for result, count in ((Result.OK, 0), (Result.FAILED, 1)):
+        assert used(settle(standing, Settled(lease="a", result=result), "r", late), late) == count
+
+
+def test_who_was_given_up_for_lost_is_told() -> None:
+    standing, _ = asked(Standing(), request("a", "b"))
+    late = NOON.after(HELD_AT_MOST + SECOND)
+    standing, answer = asked(standing, replace(request(), keeps=frozenset("a")), late)
+    assert answer.kept == {"a"}
+    standing, answer = asked(standing, replace(request(), keeps=frozenset("ab")), late)
+    assert answer.kept == {"a"}
+    assert (answer.budget.failures, answer.budget.in_flight) == (1, 1)
+
+
+def test_who_is_still_at_it_says_so() -> None:
+    standing, _ = asked(Standing(), request("a"))
+    later = NOON.after(HELD_AT_MOST)
+    standing, _ = asked(standing, replace(request(), keeps=frozenset("a")), later)
+    assert used(standing, later.after(HELD_AT_MOST)) == 0
+
+
+# The directory's word
+
+
+def reading(bad: int, threshold: int = 6, complete: bool = True) -> Reading:
+    return Reading(threshold=threshold, window=timedelta(minutes=10), bad_count=bad, complete=complete)
+
+
+def test_what_was_told_before_the_mark_is_in_the_count() -> None:
+    standing, mark = marked(failed(Standing()), NOON)
+    assert used(read(standing, mark, reading(1), NOON)) == 1
+    assert used(read(standing, mark, reading(0), NOON)) == 0, "somebody has signed in since"
+    assert used(read(standing, mark, reading(0, complete=False), NOON)) == 1, "another's count may lack it"
+
+
+def test_what_was_on_its_way_or_came_after_is_counted_beside_it() -> None:
+    standing, _ = asked(failed(Standing()), request("flying"))
+    standing, mark = marked(standing, NOON)
+    standing = failed(standing, lease="after")
+    standing = settle(standing, Settled(lease="flying", result=Result.FAILED), "r", NOON)
+    assert used(read(standing, mark, reading(1), NOON)) == 3
+
+
+def test_an_unknown_end_may_be_counted_late() -> None:
+    standing = failed(Standing(), result=Result.UNKNOWN)
+    at_once, mark = marked(standing, NOON.after(LATE))
+    assert used(read(at_once, mark, reading(0), NOON.after(LATE))) == 1
+    later, mark = marked(standing, NOON.after(LATE + SECOND))
+    assert used(read(later, mark, reading(0), NOON.after(LATE + SECOND))) == 0
+
+
+def test_a_reading_that_was_overtaken_is_not_kept() -> None:
+    standing, old = marked(Standing(), NOON)
+    standing, new = marked(failed(standing), NOON)
+    standing = read(standing, new, reading(1), NOON)
+    assert used(read(standing, old, reading(0), NOON)) == 1
+
+
+def test_its_count_may_be_as_new_as_its_answer() -> None:
+    standing, mark = marked(Standing(), NOON)
+    standing = read(standing, mark, reading(1), NOON.after(5 * MINUTE))
+    for minutes, count in ((26, 1), (28, 0)):
+        assert used(standing, NOON.after(minutes * MINUTE)) == count
+
+
+def test_a_mark_outlives_an_account_of_which_nothing_is_known() -> None:
+    standing, _ = marked(Standing(), NOON)
+    assert not standing.is_blank
+
+
+def test_the_directorys_policy_holds_for_a_day() -> None:
+    standing, mark = marked(Standing(), NOON)
+    standing = read(standing, mark, reading(0, threshold=10), NOON)
+    for later, limit, assumed in ((READING_HOLDS, 8, False), (READING_HOLDS + SECOND, 3, True)):
+        policy = asked(standing, request(), NOON.after(later))[1].policy
+        assert (policy.limit, policy.assumed) == (limit, assumed)
+
+
+def test_where_the_domain_locks_nobody_its_count_means_nothing() -> None:
+    standing, mark = marked(Standing(), NOON)
+    answer = asked(read(standing, mark, reading(57, threshold=0), NOON), request("a"))[1]
+    assert (answer.granted, answer.policy) == (("a",), POLICY)
+
+
+# Stops and words
+
+
+def test_a_stop_holds_for_its_run() -> None:
+    standing = stopped(stopped(Standing(), "r", "account-locked", NOON), "r", "wrong-password", NOON)
+    answer = asked(standing, request("a"))[1]
+    assert answer.verdict is Verdict.STOPPED
+    assert answer.stop is not None
+    assert answer.stop.code == "account-locked", "the first reason is kept"
+    assert asked(standing, request("a", run="another"))[1].granted == ("a",)
+
+
+def test_the_words_say_how_many_of_which_and_until_when() -> None:
+    policy = LockoutPolicy(threshold=3, reserve=2)
+    standing = stopped(failed(Standing()), "r", "wrong-password", NOON)
+    answer = asked(standing, request("a", run="b", policy=policy))[1]
+    assert spent(answer).message.endswith(
+        ": 1 of 1 failed sign-ins that the budget allows are used, threshold 3 and window 30 min assumed, reserve 2;"
+        " free again at 2026-03-01 13:02:00 UTC"
+    )
+    standing, mark = marked(standing, NOON)
+    answer = asked(read(standing, mark, reading(4), NOON), request("a", run="b"))[1]
+    assert answer.verdict is Verdict.SPENT
+    assert "4 of 4 failed" in spent(answer).message
+    assert "threshold 6 and window 10 min by the directory" in spent(answer).message
+    answer = asked(standing, request("a", policy=policy))[1]
+    assert answer.stop is not None
+    assert (
+        "by wrong-password at 2026-03-01 12:00:00 UTC, until this run ends; 1 of 1"
+        in stopped_by(answer.stop, answer).message
+    )
+
+
+def test_a_reserve_that_leaves_nothing_is_free_never() -> None:
+    answer = asked(Standing(), request("a", policy=LockoutPolicy(threshold=2, reserve=2)))[1]
+    assert "0 of 0" in spent(answer).message
+    assert "free again" not in spent(answer).message
+
+
+def test_a_window_without_end() -> None:
+    standing, mark = marked(Standing(), NOON)
+    endless = Reading(threshold=5, window=timedelta.max, bad_count=3)
+    answer = asked(read(standing, mark, endless, NOON), request("a", policy=LockoutPolicy(threshold=3, reserve=998)))[1]
+    assert answer.verdict is Verdict.SPENT

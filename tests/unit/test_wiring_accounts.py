@@ -1,0 +1,135 @@
+"""A run whose accounts file has a [directory]: accounts are read before they are tried, LAPS passwords come from it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import structlog
+
+from pusher import wiring
+from pusher.clock import utc_now
+from pusher.credentials.memory_kerberos import MemoryKerberos
+from pusher.directory.memory import MemoryDirectory, entry
+from pusher.models import Account, Target, Verb
+from pusher.problems import BadInput, ProblemError
+from pusher.scheduler.job import Job, Stop
+from pusher.settings import Options
+from pusher.wiring import Prepared, Session
+from tests.unit.credentials.domain_in_memory import BASE, REALM, directory
+from tests.unit.scheduler.harness import Watching
+
+SECRET, READER, LAPS = "Kx7-never-to-be-seen", "Rz4-nor-is-this", "Lw2-of-one-machine"
+PUSH = '[[account]]\nname = "push"\nuser = "{user}@corp.example"\nsecret = "env:PUSH"\n'
+LOCAL = '[[account]]\nname = "laps"\nuser = \'.\\adm\'\nsecret = "laps:"\n'
+DIRECTORY = '[directory]\ndomain = "corp.example"\nuser = "reader@corp.example"\nsecret = "env:READER"\n'
+
+
+class Bench:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.found = directory()
+        self.opened = 0
+        self.kerberos = MemoryKerberos(utc_now, {f"svc@{REALM}": SECRET, f"account-locked@{REALM}": SECRET})
+        monkeypatch.setenv("PUSH", SECRET)
+        monkeypatch.setenv("READER", READER)
+        monkeypatch.setattr(wiring, "Krb5", lambda _: self.kerberos)
+        monkeypatch.setattr(wiring, "_directory", self._directory)
+
+    def _directory(self, *_: object) -> MemoryDirectory:
+        self.opened += 1
+        return self.found
+
+    def run(self, accounts: str, story: Callable[[Job, Account], Awaitable[None]]) -> list[dict[str, object]]:
+        """Inside a run with the accounts; the lines of its log."""
+        (self.folder / "accounts.toml").write_text(accounts)
+        inventory = self.folder / "i.yaml"
+        inventory.write_text("version: 1\ngroups: {a: {hosts: [pc1.corp.example]}}\n")
+        log = self.folder / "log"
+        options = Options(inventory=inventory, store=str(self.folder / "store.sqlite"), log=log)
+        with Session(Prepared(options, Verb.CHECK)) as session:
+
+            async def play() -> None:
+                job = session.runner(Watching(), lambda _: None, Stop())._job
+                try:
+                    await story(job, job.accounts[0])
+                finally:
+                    await job.tickets.close()
+                    await session.leave()
+
+            asyncio.run(play())
+        return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
+
+
+async def code_of(asking: Awaitable[object]) -> str | None:
+    try:
+        await asking
+    except ProblemError as error:
+        return error.problem.code
+    return None
+
+
+def test_an_account_is_read_before_it_is_tried(bench: Bench) -> None:
+    async def story(job: Job, account: Account) -> None:
+        assert bench.found.searches == [], "nobody has asked for it yet"
+        assert await code_of(job.tickets.ticket(account)) == "account-locked"
+
+    bench.run(PUSH.format(user="account-locked") + DIRECTORY, story)
+    assert (bench.kerberos.asked, bench.found.closed) == ([], True)
+
+
+def test_without_a_directory_it_is_tried_as_it_was(bench: Bench) -> None:
+    async def story(job: Job, account: Account) -> None:
+        assert job.per_host is None
+        await job.tickets.ticket(account)
+
+    bench.run(PUSH.format(user="svc"), story)
+    assert (len(bench.kerberos.asked), bench.opened) == (1, 0)
+
+
+def test_a_directory_that_is_away_is_noted_in_the_log(bench: Bench) -> None:
+    bench.found = directory(fails={"": "directory-unreachable"})
+
+    async def story(job: Job, account: Account) -> None:
+        await job.tickets.ticket(account)
+
+    (line,) = bench.run(PUSH.format(user="svc") + DIRECTORY, story)
+    assert (line["event"], line["account"], line["code"]) == ("account-not-read", "push", "directory-unreachable")
+
+
+def test_laps_passwords_are_the_directorys_and_no_logs(bench: Bench) -> None:
+    bench.found = MemoryDirectory(
+        [
+            entry(BASE),
+            entry(f"CN=PC1,{BASE}", {"objectCategory": f"CN=Computer,CN=Schema,{BASE}", "ms-Mcs-AdmPwd": LAPS,
+                                     "dNSHostName": "pc1.corp.example", "ms-Mcs-AdmPwdExpirationTime": 1}),
+        ]
+    )  # fmt: skip
+
+    async def story(job: Job, account: Account) -> None:
+        assert job.per_host is not None
+        secret = await job.per_host.secret_for(account, Target(name="pc1.corp.example"))
+        assert secret.reveal() == LAPS
+        structlog.get_logger().info("said", detail=f"{LAPS} {READER} {SECRET}")
+
+    (line,) = bench.run(LOCAL + PUSH.format(user="svc") + DIRECTORY, story)
+    assert line["detail"] == "*** *** ***"
+
+
+def test_the_readers_secret_is_read_before_anything_is_done(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("READER")
+
+    async def story(job: Job, account: Account) -> None:
+        raise AssertionError
+
+    with pytest.raises(BadInput, match="READER"):
+        bench.run(PUSH.format(user="svc") + DIRECTORY, story)
+    assert not (bench.folder / "store.sqlite").exists()
