@@ -193,7 +193,13 @@ class Lab:
                 secrets={name: self._secret_path(name) for name in _SECRETS},
                 agent=self._built.agent,
                 ca=self.ca,
+                for_members=self._for_members(),
             )
+
+    def _for_members(self) -> inventory.DomainAccount | None:
+        if (domain := self.domain) is None:
+            return None
+        return inventory.DomainAccount(user=f"{recipe.PUSHER}@{domain.realm}", secret=domain.secret_file(recipe.PUSHER))
 
     def _start_domain(self) -> None:
         """The directory, with an account for each host that is to join."""

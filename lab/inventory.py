@@ -9,6 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab.handle import Host
@@ -24,8 +25,23 @@ _DEFAULT_TRANSPORTS = ("smb",)
 _MADE_BY = "# Written by `python -m lab up`, removed by `python -m lab down`.\n"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DomainAccount:
+    """An account of the lab's directory: its UPN, and the file with its password."""
+
+    user: str
+    secret: Path
+
+
 def write(
-    folder: Path, *, hosts: Sequence[Host], nameserver: str, secrets: Mapping[str, Path], agent: Path, ca: Path
+    folder: Path,
+    *,
+    hosts: Sequence[Host],
+    nameserver: str,
+    secrets: Mapping[str, Path],
+    agent: Path,
+    ca: Path,
+    for_members: DomainAccount | None = None,
 ) -> None:
     """Write all of it into `folder`."""
     pinned = [host for host in hosts if host.scenario.winrm.certificate is Certificate.SELF_SIGNED]
@@ -33,7 +49,7 @@ def write(
     (folder / _PACKAGE).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(agent, folder / _PACKAGE / "labagent.exe")
     write_atomically(folder / _PACKAGE / "package.toml", package_text(agent.read_bytes()))
-    write_atomically(folder / _ACCOUNTS, accounts_text(hosts, secrets))
+    write_atomically(folder / _ACCOUNTS, accounts_text(hosts, secrets, for_members))
     write_atomically(folder / CA, ca.read_text(encoding="ascii"))
     write_atomically(folder / _INVENTORY, inventory_text(hosts, nameserver, fingerprints))
 
@@ -83,17 +99,21 @@ def _entry(host: Host, fingerprint: str | None) -> str:
     return f"{{{', '.join([f'name: {host.fqdn}', *more])}}}" if more else host.fqdn
 
 
-def accounts_text(hosts: Sequence[Host], secrets: Mapping[str, Path]) -> str:
-    """The first account for every host, the second for those that have it."""
-    text = _MADE_BY + _account("push-2026", "pushadm", secrets["push-2026"])
+def accounts_text(hosts: Sequence[Host], secrets: Mapping[str, Path], for_members: DomainAccount | None = None) -> str:
+    """The directory's account for its members, the first local one for every host, the second where there is one."""
+    text = _MADE_BY
+    members = [host.fqdn for host in hosts if host.joined]
+    if for_members is not None and members:
+        text += _account("push-domain", for_members.user, for_members.secret) + f"scope  = {json.dumps(members)}\n"
+    text += _account("push-2026", ".\\pushadm", secrets["push-2026"])
     scope = [host.fqdn for host in hosts if host.scenario.second_account]
     if scope:
-        text += _account("push-2025", "oldadm", secrets["push-2025"]) + f"scope  = {json.dumps(scope)}\n"
+        text += _account("push-2025", ".\\oldadm", secrets["push-2025"]) + f"scope  = {json.dumps(scope)}\n"
     return text + "\n[lockout]\nreserve = 2\nassume_threshold = 3\n"
 
 
 def _account(name: str, user: str, secret: Path) -> str:
-    return f"\n[[account]]\nname   = \"{name}\"\nuser   = '.\\{user}'\nsecret = {json.dumps(f'file:{secret}')}\n"
+    return f"\n[[account]]\nname   = \"{name}\"\nuser   = '{user}'\nsecret = {json.dumps(f'file:{secret}')}\n"
 
 
 def package_text(agent: bytes) -> str:

@@ -22,6 +22,7 @@ SITES = ("Seattle", "Paris")  # the domain controller is in the first
 FIXED_SUBNETS = {"10.77.0.0/24": "Seattle", "10.78.0.0/16": "Paris", "10.78.9.0/24": "Seattle"}
 
 PUSH = "OU=Push"
+PUSHER = "push1"
 SEATTLE, PARIS = "OU=Seattle,OU=Fleet", "OU=Paris,OU=Fleet"
 UNITS = ("OU=Fleet", SEATTLE, PARIS, PUSH)
 BULK = "OU=Bulk,OU=Fleet"  # made only where a lab wants many computers
@@ -63,7 +64,7 @@ class User:
 
 
 USERS = (
-    *(User(name=name, groups=(ADMINS,)) for name in ("push1", "push2", "push3")),
+    *(User(name=name, groups=(ADMINS,)) for name in (PUSHER, "push2", "push3")),
     User(name="strict1", groups=(ADMINS,), strict=True),
     User(name="reader"),
     User(name="lapsreader", groups=(LAPS_READERS,)),

@@ -7,11 +7,12 @@ What must not live here: what is asked of the library (``krb5_calls``, loaded wh
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pusher.clock import Now
 from pusher.credentials.tickets import Ticket
@@ -22,9 +23,10 @@ from pusher.problems.kerberos import kerberos_code, kerberos_number
 if TYPE_CHECKING:
     from pusher.credentials.krb5_calls import Calls, Held
 
+T = TypeVar("T")
+
 _DEADLINE = 30.0
 """Seconds for one question; MIT's library gives up on one silent KDC after 18."""
-_THREADS = 4
 
 
 class SecretUse:
@@ -39,7 +41,6 @@ class Krb5:
 
     def __init__(self, now: Now, deadline: float = _DEADLINE) -> None:
         self._now, self._deadline = now, deadline
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kerberos")
         self._calls: Calls | None = None
 
     async def by_password(self, principal: str, secret: Secret) -> Ticket:
@@ -57,25 +58,23 @@ class Krb5:
         return await self._ask(lambda calls: calls.own(), "this process's own identity", SecretUse())
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
         if self._calls is not None:
             self._calls.forget()
 
     async def _ask(self, work: Callable[[Calls], Held], whom: str, use: SecretUse) -> Ticket:
         calls = self._loaded()
-        job: Future[Held] = self._threads.submit(work, calls)
-        future = asyncio.wrap_future(job)
-        await asyncio.wait({future}, timeout=self._deadline)
-        if not future.done():
-            # The thread ends by itself a little later; what it brings then is of no use to anyone.
-            future.add_done_callback(_ignore)
-            raise ProblemError(unanswered(whom, use))
+        asked = asyncio.wrap_future(_in_a_thread(lambda: work(calls)))
         try:
-            held = future.result()
+            await asyncio.wait({asked}, timeout=self._deadline)
+            if not asked.done():
+                raise ProblemError(unanswered(whom, use))
+            held = asked.result()
         except ProblemError:
             raise
         except Exception as error:
             raise ProblemError(translate(error, whom, use)) from error
+        finally:
+            asked.cancel()  # what a thread that was given up brings later is of no use to anyone
         return Ticket(ccache=held.ccache, principal=held.principal, ends=self._now() + timedelta(seconds=held.seconds))
 
     def _loaded(self) -> Calls:
@@ -103,6 +102,17 @@ def unanswered(whom: str, use: SecretUse) -> Problem:
     return problem(code, Stage.SIGN_IN, f"no domain controller answered for {whom}")
 
 
-def _ignore(late: asyncio.Future[Held]) -> None:
-    if not late.cancelled():
-        late.exception()
+def _in_a_thread(work: Callable[[], T]) -> Future[T]:
+    """One thread a question, there are as many as accounts; the process does not wait for one that was given up."""
+    done: Future[T] = Future()
+
+    def run() -> None:
+        if not done.set_running_or_notify_cancel():
+            return
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="kerberos", daemon=True).start()
+    return done

@@ -11,7 +11,7 @@ import yaml
 
 from lab import SCENARIOS, Host, HostSpec, PlanError, Scenario, every_scenario, from_file, healthy, inventory, plan
 from lab.handle import parse_sign_ins
-from lab.plan import Addresses
+from lab.plan import Addresses, members
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -74,7 +74,8 @@ def hosts(specs: list[HostSpec], port: int = 445) -> list[Host]:
     return [
         Host(
             name=spec.name,
-            domain="lab.test",
+            domain="ad.lab.test" if spec.joined else "lab.test",
+            joined=spec.joined,
             address=f"127.0.20.{number}",
             port=port,
             scenario=spec.scenario,
@@ -135,6 +136,16 @@ def test_the_second_account_is_for_its_hosts_only() -> None:
     assert (second["user"], second["scope"]) == (".\\oldadm", ["ws06.lab.test"])
     assert content["lockout"] == {"reserve": 2, "assume_threshold": 3}
     assert len(tomllib.loads(inventory.accounts_text(hosts(healthy(2)), secrets))["account"]) == 1
+
+
+def test_the_directorys_account_is_for_its_members_only() -> None:
+    secrets = {name: Path(f"/secrets/{name}") for name in ("push-2026", "push-2025")}
+    account = inventory.DomainAccount(user="push1@AD.LAB.TEST", secret=Path("/domain/push1"))
+    content = tomllib.loads(inventory.accounts_text(hosts([*healthy(1), *members(1)]), secrets, account))
+    first, second = content["account"]
+    assert (first["user"], first["secret"]) == ("push1@AD.LAB.TEST", "file:/domain/push1")
+    assert first["scope"] == ["ms01.ad.lab.test"]
+    assert second["user"] == ".\\pushadm"
 
 
 def test_the_package_has_the_agents_hash() -> None:
