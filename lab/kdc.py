@@ -19,6 +19,7 @@ from pathlib import Path
 REALM = "LAB.TEST"
 _PORT = 10088
 _READY_LIMIT = 20.0
+_CLOCK_AHEAD = Path(__file__).parent / "c" / "clock_ahead.c"
 _SERVICES = ("host", "HTTP", "cifs")
 
 _CLIENT = """
@@ -57,10 +58,13 @@ class KdcError(Exception):
 
 
 class Kdc:
-    """One realm; a context. Everything it makes lies in ``folder``, which must exist."""
+    """One realm; a context. Everything it makes lies in ``folder``, which must exist.
 
-    def __init__(self, folder: Path, address: str, port: int = _PORT) -> None:
-        self.folder, self._address, self._port = folder, address, port
+    ``ahead``: seconds that its clock is ahead of this machine's, or behind where that is below zero; takes gcc.
+    """
+
+    def __init__(self, folder: Path, address: str, port: int = _PORT, *, ahead: int = 0) -> None:
+        self.folder, self._address, self._port, self._ahead = folder, address, port, ahead
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -82,7 +86,7 @@ class Kdc:
         self._run(["kdb5_util", "create", "-s", "-r", REALM], f"{master}\n{master}\n")
         with (self.folder / "krb5kdc.out").open("wb") as output:
             self._process = subprocess.Popen(
-                ["krb5kdc", "-n", "-r", REALM], env=self._environment(), stdout=output, stderr=output
+                ["krb5kdc", "-n", "-r", REALM], env=self._environment() | self._clock(), stdout=output, stderr=output
             )
         self._wait()
         return self
@@ -135,6 +139,13 @@ class Kdc:
             "KRB5_KDC_PROFILE": str(self.folder / "kdc.conf"),
             **self.environment,
         }
+
+    def _clock(self) -> dict[str, str]:
+        if not self._ahead:
+            return {}
+        shim = self.folder / "clock_ahead.so"
+        self._run(["gcc", "-O1", "-shared", "-fPIC", "-o", str(shim), str(_CLOCK_AHEAD)], "")
+        return {"LD_PRELOAD": str(shim), "CLOCK_AHEAD": str(self._ahead)}
 
     def _wait(self) -> None:
         assert self._process is not None

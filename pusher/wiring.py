@@ -22,15 +22,17 @@ from pusher.clock import utc_now
 from pusher.credentials.accounts_file import AccountsFile, load_accounts
 from pusher.credentials.budget import LockoutPolicy
 from pusher.credentials.directory_account import read_directory_secret
+from pusher.credentials.dpapi import DpapiNg
 from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.kerberos import Krb5
 from pusher.credentials.krb5_settings import host_names_as_written
 from pusher.credentials.laps import Laps, is_laps
-from pusher.credentials.reader import GuardedDirectory, key_of
+from pusher.credentials.reader import GuardedDirectory, key_of, reader_of
 from pusher.credentials.readings import Readings
 from pusher.credentials.secrets import read_secret
 from pusher.credentials.tickets import Tickets
 from pusher.credentials.trial import Examiner
+from pusher.directory.locate import SrvLocator
 from pusher.directory.names import base_of
 from pusher.directory.port import Directory, DirectoryAccount
 from pusher.install.installing import removal_command
@@ -55,6 +57,7 @@ from pusher.targets.system_resolver import SystemResolver
 from pusher.transports.bridge import Pool
 from pusher.transports.port import Limits, Transport
 from pusher.transports.smb import SmbTransport
+from pusher.transports.ticket import ticket_credential
 
 _log = structlog.get_logger()
 
@@ -250,7 +253,6 @@ def _directory_secret(accounts: AccountsFile) -> Secret | None:
 
 def _directory(account: DirectoryAccount, secret: Secret | None, nameservers: Sequence[str]) -> Directory:
     from pusher.directory.ldap import LdapDirectory
-    from pusher.directory.locate import SrvLocator
 
     return LdapDirectory(account, secret, locate=SrvLocator(nameservers))
 
@@ -332,7 +334,10 @@ class Session:
             readings = Readings(self._directory, domain, guard, _note)
             tickets = Tickets(kerberos, guard, prepared.secrets, utc_now, readings.before)
             if any(is_laps(account) for account in accounts.accounts):
-                per_host = Laps(self._directory, base_of(domain), lambda secret: self._redactor.learn([secret]))
+                unprotect = self._unprotect(accounts.directory, kerberos, guard)
+                per_host = Laps(
+                    self._directory, base_of(domain), lambda secret: self._redactor.learn([secret]), unprotect
+                )
         job = Job(
             run=self.run.id,
             verb=prepared.verb,
@@ -362,6 +367,13 @@ class Session:
             prepared.inventory.sites.placed,
             options.max_failures,
         )
+
+    def _unprotect(self, account: DirectoryAccount, kerberos: Krb5, guard: LockoutGuard) -> DpapiNg:
+        """Who decrypts LAPS passwords, as the directory's reader: it signs in for that once, within its own budget."""
+        reader, secret = reader_of(account), self.prepared.directory_secret
+        tickets = Tickets(kerberos, guard, {reader.name: secret} if secret is not None else {}, utc_now)
+        locate = SrvLocator(self.prepared.inventory.nameservers)
+        return DpapiNg(account, lambda: tickets.ticket(reader), ticket_credential, locate, utc_now)
 
     async def leave(self) -> None:
         """Let go of what belongs to the event loop."""

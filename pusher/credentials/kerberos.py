@@ -63,7 +63,7 @@ class Krb5:
 
     async def _ask(self, work: Callable[[Calls], Held], whom: str, use: SecretUse) -> Ticket:
         calls = self._loaded()
-        asked = asyncio.wrap_future(_in_a_thread(lambda: work(calls)))
+        asked = asyncio.wrap_future(in_a_thread(lambda: work(calls)))
         try:
             await asyncio.wait({asked}, timeout=self._deadline)
             if not asked.done():
@@ -102,7 +102,7 @@ def unanswered(whom: str, use: SecretUse) -> Problem:
     return problem(code, Stage.SIGN_IN, f"no domain controller answered for {whom}")
 
 
-def _in_a_thread(work: Callable[[], T]) -> Future[T]:
+def in_a_thread(work: Callable[[], T]) -> Future[T]:
     """One thread a question, there are as many as accounts; the process does not wait for one that was given up."""
     done: Future[T] = Future()
 

@@ -76,5 +76,15 @@ def key_of(account: DirectoryAccount) -> str | None:
     """The reader's key in the ledger; None where it signs in with a ticket that somebody else got."""
     if account.secret.partition(":")[0] == "ccache":
         return None
-    reader = Account(name="directory", user=account.user, secret=account.secret, protocol=Protocol.KERBEROS)
-    return account_key(reader, "")
+    return account_key(reader_of(account), "")
+
+
+def reader_of(account: DirectoryAccount) -> Account:
+    """The reader as an account that gets a ticket. Its realm is the directory's, however its name is written."""
+    return Account(
+        name="directory",
+        user=account.user,
+        secret=account.secret,
+        protocol=Protocol.KERBEROS,
+        realm=account.domain.upper(),
+    )

@@ -305,8 +305,9 @@ _SIGN_IN = [
          "directory's account may also lack the right to read the expiry time."),
     Code("laps-encrypted", Stage.SIGN_IN, _NEXT, _FAILED,
          "the machine's LAPS password is encrypted, and this pusher cannot decrypt it",
-         "Decrypting needs the dpapi-ng extra and a Windows domain controller; or turn 'Enable password encryption' "
-         "off in the LAPS policy for these machines."),
+         "Decrypting takes pip install 'pusher[laps]', Kerberos and RPC to a Windows domain controller, and a "
+         "[directory] account among the LAPS policy's authorized password decryptors; or turn 'Enable password "
+         "encryption' off there for these machines."),
     Code("laps-other-account", Stage.SIGN_IN, _NEXT, _FAILED,
          "the machine's LAPS password is of another local account",
          "Give the account in the accounts file the user that LAPS manages there (.\\Administrator by default)."),

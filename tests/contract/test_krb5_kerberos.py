@@ -12,15 +12,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import spnego
 
 from lab.kdc import REALM, Kdc, KdcError
-from pusher.credentials.budget import LockoutPolicy
+from pusher.credentials.budget import LockoutPolicy, account_key
 from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.kerberos import Krb5
+from pusher.credentials.tickets import Tickets
 from pusher.models import Protocol, Secret, Verb
 from pusher.problems import ProblemError
 from pusher.scheduler.admission import Caps
 from pusher.transports.memory import User
+from pusher.transports.ticket import ticket_credential
 from tests.contract.kerberos_contract import RIGHT, KerberosContract
 from tests.unit.scheduler.harness import make_account, make_host, shared_store
 from tests.unit.scheduler.test_run import Estate
@@ -74,11 +77,10 @@ class KdcRealm:
         self.kdc.__exit__()
 
 
-@pytest.fixture
-def realm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KdcRealm]:
+def a_realm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int = 0) -> Iterator[KdcRealm]:
     (tmp_path / "kdc").mkdir()
     try:
-        with Kdc(tmp_path / "kdc", f"127.0.92.{os.getpid() % 250 + 2}") as kdc:
+        with Kdc(tmp_path / "kdc", f"127.0.92.{os.getpid() % 250 + 2}", ahead=ahead) as kdc:
             for user in ("push", "other"):
                 kdc.add_user(user, RIGHT)
             for name, value in kdc.environment.items():
@@ -89,6 +91,11 @@ def realm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KdcRealm]
         if os.environ.get("PUSHER_LAB_REQUIRED") == "1":
             raise
         pytest.skip(str(exc).splitlines()[0])
+
+
+@pytest.fixture
+def realm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KdcRealm]:
+    yield from a_realm(tmp_path, monkeypatch)
 
 
 class TestKrb5(KerberosContract):
@@ -150,3 +157,57 @@ class TestKrb5(KerberosContract):
         assert realm.preauthenticated() == before + 1
         assert codes == ({"ok": 50} if given == RIGHT else {"wrong-password": 1, "account-stopped": 49})
         assert sum(len(host.sign_ins) for host in hosts) == (50 if given == RIGHT else 0)
+
+    async def test_the_ticket_alone_signs_in_for_a_dpapi_key(
+        self, realm: KdcRealm, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The library's sign-in (three legs, host/ at the domain controller) against an acceptor with that key."""
+        sign_in = pytest.importorskip("dpapi_ng._rpc._auth", reason="pip install 'pusher[laps]'")
+        monkeypatch.setenv("KRB5_KTNAME", str(realm.kdc.keytab(["dc1.lab.test"])))
+        kerberos = realm.kerberos()
+        ticket = await kerberos.by_password(f"push@{REALM}", Secret(RIGHT))
+        asks = sign_in.AuthenticationProvider(ticket_credential(ticket.ccache), None, "dc1.lab.test", "kerberos")
+        dce = spnego.ContextReq.default | spnego.ContextReq.dce_style
+        accepts = spnego.server(hostname="dc1.lab.test", service="host", protocol="kerberos", context_req=dce)
+        answer = accepts.step(asks.step().auth_value)
+        accepts.step(asks.step(answer).auth_value)
+        assert asks.complete
+        assert accepts.complete
+        assert accepts.client_principal == f"push@{REALM}"
+        kerberos.close()
+
+
+@pytest.mark.parametrize("ahead", [600, -600])
+class TestAnotherClock:
+    """A KDC whose clock is ten minutes off; five are what Kerberos bears."""
+
+    @pytest.fixture
+    def realm(self, ahead: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KdcRealm]:
+        yield from a_realm(tmp_path, monkeypatch, ahead)
+
+    async def test_the_library_follows_the_kdcs_clock(self, realm: KdcRealm) -> None:
+        """MIT's default (kdc_timesync): the KDC's first answer tells its time, and the key is used by that."""
+        kerberos = realm.kerberos()
+        ticket = await kerberos.by_password(f"push@{REALM}", Secret(RIGHT))
+        assert timedelta(hours=23) < ticket.ends - datetime.now(UTC) <= timedelta(hours=24), "by our own clock"
+        kerberos.close()
+
+    @pytest.mark.parametrize(("given", "code"), [(RIGHT, "clock-skew"), ("not the password", "wrong-password")])
+    async def test_where_it_does_not_only_a_wrong_password_is_charged(
+        self, realm: KdcRealm, given: str, code: str
+    ) -> None:
+        """The KDC decrypts the timestamp before it looks at it: who hears of the clock had the password right."""
+        settings = realm.kdc.folder / "krb5.conf"
+        settings.write_text("[libdefaults]\nkdc_timesync = 0\n" + settings.read_text())
+        kerberos, guard = realm.kerberos(), LockoutGuard(LockoutPolicy(threshold=5, reserve=2))
+        account = make_account(f"push@{REALM.lower()}", name="push", protocol=Protocol.KERBEROS)
+        key = account_key(account, "")
+        before = guard.budget(key)
+        tickets = Tickets(kerberos, guard, {"push": Secret(given)}, lambda: datetime.now(UTC))
+        with pytest.raises(ProblemError) as caught:
+            await tickets.ticket(account)
+        assert caught.value.problem.code == code
+        assert (guard.budget(key) == before) is (code == "clock-skew")
+        assert ("verify failure: Clock skew too great" in realm.kdc.log()) is (code == "clock-skew")
+        assert realm.preauthenticated() == 1
+        kerberos.close()
