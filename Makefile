@@ -8,7 +8,7 @@ PYTEST := $(PYTHON) -m pytest
 
 help:
 	@echo 'make demo       set up everything, push an agent onto the lab, write report.html'
-	@echo 'make test       set up everything, run all tests (some twenty-five minutes)'
+	@echo 'make test       set up everything, run all tests (some twenty minutes)'
 	@echo 'make test-fast  the tests that need no lab (under a minute)'
 	@echo 'make check      ruff, mypy, the floors of the house, the tables proven complete'
 	@echo 'make bench      client CPU a host, hosts a minute, copy rates'
@@ -24,8 +24,8 @@ demo:
 test:
 	@.ci/setup.sh lab browser
 	$(PYTEST) -n 2 -m 'not lab and not browser'
-	@# Real services on a busy machine: one more try, and the summary names what needed it.
-	$(PYTEST) -n 2 --dist loadgroup --reruns 1 -r fEsR --durations=15 -m 'lab or browser'
+	@# Groups in our own order (tests/conftest.py). Real services on a busy machine: one more try, and it is named.
+	$(PYTEST) -n 2 --dist loadgroup --no-loadscope-reorder --reruns 1 -r fEsR --durations=15 -m 'lab or browser'
 
 test-fast:
 	@.ci/setup.sh

@@ -103,7 +103,7 @@ def unanswered(whom: str, use: SecretUse) -> Problem:
 
 
 def in_a_thread(work: Callable[[], T]) -> Future[T]:
-    """One thread a question, there are as many as accounts; the process does not wait for one that was given up."""
+    """Each in a thread of its own, for which the process does not wait at its end: one may have been given up."""
     done: Future[T] = Future()
 
     def run() -> None:
