@@ -98,7 +98,7 @@ def _up(arguments: argparse.Namespace) -> int:
     _say(f"what pusher is given: {arguments.inventory}")
     if (domain := lab.domain) is not None:
         _say(f"directory {domain.realm}: {domain.fqdn} at {domain.address}, names at {domain.nameserver}")
-        _say("  " + " ".join(f"{name}={value}" for name, value in domain.environment.items()))
+        _say("  " + " ".join(f"{name}={value}" for name, value in domain.naming_environment.items()))
     return 0
 
 

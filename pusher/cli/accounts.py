@@ -17,6 +17,7 @@ from pusher.problems import BadInput
 from pusher.report.accounts import account_record, accounts_page
 from pusher.report.record import write_line
 from pusher.report.style import console_for
+from pusher.report.text import failures
 from pusher.settings import open_default_store
 from pusher.store import Store
 from pusher.wiring import Examination, accounts_to_test, lockout_policy
@@ -73,4 +74,4 @@ def clear_account(account: Account, file: Path | None, store: str | None) -> Non
     with contextlib.closing(open_default_store(store)) as opened:
         guard = LockoutGuard(lockout_policy(read), opened.ledger)
         forgotten = asyncio.run(guard.clear(account_key(account, "")))
-    print(f"{account.name}: {forgotten} failed sign-ins are forgotten.")
+    print(f"{account.name}: {failures(forgotten)} forgotten.")

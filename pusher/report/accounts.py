@@ -19,7 +19,7 @@ from pusher.credentials.trial import Found, Trial
 from pusher.report.record import Record
 from pusher.report.style import facts, indented, plain
 from pusher.report.tables import keep_whole, table
-from pusher.report.text import iso, visible, when
+from pusher.report.text import failures, iso, visible, when
 
 _STYLE: Mapping[Found, str] = MappingProxyType(
     {Found.WORKS: "green", Found.FAILS: "bold red", Found.NOT_TESTED: "yellow"}
@@ -80,8 +80,10 @@ def _directory_words(one: Trial) -> str | None:
     state = one.seen.state
     if state is None:
         return "not asked: the account is of another domain than [directory]"
-    rule = f"locks at {state.threshold} failures within {_minutes(state.window)}" if state.threshold else "locks nobody"
-    now = [f"{state.bad} failures counted when asked, by {state.counted_by}", *_states(one)]
+    rule = (
+        f"locks at {failures(state.threshold)} within {_minutes(state.window)}" if state.threshold else "locks nobody"
+    )
+    now = [f"{failures(state.bad)} counted when asked, by {state.counted_by}", *_states(one)]
     return f"{rule} ({state.policy}); {', '.join(now)}"
 
 

@@ -102,6 +102,11 @@ def number(count: int) -> str:
     return f"{count:,}"
 
 
+def failures(count: int) -> str:
+    """``1 failure``, ``12 failures``."""
+    return f"{count:,} failure{'' if count == 1 else 's'}"
+
+
 def hosts(count: int) -> str:
     """``1 host``, ``12,345 hosts``."""
     return f"{count:,} host{'' if count == 1 else 's'}"

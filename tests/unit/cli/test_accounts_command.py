@@ -248,7 +248,7 @@ def test_what_the_domain_has_forgotten_is_forgotten(bench: Bench) -> None:
     bench.password = SECRET
     assert (bench.run().status, bench.asked) == (1, 2), "the budget is spent"
     said = clearing(bench, "PUSH", "--yes")
-    assert (said.status, said.out) == (0, "push: 1 failed sign-ins are forgotten.\n")
+    assert (said.status, said.out) == (0, "push: 1 failure forgotten.\n")
     again = bench.run("--json")
     assert [(line["account"], line["works"]) for line in again.lines] == [("push", True), ("old", False)], (
         "the other one is as it was"
