@@ -24,8 +24,8 @@ demo:
 test:
 	@.ci/setup.sh lab browser
 	$(PYTEST) -n 2 -m 'not lab and not browser'
-	@# Groups in our own order (tests/conftest.py). Real services on a busy machine: one more try, and it is named.
-	$(PYTEST) -n 2 --dist loadgroup --no-loadscope-reorder --reruns 1 -r fEsR --durations=15 -m 'lab or browser'
+	@# Real services on a busy machine: one more try, and the summary names what needed it.
+	$(PYTEST) -n 2 --dist loadgroup --reruns 1 -r fEsR --durations=15 -m 'lab or browser'
 
 test-fast:
 	@.ci/setup.sh

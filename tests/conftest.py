@@ -94,20 +94,13 @@ def start_domain(_end_orderly: None, free_controller_address: Callable[[], str])
         yield start
 
 
-LONGEST_FIRST = ("site", "tests/system/test_transports.py", "tests/system/test_installers.py")
-"""Groups that take many minutes: begun last, one of them would keep one worker busy and leave the other idle."""
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With --dist loadgroup, tests of one large lab go to one worker, so that it is started once; others by file."""
-    places = {}
     for item in items:
         names = getattr(item, "fixturenames", ())
         group = next((lab for lab in ("site", "own_lab") if lab in names), item.nodeid.partition("::")[0])
         item.add_marker(pytest.mark.xdist_group(group))
-        places[item] = LONGEST_FIRST.index(group) if group in LONGEST_FIRST else len(LONGEST_FIRST)
-    items.sort(key=lambda item: places[item])
 
 
 def pytest_configure() -> None:

@@ -73,7 +73,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Itera
     inventory = site.inventory_of(folder, hosts, transports="smb, winrm")
     # The lab's endpoints start with their first connection; and two dozen hosts starting a service at once take more
     # than the ten seconds that Wine's service manager gives them.
-    options = ("--concurrency", "6", "--attempts", "1", "--connect-timeout", "60")
+    options = ("--concurrency", "4", "--attempts", "1", "--connect-timeout", "60")
     smb = site.pusher(folder / "smb").push(inventory, "--transport", "smb", *options)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(Host.reset, hosts))
