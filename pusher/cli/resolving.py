@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 from collections.abc import Sequence
 
@@ -28,7 +29,7 @@ def resolve(options: Options, as_json: bool) -> None:
     resolver = resolver_for(loaded)
     selected = loaded.targets(selector)
     rows: list[ResolvedRow] = []
-    while batch := [one for one, _ in zip(selected, range(_RESOLVING_AT_ONCE), strict=False)]:
+    while batch := list(itertools.islice(selected, _RESOLVING_AT_ONCE)):
         for row in asyncio.run(_resolve_all(resolver, loaded.sites, batch)):
             if as_json:
                 write_line(resolve_record(row), sys.stdout)
