@@ -29,15 +29,18 @@ StartDomain = Callable[[Path], Domain]
 
 @pytest.fixture(scope="session", autouse=True)
 def _end_orderly() -> Iterator[None]:
-    """SIGTERM, as a pipeline's time limit sends it, tears fixtures down as Ctrl-C does."""
+    """SIGTERM, as a pipeline's time limit sends it, tears fixtures down as Ctrl-C does; and Ctrl-C does so always."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, does) for number, does in (
+        # What a shell starts in the background has Ctrl-C ignored, and so has all that it starts in turn.
+        (signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, stop))}  # fmt: skip
     yield
-    with suppress(TypeError):  # None: it was not set by Python
-        signal.signal(signal.SIGTERM, before)
+    for number, did in before.items():
+        with suppress(TypeError):  # None: it was not set by Python
+            signal.signal(number, did)
 
 
 @pytest.fixture(scope="session")
