@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
-from pusher.models import Account
+from pusher.models import Account, Protocol
 
 ASSUMED_WINDOW = timedelta(minutes=30)
 """The observation window where no directory has told one: Windows' own default."""
@@ -142,19 +142,34 @@ def counts(result: Result) -> bool:
     return result in (Result.FAILED, Result.UNKNOWN)
 
 
-def account_key(account: Account, host: str) -> str:
-    """What a lockout counter belongs to: a local account has one on each ``host``, a domain account only one.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountKey:
+    """What a lockout counter belongs to.
+
+    ``entry`` is its place in the ledger: accounts that may be one and the same have one place, so that one transaction
+    sees them all. ``domain`` tells them apart there; ``is_certain``: it is the domain's own, and no other's.
+    """
+
+    entry: str
+    domain: str = ""
+    is_certain: bool = True
+
+
+def account_key(account: Account, host: str) -> AccountKey:
+    """A local account has a counter on each ``host``, a domain account only one.
 
     ``CORP\\svc`` and ``svc@corp.example`` are one account, so only the domain's first label tells domains apart:
     two accounts that share a count are tried too seldom, one that had two counts could be locked. The realm, where
-    it is given, is the domain, however the user is written. A NetBIOS name that is not the first label of its
-    domain's own is known to be that only from the directory: see ``LockoutGuard.is_also``.
+    it is given, is the domain, however the user is written. Whose a NetBIOS name is, and a UPN's suffix that no KDC
+    has answered for, is known only from the directory (see ``LockoutGuard.is_also``): until then it may be any's.
     """
     if account.is_local:
-        return f"{host.lower()}\\{account.user[2:].lower()}"
+        return AccountKey(entry=f"{host.lower()}\\{account.user[2:].lower()}")
     domain, backslash, user = account.user.lower().rpartition("\\")
     if not backslash:
         user, at, domain = user.rpartition("@")
         if not at:
-            return domain
-    return f"{(account.realm or domain).lower().partition('.')[0]}\\{user}"
+            return AccountKey(entry=domain)
+    named = (account.realm or domain).lower()
+    certain = account.realm is not None or ("." in named if backslash else account.protocol is Protocol.KERBEROS)
+    return AccountKey(entry=user, domain=named.partition(".")[0], is_certain=certain)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pusher.clock import Clock, Moment
-from pusher.credentials.budget import LockoutPolicy, Result, Verdict, counts
+from pusher.credentials.budget import AccountKey, LockoutPolicy, Result, Verdict, counts
 from pusher.credentials.ledger import Ledger, changed, standing_of
 from pusher.credentials.process import Process
 from pusher.credentials.refusal import spent, stopped_by
@@ -76,7 +76,7 @@ class _Out:
 class Desk:
     """One account's. ``take`` waits for a leave; each one taken is brought to its ``end`` once."""
 
-    def __init__(self, account: str, party: Party) -> None:
+    def __init__(self, account: AccountKey, party: Party) -> None:
         self._account, self._party = account, party
         self._waiting: deque[asyncio.Future[str]] = deque()
         self._out: dict[str, _Out] = {}
@@ -94,7 +94,7 @@ class Desk:
         waiting: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         if self._worker is None:
-            self._worker = asyncio.create_task(self._work(), name=f"lockout-desk {self._account}")
+            self._worker = asyncio.create_task(self._work(), name=f"lockout-desk {self._account.entry}")
         try:
             return await waiting
         except asyncio.CancelledError:
@@ -253,7 +253,7 @@ class Desk:
 
     async def _look(self) -> Answer:
         party = self._party
-        standing = standing_of(await party.ledger.look(self._account))
+        standing = standing_of(await party.ledger.look(self._account.entry), self._account)
         now = party.clock()
         horizon = policy_of(standing, party.policy, now).horizon
         return judge(tidied(standing, now, horizon, party.is_gone), self._request(), now)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from pusher.clock import Clock, moment
 from pusher.credentials import process as processes
 from pusher.credentials import standing as rules
-from pusher.credentials.budget import Budget, LockoutPolicy, Result
+from pusher.credentials.budget import AccountKey, Budget, LockoutPolicy, Result
 from pusher.credentials.desk import Desk, Pace, Party
 from pusher.credentials.ledger import Ledger, MemoryLedger, changed, standing_of
 from pusher.credentials.process import Process
@@ -60,7 +61,7 @@ class LockoutGuard:
             is_gone=is_gone,
             pace=pace or Pace(),
         )
-        self._desks: dict[str, Desk] = {}
+        self._desks: dict[AccountKey, Desk] = {}
         self._enough = _DESKS
         self._names: dict[str, str] = {}
 
@@ -68,13 +69,13 @@ class LockoutGuard:
         """``netbios`` names the same domain as ``domain`` does: ``NETBIOS\\svc`` and ``svc@domain`` are one account."""
         self._names[netbios.lower()] = domain.lower().partition(".")[0]
 
-    def _known(self, key: str) -> str:
+    def _known(self, key: AccountKey) -> AccountKey:
         """The one key of an account whose domain has two names."""
-        domain, backslash, user = key.partition("\\")
-        return f"{self._names.get(domain, domain)}{backslash}{user}"
+        domain = self._names.get(key.domain)
+        return key if domain is None else replace(key, domain=domain, is_certain=True)
 
     @asynccontextmanager
-    async def leave(self, key: str) -> AsyncIterator[Lease]:
+    async def leave(self, key: AccountKey) -> AsyncIterator[Lease]:
         """Wait for leave to try ``key`` once; ``lockout-budget-spent`` or ``account-stopped`` where there is none."""
         desk = self._desk(self._known(key))
         name = await desk.take()
@@ -84,12 +85,12 @@ class LockoutGuard:
         finally:
             desk.end(Settled(lease=name, result=lease.result, stop=lease.stop_code))
 
-    async def begin_reading(self, key: str) -> Mark:
+    async def begin_reading(self, key: AccountKey) -> Mark:
         """To be called before the directory is asked how ``key`` stands."""
         clock = self._party.clock
         return await changed(self._party.ledger, self._known(key), lambda standing: rules.marked(standing, clock()))
 
-    async def read(self, key: str, mark: Mark, reading: Reading) -> Answer:
+    async def read(self, key: AccountKey, mark: Mark, reading: Reading) -> Answer:
         """What the directory said, asked after ``mark``; how the account stands now."""
         clock = self._party.clock
 
@@ -99,29 +100,32 @@ class LockoutGuard:
 
         return await changed(self._party.ledger, self._known(key), keep)
 
-    async def stop(self, key: str, code: str) -> None:
+    async def stop(self, key: AccountKey, code: str) -> None:
         """Stop the account for this run, at once here and, when this returns, in its other processes."""
         run, now, key = self._party.run, self._party.clock(), self._known(key)
         self._desk(key).stop(Stop(run=run, code=code, moment=now))
         await changed(self._party.ledger, key, lambda standing: (rules.stopped(standing, run, code, now), None))
 
-    async def clear(self, key: str) -> int:
+    async def clear(self, key: AccountKey) -> int:
         """Forget the failures of ``key``: the operator says that its domain has. How many there were."""
         return await changed(self._party.ledger, self._known(key), rules.cleared)
 
-    def look(self, key: str) -> Answer:
+    def look(self, key: AccountKey) -> Answer:
         """How the account stands; for callers without an event loop."""
-        standing, now = standing_of(self._party.ledger.read(self._known(key))), self._party.clock()
+        standing, now = self._standing(self._known(key)), self._party.clock()
         horizon = rules.policy_of(standing, self.policy, now).horizon
         return rules.judge(rules.tidied(standing, now, horizon, self._party.is_gone), self._request(), now)
 
-    def budget(self, key: str) -> Budget:
+    def budget(self, key: AccountKey) -> Budget:
         return self.look(key).budget
+
+    def _standing(self, key: AccountKey) -> rules.Standing:
+        return standing_of(self._party.ledger.read(key.entry), key)
 
     def _request(self) -> Request:
         return Request(process=self._party.process, run=self._party.run, policy=self.policy)
 
-    def _desk(self, key: str) -> Desk:
+    def _desk(self, key: AccountKey) -> Desk:
         if (found := self._desks.get(key)) is not None:
             return found
         if len(self._desks) >= self._enough:

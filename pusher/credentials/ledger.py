@@ -1,8 +1,9 @@
 """The ledger: where the standing of every account is kept, one transaction a change. The port, and the fake.
 
-The store implements it over its database without knowing what it holds: a document for each account, of which
-``budget`` and ``standing`` make sense. What a sign-in may do is decided in ``decide``, inside the transaction, by
-pure functions alone: so no interleaving of tasks, processes and runs can come between the count and the grant.
+The store implements it over its database without knowing what it holds: a document for each entry, of which
+``budget`` and ``standing`` make sense. Accounts of one user name share an entry, since they may be one account under
+two names. What a sign-in may do is decided in ``decide``, inside the transaction, by pure functions alone: so no
+interleaving of tasks, processes and runs can come between the count and the grant.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from pusher.credentials.budget import AccountKey
 from pusher.credentials.standing import Standing
 from pusher.problems import ProblemError, Stage, problem
 
@@ -74,14 +77,13 @@ class MemoryLedger:
 
 # Documents
 
-_ADAPTER = TypeAdapter(Standing)
+_ADAPTER = TypeAdapter(dict[str, Standing])
 
 
-def standing_of(document: Document | None) -> Standing:
-    if document is None:
-        return Standing()
+def standings_of(document: Document | None) -> dict[str, Standing]:
+    """All the standings of one place in the ledger, by domain; ProblemError."""
     try:
-        return _ADAPTER.validate_python(document)
+        return _ADAPTER.validate_python(document or {})
     except ValidationError as error:
         # Whatever it once said, nothing may be granted upon it.
         raise ProblemError(
@@ -89,18 +91,30 @@ def standing_of(document: Document | None) -> Standing:
         ) from error
 
 
-def document_of(standing: Standing) -> Document | None:
-    if standing.is_blank:
-        return None
-    made: dict[str, Any] = _ADAPTER.dump_python(standing, mode="json")
-    return made
+def standing_of(document: Document | None, key: AccountKey) -> Standing:
+    """The account's, with all those beside it that may be the same account's."""
+    return _seen(standings_of(document), key)
 
 
-def changed(ledger: Ledger, account: str, step: Callable[[Standing], tuple[Standing, T]]) -> asyncio.Future[T]:
+def document_of(standings: Mapping[str, Standing]) -> Document | None:
+    kept = {domain: replace(one, beside=()) for domain, one in standings.items() if not one.is_blank}
+    made: dict[str, Any] = _ADAPTER.dump_python(kept, mode="json")
+    return made or None
+
+
+def _seen(standings: Mapping[str, Standing], key: AccountKey) -> Standing:
+    mine = standings.get(key.domain, Standing())
+    ambiguous = mine.ambiguous or not key.is_certain
+    beside = (one for domain, one in standings.items() if domain != key.domain and (ambiguous or one.ambiguous))
+    return replace(mine, ambiguous=ambiguous, beside=tuple(beside))
+
+
+def changed(ledger: Ledger, key: AccountKey, step: Callable[[Standing], tuple[Standing, T]]) -> asyncio.Future[T]:
     """``ledger.change`` in terms of standings."""
 
     def decide(document: Document | None) -> tuple[Document | None, T]:
-        standing, answer = step(standing_of(document))
-        return document_of(standing), answer
+        standings = standings_of(document)
+        standing, answer = step(_seen(standings, key))
+        return document_of({**standings, key.domain: standing}), answer
 
-    return ledger.change(account, decide)
+    return ledger.change(key.entry, decide)

@@ -56,7 +56,7 @@ class LockoutState:
     """``threshold``: failures that lock the account, 0 where none ever do; ``window``: seconds after which the domain
     forgets them; ``bad``: how many it counts now; ``policy`` and ``counted_by``: where these come from, in words.
     ``expired`` is the account, ``password_expired`` and ``must_change`` its password. ``exact``: the PDC emulator's
-    count, which has every failure of the domain."""
+    count, which has every failure of the domain; else ours count beside it."""
 
     threshold: int
     window: float
@@ -92,16 +92,20 @@ async def read_state(directory: Directory, base: str, account: Account, now: Now
     expires = filetime(user, "accountExpires")
     stale = bool((integer(user, _COMPUTED) or 0) & PASSWORD_EXPIRED)
     must_change = integer(user, "pwdLastSet") == 0
+    bad = _bad(user, window, at_server)
+    source = server if exact and server else "another domain controller than the PDC emulator"
+    if bad is None:
+        exact, source = False, "nobody: badPwdCount may not be read"
     if not exact:
         threshold = min(threshold, ASSUMED_THRESHOLD)
     return LockoutState(
         threshold=threshold,
         window=window,
-        bad=_bad(user, window, at_server),
+        bad=bad or 0,
         locked=_is_locked(user),
         disabled=bool((integer(user, "userAccountControl") or 0) & DISABLED),
         policy=policy if exact else f"{policy}; at most {ASSUMED_THRESHOLD}, since the count may be more",
-        counted_by=server if exact and server else "another domain controller than the PDC emulator",
+        counted_by=source,
         expired=expires is not None and expires <= at_server,
         password_expired=stale and not must_change,
         must_change=stale and must_change,
@@ -195,9 +199,15 @@ def _threshold(entry: Entry | None, attribute: str) -> int | None:
     return found if found is not None and 0 <= found <= _MAX_THRESHOLD else None
 
 
-def _bad(user: Entry, window: float, clock: datetime) -> int:
-    """badPwdCount stays until the next failure, which first resets it where the window is over (MS-SAMR 3.1.1.7.1)."""
-    count = max(integer(user, "badPwdCount") or 0, 0)
+def _bad(user: Entry, window: float, clock: datetime) -> int | None:
+    """badPwdCount stays until the next failure, which first resets it where the window is over (MS-SAMR 3.1.1.7.1).
+
+    None where it may not be read: every user has it, and it is of another property set than the account's state
+    (MS-ADTS 3.1.1.2.3.3).
+    """
+    count = integer(user, "badPwdCount")
+    if count is None or count < 0:
+        return None
     last = filetime(user, "badPasswordTime")
     if last is not None and (clock - last).total_seconds() > window:
         return 0

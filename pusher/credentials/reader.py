@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from pusher.credentials.budget import Result, account_key
+from pusher.credentials.budget import AccountKey, Result, account_key
 from pusher.credentials.guard import LockoutGuard
 from pusher.directory.port import Directory, DirectoryAccount, Entry, Scope
 from pusher.models import Account, Protocol
@@ -23,7 +23,7 @@ _COUNTED: Mapping[str, Result] = {_REFUSED: Result.FAILED, "directory-timed-out"
 class GuardedDirectory:
     """``inner``, whose sign-in takes a leave of ``key`` (see ``key_of``). One that failed is never repeated."""
 
-    def __init__(self, inner: Directory, guard: LockoutGuard, key: str) -> None:
+    def __init__(self, inner: Directory, guard: LockoutGuard, key: AccountKey) -> None:
         self._inner, self._guard, self._key = inner, guard, key
         self._opening = asyncio.Lock()
         self._is_open = False
@@ -72,7 +72,7 @@ class GuardedDirectory:
         self._final, self._is_open = None, True
 
 
-def key_of(account: DirectoryAccount) -> str | None:
+def key_of(account: DirectoryAccount) -> AccountKey | None:
     """The reader's key in the ledger; None where it signs in with a ticket that somebody else got."""
     if account.secret.partition(":")[0] == "ccache":
         return None

@@ -22,7 +22,10 @@ def stopped_by(stop: Stop, answer: Answer) -> Problem:
 
 
 def _used(answer: Answer) -> str:
-    return f"{answer.budget.failures} of {answer.policy.limit} failed sign-ins that the budget allows are used"
+    said = f"{answer.budget.failures} of {answer.policy.limit} failed sign-ins that the budget allows are used"
+    if answer.beside:
+        said += f" ({answer.beside} under another name of this user, which may be the same account: a realm would tell)"
+    return said
 
 
 def _policy(policy: LockoutPolicy) -> str:

@@ -9,13 +9,15 @@ itself is ``budget``'s; here is where its numbers come from:
   of them, until the last is older than the policy's horizon.
 * What the directory counts (``read``) replaces those failures that were settled before the reading was begun (by
   their order in the ledger, not by any clock): they are in its count. Every other one is counted beside it.
+* An account may have several names, and only a directory knows which: what stands under another name that may be its
+  own counts as if it stood here (``beside``).
 * A stop holds for the run that met it. In another run the secret may be another one, and nothing that derives from a
   secret is kept to tell; what the stop cost is among the failures, and those hold for everybody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -113,7 +115,11 @@ class Read:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """``seq`` counts what has happened; ``marked``: a mark is out that names it."""
+    """``seq`` counts what has happened; ``marked``: a mark is out that names it.
+
+    ``ambiguous``: it was asked for by a name that may be another domain's. ``beside``: those of other names that may
+    be the same account's; it is never kept, but told anew from the ledger with each look (see ``ledger``).
+    """
 
     seq: int = 0
     marked: bool = False
@@ -122,6 +128,13 @@ class Standing:
     read: Read | None = None
     stops: tuple[Stop, ...] = ()
     waiters: tuple[Waiter, ...] = ()
+    ambiguous: bool = False
+    beside: tuple[Standing, ...] = ()
+
+    @property
+    def together(self) -> tuple[Standing, ...]:
+        """All that counts as one."""
+        return (self, *self.beside)
 
     @property
     def is_blank(self) -> bool:
@@ -156,7 +169,8 @@ class Request:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """``granted`` are those of the request's leases that may be used from now, ``kept`` those of its ``keeps`` that
-    still may: any other was given up for lost meanwhile. The rest says how the account stands."""
+    still may: any other was given up for lost meanwhile. The rest says how the account stands; ``beside``: how many of
+    the budget's failures are of another name that may be the same account's."""
 
     verdict: Verdict
     policy: LockoutPolicy
@@ -166,25 +180,41 @@ class Answer:
     kept: frozenset[str] = frozenset()
     others_wait: bool = False
     stop: Stop | None = None
+    beside: int = 0
 
 
 # What is asked of it
 
 
 def policy_of(standing: Standing, own: LockoutPolicy, now: Moment) -> LockoutPolicy:
-    """What the directory said, where it lately said something; else what the operator has us assume."""
+    """What the directory said, where it lately said something; else what the operator has us assume.
+
+    Of another name that may be its own, too: then whatever locks earlier, and counts longer.
+    """
+    said = _said(standing, now)
+    policy = own if said is None else replace(own, threshold=said.threshold, window=said.window, assumed=False)
+    for theirs in (said for one in standing.beside if (said := _said(one, now)) is not None):
+        threshold, window = min(policy.threshold, theirs.threshold), max(policy.window, theirs.window)
+        policy = replace(policy, threshold=threshold, window=window)
+    return policy
+
+
+def _said(standing: Standing, now: Moment) -> Reading | None:
+    """The reading that holds; None also where it says that nobody is ever locked."""
     read = standing.read
     if read is None or read.reading.threshold < 1 or now.since(read.moment) > READING_HOLDS:
-        return own
-    return replace(own, threshold=read.reading.threshold, window=read.reading.window, assumed=False)
+        return None
+    return read.reading
 
 
 def judge(standing: Standing, request: Request, now: Moment) -> Answer:
     """How the account stands for the request's process, and whether it may be tried. Grants nothing."""
     policy = policy_of(standing, request.policy, now)
-    failures, free_at = _failures(standing, policy, now)
+    chain = _chain(standing, policy.horizon, now)
+    failures = sum(one.weight for one in chain)
     stop = next((stop for stop in standing.stops if stop.run == request.run), None)
-    budget = Budget(failures=failures, in_flight=len(standing.held), stopped_by=stop.code if stop else None)
+    in_flight = sum(len(one.held) for one in standing.together)
+    budget = Budget(failures=failures, in_flight=in_flight, stopped_by=stop.code if stop else None)
     verdict = budget.ask(policy)
     others = [one for one in standing.waiters if one.process != request.process and _is_fresh(one, now)]
     if verdict is Verdict.GRANTED and budget.room(policy) <= len(_before(others, standing, request.process)):
@@ -193,35 +223,40 @@ def judge(standing: Standing, request: Request, now: Moment) -> Answer:
         verdict=verdict,
         policy=policy,
         budget=budget,
-        free_at=free_at,
+        free_at=now.at + policy.horizon - chain[0].age if chain else None,
         others_wait=bool(others),
         stop=stop,
+        beside=failures - sum(one.weight for one in chain if one.of is standing),
     )
 
 
-def _failures(standing: Standing, policy: LockoutPolicy, now: Moment) -> tuple[int, datetime | None]:
-    """Those that count, and when they will do so no more."""
-    ages = [(now.since(one.moment), 1) for one in standing.failures]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Counted:
+    """So many failures, so long ago, booked in the standing ``of``."""
+
+    age: timedelta
+    weight: int
+    of: Standing
+
+
+def _counted(standing: Standing, now: Moment) -> Iterator[_Counted]:
+    for one in standing.failures:
+        yield _Counted(age=now.since(one.moment), weight=1, of=standing)
     read = standing.read
     if read is not None and read.reading.threshold > 0 and read.reading.bad_count > 0:
-        ages.append((now.since(read.moment), read.reading.bad_count))
-    chain = _chain(ages, standing, policy.horizon, now)
-    free_at = now.at + policy.horizon - chain[0][0] if chain else None
-    return sum(weight for _, weight in chain), free_at
+        yield _Counted(age=now.since(read.moment), weight=read.reading.bad_count, of=standing)
 
 
-def _chain(
-    ages: Iterable[tuple[timedelta, int]], standing: Standing, horizon: timedelta, now: Moment
-) -> list[tuple[timedelta, int]]:
-    """The newest of them, as far back as no gap between two is longer than ``horizon``."""
+def _chain(standing: Standing, horizon: timedelta, now: Moment) -> list[_Counted]:
+    """The newest failures first, as far back as no gap between two is longer than ``horizon``."""
     # A sign-in on its way may have failed as early as it was granted, and have kept the chain alive.
-    reached = max([timedelta(), *(now.since(one.granted) for one in standing.held)])
+    reached = max([timedelta(), *(now.since(one.granted) for each in standing.together for one in each.held)])
     chain = []
-    for age, weight in sorted(ages):
-        if age - reached > horizon:
+    for one in sorted((one for each in standing.together for one in _counted(each, now)), key=lambda one: one.age):
+        if one.age - reached > horizon:
             break
-        chain.append((age, weight))
-        reached = max(reached, age)
+        chain.append(one)
+        reached = max(reached, one.age)
     return chain
 
 
@@ -247,8 +282,9 @@ def tidied(standing: Standing, now: Moment, horizon: timedelta, is_gone: IsGone)
             # As late as it can have been tried; a night later it is not of this morning.
             ended = held.granted.after(HELD_AT_MOST) if age > HELD_AT_MOST else now
             standing = _failed(standing, held, ended, Cause.UNKNOWN)
-    chain = _chain([(now.since(one.moment), 1) for one in standing.failures], standing, max(KEPT, horizon), now)
-    oldest = chain[-1][0] if chain else timedelta.min
+    standing = replace(standing, beside=tuple(tidied(one, now, horizon, is_gone) for one in standing.beside))
+    chain = _chain(standing, max(KEPT, horizon), now)
+    oldest = chain[-1].age if chain else timedelta.min
     return replace(
         standing,
         failures=tuple(one for one in standing.failures if now.since(one.moment) <= oldest),

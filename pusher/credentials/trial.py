@@ -193,7 +193,7 @@ class Examiner:
         key = account_key(account, "")
         try:
             # The end of the sign-in is on its way to the ledger, which keeps the order in which it is told.
-            await self._ledger.change(key, lambda document: (document, None))
+            await self._ledger.change(key.entry, lambda document: (document, None))
             return self._guard.look(key)
         except ProblemError:
             return None  # the trial has met it too, and says so

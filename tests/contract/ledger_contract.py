@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from pusher.credentials.budget import LockoutPolicy, Result
+from pusher.credentials.budget import AccountKey, LockoutPolicy, Result
 from pusher.credentials.desk import Pace
 from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.ledger import Document, Ledger
 from pusher.credentials.process import Process
 from pusher.problems import ProblemError
 
-KEY, OTHER = "corp\\svc", "corp\\other"
+NAME, OTHER = "svc", "other"
+KEY = AccountKey(entry=NAME, domain="corp")
 
 
 def put(document: Document | None) -> Any:
@@ -34,25 +35,25 @@ class LedgerContract:
         raise NotImplementedError
 
     async def test_an_account_that_is_not_there(self, ledger: Ledger) -> None:
-        assert await ledger.look(KEY) is None
-        assert ledger.read(KEY) is None
+        assert await ledger.look(NAME) is None
+        assert ledger.read(NAME) is None
         assert dict(ledger.accounts()) == {}
-        assert await ledger.change(KEY, lambda document: (None, document)) is None
+        assert await ledger.change(NAME, lambda document: (None, document)) is None
 
     async def test_a_document_comes_back_as_it_went(self, ledger: Ledger) -> None:
         document = {"a": [1, 2.5, None, True, "ä\\\"'%"], "b": {"c": {}}, "": ""}
-        await ledger.change(KEY, put(document))
-        assert await ledger.look(KEY) == ledger.read(KEY) == document
-        assert await ledger.change(KEY, lambda found: (found, found)) == document
+        await ledger.change(NAME, put(document))
+        assert await ledger.look(NAME) == ledger.read(NAME) == document
+        assert await ledger.change(NAME, lambda found: (found, found)) == document
         assert await ledger.look(OTHER) is None
-        assert dict(ledger.accounts()) == {KEY: document}
+        assert dict(ledger.accounts()) == {NAME: document}
 
     async def test_none_takes_it_away(self, ledger: Ledger) -> None:
-        await ledger.change(KEY, put({"a": 1}))
+        await ledger.change(NAME, put({"a": 1}))
         await ledger.change(OTHER, put({"b": 1}))
-        await ledger.change(KEY, put(None))
+        await ledger.change(NAME, put(None))
         assert dict(ledger.accounts()) == {OTHER: {"b": 1}}
-        assert await ledger.change(KEY, lambda document: (None, document)) is None
+        assert await ledger.change(NAME, lambda document: (None, document)) is None
 
     async def test_names_are_any_text(self, ledger: Ledger) -> None:
         for number, name in enumerate(["", "a", "A", "ä", "x'; DROP TABLE lockout", "%", "h" * 600]):
@@ -60,40 +61,40 @@ class LedgerContract:
         assert [document["n"] for document in map(ledger.read, ["a", "A", "ä", "%"]) if document] == [1, 2, 3, 5]
 
     async def test_changes_come_in_the_order_of_their_calls(self, ledger: Ledger) -> None:
-        counts = [ledger.change(KEY, add) for _ in range(300)]
+        counts = [ledger.change(NAME, add) for _ in range(300)]
         assert [await count for count in counts] == list(range(1, 301))
 
     async def test_what_was_handed_over_is_done_though_nobody_waits(self, ledger: Ledger) -> None:
         async def cancelled() -> None:
-            await ledger.change(KEY, add)
+            await ledger.change(NAME, add)
 
         tasks = [asyncio.create_task(cancelled()) for _ in range(20)]
         await asyncio.sleep(0)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert await ledger.change(KEY, add) == 21
+        assert await ledger.change(NAME, add) == 21
 
     async def test_a_change_that_fails_changes_nothing_and_costs_nobody_else(self, ledger: Ledger) -> None:
         def fail(document: Document | None) -> tuple[Document | None, None]:
             raise ArithmeticError(document)
 
-        before, failing, after = ledger.change(KEY, add), ledger.change(KEY, fail), ledger.change(KEY, add)
+        before, failing, after = ledger.change(NAME, add), ledger.change(NAME, fail), ledger.change(NAME, add)
         assert await before == 1
         with pytest.raises(ArithmeticError):
             await failing
         assert await after == 2
 
     async def test_what_decide_is_given_is_its_own(self, ledger: Ledger) -> None:
-        await ledger.change(KEY, put({"list": [1]}))
+        await ledger.change(NAME, put({"list": [1]}))
 
         def spoil(document: Any) -> tuple[Document | None, None]:
             document["list"].append(2)
             raise ArithmeticError
 
         with pytest.raises(ArithmeticError):
-            await ledger.change(KEY, spoil)
-        assert await ledger.look(KEY) == {"list": [1]}
+            await ledger.change(NAME, spoil)
+        assert await ledger.look(NAME) == {"list": [1]}
 
     # What it is for
 
@@ -114,6 +115,28 @@ class LedgerContract:
         assert spent.value.problem.code == "lockout-budget-spent"
         assert "2 of 2 failed sign-ins" in spent.value.problem.message
         assert "free again at 20" in spent.value.problem.message
+
+    async def test_a_name_that_may_be_the_same_account_counts_as_if_it_were(self, ledger: Ledger) -> None:
+        """CORP\\svc may be svc@ad.example, or svc@dmz.example, of which neither is the other."""
+        policy, unknown = LockoutPolicy(threshold=4, reserve=2), AccountKey(entry=NAME, domain="corp", is_certain=False)
+        ad, dmz = AccountKey(entry=NAME, domain="ad"), AccountKey(entry=NAME, domain="dmz")
+        for run, key in (("a", ad), ("b", unknown)):
+            async with LockoutGuard(policy, ledger, run=run).leave(key) as lease:
+                lease.settle(Result.FAILED, "wrong-password")
+        guard = LockoutGuard(policy, ledger, run="c")
+        await ledger.change(NAME, lambda document: (document, None))  # what was told before it is in the ledger
+        assert [guard.budget(key).failures for key in (ad, unknown, dmz)] == [2, 2, 1]
+        assert [guard.look(key).beside for key in (ad, unknown, dmz)] == [1, 1, 1]
+        for key in (ad, unknown):
+            with pytest.raises(ProblemError, match=r"1 under another name of this user.*realm") as spent:
+                async with guard.leave(key):
+                    raise AssertionError("both may be one account, and its budget is spent")
+            assert spent.value.problem.code == "lockout-budget-spent"
+        async with guard.leave(dmz) as lease:
+            assert guard.budget(ad).in_flight == 0, "that it is another one is certain"
+            assert guard.budget(unknown).in_flight == 1
+            lease.settle(Result.OK)
+        assert guard.budget(unknown).stopped_by is None, "a stop is of the name that met it"
 
     async def test_two_runs_at_once_share_one_budget(self, ledger: Ledger) -> None:
         """Two processes, limit 2, many tasks each, no verdict ever: two sign-ins in all."""

@@ -1,8 +1,9 @@
 """A model of a domain and of those who sign in to it, and a machine that drives the ledger through any interleaving.
 
-The domain counts as a real one does: a wrong password adds one, the counter starts anew once no failure has come
-for the observation window, and a success sets it to nothing. The account's people mistype, too, as often as the
-reserve bears. Whatever processes, crashes, clocks and late messages do: the domain never locks the account.
+The domain counts as a real one does: a wrong password adds one, the counter starts anew once no failure has come for
+the observation window, and a success sets it to nothing. The account's people mistype, too, as often as the reserve
+bears, and each pusher may know it by another name. Whatever processes, crashes, clocks and late messages do: the
+domain never locks the account.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pusher.clock import Moment
-from pusher.credentials.budget import LockoutPolicy, Result, Verdict
+from pusher.credentials.budget import AccountKey, LockoutPolicy, Result, Verdict
 from pusher.credentials.ledger import Ledger, MemoryLedger, changed, standing_of
 from pusher.credentials.process import Process
 from pusher.credentials.standing import (
@@ -36,7 +37,12 @@ from pusher.credentials.standing import (
 
 T = TypeVar("T")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ACCOUNT = "corp\\svc"
+NAMES = (
+    AccountKey(entry="svc", domain="ad"),
+    AccountKey(entry="svc", domain="corp", is_certain=False),
+    AccountKey(entry="svc", domain="mail", is_certain=False),
+)
+"""Of one account. That the first is it is certain; the directory is asked by that name alone."""
 DELAYS = st.none() | st.integers(0, 119)
 
 
@@ -71,6 +77,7 @@ class Pusher:
 
     process: Process
     run: str
+    account: AccountKey
     open: dict[str, str] = field(default_factory=dict)
     since: dict[str, float] = field(default_factory=dict)
     stopped: float | None = None
@@ -92,12 +99,19 @@ class LedgerMachine(RuleBasedStateMachine):
         window=st.sampled_from([600, 1800, 7200]),
         assumed=st.sampled_from([1, 3]),
         machines=st.sampled_from([1, 2]),
-        may=st.tuples(st.booleans(), st.booleans()),
+        may=st.tuples(st.booleans(), st.booleans(), st.integers(1, len(NAMES))),
     )
     def begin(
-        self, reserve: int, limit: int, cautious: int, window: int, assumed: int, machines: int, may: tuple[bool, bool]
+        self,
+        reserve: int,
+        limit: int,
+        cautious: int,
+        window: int,
+        assumed: int,
+        machines: int,
+        may: tuple[bool, bool, int],
     ) -> None:
-        self.may_be_right, self.may_stop = may
+        self.may_be_right, self.may_stop, self.known_by = may
         self.loop = asyncio.new_event_loop()
         self.book = self.ledger()
         self.domain = Domain(threshold=limit + reserve, window=window)
@@ -124,7 +138,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.names += 1
         machine = number % self.machines
         process = Process(host=f"m{machine}", place=f"m{machine}", pid=self.names, started=self.names)
-        self.pushers.append(Pusher(process=process, run=f"run{self.names}"))
+        self.pushers.append(Pusher(process=process, run=f"run{self.names}", account=NAMES[number % self.known_by]))
 
     def _moment(self, pusher: Pusher) -> Moment:
         """One machine's clock may be set as it likes: its uptime tells the time. Two machines agree on theirs."""
@@ -135,9 +149,9 @@ class LedgerMachine(RuleBasedStateMachine):
         dead = {one.process for one in self.pushers if not one.alive}
         return lambda process: process.place == asker.process.place and process in dead
 
-    def _change(self, step: Callable[[Standing], tuple[Standing, T]]) -> T:
+    def _change(self, account: AccountKey, step: Callable[[Standing], tuple[Standing, T]]) -> T:
         async def done() -> T:
-            return await changed(self.book, ACCOUNT, step)
+            return await changed(self.book, account, step)
 
         return self.loop.run_until_complete(done())
 
@@ -164,7 +178,7 @@ class LedgerMachine(RuleBasedStateMachine):
         request = Request(
             process=pusher.process, run=pusher.run, policy=self.policy, leases=names, keeps=frozenset(pusher.open)
         )
-        answer = self._change(lambda s: ask(s, request, self._moment(pusher), self._is_gone(pusher)))
+        answer = self._change(pusher.account, lambda s: ask(s, request, self._moment(pusher), self._is_gone(pusher)))
         if answer.granted:
             assert answer.verdict is Verdict.GRANTED
             assert answer.budget.failures + answer.budget.in_flight + len(answer.granted) <= answer.policy.limit
@@ -221,7 +235,7 @@ class LedgerMachine(RuleBasedStateMachine):
             pusher.stopped = self.now
         settled = Settled(lease=name, result=result, stop="account-disabled" if stops else None)
         for _ in range(1 + (delay is not None)):  # told twice it counts once
-            self._change(lambda s: (settle(s, settled, pusher.run, self._moment(pusher)), None))
+            self._change(pusher.account, lambda s: (settle(s, settled, pusher.run, self._moment(pusher)), None))
 
     @rule(data=st.data(), lost=st.booleans(), times=st.integers(1, 4), delay=DELAYS)
     def fails(self, data: st.DataObject, lost: bool, times: int, delay: int | None) -> None:
@@ -242,7 +256,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.late += [self.now + delay for _ in sent if delay is not None]
 
     @precondition(lambda self: len(self._living()) < 4)
-    @rule(number=st.integers(0, 1))
+    @rule(number=st.integers(0, 5))
     def another_starts(self, number: int) -> None:
         self._start(number)
 
@@ -286,7 +300,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_reading_begins(self, data: st.DataObject) -> None:
         pusher = data.draw(st.sampled_from(self._living()))
-        self.marks.append(self._change(lambda s: marked(s, self._moment(pusher))))
+        self.marks.append(self._change(NAMES[0], lambda s: marked(s, self._moment(pusher))))
 
     @precondition(lambda self: self.marks)
     @rule(data=st.data())
@@ -303,7 +317,7 @@ class LedgerMachine(RuleBasedStateMachine):
         pusher = data.draw(st.sampled_from(self._living()))
         window = timedelta(seconds=self.domain.window)
         reading = Reading(threshold=self.domain.threshold, window=window, bad_count=bad)
-        self._change(lambda s: (read(s, mark, reading, self._moment(pusher)), None))
+        self._change(NAMES[0], lambda s: (read(s, mark, reading, self._moment(pusher)), None))
 
     # What must hold
 
@@ -319,8 +333,8 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         self.domain.count(self.now)
         flying = sum(self._in_time(one, name) for one, name in self._usable("free")) + len(self.late)
-        standing = standing_of(self.book.read(ACCOUNT))
         for pusher in self._living():
+            standing = standing_of(self.book.read(pusher.account.entry), pusher.account)
             moment, gone = self._moment(pusher), self._is_gone(pusher)
             request = Request(process=pusher.process, run="any", policy=self.policy, leases=self.burst)
             granted = ask(standing, request, moment, gone)[1].granted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from pusher.credentials.budget import (
     HARMLESS_CODES,
+    AccountKey,
     Budget,
     LockoutPolicy,
     Result,
@@ -119,16 +121,27 @@ def _account(user: str) -> Account:
 @pytest.mark.parametrize(
     ("user", "key"),
     [
-        (".\\Administrator", "ws01\\administrator"),
-        ("CORP\\svc", "corp\\svc"),
-        ("Svc@Corp.Example", "corp\\svc"),
-        ("corp.example\\svc", "corp\\svc"),
-        ("svc", "svc"),
-        ("first.last@sub@corp", "corp\\first.last@sub"),
+        (".\\Administrator", AccountKey(entry="ws01\\administrator")),
+        ("CORP\\svc", AccountKey(entry="svc", domain="corp", is_certain=False)),
+        ("corp.example\\svc", AccountKey(entry="svc", domain="corp")),
+        ("Svc@Corp.Example", AccountKey(entry="svc", domain="corp", is_certain=False)),
+        ("svc", AccountKey(entry="svc")),
+        ("first.last@sub@corp", AccountKey(entry="first.last@sub", domain="corp", is_certain=False)),
     ],
 )
-def test_whose_counter_it_is(user: str, key: str) -> None:
+def test_whose_counter_it_is(user: str, key: AccountKey) -> None:
     assert account_key(_account(user), "WS01") == key
+
+
+@pytest.mark.parametrize("user", ["CORP\\svc", "svc@mail.example", "corp.example\\svc"])
+def test_a_realm_is_certain_however_the_user_is_written(user: str) -> None:
+    account = replace(_account(user), realm="AD.CORP.EXAMPLE")
+    assert account_key(account, "ws01") == AccountKey(entry="svc", domain="ad")
+
+
+def test_a_kdc_proves_the_realm_of_a_upn() -> None:
+    account = replace(_account("svc@corp.example"), protocol=Protocol.KERBEROS)
+    assert account_key(account, "ws01") == AccountKey(entry="svc", domain="corp")
 
 
 @given(st.text(st.characters(codec="ascii", exclude_characters="\\"), min_size=1, max_size=15), st.data())

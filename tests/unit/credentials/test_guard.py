@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -13,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pusher.credentials.budget import LockoutPolicy, Result
+from pusher.credentials.budget import AccountKey, LockoutPolicy, Result
 from pusher.credentials.guard import Lease, LockoutGuard
 from pusher.credentials.ledger import Decide, Document, MemoryLedger
 from pusher.problems import ProblemError
 
-KEYS = ["corp\\svc", "corp\\other"]
+KEYS = [AccountKey(entry="svc", domain="corp"), AccountKey(entry="other", domain="corp")]
 
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class SlowLedger(MemoryLedger):
 class Worker:
     """One task that asks for leave and signs in when the test says so."""
 
-    def __init__(self, guard: LockoutGuard, key: str) -> None:
+    def __init__(self, guard: LockoutGuard, key: AccountKey) -> None:
         self.key = key
         self.lease: Lease | None = None
         self.refused: str | None = None
@@ -84,7 +85,7 @@ class GuardMachine(RuleBasedStateMachine):
         self.guard = LockoutGuard(self.policy, SlowLedger() if slow else MemoryLedger())
         self.workers: list[Worker] = []
         self.failures = dict.fromkeys(KEYS, 0)
-        self.stopped: dict[str, str] = {}
+        self.stopped: dict[AccountKey, str] = {}
 
     def teardown(self) -> None:
         if hasattr(self, "loop"):
@@ -102,11 +103,11 @@ class GuardMachine(RuleBasedStateMachine):
 
         self.loop.run_until_complete(rest())
 
-    def _holders(self, key: str) -> list[Worker]:
+    def _holders(self, key: AccountKey) -> list[Worker]:
         return [worker for worker in self.workers if worker.key == key and worker.holds]
 
     @rule(key=st.sampled_from(KEYS), count=st.integers(1, 4))
-    def ask(self, key: str, count: int) -> None:
+    def ask(self, key: AccountKey, count: int) -> None:
         async def begun() -> list[Worker]:
             return [Worker(self.guard, key) for _ in range(count)]
 
@@ -143,7 +144,7 @@ class GuardMachine(RuleBasedStateMachine):
             worker.task.cancel()
         self._run()
 
-    def _count(self, key: str, result: Result) -> None:
+    def _count(self, key: AccountKey, result: Result) -> None:
         self.failures[key] += result in (Result.FAILED, Result.UNKNOWN)
 
     @invariant()
@@ -291,17 +292,19 @@ async def test_a_good_account_costs_no_write_a_host() -> None:
 
     await asyncio.gather(*(work() for _ in range(500)))
     assert writes <= 20
-    assert ledger.read(KEYS[0]) is None, "nothing is left to be known of it"
+    assert ledger.read(KEYS[0].entry) is None, "nothing is left to be known of it"
 
 
 async def test_two_names_of_one_domain_are_one_account() -> None:
     guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
     guard.is_also("ADLAB", "ad.lab.test")
-    async with guard.leave("adlab\\svc") as lease:
+    async with guard.leave(AccountKey(entry="svc", domain="adlab", is_certain=False)) as lease:
         lease.settle(Result.FAILED)
-    assert guard.budget("ad\\svc") == guard.budget("adlab\\svc")
+    known = AccountKey(entry="svc", domain="ad")
+    assert guard.budget(known) == guard.budget(replace(known, domain="adlab"))
+    assert guard.look(known).beside == 0
     with pytest.raises(ProblemError, match="lockout-budget-spent"):
-        async with guard.leave("ad\\svc"):
+        async with guard.leave(known):
             raise AssertionError("it has failed under its other name")
 
 
@@ -320,7 +323,7 @@ async def test_a_stop_from_elsewhere_reaches_those_who_wait() -> None:
 async def test_many_accounts_leave_nothing_behind() -> None:
     guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
     for number in range(2000):
-        async with guard.leave(f"ws{number}\\administrator") as lease:
+        async with guard.leave(AccountKey(entry=f"ws{number}\\administrator")) as lease:
             lease.settle(Result.OK)
         await asyncio.sleep(0)
     assert len(guard._desks) < 600

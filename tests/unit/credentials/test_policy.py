@@ -127,6 +127,14 @@ async def test_the_count_is_the_pdc_emulators() -> None:
     assert (state.bad, state.threshold, state.counted_by) == (3, 5, "dc1.corp.example")
 
 
+@pytest.mark.parametrize("hidden", ["", "x", -1])
+async def test_a_count_that_may_not_be_read_is_none_that_our_own_failures_are_in(hidden: Value) -> None:
+    """It is of another property set than the account's state: who reads the one may lack the other."""
+    state = await read(directory(user(badPwdCount=hidden)))
+    assert (state.exact, state.bad, state.threshold) == (False, 0, 3)
+    assert "may not be read" in state.counted_by and "the count may be more" in state.policy
+
+
 async def test_a_pdc_emulator_that_is_away_leaves_less_to_spend() -> None:
     state = await read(directory(user(badPwdCount=1), at_pdc=None))
     assert (state.threshold, state.bad) == (3, 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pusher.credentials.budget import LockoutPolicy
+from pusher.credentials.budget import AccountKey, LockoutPolicy
 from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.ledger import MemoryLedger
 from pusher.credentials.reader import GuardedDirectory, key_of
@@ -19,7 +19,7 @@ from pusher.problems import ProblemError
 from tests.contract.directory_contract import all_of
 from tests.unit.credentials.domain_in_memory import BASE, directory
 
-KEY = "corp\\reader"
+KEY = AccountKey(entry="reader", domain="corp")
 
 
 class Bench:
@@ -100,6 +100,6 @@ async def test_another_server_of_it_is_another_sign_in() -> None:
 
 
 @pytest.mark.parametrize(("secret", "key"), [("env:X", KEY), ("keytab:/k", KEY), ("ccache:/c", None)])
-def test_whose_count_it_is(secret: str, key: str | None) -> None:
+def test_whose_count_it_is(secret: str, key: AccountKey | None) -> None:
     account = DirectoryAccount(domain="corp.example", user="reader@corp.example", secret=secret, ca=Path("/ca"))
     assert key_of(account) == key

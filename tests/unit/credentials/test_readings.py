@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pusher.credentials.budget import account_key
+from pusher.credentials.budget import Result, account_key
 from pusher.credentials.ledger import MemoryLedger
 from pusher.directory.memory import MemoryDirectory
 from pusher.directory.port import Scope
@@ -167,7 +167,33 @@ async def test_a_window_that_no_calendar_holds_is_kept_within_one() -> None:
     assert ground.guard.look(account_key(SVC, "")).policy.window == timedelta(days=365)
 
 
+async def test_a_count_that_may_not_be_read_does_not_stand_for_ours() -> None:
+    ledger = MemoryLedger()
+    assert await code_of(Ground(ledger=ledger, password="wrong").tickets.ticket(SVC)) == "wrong-password"
+    hidden = directory()
+    hidden._entries.update({name: replace(one, attributes={
+        attribute: values for attribute, values in one.attributes.items() if attribute != "badpwdcount"
+    }) for name, one in hidden._entries.items()})  # fmt: skip
+    later = Ground(hidden, ledger=ledger)
+    await later.readings.read(SVC)
+    assert later.failures(SVC) == 1
+
+
 # A directory that cannot be asked
+
+
+async def test_a_name_that_the_directory_placed_counts_where_it_cannot_be_asked_any_more() -> None:
+    """NETBIOS\\svc and svc@domain: in one run their domain is known to be one, in the next it may be."""
+    account = ntlm_account()
+    first = Ground(threshold=4)
+    await first.readings.read(account)
+    async with first.guard.leave(account_key(account, "")) as lease:
+        lease.settle(Result.FAILED)
+    assert first.guard.look(account_key(SVC, "")).budget.failures == 1
+    later = Ground(directory(fails={"": "directory-unreachable"}), ledger=first.ledger, threshold=4)
+    await later.readings.read(account)
+    answer = later.guard.look(account_key(account, ""))
+    assert (answer.budget.failures, answer.beside) == (1, 1)
 
 
 @pytest.mark.parametrize("code", ["directory-unreachable", "directory-sign-in-failed", "directory-timed-out"])

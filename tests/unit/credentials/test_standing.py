@@ -304,3 +304,55 @@ def test_a_window_without_end() -> None:
     endless = Reading(threshold=5, window=timedelta.max, bad_count=3)
     answer = asked(read(standing, mark, endless, NOON), request("a", policy=LockoutPolicy(threshold=3, reserve=998)))[1]
     assert answer.verdict is Verdict.SPENT
+
+
+# Other names that may be the same account's
+
+
+def beside(standing: Standing, *others: Standing) -> Standing:
+    return replace(standing, beside=others)
+
+
+def test_what_stands_under_another_name_counts_and_is_kept_there() -> None:
+    other = failed(Standing())
+    standing, answer = asked(beside(Standing(), other), request("a", "b", "c"))
+    assert (answer.budget.failures, answer.beside, answer.granted) == (1, 1, ("a", "b"))
+    assert standing.failures == ()
+    full, answer = asked(beside(Standing(), standing, other), request("d"))
+    assert (answer.verdict, answer.budget.in_flight, answer.granted) == (Verdict.WAIT, 2, ())
+    assert full.held == ()
+
+
+def test_a_failure_is_kept_alive_by_one_under_another_name() -> None:
+    """The domain, too, starts its window anew with each."""
+    horizon = POLICY.horizon
+    first = failed(Standing())
+    half, later = NOON.after(horizon * 0.7), NOON.after(horizon * 1.4)
+    assert used(first, later) == 0
+    second = failed(beside(Standing(), first), half)
+    assert used(beside(replace(second, beside=()), first), later) == 2
+    flying, answer = asked(Standing(), request("y"), NOON.after(horizon - MINUTE))
+    assert answer.granted == ("y",)
+    assert used(beside(first, flying), NOON.after(horizon + MINUTE)) == 1, "it may have failed when it was granted"
+    late = failed(Standing(), NOON.after(timedelta(days=20) - horizon / 2))
+    tidy, _ = asked(beside(first, late), request(), NOON.after(timedelta(days=20)))
+    assert tidy.failures == (), "it is forgotten once nothing keeps it"
+
+
+def test_whatever_locks_earlier_and_counts_longer() -> None:
+    strict = Reading(threshold=4, window=timedelta(hours=2), bad_count=0)
+    lax = Reading(threshold=50, window=MINUTE, bad_count=0)
+
+    def told(reading: Reading) -> Standing:
+        standing, mark = marked(Standing(), NOON)
+        return read(standing, mark, reading, NOON)
+
+    policies = {
+        "another's": (Standing(), told(strict), (4, timedelta(hours=2))),
+        "both": (told(lax), told(strict), (4, timedelta(hours=2))),
+        "its own": (told(lax), Standing(), (50, MINUTE)),
+        "the assumed": (Standing(), told(lax), (5, POLICY.window)),
+    }
+    for name, (mine, other, expected) in policies.items():
+        policy = asked(beside(mine, other), request())[1].policy
+        assert (policy.threshold, policy.window) == expected, name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from pusher.credentials.budget import LockoutPolicy, Result
+from pusher.credentials.budget import AccountKey, LockoutPolicy, Result
 from pusher.credentials.desk import Pace
 from pusher.credentials.guard import LockoutGuard
 from pusher.problems import ProblemError
@@ -25,7 +25,7 @@ async def work(url: str, run: str, limit: int, ends: str) -> None:
 
     async def task(number: int) -> None:
         try:
-            async with guard.leave("corp\\svc") as lease:
+            async with guard.leave(AccountKey(entry="svc", domain="corp")) as lease:
                 print("sign-in", flush=True)
                 if ends == "hangs":
                     await asyncio.sleep(3600)

@@ -19,7 +19,7 @@ from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.ledger import Ledger
 from pusher.problems import ProblemError
 from pusher.store import Store, open_store
-from tests.contract.ledger_contract import KEY, LedgerContract, add
+from tests.contract.ledger_contract import KEY, NAME, LedgerContract, add
 from tests.contract.lockout_model import LedgerMachine
 from tests.unit.store.ledger_worker import TASKS
 
@@ -111,7 +111,7 @@ def test_processes_that_are_killed_in_mid_sign_in_have_spent_what_they_had(
     # One that was granted a leave and killed before it said so has spent it all the same.
     assert 2 <= tried <= limit
     store = open_store(url)
-    left = LockoutGuard(LockoutPolicy(threshold=limit + 1, reserve=1), store.ledger).budget("corp\\svc")
+    left = LockoutGuard(LockoutPolicy(threshold=limit + 1, reserve=1), store.ledger).budget(KEY)
     store.close()
     assert (left.failures, left.in_flight) == (limit, 0)
     assert last.count("lockout-budget-spent") == TASKS - last.count("sign-in")
@@ -160,7 +160,7 @@ async def test_an_end_that_could_not_be_told_is_told_by_the_next(store: Store, t
             connection.execute("ALTER TABLE lockout RENAME TO elsewhere")
         lease.settle(Result.OK)
     with pytest.raises(ProblemError):
-        await store.ledger.look(KEY)
+        await store.ledger.look(NAME)
     await _all_told(store)
     with sqlite3.connect(tmp_path / "pusher.sqlite") as connection:
         connection.execute("ALTER TABLE elsewhere RENAME TO lockout")
@@ -171,18 +171,18 @@ async def test_an_end_that_could_not_be_told_is_told_by_the_next(store: Store, t
 
 
 async def test_an_entry_that_cannot_be_understood_grants_nothing(store: Store) -> None:
-    await store.ledger.change(KEY, lambda _: ({"seq": "many"}, None))
+    await store.ledger.change(NAME, lambda _: ({"corp": {"seq": "many"}}, None))
     with pytest.raises(ProblemError) as refused:
         async with LockoutGuard(LockoutPolicy(threshold=9, reserve=2), store.ledger).leave(KEY):
             raise AssertionError("who knows how often it has failed")
     assert refused.value.problem.code == "budget-unavailable"
-    assert store.ledger.read(KEY) == {"seq": "many"}
+    assert store.ledger.read(NAME) == {"corp": {"seq": "many"}}
 
 
 async def test_the_event_loop_goes_on_while_the_store_is_held_up(store: Store) -> None:
     gate = threading.Event()
     store._writer.post(lambda _: gate.wait(30))
-    waiting = store.ledger.change(KEY, add)
+    waiting = store.ledger.change(NAME, add)
     for _ in range(50):
         await asyncio.sleep(0)
     assert not waiting.done()
@@ -199,9 +199,9 @@ async def test_a_change_that_is_done_again_by_itself_counts_once(store: Store) -
         raise ArithmeticError
 
     first, failing, second = (
-        store.ledger.change(KEY, add),
-        store.ledger.change(KEY, fail),
-        store.ledger.change(KEY, add),
+        store.ledger.change(NAME, add),
+        store.ledger.change(NAME, fail),
+        store.ledger.change(NAME, add),
     )
     gate.set()
     assert (await first, await second) == (1, 2)
