@@ -5,26 +5,24 @@ State folder: `lab.json` (what is to run), `zone.json` (names), `dns.json` (the 
 `hosts/NAME/` (each host's disk, logs, control socket and process), `domain/` where hosts are members of a directory
 (see lab/domain). `down` removes all of it. Caches lie elsewhere.
 
-Not here: one host from outside (handle.py) or inside (host.py), what pusher is given (inventory.py).
+Not here: one host from outside (handle.py) or inside (host.py), the servers that all hosts share (servers.py), what
+pusher is given (inventory.py).
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
 import secrets
 import shutil
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +32,10 @@ from lab.domain import Domain, Laps, Member, recipe
 from lab.handle import Host, LabError
 from lab.order import Order
 from lab.plan import DNS_PORT, DOMAIN, Addresses, HostSpec
+from lab.ports import bound
 from lab.samba import KEEPER, LAPS_ACCOUNT
 from lab.scenarios import CA, OLDER_VERSION, Account, Certificate, Kind, Preinstalled, Scenario
+from lab.servers import Servers
 from lab.winrm import HTTP_PORT, HTTPS_PORT
 
 Progress = Callable[[str], None]
@@ -64,6 +64,7 @@ class Lab:
     ) -> None:
         """Without `inventory_dir` no inventory, accounts or package is written."""
         self.state = state.absolute()
+        self._servers = Servers(self.state)
         self._network = network
         self.inventory_dir = inventory_dir.absolute() if inventory_dir is not None else None
         Addresses.of(network)  # refuse a bad one at once
@@ -112,7 +113,7 @@ class Lab:
     def is_up(self) -> bool:
         """Whether every process of the lab runs."""
         hosts = [host for host in self.hosts.values() if host.has_process]
-        ours = self._dns_runs() and self._way_out_runs() and (self.domain is None or self.domain.is_up)
+        ours = self._servers.are_up and (self.domain is None or self.domain.is_up)
         return self._content() is not None and ours and all(host.mark for host in hosts)
 
     def secret(self, name: str) -> str:
@@ -178,8 +179,8 @@ class Lab:
             "hosts": rows,
         }
         processes.write_atomically(self.state / "lab.json", json.dumps(content, indent=1))
-        self._start_dns()
-        self._start_way_out()
+        self._servers.start_dns(self._addresses.dns, list(self.hosts.values()))
+        self._servers.start_way_out()
         self._start_domain()
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             for _ in pool.map(self._start_host, self.hosts.values()):
@@ -244,7 +245,7 @@ class Lab:
     def _port(self) -> int:
         """445, or 10445 where this user may not listen on it."""
         try:
-            _bound(self._addresses.host(1), _PORT).close()
+            bound(self._addresses.host(1), _PORT).close()
         except PermissionError:
             return _UNPRIVILEGED_PORT
         return _PORT
@@ -254,47 +255,16 @@ class Lab:
         for name in _SECRETS:
             processes.write_atomically(self._secret_path(name), secrets.token_urlsafe(18), mode=0o600)
 
-    def _start_dns(self) -> None:
-        pairs = [(host.fqdn, host.address, host.scenario.kind) for host in self.hosts.values()]
-        zone = {
-            "addresses": {name: address for name, address, _ in pairs},
-            "pointers": {address: name for name, address, kind in pairs if kind is not Kind.STALE},
-        }
-        processes.write_atomically(self.state / "zone.json", json.dumps(zone, indent=1))
-        udp = _bound(self._addresses.dns, DNS_PORT, socket.SOCK_DGRAM)
-        tcp = _bound(self._addresses.dns, DNS_PORT)
-        with udp, tcp:
-            tcp.listen(64)
-            command = [sys.executable, "-m", "lab.dns", "--zone", str(self.state / "zone.json")]
-            processes.spawn(
-                [*command, "--udp", str(udp.fileno()), "--tcp", str(tcp.fileno())],
-                self._dns_record,
-                self.state / "dns.log",
-                keep=[udp.fileno(), tcp.fileno()],
-                env=_environment(),
-            )
-
-    def _start_way_out(self) -> None:
-        with control.listen(self._way_out) as listener:
-            command = [sys.executable, "-m", "lab.wayout", "--state", f"{self.state}/", "--listener"]
-            processes.spawn(
-                [*command, str(listener.fileno())],
-                self._way_out_record,
-                self.state / "way-out.log",
-                keep=[listener.fileno()],
-                env=_environment(),
-            )
-
     def _boot(self, host: Host, fresh: bool) -> None:
         """Start a host's process; it answers on its control socket from then on."""
         logs = host.folder / "log"
         logs.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             asked = stack.enter_context(control.listen(host.folder / "control.sock"))
-            listeners = {"smb": stack.enter_context(_bound(host.address, host.port))}
+            listeners = {"smb": stack.enter_context(bound(host.address, host.port))}
             if host.scenario.kind is Kind.WINDOWS:
                 for name, port in (("http", HTTP_PORT), ("https", HTTPS_PORT)):
-                    listeners[name] = stack.enter_context(_bound(host.address, port))
+                    listeners[name] = stack.enter_context(bound(host.address, port))
                 order = host.folder / "order.json"
                 self._order(host, fresh).write(order)
                 command = [*kernel.unshare_command(), sys.executable, "-m", "lab.host", "--order", str(order)]
@@ -308,7 +278,7 @@ class Lab:
                 host.record,
                 logs / "host.log",
                 keep=[asked.fileno(), *(listener.fileno() for listener in listeners.values())],
-                env=_environment(),
+                env=processes.own_environment(),
             )
 
     def _order(self, host: Host, fresh: bool) -> Order:
@@ -337,7 +307,7 @@ class Lab:
             relay=str(built.relay),
             helper=str(built.helper),
             runner=str(built.runner),
-            way_out=str(self._way_out),
+            way_out=str(self._servers.way_out),
             overlay=self._overlay,
             passwords=passwords,
             account=scenario.account,
@@ -366,7 +336,7 @@ class Lab:
     def _end(self) -> None:
         """End what the records name, not what a plan says: an `up` may have been killed at any point."""
         folders = [path.parent for path in self.state.glob("hosts/*/process.json")]
-        records = [folder / "process.json" for folder in folders] + [self._dns_record, self._way_out_record]
+        records = [folder / "process.json" for folder in folders] + self._servers.records
         marks = [mark for record in records if (mark := processes.read_mark(record)) is not None]
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             for _ in pool.map(processes.end, marks):
@@ -380,29 +350,10 @@ class Lab:
         for name in ("hosts", "secrets", "certificates", "domain", _PROBE):
             if (self.state / name).exists():
                 shutil.rmtree(self.state / name)
-        for name in ("lab.json", "zone.json", "dns.json", "dns.log", "way-out.json", "way-out.log", "way-out"):
-            processes.remove_written(self.state / name)
+        processes.remove_written(self.state / "lab.json")
+        self._servers.remove()
 
     # -- state ------------------------------------------------------------------------------------------
-
-    @property
-    def _dns_record(self) -> Path:
-        return self.state / "dns.json"
-
-    @property
-    def _way_out_record(self) -> Path:
-        return self.state / "way-out.json"
-
-    @property
-    def _way_out(self) -> Path:
-        """The socket that hosts reach servers outside by."""
-        return self.state / "way-out"
-
-    def _dns_runs(self) -> bool:
-        return processes.running(self._dns_record) is not None
-
-    def _way_out_runs(self) -> bool:
-        return processes.running(self._way_out_record) is not None
 
     @property
     def _certificates(self) -> Path:
@@ -442,43 +393,6 @@ class Lab:
         with (self.state / "lock").open("w", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-
-def _bound(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
-    """A bound socket, not listening yet."""
-    made = socket.socket(socket.AF_INET, kind)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        made.bind((address, port))
-    except OSError as exc:
-        made.close()
-        if exc.errno == errno.EADDRINUSE:
-            raise LabError(f"{address}:{port} is taken: {_who_has(address)}") from exc
-        raise
-    return made
-
-
-def _who_has(address: str) -> str:
-    """Which lab has an address, known by its DNS server's command line."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError):  # it has ended, or has no files any more
-            command = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if "lab.dns" in command:
-                state = Path(command[command.index("--zone") + 1]).parent
-                network = Addresses.of(json.loads((state / "lab.json").read_text(encoding="utf-8"))["network"])
-                if IPv4Address(address) in network.network:
-                    return f"by another lab; `python -m lab down --state {state}` ends it, --network avoids it"
-    return "by a lab without its files, or by a server on every address (Debian's own ends with: systemctl stop smbd)"
-
-
-def _environment() -> dict[str, str]:
-    """For our own processes: they import the lab from where this one was imported."""
-    return {
-        "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")])),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
 
 
 def _preinstalled(scenario: Scenario, built: Built) -> dict[str, str] | None:

@@ -22,8 +22,8 @@ import socket
 from contextlib import closing, suppress
 
 from lab.processes import wait_for_go
+from lab.streams import PIECE, pass_on
 
-_PIECE = 1 << 18
 _PATIENCE = 60.0
 _DATAGRAM_PATIENCE = 10.0
 
@@ -48,7 +48,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write(f"{answer}\n".encode())
         await writer.drain()
         if ends is not None:
-            await asyncio.gather(_pass(reader, ends[1]), _pass(ends[0], writer))
+            await asyncio.gather(pass_on(reader, ends[1]), pass_on(ends[0], writer))
     writer.close()
 
 
@@ -58,7 +58,7 @@ async def _connect(
     if not (is_allowed(source) and is_allowed(target)):
         return "forbidden", None
     try:
-        opening = asyncio.open_connection(target, port, local_addr=(source, 0), limit=_PIECE)
+        opening = asyncio.open_connection(target, port, local_addr=(source, 0), limit=PIECE)
         return "ok", await asyncio.wait_for(opening, _PATIENCE)
     except TimeoutError:
         return "timeout", None
@@ -86,20 +86,8 @@ async def _exchange(
         await writer.drain()
 
 
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until the end of one direction; what was cut on one side is closed on the other."""
-    try:
-        while data := await reader.read(_PIECE):
-            writer.write(data)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
-    except OSError:
-        writer.transport.abort()
-
-
 async def _run(listener: socket.socket) -> None:
-    server = await asyncio.start_unix_server(serve, sock=listener, limit=_PIECE)
+    server = await asyncio.start_unix_server(serve, sock=listener, limit=PIECE)
     await server.serve_forever()
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import cast
 
 from lab.domain import configuration
+from lab.streams import PIECE, pass_on
 
 _TCP_PORTS = (
     *(configuration.DNS_PORT, configuration.KERBEROS_PORT, configuration.ENDPOINT_MAPPER_PORT),
@@ -23,7 +24,6 @@ _TCP_PORTS = (
     *(configuration.CATALOGUE_PORT, *configuration.RPC_PORTS),
 )
 _UDP_PORTS = (configuration.DNS_PORT, configuration.KERBEROS_PORT, configuration.LDAP_PORT)
-_PIECE = 1 << 18
 
 
 class Bridge:
@@ -43,7 +43,7 @@ class Bridge:
     async def _run(self, listening: threading.Event) -> None:
         loop = asyncio.get_running_loop()
         for port in _TCP_PORTS:
-            await asyncio.start_server(self._server(port), self._controller, port, limit=_PIECE)
+            await asyncio.start_server(self._server(port), self._controller, port, limit=PIECE)
         for port in _UDP_PORTS:
             await loop.create_datagram_endpoint(
                 lambda port=port: _Datagrams(self, port),  # type: ignore[misc]
@@ -57,14 +57,14 @@ class Bridge:
             with suppress(OSError):
                 outside = await self._open(port, "tcp")
                 if outside is not None:
-                    await asyncio.gather(_pass(reader, outside[1]), _pass(outside[0], writer))
+                    await asyncio.gather(pass_on(reader, outside[1]), pass_on(outside[0], writer))
             writer.close()
 
         return connected
 
     async def _open(self, port: int, kind: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """A connection to the controller's port through the way out; None where the controller refuses it."""
-        reader, writer = await asyncio.open_unix_connection(str(self._way_out), limit=_PIECE)
+        reader, writer = await asyncio.open_unix_connection(str(self._way_out), limit=PIECE)
         asked = {"from": self._member, "to": self._controller, "port": port, "kind": kind}
         writer.write(json.dumps(asked).encode() + b"\n")
         if await reader.readline() == b"ok\n":
@@ -103,15 +103,3 @@ class _Datagrams(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         assert self._transport is not None
         self._bridge.ask(self._port, data, self._transport, addr)
-
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until the end of one direction; what was cut on one side is closed on the other."""
-    try:
-        while data := await reader.read(_PIECE):
-            writer.write(data)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
-    except OSError:
-        writer.transport.abort()

@@ -26,7 +26,8 @@ from pusher.transports.winrm.content import ContentServer
 from tests.conftest import StartLab
 from tests.contract.bench import LIMITS, Bench, Kind, Machine, Who
 from tests.contract.test_smb_transport import LabBench, LabMachine
-from tests.contract.transport_contract import VERSION_INFO, TransportContract, code_of, ignore, until
+from tests.contract.transport_contract import TransportContract
+from tests.contract.transport_suite import VERSION_INFO, code_of, ignore, until
 
 pytestmark = pytest.mark.lab
 

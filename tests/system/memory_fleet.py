@@ -26,7 +26,6 @@ from smbprotocol.connection import Connection
 from smbprotocol.exceptions import SMBResponseException
 from smbprotocol.session import Session as SmbSession
 
-from pusher import wiring
 from pusher.cli import main
 from pusher.credentials.kerberos import Krb5
 from pusher.models import Credential, Secret, TransportKind
@@ -36,6 +35,7 @@ from pusher.transports.codes import Doing, from_ntstatus
 from pusher.transports.memory import MemoryHost, MemoryTransport, User
 from pusher.transports.memory.host import login_name
 from pusher.transports.port import Endpoint, Limits, Link, PeerIdentity, Session
+from pusher.wiring import examination, session
 
 _SMB, _NO_LOGON_SERVERS = 445, 0xC000005E
 _HELD_AT_MOST = 120.0
@@ -151,7 +151,7 @@ class FleetTransport(MemoryTransport):
 
 def put_in_place(fleet: Fleet) -> None:
     transports = {TransportKind.SMB: FleetTransport(fleet)}
-    patch.object(wiring.Session, "_transports", lambda session: transports).start()
+    patch.object(session.Session, "_transports", lambda _: transports).start()
     ask = Krb5.by_password
 
     async def asking(kerberos: Krb5, principal: str, secret: Secret) -> Any:
@@ -162,7 +162,8 @@ def put_in_place(fleet: Fleet) -> None:
             await asyncio.to_thread(fleet.hold_answer_of_controller)
 
     patch.object(Krb5, "by_password", asking).start()
-    patch.object(wiring, "Krb5", lambda now: Krb5(now, fleet.deadline)).start()
+    for user in (session, examination):
+        patch.object(user, "Krb5", lambda now: Krb5(now, fleet.deadline)).start()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import structlog
 
-from pusher import wiring
 from pusher.clock import utc_now
 from pusher.credentials.memory_kerberos import MemoryKerberos
 from pusher.directory.memory import MemoryDirectory, entry
@@ -36,8 +35,8 @@ class Bench:
         self.kerberos = MemoryKerberos(utc_now, {f"svc@{REALM}": SECRET, f"account-locked@{REALM}": SECRET})
         monkeypatch.setenv("PUSH", SECRET)
         monkeypatch.setenv("READER", READER)
-        monkeypatch.setattr(wiring, "Krb5", lambda _: self.kerberos)
-        monkeypatch.setattr(wiring, "_directory", self._directory)
+        monkeypatch.setattr("pusher.wiring.session.Krb5", lambda _: self.kerberos)
+        monkeypatch.setattr("pusher.wiring.directory.ldap_directory", self._directory)
 
     def _directory(self, *_: object) -> MemoryDirectory:
         self.opened += 1

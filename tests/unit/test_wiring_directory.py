@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pusher import wiring
 from pusher.credentials.accounts_file import AccountsFile, load_accounts
 from pusher.directory.ldap import LdapDirectory
 from pusher.directory.memory import MemoryDirectory, entry
@@ -107,7 +106,7 @@ def test_the_reader_is_not_locked_out_by_runs(inventory: Path, monkeypatch: pyte
     monkeypatch.setenv("READER", "x")
     (inventory.parent / "accounts.toml").write_text(ACCOUNTS)
     found = directory(fails={"": "directory-sign-in-failed"})
-    monkeypatch.setattr(wiring, "_directory", lambda *_: found)
+    monkeypatch.setattr("pusher.wiring.directory.ldap_directory", lambda *_: found)
     options = Options(inventory=inventory, store=str(inventory.parent / "store.sqlite"))
     for _ in range(3):
         with pytest.raises(ProblemError, match="directory-sign-in-failed"):

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from pusher import wiring
 from pusher.cli.app import main
 from pusher.clock import utc_now
 from pusher.credentials.memory_kerberos import MemoryKerberos
@@ -57,8 +56,8 @@ class Bench:
         self.directories: list[MemoryDirectory] = []
         monkeypatch.setenv("PUSH", SECRET)
         monkeypatch.setenv("READER", READER)
-        monkeypatch.setattr(wiring, "Krb5", self._kerberos)
-        monkeypatch.setattr(wiring, "_directory", self._directory)
+        monkeypatch.setattr("pusher.wiring.examination.Krb5", self._kerberos)
+        monkeypatch.setattr("pusher.wiring.examination.ldap_directory", self._directory)
         monkeypatch.chdir(folder)
 
     def _kerberos(self, _: object) -> MemoryKerberos:

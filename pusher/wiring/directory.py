@@ -1,0 +1,57 @@
+"""The directory that the accounts file names: made, not contacted yet, and its reader kept from being locked out.
+
+Its adapter is imported only where one is made. Not here: what it is asked (``inventory``, ``credentials``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pusher.credentials.accounts_file import AccountsFile
+from pusher.credentials.directory_account import read_directory_secret
+from pusher.credentials.guard import LockoutGuard
+from pusher.credentials.reader import GuardedDirectory, key_of
+from pusher.directory.locate import SrvLocator
+from pusher.directory.port import Directory, DirectoryAccount
+from pusher.models import Secret
+from pusher.problems import BadInput
+from pusher.targets.inventory import Inventory
+from pusher.wiring.authority import prove_authority
+
+
+def directory_of(accounts: AccountsFile, inventory: Inventory, secret: Secret | None = None) -> Directory:
+    """The directory that ``[directory]`` of the accounts file names, not contacted yet; whoever asks closes it.
+
+    ``secret`` is its password where that has been read already. BadInput where there is no directory, at the
+    inventory's group that needs it.
+    """
+    account = accounts.directory
+    if account is None:
+        group = next(iter(inventory.directory_groups), None)
+        source = group.directory.source if group is not None and group.directory is not None else None
+        raise BadInput(source, "this group asks the directory, and the accounts file does not say who reads it",
+                       "[directory] with domain, user and secret in the accounts file")  # fmt: skip
+    return ldap_directory(account, secret or directory_secret(accounts), inventory.nameservers)
+
+
+def directory_secret(accounts: AccountsFile) -> Secret | None:
+    """The password of the account that reads the directory, where there is one and it has one."""
+    account = accounts.directory
+    if account is None:
+        return None
+    if account.ca is not None:
+        prove_authority(account.ca, account.source)
+    return read_directory_secret(account)
+
+
+def ldap_directory(account: DirectoryAccount, secret: Secret | None, nameservers: Sequence[str]) -> Directory:
+    """The directory of a reader, over LDAP; not contacted yet."""
+    from pusher.directory.ldap import LdapDirectory
+
+    return LdapDirectory(account, secret, locate=SrvLocator(nameservers))
+
+
+def guarded(directory: Directory, accounts: AccountsFile, guard: LockoutGuard) -> Directory:
+    """The directory, whose reader is not locked out by us."""
+    key = key_of(accounts.directory) if accounts.directory is not None else None
+    return GuardedDirectory(directory, guard, key) if key is not None else directory

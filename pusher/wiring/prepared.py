@@ -1,0 +1,129 @@
+"""Prepared: everything that a run is given, read and proven before any target is contacted. BadInput is raised here.
+
+Not here: what is opened for the run (``session``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from pusher.directory.port import Directory
+from pusher.install.installing import removal_command
+from pusher.install.package import PACKAGE_FILE, load_package, placeholders, render_command
+from pusher.install.payload import Payload, load_payload
+from pusher.models import Package, Source, Target, TransportKind, Verb
+from pusher.problems import BadInput, Problem, Stage, problem
+from pusher.runner import RunnerMissingError
+from pusher.runner import load as load_runner
+from pusher.settings import Options
+from pusher.targets.inventory import Selected, load_inventory
+from pusher.wiring.accounts import accounts_of, secrets_of
+from pusher.wiring.authority import authority_of
+from pusher.wiring.directory import directory_secret
+from pusher.wiring.inventory import expanded, read_out
+
+
+class Prepared:
+    """A run that is ready to go: everything is read and checked, and no target has been contacted.
+
+    ``directory`` reads the groups that the inventory has of one; None: the accounts file says which.
+    """
+
+    def __init__(self, options: Options, verb: Verb, directory: Directory | None = None) -> None:
+        self.options, self.verb = options, verb
+        self.inventory = load_inventory(options.inventory)
+        if not self.inventory.directory_groups:
+            self._select()
+        self.authority = authority_of(options, self.inventory)
+        self.accounts = accounts_of(options)
+        self.package, self.payload = _package(options, verb)
+        self.secrets = secrets_of(self.accounts)
+        # Of accounts.toml alone, and read once: whoever is asked for it is asked once.
+        self.directory_secret = directory_secret(self.accounts)
+        if self.inventory.directory_groups:
+            if directory is not None:
+                self.inventory = asyncio.run(expanded(self.inventory, directory))
+            else:
+                self.inventory = read_out(self.inventory, self.accounts, self.directory_secret, options.store)
+            self._select()
+        if self.package is not None:
+            self._prove_commands(self.package)
+            self._prove_installer(self.package)
+        if not any(True for _ in self.targets()):
+            raise BadInput(
+                Source(file=str(options.inventory)), "no target is left by --limit and --exclude", "at least one"
+            )
+
+    def _select(self) -> None:
+        limit, exclude = list(self.options.limit), list(self.options.exclude)
+        self._selector = self.inventory.selector(limit=limit, exclude=exclude)
+
+    def selected(self) -> Iterator[Selected]:
+        """Every target of the inventory with the decision about it, in order; made anew at each call."""
+        for selected in self.inventory.targets(self._selector):
+            if not self.options.only or selected.target.name.lower() in self.options.only:
+                yield selected
+
+    def targets(self) -> Iterator[Target]:
+        return (selected.target for selected in self.selected() if selected.decision.included)
+
+    @property
+    def transports(self) -> frozenset[TransportKind]:
+        """What the targets may be reached by; what --transport asks for, where it names one."""
+        if self.options.transport != "auto":
+            return frozenset({TransportKind(self.options.transport)})
+        found: set[TransportKind] = set()
+        for target in self.targets():
+            found.update(target.transports)
+            if len(found) == len(TransportKind):
+                break
+        return frozenset(found)
+
+    @property
+    def package_words(self) -> str:
+        """The package's name and version, for people."""
+        return f"{self.package.name} {self.package.version}" if self.package else "no package"
+
+    def count(self) -> int:
+        return sum(1 for _ in self.targets())
+
+    def left_out(self) -> Iterator[tuple[Target, Problem]]:
+        """Targets that the inventory or --exclude leaves out, and duplicates; each gets an outcome that says so."""
+        for selected in self.selected():
+            if (code := selected.decision.code) is not None:
+                yield selected.target, problem(code, Stage.RESOLVE, selected.decision.why)
+
+    def _prove_commands(self, package: Package) -> None:
+        """A placeholder that one target cannot fill is found now, not on that target."""
+        if package.service is None:
+            return
+        late = "site" in placeholders(package.service)
+        for target in self.targets():
+            if late and target.site is None and self.inventory.sites:
+                continue  # its address will tell its site
+            render_command(package.service, target, package.source)
+
+    def _prove_installer(self, package: Package) -> None:
+        """What running and removing an installer takes, on this side."""
+        if package.installer is None:
+            return
+        place = Source(file=str(package.root / PACKAGE_FILE))
+        if self.verb is Verb.REMOVE and removal_command(package, package.installer) is None:
+            raise BadInput(place, "installer.uninstall is missing, and nothing else tells how its product is removed",
+                           "a quoted program and its silent arguments")  # fmt: skip
+        if TransportKind.SMB in self.transports:
+            try:
+                load_runner()
+            except RunnerMissingError as error:
+                raise BadInput(place, str(error), "--transport winrm, or the runner built") from error
+
+
+def _package(options: Options, verb: Verb) -> tuple[Package | None, Payload | None]:
+    if options.package is None:
+        if verb is not Verb.CHECK:
+            raise BadInput(None, f"{verb} needs a package", "--package DIR")
+        return None, None
+    package = load_package(options.package, verify_hashes=False)
+    # Reading the payload verifies each hash, once.
+    return package, load_payload(package)

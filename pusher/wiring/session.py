@@ -1,0 +1,177 @@
+"""Session: an open run, with its store, log, threads and adapters, closed in the end whatever happened.
+
+Not here: reading what the operator wrote (``prepared``), the run itself (``scheduler``).
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from contextlib import ExitStack
+
+import structlog
+
+from pusher.clock import utc_now
+from pusher.credentials.dpapi import DpapiNg
+from pusher.credentials.guard import LockoutGuard
+from pusher.credentials.kerberos import Krb5
+from pusher.credentials.krb5_settings import host_names_as_written
+from pusher.credentials.laps import Laps, is_laps
+from pusher.credentials.reader import reader_of
+from pusher.credentials.readings import Readings
+from pusher.credentials.tickets import Tickets
+from pusher.directory.locate import SrvLocator
+from pusher.directory.names import base_of
+from pusher.directory.port import Directory, DirectoryAccount
+from pusher.log import start_log
+from pusher.models import Account, Run, TransportKind
+from pusher.problems import BadInput, Problem
+from pusher.scheduler.admission import Caps
+from pusher.scheduler.job import Job, Stop, Watcher
+from pusher.scheduler.retry import RetryPolicy
+from pusher.scheduler.run import Report, Runner
+from pusher.settings import data_folder, open_default_store
+from pusher.transports.bridge import Pool
+from pusher.transports.port import Limits, Transport
+from pusher.transports.smb import SmbTransport
+from pusher.transports.ticket import ticket_credential
+from pusher.wiring.directory import directory_of, guarded
+from pusher.wiring.inventory import resolver_for
+from pusher.wiring.lockout import lockout_policy, run_id
+from pusher.wiring.prepared import Prepared
+
+_log = structlog.get_logger()
+
+_SPARE_THREADS = 8
+
+
+class Session:
+    """An open run: store, log, threads. Use it as a context; ``runner`` does the work."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared, options = prepared, prepared.options
+        self._stack = ExitStack()
+        self.store = open_default_store(options.store)
+        self._stack.callback(self.store.close)
+        log = options.log or data_folder() / "pusher.log"
+        try:
+            file, redactor = start_log(log)
+        except OSError as error:
+            self._stack.close()
+            raise BadInput(None, f"the log {log} cannot be written: {error.strerror}", "a writable file") from error
+        self._stack.callback(file.close)
+        self._stack.enter_context(host_names_as_written())
+        self._redactor = redactor
+        redactor.learn(prepared.secrets.values())
+        if prepared.directory_secret is not None:
+            redactor.learn([prepared.directory_secret])
+        self._directory: Directory | None = None
+        self._pool = Pool(options.concurrency + _SPARE_THREADS)
+        self._stack.callback(self._pool.close)
+        self.run = Run(
+            id=run_id(utc_now()),
+            verb=prepared.verb,
+            inventory=str(options.inventory),
+            package=prepared.package.name if prepared.package else None,
+            version=prepared.package.version if prepared.package else None,
+            operator=f"{getpass.getuser()}@{socket.gethostname()}",
+            started_at=utc_now(),
+            parent=options.parent,
+        )
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def begin(self) -> None:
+        """Record the run and all its targets; from here on a kill loses nothing."""
+        rows = ((target.name, target.address, target.site) for target in self.prepared.targets())
+        self.store.begin_run(self.run, self.prepared.options.to_json(), rows)
+
+    def runner(self, watcher: Watcher, report: Report, stop: Stop) -> Runner:
+        """To be called inside the event loop, as ``leave`` after it."""
+        prepared, options = self.prepared, self.prepared.options
+        accounts = prepared.accounts
+        guard = LockoutGuard(
+            lockout_policy(accounts),
+            self.store.ledger,
+            run=self.run.id,
+        )
+        kerberos = Krb5(utc_now)
+        self._stack.callback(kerberos.close)
+        tickets, per_host = Tickets(kerberos, guard, prepared.secrets, utc_now), None
+        if accounts.directory is not None:
+            # Contacted by whoever asks it first, and by nobody where no account needs it.
+            found = directory_of(accounts, prepared.inventory, prepared.directory_secret)
+            self._directory = guarded(found, accounts, guard)
+            domain = accounts.directory.domain
+            readings = Readings(self._directory, domain, guard, _note)
+            tickets = Tickets(kerberos, guard, prepared.secrets, utc_now, readings.before)
+            if any(is_laps(account) for account in accounts.accounts):
+                unprotect = self._unprotect(accounts.directory, kerberos, guard)
+                per_host = Laps(
+                    self._directory, base_of(domain), lambda secret: self._redactor.learn([secret]), unprotect
+                )
+        job = Job(
+            run=self.run.id,
+            verb=prepared.verb,
+            package=prepared.package,
+            payload=prepared.payload,
+            accounts=accounts.accounts,
+            secrets=prepared.secrets,
+            fallback=accounts.fallback,
+            guard=guard,
+            tickets=tickets,
+            per_host=per_host,
+            transports=self._transports(),
+            only=None if options.transport == "auto" else TransportKind(options.transport),
+            resolver=resolver_for(prepared.inventory),
+            limits=Limits(connect=options.connect_timeout),
+            deadline=options.deadline,
+            store=self.store,
+            watcher=watcher,
+            now=utc_now,
+            stop=stop,
+        )
+        return Runner(
+            job,
+            Caps(total=options.concurrency, site=options.per_site, subnet=options.per_subnet),
+            RetryPolicy(attempts=options.attempts),
+            report,
+            prepared.inventory.sites.placed,
+            options.max_failures,
+        )
+
+    def _unprotect(self, account: DirectoryAccount, kerberos: Krb5, guard: LockoutGuard) -> DpapiNg:
+        """Who decrypts LAPS passwords, as the directory's reader: it signs in for that once, within its own budget."""
+        reader, secret = reader_of(account), self.prepared.directory_secret
+        tickets = Tickets(kerberos, guard, {reader.name: secret} if secret is not None else {}, utc_now)
+        locate = SrvLocator(self.prepared.inventory.nameservers)
+        return DpapiNg(account, lambda: tickets.ticket(reader), ticket_credential, locate, utc_now)
+
+    async def leave(self) -> None:
+        """Let go of what belongs to the event loop."""
+        if self._directory is not None:
+            await self._directory.close()
+
+    def _transports(self) -> dict[TransportKind, Transport]:
+        """Those that some target may use: WinRM's libraries are loaded only where they are needed."""
+        made: dict[TransportKind, Transport] = {}
+        wanted = self.prepared.transports
+        if TransportKind.SMB in wanted:
+            made[TransportKind.SMB] = SmbTransport(self._pool)
+        if TransportKind.WINRM in wanted:
+            from pusher.transports.winrm.adapter import WinrmTransport
+            from pusher.transports.winrm.content import ContentServer
+
+            content = ContentServer(port=self.prepared.options.content_port)
+            self._stack.callback(content.close)
+            made[TransportKind.WINRM] = WinrmTransport(self._pool, ca=self.prepared.authority, content=content)
+        return made
+
+
+def _note(account: Account, why: Problem) -> None:
+    """An account that the directory could not be asked about: it goes on under the assumed policy."""
+    _log.warning("account-not-read", account=account.name, code=why.code, detail=why.message)

@@ -1,0 +1,235 @@
+"""The transport's contract of files, folders and the lock."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from pusher.problems import ProblemError
+from pusher.transports.port import FileInfo, RemotePath, Session
+from tests.contract.bench import LIMITS, Bench, Machine, Who
+from tests.contract.transport_suite import VERSION_INFO, TransportSuite, code_of, ignore, until
+
+HOSTILE = [
+    "..\\escaped", "{here}\\..\\..\\escaped", "{here}\\.\\x", "{here}\\\\x", "C:\\escaped", "\\escaped",
+    "\\\\127.0.0.1\\C$\\escaped", "{here}/x", "{here}\\a*b", "{here}\\a?b", '{here}\\a"b', "{here}\\a<b", "{here}\\a|b",
+    "{here}\\a\x00b", "{here}\\a\nb", "{here}\\" + "x" * 300, "{here}\\file:stream", "{here}\\x" * 400, "",
+]  # fmt: skip
+
+
+class FilesContract(TransportSuite):
+    """What is put, read back, moved and removed; and hostile paths."""
+
+    # Files
+
+    async def test_nothing_is_there(self, session: Session, here: RemotePath) -> None:
+        nothing = here.child("nothing")
+        assert await session.stat(nothing) is None
+        assert await session.stat(nothing.child("below")) is None
+        assert await session.digest(nothing, 10) is None
+        assert await session.remove(nothing) is False
+        assert await session.remove_folder(nothing) is False
+        assert await code_of(session.rename(nothing, here.child("else"))) == "path-not-found"
+        assert await code_of(session.put(nothing.child("below"), memoryview(b"x"), ignore)) == "path-not-found"
+        assert await code_of(session.make_folder(nothing.child("below"))) == "path-not-found"
+
+    async def test_a_file_comes_to_be_and_goes(self, machine: Machine, session: Session, here: RemotePath) -> None:
+        path, moved = here.child("file.bin"), list[int]()
+        await session.put(path, memoryview(b"content"), moved.append)
+        assert machine.read(path.path) == b"content"
+        assert sum(moved) == 7
+        assert await session.stat(path) == FileInfo(size=7, is_folder=False)
+        assert await session.remove(path) is True
+        assert machine.read(path.path) is None
+        assert await session.remove(path) is False
+
+    async def test_letters_make_no_difference(self, session: Session, here: RemotePath) -> None:
+        await session.put(here.child("MixedCase.Bin"), memoryview(b"x"), ignore)
+        other = RemotePath(share="admin$", path=here.path.upper() + "\\MIXEDCASE.BIN")
+        assert await session.stat(other) == FileInfo(size=1, is_folder=False)
+        assert await session.remove(other) is True
+        assert await session.stat(here.child("MixedCase.Bin")) is None
+
+    @pytest.mark.parametrize("size", [0, 1, 65536, 65537, 3_000_001])
+    async def test_what_is_put_is_what_is_there(
+        self, machine: Machine, session: Session, here: RemotePath, size: int
+    ) -> None:
+        data, moved = secrets.token_bytes(size), list[int]()
+        path = here.child("file.bin")
+        await session.put(path, memoryview(data), moved.append)
+        assert machine.read(path.path) == data
+        assert sum(moved) == size
+        digest = await session.digest(path, size)
+        assert digest is not None
+        assert (digest.size, digest.sha256) == (size, hashlib.sha256(data).hexdigest())
+
+    async def test_put_replaces_all_of_a_longer_file(
+        self, machine: Machine, session: Session, here: RemotePath
+    ) -> None:
+        path = here.child("file.bin")
+        machine.write(path.path, b"something much longer")
+        await session.put(path, memoryview(b"short"), ignore)
+        assert machine.read(path.path) == b"short"
+
+    async def test_a_digest_reads_no_more_than_it_may(
+        self, machine: Machine, session: Session, here: RemotePath
+    ) -> None:
+        path = here.child("program.exe")
+        data = b"MZ" + bytes(1000) + VERSION_INFO + bytes(1000)
+        machine.write(path.path, data)
+        whole = await session.digest(path, len(data))
+        assert whole is not None
+        assert (whole.size, whole.sha256, whole.version) == (len(data), hashlib.sha256(data).hexdigest(), "3.1.4.5")
+        cut = await session.digest(path, len(data) - 1)
+        assert cut is not None
+        assert (cut.size, cut.sha256, cut.version) == (len(data), "", "3.1.4.5")
+        little = await session.digest(path, 100)
+        assert little is not None
+        assert (little.size, little.sha256) == (len(data), "")
+        assert little.version in (None, "3.1.4.5")  # some transports are told it without reading
+
+    async def test_a_folder_is_no_file(self, session: Session, here: RemotePath) -> None:
+        folder = here.child("folder")
+        assert await session.make_folder(folder) is True
+        assert await session.stat(folder) == FileInfo(size=0, is_folder=True)
+        assert await code_of(session.remove(folder)) == "path-not-found"
+        assert await code_of(session.put(folder, memoryview(b"x"), ignore)) in ("path-not-found", "file-in-use")
+        assert await code_of(session.digest(folder, 10)) == "path-not-found"
+        assert await session.stat(folder) == FileInfo(size=0, is_folder=True)
+
+    async def test_a_file_is_no_folder(self, machine: Machine, session: Session, here: RemotePath) -> None:
+        path = here.child("file")
+        machine.write(path.path, b"x")
+        assert await code_of(session.remove_folder(path)) == "path-not-found"
+        assert machine.read(path.path) == b"x"
+        assert await code_of(session.make_folder(path.child("below"))) == "path-not-found"
+
+    async def test_folders(self, machine: Machine, session: Session, here: RemotePath) -> None:
+        folder = here.child("folder")
+        assert await session.make_folder(folder) is True
+        assert await session.make_folder(folder) is False
+        machine.write(folder.child("file").path, b"x")
+        assert await session.remove_folder(folder) is False
+        assert machine.read(folder.child("file").path) == b"x"
+        await session.remove(folder.child("file"))
+        assert await session.remove_folder(folder) is True
+        assert await session.remove_folder(folder) is False
+
+    async def test_rename(self, machine: Machine, session: Session, here: RemotePath) -> None:
+        old, new = here.child("old"), here.child("new")
+        machine.write(old.path, b"x")
+        await session.rename(old, new)
+        assert (machine.read(old.path), machine.read(new.path)) == (None, b"x")
+
+    async def test_rename_never_replaces(self, machine: Machine, session: Session, here: RemotePath) -> None:
+        one, other = here.child("one"), here.child("other")
+        machine.write(one.path, b"1")
+        machine.write(other.path, b"2")
+        assert await code_of(session.rename(one, other)) == "file-in-use"
+        assert (machine.read(one.path), machine.read(other.path)) == (b"1", b"2")
+
+    async def test_a_file_in_use(self, machine: Machine, session: Session, here: RemotePath) -> None:
+        path = here.child("busy.exe")
+        machine.write(path.path, b"x")
+        with machine.occupied(path.path):
+            assert await code_of(session.put(path, memoryview(b"other"), ignore)) == "file-in-use"
+            assert await code_of(session.remove(path)) == "file-in-use"
+            assert await code_of(session.rename(path, here.child("else"))) == "file-in-use"
+            assert await code_of(session.digest(path, 10)) == "file-in-use"
+        assert machine.read(path.path) == b"x"
+        assert await session.remove(path) is True
+
+    @pytest.mark.parametrize("template", HOSTILE, ids=lambda text: ascii(text)[:30])
+    async def test_a_hostile_path_leads_nowhere(
+        self, machine: Machine, session: Session, here: RemotePath, template: str
+    ) -> None:
+        path = RemotePath(share="ADMIN$", path=template.replace("{here}", here.path))
+        before = {place: data for place, data in machine.tree().items() if here.name not in place}
+        calls: list[Awaitable[object]] = [
+            session.stat(path),
+            session.put(path, memoryview(b"x"), ignore),
+            session.digest(path, 10),
+            session.remove(path),
+            session.make_folder(path),
+            session.rename(here.child(".there"), path),
+        ]
+        for call in calls:
+            try:
+                await call
+            except ProblemError as error:
+                assert error.problem.code in ("path-not-found", "file-in-use", "protocol-error", "access-denied")
+        assert {place: data for place, data in machine.tree().items() if here.name not in place} == before
+        assert await session.stat(here) == FileInfo(size=0, is_folder=True), "the session lives on"
+
+    async def test_a_copy_that_stands_still_is_given_up(self, bench: Bench, machine: Machine, here: RemotePath) -> None:
+        limits = replace(LIMITS, stall=0.3)
+        with bench.stalling_copy(machine) as transport:
+            link = await transport.open(machine.endpoint, limits)
+            await link.identify()
+            session = await link.sign_in(bench.credential(Who.ADMINISTRATOR))
+            data = memoryview(bytes(1_000_000))
+            assert await code_of(session.put(here.child("big"), data, ignore)) == "transfer-stalled"
+            assert await code_of(session.stat(here)) == "connection-lost"
+            await session.close()
+
+    # The lock
+
+    async def test_the_lock_is_for_one(
+        self, machine: Machine, here: RemotePath, open_session: Callable[..., Awaitable[Session]]
+    ) -> None:
+        one, other = await open_session(machine), await open_session(machine)
+        path = here.child("LabAgent.lock")
+        hold = await one.hold(path)
+        assert await code_of(other.hold(path)) == "push-in-progress"
+        assert await code_of(one.hold(path)) == "push-in-progress"
+        assert await code_of(other.remove(path)) == "file-in-use"
+        assert await other.stat(path) is not None
+        await hold.close()
+        assert machine.read(path.path) is None
+        again = await other.hold(path)
+        await again.close()
+        await again.close()
+        assert await one.stat(path) is None
+
+    async def test_the_lock_goes_with_its_connection(
+        self, machine: Machine, here: RemotePath, open_session: Callable[..., Awaitable[Session]]
+    ) -> None:
+        path = here.child("LabAgent.lock")
+        hold = await (await open_session(machine)).hold(path)
+        machine.cut()
+        other = await open_session(machine)
+
+        async def taken() -> bool:
+            try:
+                await (await other.hold(path)).close()
+            except ProblemError as error:
+                assert error.problem.code == "push-in-progress"
+                return False
+            return True
+
+        await until(machine, taken)
+        await hold.close()
+        assert machine.read(path.path) is None
+
+    async def test_the_lock_goes_with_its_session(
+        self, machine: Machine, here: RemotePath, open_session: Callable[..., Awaitable[Session]]
+    ) -> None:
+        path = here.child("LabAgent.lock")
+        one = await open_session(machine)
+        await one.hold(path)
+        await one.close()
+        other = await open_session(machine)
+        await (await other.hold(path)).close()
+
+    async def test_a_stale_lock_file_is_no_lock(self, machine: Machine, session: Session, here: RemotePath) -> None:
+        path = here.child("LabAgent.lock")
+        machine.write(path.path, b"left by a power cut")
+        await (await session.hold(path)).close()
+        assert machine.read(path.path) is None
+
+    async def test_no_lock_without_its_folder(self, session: Session, here: RemotePath) -> None:
+        assert await code_of(session.hold(here.child("missing").child("x.lock"))) == "path-not-found"

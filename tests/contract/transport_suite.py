@@ -1,0 +1,92 @@
+"""What the parts of the transport's contract share: its fixtures, and ways to ask. The tests are in the parts."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+
+import pytest
+
+from pusher.problems import ProblemError
+from pusher.transports.port import RemotePath, ServiceState, Session
+from tests.contract.bench import LIMITS, Bench, Kind, Machine, Who
+
+VERSION_INFO = struct.pack("<IIII", 0xFEEF04BD, 0x00010000, 3 << 16 | 1, 4 << 16 | 5)
+
+
+def ignore(count: int) -> None:
+    """For copies whose progress nobody follows."""
+
+
+async def code_of(call: Awaitable[object]) -> str:
+    """The code that the call is refused with."""
+    with pytest.raises(ProblemError) as caught:
+        await call
+    return caught.value.problem.code
+
+
+async def until(machine: Machine, look: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(30):
+        while not await look():
+            await machine.let_time_pass(0.1)
+
+
+class TransportSuite:
+    """``bench`` is given by the subclass's conftest or module, as a fixture.
+
+    The attributes are what an adapter may tell differently, because its protocol tells no better.
+    """
+
+    wrong_password: tuple[str, ...] = ("wrong-password",)
+    # Servers may keep to themselves whether the account exists.
+    no_account: tuple[str, ...] = ("no-such-account", "wrong-password")
+    account_faults: Mapping[Kind, str] = {
+        Kind.LOCKED: "account-locked",
+        Kind.DISABLED: "account-disabled",
+        Kind.MUST_CHANGE: "password-must-change",
+        Kind.EXPIRED: "account-expired",
+    }
+
+    @pytest.fixture
+    def machine(self, bench: Bench) -> Machine:
+        return bench.machine(Kind.HEALTHY)
+
+    @pytest.fixture
+    async def open_session(self, bench: Bench) -> AsyncIterator[Callable[..., Awaitable[Session]]]:
+        async with AsyncExitStack() as stack:
+
+            async def opened(machine: Machine, who: Who = Who.ADMINISTRATOR) -> Session:
+                link = await bench.transport.open(machine.endpoint, LIMITS)
+                stack.push_async_callback(link.close)
+                await link.identify()
+                session = await link.sign_in(bench.credential(who))
+                stack.push_async_callback(session.close)
+                return session
+
+            yield opened
+
+    @pytest.fixture
+    async def session(self, machine: Machine, open_session: Callable[..., Awaitable[Session]]) -> Session:
+        return await open_session(machine)
+
+    @pytest.fixture
+    async def here(self, machine: Machine) -> AsyncIterator[RemotePath]:
+        """A folder that the machine has made for the test, and removes."""
+        name = f"Temp\\contract-{secrets.token_hex(4)}"
+        machine.write(f"{name}\\.there", b"")
+        yield RemotePath(share="ADMIN$", path=name)
+        machine.remove_tree(name)
+
+    @pytest.fixture
+    async def service(self, machine: Machine, open_session: Callable[..., Awaitable[Session]]) -> AsyncIterator[str]:
+        """The name of a service that does not exist, and is gone after the test."""
+        name = f"Contract{secrets.token_hex(4)}"
+        yield name
+        session = await open_session(machine)
+        status = await session.service_status(name)
+        if status is not None and status.state is ServiceState.RUNNING:
+            await session.stop_service(name)
+        await session.delete_service(name)
