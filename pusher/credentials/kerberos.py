@@ -57,6 +57,14 @@ class Krb5:
     async def own(self) -> Ticket:
         return await self._ask(lambda calls: calls.own(), "this process's own identity", SecretUse())
 
+    async def own_principal(self) -> str | None:
+        calls = self._loaded()
+        return await asyncio.wrap_future(in_a_thread(calls.own_principal))
+
+    async def by_own_keytab(self, principal: str) -> Ticket:
+        use = SecretUse()
+        return await self._ask(lambda calls: calls.by_own_keytab(principal, use), principal, use)
+
     def close(self) -> None:
         if self._calls is not None:
             self._calls.forget()

@@ -74,18 +74,26 @@ class Calls:
         return self._copied(context, cache, str(path))
 
     def own(self) -> Held:
-        """The default cache's; where it has none that is good, one AS-REQ with the client keytab."""
+        """The default cache's."""
         context = krb5.init_context()
         cache, where = krb5.cc_default(context), krb5.cc_default_name(context).decode(errors="replace")
+        krb5.cc_get_principal(context, cache)
+        return self._copied(context, cache, where)
+
+    def own_principal(self) -> str | None:
+        """That of the first key in the client keytab, which is only read; None where there is none."""
+        context = krb5.init_context()
         try:
-            krb5.cc_get_principal(context, cache)
-            return self._copied(context, cache, where)
-        except (krb5.Krb5Error, ProblemError):
-            keytab = krb5.kt_client_default(context)
-            client = _first_of(context, keytab)
-            if client is None:
-                raise
-        return self._as_req(context, client, keytab=keytab)
+            return next((_name_of(context, entry.principal) for entry in krb5.kt_client_default(context)), None)
+        except krb5.Krb5Error:
+            return None
+
+    def by_own_keytab(self, principal: str, use: SecretUse) -> Held:
+        context = krb5.init_context()
+        client = _principal(context, principal)
+        self._probe(context, client)
+        use.given = True
+        return self._as_req(context, client, keytab=krb5.kt_client_default(context))
 
     def forget(self) -> None:
         """Destroy every cache."""
@@ -166,15 +174,6 @@ def _principal(context: krb5.Context, name: str) -> krb5.Principal:
 
 def _name_of(context: krb5.Context, principal: krb5.Principal) -> str:
     return krb5.unparse_name_flags(context, principal).decode(errors="replace")
-
-
-def _first_of(context: krb5.Context, keytab: krb5.KeyTab) -> krb5.Principal | None:
-    """The principal of the first key; None where there is none."""
-    try:
-        # The entry owns its principal, and goes first.
-        return next((krb5.copy_principal(context, entry.principal) for entry in keytab), None)
-    except krb5.Krb5Error:
-        return None
 
 
 def _key_of(context: krb5.Context, principal: str, keytab: Path) -> krb5.Principal:

@@ -30,8 +30,10 @@ class Cached:
 class MemoryKerberos:
     """``passwords`` by principal; ``refuses``: codes that its KDC answers a right password with.
 
-    ``keytabs`` hold keys (passwords) by principal. ``unreachable``: no KDC answers; ``silent``: it answers until it
-    sees a password. ``asked`` counts the AS-REQs that came with one, ``closed`` tells that all was forgotten.
+    ``cached``: whose ticket the process's default cache holds. ``keytabs`` hold keys (passwords) by principal, and
+    ``own_keytab`` those of the process's client keytab. ``unreachable``: no KDC answers; ``silent``: it answers
+    until it sees a password. ``asked`` counts the AS-REQs that came with one, ``closed`` tells that all was
+    forgotten.
     """
 
     def __init__(
@@ -45,8 +47,9 @@ class MemoryKerberos:
         latency: float = 0.0,
     ) -> None:
         self._now, self.passwords, self.refuses = now, dict(passwords), dict(refuses)
-        self.own_principal, self.life, self.latency = own, life, latency
+        self.cached, self.life, self.latency = own, life, latency
         self.keytabs: dict[Path, dict[str, str]] = {}
+        self.own_keytab: dict[str, str] = {}
         self.caches: dict[Path, Cached] = {}
         self.asked: list[str] = []
         self.unreachable = self.silent = self.closed = False
@@ -78,9 +81,16 @@ class MemoryKerberos:
         return self._ticket(held.principal, held.ends)
 
     async def own(self) -> Ticket:
-        if self.own_principal is None:
+        if self.cached is None:
             raise _refused("ticket-missing", "no default cache")
-        return self._ticket(self.own_principal, self._now() + self.life)
+        return self._ticket(self.cached, self._now() + self.life)
+
+    async def own_principal(self) -> str | None:
+        return next(iter(self.own_keytab), None)
+
+    async def by_own_keytab(self, principal: str) -> Ticket:
+        await self._reach(principal)
+        return self._as_req(principal, self.own_keytab[principal])
 
     def close(self) -> None:
         self.closed = True

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -63,7 +63,13 @@ class Kerberos(Protocol):
         """A copy of the ticket that somebody else got; the file is only read."""
 
     async def own(self) -> Ticket:
-        """The process's own: its default cache, or else its client keytab."""
+        """A copy of the process's own: of its default cache."""
+
+    async def own_principal(self) -> str | None:
+        """Whose key the process's client keytab holds first; None where there is none. Nobody is asked."""
+
+    async def by_own_keytab(self, principal: str) -> Ticket:
+        """As ``by_keytab``, with the client keytab."""
 
     def close(self) -> None:
         """Forget every ticket."""
@@ -87,7 +93,7 @@ def principal_of(account: Account) -> str | None:
 
 
 def _spends(account: Account) -> bool:
-    """Whether a ticket takes an AS-REQ with the account's own secret, which a lockout counter may see."""
+    """Whether each ticket takes an AS-REQ with the account's own secret, which a lockout counter may see."""
     return not account.is_own_identity and account.secret.partition(":")[0] != CCACHE
 
 
@@ -184,7 +190,7 @@ class Tickets:
 
     async def _ask(self, account: Account) -> Ticket:
         if account.is_own_identity:
-            return await self._kerberos.own()
+            return await self._own(account)
         principal = principal_of(account)
         if principal is None:
             if account.protocol is Wire.NTLM:
@@ -194,13 +200,27 @@ class Tickets:
         scheme, _, rest = account.secret.partition(":")
         if scheme == CCACHE:
             return await self._kerberos.from_cache(principal, Path(rest))
+        if scheme == KEYTAB:
+            return await self._as_req(account, lambda: self._kerberos.by_keytab(principal, Path(rest)))
+        return await self._as_req(account, lambda: self._kerberos.by_password(principal, self._secrets[account.name]))
+
+    async def _own(self, account: Account) -> Ticket:
+        """Of the default cache, or else by the client keytab: that is an AS-REQ of whose key it holds."""
+        try:
+            return await self._kerberos.own()
+        except ProblemError:
+            principal = await self._kerberos.own_principal()
+            if principal is None:
+                raise
+        named = replace(account, user=principal)
+        return await self._as_req(named, lambda: self._kerberos.by_own_keytab(principal))
+
+    async def _as_req(self, account: Account, exchange: Callable[[], Awaitable[Ticket]]) -> Ticket:
+        """The one exchange that a lockout counter may see, within the account's budget."""
         await self._before(account)
         async with self._guard.leave(account_key(account, "")) as lease:
             try:
-                if scheme == KEYTAB:
-                    ticket = await self._kerberos.by_keytab(principal, Path(rest))
-                else:
-                    ticket = await self._kerberos.by_password(principal, self._secrets[account.name])
+                ticket = await exchange()
             except ProblemError as error:
                 found = error.problem
                 stops = found.code if found.next_move is NextMove.STOP_ACCOUNT else None

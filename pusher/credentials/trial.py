@@ -201,7 +201,9 @@ class Examiner:
 
 def _proof(account: Account, ticket: Ticket) -> str:
     until = f"{ticket.ends:%Y-%m-%d %H:%M} UTC"
-    if account.is_own_identity or scheme_of(account.secret) == CCACHE:
+    if account.is_own_identity:
+        return f"holds a ticket until {until}"
+    if scheme_of(account.secret) == CCACHE:
         return f"holds a ticket until {until}; no sign-in was needed"
     by = " (a sign-in to a machine is by NTLM)" if account.protocol is Protocol.NTLM else ""
     return f"a domain controller gave it a ticket until {until}{by}"

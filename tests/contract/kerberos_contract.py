@@ -22,8 +22,9 @@ class Realm(Protocol):
 
     name: str
 
-    def kerberos(self, *, own: str | None = None) -> Kerberos:
-        """The port; ``own``: the principal whose ticket the process's default cache holds."""
+    def kerberos(self, *, own: str | None = None, own_key: tuple[str, str] | None = None) -> Kerberos:
+        """The port; ``own``: the principal whose ticket the process's default cache holds, ``own_key``: principal and
+        password of the key in its client keytab."""
 
     def keytab(self, name: str, *principals: str) -> Path:
         """A keytab with keys of these full principals; those of this realm are good."""
@@ -137,11 +138,31 @@ class KerberosContract:
         assert await refused(bare.own) == "ticket-missing"
         bare.close()
 
+    async def test_the_processs_own_keytab(self, realm: Realm) -> None:
+        name, before = f"other@{realm.name}", realm.preauthenticated()
+        bare = realm.kerberos()
+        assert await bare.own_principal() is None
+        bare.close()
+        kerberos = realm.kerberos(own_key=(name, RIGHT))
+        assert await refused(kerberos.own) == "ticket-missing"
+        assert await kerberos.own_principal() == name
+        assert realm.preauthenticated() == before, "to look costs nothing"
+        assert (await kerberos.by_own_keytab(name)).principal == name
+        assert realm.preauthenticated() == before + 1
+        kerberos.close()
+        stale = realm.kerberos(own_key=(name, WRONG))
+        assert await refused(lambda: stale.by_own_keytab(name)) == "wrong-password"
+        assert realm.preauthenticated() == before + 2
+        stale.close()
+
     async def test_no_kdc_is_no_attempt(self, realm: Realm) -> None:
         kerberos, keytab = realm.kerberos(), realm.keytab("later", f"push@{realm.name}")
         before = realm.preauthenticated()
         realm.stop()
         assert await refused(lambda: kerberos.by_password(f"push@{realm.name}", Secret(RIGHT))) == "no-logon-servers"
         assert await refused(lambda: kerberos.by_keytab(f"push@{realm.name}", keytab)) == "no-logon-servers"
+        own = realm.kerberos(own_key=(f"push@{realm.name}", RIGHT))
+        assert await refused(lambda: own.by_own_keytab(f"push@{realm.name}")) == "no-logon-servers"
         assert realm.preauthenticated() == before
         kerberos.close()
+        own.close()

@@ -20,13 +20,16 @@ class MemoryRealm:
 
     def __init__(self) -> None:
         self.made: list[MemoryKerberos] = []
+        self._stopped = False
         self._keytabs: dict[Path, dict[str, str]] = {}
         self._caches: dict[Path, Cached] = {}
 
-    def kerberos(self, *, own: str | None = None) -> MemoryKerberos:
+    def kerberos(self, *, own: str | None = None, own_key: tuple[str, str] | None = None) -> MemoryKerberos:
         known = {f"{user}@{self.name}": RIGHT for user in ("push", "other")}
         made = MemoryKerberos(now, known, own=own)
         made.keytabs, made.caches = self._keytabs, self._caches
+        made.own_keytab = dict([own_key] if own_key else [])
+        made.unreachable = self._stopped
         self.made.append(made)
         return made
 
@@ -43,6 +46,7 @@ class MemoryRealm:
         return sum(len(made.asked) for made in self.made)
 
     def stop(self) -> None:
+        self._stopped = True
         for made in self.made:
             made.unreachable = True
 

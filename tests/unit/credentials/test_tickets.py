@@ -369,6 +369,41 @@ def test_the_processs_own_identity() -> None:
     run(story)
 
 
+def test_its_own_keytab_is_within_the_budget_of_whose_key_it_holds() -> None:
+    """Run after run with an old key would lock that account as any other."""
+
+    async def story() -> None:
+        realm = Realm()
+        realm.kerberos.own_keytab = {WHO: "right"}
+        assert (await realm.tickets.ticket(OWN_IDENTITY)).principal == WHO
+        assert (realm.kerberos.asked, realm.looked, realm.failures) == ([WHO], ["own-identity"], 0)
+        stale = Realm(threshold=4)
+        stale.kerberos.own_keytab = {WHO: "an old one"}
+        assert [await code_of(stale.tickets.ticket(OWN_IDENTITY)) for _ in range(2)] == [
+            "wrong-password", "account-stopped",
+        ]  # fmt: skip
+        assert (stale.kerberos.asked, stale.failures, stale.stopped_by) == ([WHO], 1, "wrong-password")
+        silent = Realm()
+        silent.kerberos.own_keytab, silent.kerberos.silent = {WHO: "right"}, True
+        assert await code_of(silent.tickets.ticket(OWN_IDENTITY)) == "sign-in-unknown"
+        assert silent.failures == 1
+
+    run(story)
+
+
+def test_its_own_ticket_is_good_to_its_end_though_its_key_is_not() -> None:
+    async def story() -> None:
+        realm = Realm(own=WHO, life=timedelta(hours=1))
+        first = await realm.tickets.ticket(OWN_IDENTITY)
+        realm.kerberos.cached, realm.kerberos.own_keytab = None, {WHO: "an old one"}
+        for minutes in (52, 1, 1):
+            realm.clock.pass_by(minutes=minutes)
+            assert await realm.tickets.ticket(OWN_IDENTITY) == first
+        assert (realm.kerberos.asked, realm.failures) == ([WHO], 1), "and it is tried once"
+
+    run(story)
+
+
 # NTLM
 
 

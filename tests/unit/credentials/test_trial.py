@@ -113,7 +113,7 @@ async def test_a_ticket_cache_costs_nothing_and_its_account_is_read(hours: int, 
 async def test_the_processs_own_identity() -> None:
     ground = Ground()
     assert verdict(await tried(ground, OWN_IDENTITY)) == (Found.FAILS, "ticket-missing")
-    ground.kerberos.own_principal = f"HOST$@{REALM}"
+    ground.kerberos.cached = f"HOST$@{REALM}"
     trial = await tried(ground, OWN_IDENTITY)
     assert (verdict(trial), trial.principal, trial.secret) == ((Found.WORKS, None), f"HOST$@{REALM}", "own identity")
     assert trial.standing is None
