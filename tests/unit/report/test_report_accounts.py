@@ -119,7 +119,7 @@ def test_no_accounts() -> None:
     assert "lists no accounts" in shown(accounts_page([]))
 
 
-@pytest.mark.parametrize("text", samples.HOSTILE)
+@pytest.mark.parametrize("text", samples.HOSTILE, ids=range(len(samples.HOSTILE)))
 def test_hostile_text_is_shown_and_not_obeyed(text: str) -> None:
     from dataclasses import replace
 

@@ -226,7 +226,7 @@ def test_the_statuses_are_explained() -> None:
     assert all(status.value in text for status in Status)
 
 
-@pytest.mark.parametrize("text", samples.HOSTILE)
+@pytest.mark.parametrize("text", samples.HOSTILE, ids=range(len(samples.HOSTILE)))
 def test_hostile_text_is_shown_and_not_obeyed(text: str) -> None:
     run, outcome = samples.hostile_run(text), samples.hostile_outcome(text)
     told = samples.events(text)
