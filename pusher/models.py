@@ -140,6 +140,10 @@ class WinrmWay:
     fingerprint: str | None = None
 
 
+DOMAIN_CONTROLLERS = "domain-controllers"
+"""The group of which all members are taken for domain controllers: for ``never``, ``--limit`` and ``--exclude``."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
     """One machine of an inventory, before it is resolved.

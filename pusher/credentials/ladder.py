@@ -1,8 +1,9 @@
 """The ladder: the accounts that apply to a target, in the order the operator wrote them. Pure.
 
 Tiers are kept here: an account is left out where its ``never`` fits, and on a domain controller where inventory and
-account do not both allow it. That a machine is one is known here only of the group ``domain-controllers``; of any
-other the checks find out, on the session, before anything is done.
+account do not both allow it. That a machine is one is known here only of the group ``domain-controllers`` (of the
+inventory, the directory, or what the domain announces); of any other the checks find out, on the session, before
+anything is done.
 """
 
 from __future__ import annotations
@@ -10,13 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from pusher.models import Account, Protocol, Target
+from pusher.models import DOMAIN_CONTROLLERS, Account, Protocol, Target
 
 OWN_IDENTITY = Account(name="own-identity", user="", secret="", protocol=Protocol.KERBEROS)
 """The process's own identity: a ticket cache or keytab, as a site server's computer account would be."""
-
-DOMAIN_CONTROLLERS = "domain-controllers"
-"""The group of which all members are taken for domain controllers."""
 
 
 def ladder(accounts: Sequence[Account], target: Target, fallback: Account | None) -> Iterator[Account]:

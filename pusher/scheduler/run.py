@@ -27,8 +27,12 @@ _AHEAD = 4
 """Targets resolved ahead, as a multiple of those worked on at once."""
 
 Report = Callable[[Outcome], None]
-Place = Callable[[Target, str], Target]
-"""Gives a target the site of its address, where it has none."""
+Place = Callable[[Target, str], Awaitable[Target]]
+"""Adds to a target what is known of it by its address and name: its site, whether it is a domain controller."""
+
+
+async def _as_it_is(target: Target, _: str) -> Target:
+    return target
 
 
 class Runner:
@@ -40,7 +44,7 @@ class Runner:
         caps: Caps,
         retry: RetryPolicy,
         report: Report,
-        place: Place = lambda target, _: target,
+        place: Place = _as_it_is,
         max_failures: int = 0,
     ) -> None:
         self._job, self._caps, self._retry, self._report = job, caps, retry, report
@@ -99,7 +103,7 @@ class Runner:
             except ProblemError as error:
                 await self._finish(failed(self._job, target, None, error.problem, started))
                 return
-            self._admission.arrive(Entry(target=self._place(target, address), address=address))
+            self._admission.arrive(Entry(target=await self._place(target, address), address=address))
         finally:
             self._resolving -= 1
             self._changed.set()

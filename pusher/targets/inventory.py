@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pusher.config import hint, shown
-from pusher.models import Source, Target
+from pusher.models import DOMAIN_CONTROLLERS, Source, Target
 from pusher.problems import BadInput
 from pusher.targets.drafts import NO_FINDING, NO_SETTINGS, Draft, Finding, GroupDraft, HostDraft, Settings
 from pusher.targets.formats import read_draft
@@ -21,9 +21,6 @@ from pusher.targets.membership import MembershipIndex
 from pusher.targets.ranges import MAX_TARGETS, Pattern, canonical_name, parse_address
 from pusher.targets.selection import ALIAS_VARIABLE, EVERYTHING, Decision, Selector, Subject, parse_selector
 from pusher.targets.sites import SiteTable
-
-DOMAIN_CONTROLLERS = "domain-controllers"
-"""The group of every computer that the directory says is one: for ``never``, ``--limit`` and ``--exclude``."""
 
 _FEW = 5000
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pusher.wiring.accounts import accounts_to_test
 from pusher.wiring.directory import directory_of
 from pusher.wiring.examination import Examination
-from pusher.wiring.inventory import inventory_of, resolver_for
+from pusher.wiring.inventory import inventory_of, placing_for, resolver_for
 from pusher.wiring.lockout import lockout_policy
 from pusher.wiring.prepared import Prepared
 from pusher.wiring.session import Session
@@ -24,5 +24,6 @@ __all__ = [
     "directory_of",
     "inventory_of",
     "lockout_policy",
+    "placing_for",
     "resolver_for",
 ]

@@ -36,7 +36,7 @@ from pusher.transports.port import Limits, Transport
 from pusher.transports.smb import SmbTransport
 from pusher.transports.ticket import ticket_credential
 from pusher.wiring.directory import directory_of, guarded
-from pusher.wiring.inventory import resolver_for
+from pusher.wiring.inventory import placing_for, resolver_for
 from pusher.wiring.lockout import lockout_policy, run_id
 from pusher.wiring.prepared import Prepared
 
@@ -140,7 +140,7 @@ class Session:
             Caps(total=options.concurrency, site=options.per_site, subnet=options.per_subnet),
             RetryPolicy(attempts=options.attempts),
             report,
-            prepared.inventory.sites.placed,
+            placing_for(prepared.inventory),
             options.max_failures,
         )
 

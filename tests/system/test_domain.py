@@ -81,13 +81,14 @@ def test_the_password_is_changed_in_the_middle_of_a_run(ground: Ground, protocol
         pytest.param(("unproven",), None, id="unproven"),
         pytest.param(("kerberos", "ntlm"), None, id="two-names"),
         pytest.param(("kerberos", "unproven"), "reader", id="two-names-by-the-directory"),
+        pytest.param(("kerberos", "unproven"), None, id="two-names-that-nobody-knows-for-one"),
     ],
 )
 def test_pushers_at_once_share_one_budget(ground: Ground, ways: Sequence[str], directory: str | None) -> None:
     """Two processes and four more over one store: each could spend one, and five lock the account.
 
     Where no canary can be sent (``unproven``: the realm cannot be told) hosts see the password. An account that goes by
-    two names is one: by the realm that the file gives, or by what the directory says.
+    two names is one: by the realm that the file gives, by what the directory says, or because it might be.
     """
     ground.domain.reset("push3")
     before = ground.counted("push3")

@@ -72,13 +72,31 @@ def test_a_domain_controller_sees_nobody(ground: Ground, tmp_path: Path, protoco
     assert len(ground.judged("push1")) == judged
 
 
+def test_a_domain_controller_that_its_domain_announces_sees_nobody(ground: Ground, tmp_path: Path) -> None:
+    """Its name servers say so; no directory is asked, and the inventory has no group of that name."""
+    accounts = ground.accounts(tmp_path / "a.toml", "push1", protocol="ntlm")
+    judged = len(ground.judged("push1"))
+    ended = check(ground, tmp_path / "run", accounts, "fleet: {hosts: [DC1.ad.lab.test]}").check(
+        tmp_path / "run" / "i.yaml", *QUICK
+    )
+    assert ended.verdict == ("skipped", "domain-controller-refused"), ended.everything_said()
+    assert len(ground.judged("push1")) == judged
+
+
 @pytest.mark.parametrize("protocol", ["kerberos", "ntlm"])
 def test_a_domain_controller_that_nobody_knew_of(ground: Ground, tmp_path: Path, protocol: str) -> None:
     """It is found out on the session, before anything is done there."""
     accounts = ground.accounts(tmp_path / "a.toml", "push1", protocol=protocol)
-    groups = "fleet: {hosts: [dc1.ad.lab.test]}"
-    ended = check(ground, tmp_path / "run", accounts, groups).check(tmp_path / "run" / "i.yaml", *QUICK)
+    judged = len(ground.judged("push1"))
+    pusher = check(ground, tmp_path / "run", accounts, "none: {}")
+    address, silent = ground.domain.address, "127.0.0.1:9"
+    (tmp_path / "run" / "i.yaml").write_text(
+        f"version: 1\ndefaults: {{nameservers: ['{silent}']}}\n"
+        f"groups:\n  fleet: {{hosts: [{{name: dc1.ad.lab.test, address: {address}}}]}}\n"
+    )
+    ended = pusher.check(tmp_path / "run" / "i.yaml", *QUICK)
     assert ended.verdict == ("skipped", "domain-controller-refused"), ended.everything_said()
+    assert len(ground.judged("push1")) > judged
 
 
 def test_forty_targets_from_the_directory_and_from_a_file(ground: Ground) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from pusher.credentials.budget import LockoutPolicy
 from pusher.credentials.guard import LockoutGuard
-from pusher.models import Outcome, Secret, Stage, Status, Target, Verb
+from pusher.models import DOMAIN_CONTROLLERS, Outcome, Secret, Stage, Status, Target, Verb
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.job import Stop
 from pusher.scheduler.retry import RetryPolicy
@@ -35,7 +36,8 @@ class Estate:
         self.addresses = {host.name: f"10.{n // 62500}.{n // 250 % 250}.{n % 250 + 1}" for n, host in enumerate(hosts)}
         self.transport = MemoryTransport({self.addresses[host.name]: host for host in hosts}, *faults)
         self.targets = changes.pop("targets", [Target(name=host.name) for host in hosts])
-        runner = {name: changes.pop(name) for name in ("caps", "retry", "max_failures", "report") if name in changes}
+        names = ("caps", "retry", "max_failures", "report", "place")
+        runner = {name: changes.pop(name) for name in names if name in changes}
         self.stop = Stop()
         self.reported: list[Outcome] = []
         self.job = make_job(
@@ -48,6 +50,7 @@ class Estate:
             runner.get("retry", RetryPolicy(attempts=1)),
             runner.get("report", self.reported.append),
             max_failures=runner.get("max_failures", 0),
+            **{name: runner[name] for name in ("place",) if name in runner},
         )
 
     async def run(self) -> Counter[str]:
@@ -69,6 +72,18 @@ def run(make: Callable[[], Estate]) -> tuple[Counter[str], Estate]:
         return await estate.run(), estate
 
     return fly(story())
+
+
+def test_a_machine_that_is_known_for_a_domain_controller_sees_nobody(store: Store) -> None:
+    """What is known of a target by its name and address is known before it is reached."""
+    hosts = [make_host() for _ in range(3)]
+
+    async def place(target: Target, _: str) -> Target:
+        return replace(target, groups=(DOMAIN_CONTROLLERS,)) if target.name == hosts[1].name else target
+
+    codes, _ = run(lambda: Estate(store, hosts, place=place))
+    assert codes == {"ok": 2, "domain-controller-refused": 1}
+    assert [bool(host.sign_ins) for host in hosts] == [True, False, True]
 
 
 def test_a_run_that_goes_well(store: Store) -> None:

@@ -33,7 +33,10 @@ ZONE: dict[tuple[str, str], list[str]] = {
     ("slow1.test.", "CNAME"): ["slow2.test."],
     ("slow2.test.", "CNAME"): ["slow1.test."],
     ("empty.test.", "TXT"): ['"x"'],
+    ("_ldap._tcp.dc._msdcs.corp.test.", "SRV"): ["0 100 389 DC1.corp.test.", "0 100 389 dc2.corp.test."],
+    ("_ldap._tcp.dc._msdcs.large.test.", "SRV"): [f"0 100 389 dc{n}.large.test." for n in range(400)],
 }
+_SRV = "_ldap._tcp.dc._msdcs."
 
 
 class NameServer:
@@ -52,7 +55,9 @@ class NameServer:
         query = dns.message.from_wire(wire)
         name, kind = query.question[0].name.to_text().lower(), dns.rdatatype.to_text(query.question[0].rdtype)
         self.asked[name] += 1
-        behave: Callable[[dns.message.Message, int], list[bytes]] | None = getattr(self, f"_{name.split('.')[0]}", None)
+        behave: Callable[[dns.message.Message, int], list[bytes]] | None = getattr(
+            self, f"_{name.removeprefix(_SRV).split('.')[0]}", None
+        )
         if behave is not None:
             return behave(query, self.asked[name])
         answer = dns.message.make_response(query)

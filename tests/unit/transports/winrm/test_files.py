@@ -25,6 +25,12 @@ def ignore(count: int = 0) -> None:
     """For calls whose progress nobody follows."""
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake machine loses no command, however soon it comes."""
+    monkeypatch.setattr("pusher.transports.winrm.files._SECOND_LOOK", (0.0, 0.01))
+
+
 @pytest.fixture(params=[False, True], ids=["windows", "wine"])
 def machine(request: pytest.FixtureRequest) -> FakeMachine:
     return FakeMachine(wine=request.param)
