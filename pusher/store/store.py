@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -83,16 +84,18 @@ def open_store(url: str) -> Store:
     BadInput where it cannot be opened or was written by a newer version.
     """
     url = url if "://" in url else f"sqlite:///{Path(url).expanduser()}"
-    try:
-        engine = _engine(url)
-        _migrate(engine, url)
-        if engine.dialect.name == "sqlite":
-            _keep_a_log(engine)
-    except BadInput:
-        raise
-    except (SQLAlchemyError, OSError, ImportError) as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise BadInput(None, f"the store {_shown(url)} cannot be opened: {reason}", "a writable database") from error
+    with ExitStack() as stack:
+        try:
+            engine = _engine(url)
+            stack.callback(engine.dispose)
+            _migrate(engine, url)
+            if engine.dialect.name == "sqlite":
+                _keep_a_log(engine)
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            found = f"the store {_shown(url)} cannot be opened: {reason}"
+            raise BadInput(None, found, "a writable database") from error
+        stack.pop_all()
     return Store(engine)
 
 
