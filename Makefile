@@ -4,6 +4,9 @@
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 
+# Without bytecode each process compiles all it imports anew, and pytest rewrites all its asserts.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test test-fast check bench lab-up lab-down clean
 
 help:
