@@ -1,75 +1,55 @@
-"""The reader: the account that reads the directory can be locked too, so its sign-in takes a leave like any other.
+"""The reader: the account that reads the directory can be locked too, so each of its sign-ins takes a leave.
 
-Here lives a directory that asks the lockout guard before the one behind it is signed in to. What must not live here:
-LDAP, and what is searched for. Run after run with a wrong secret in ``[directory]`` would lock the reader otherwise.
+Here lives what the lockout guard is told of one. What must not live here: LDAP, and what is searched for. Run after
+run with a wrong secret in ``[directory]`` would lock the reader otherwise.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from pusher.credentials.budget import AccountKey, Result, account_key
 from pusher.credentials.guard import LockoutGuard
-from pusher.directory.port import Directory, DirectoryAccount, Entry, Scope
+from pusher.directory.port import DirectoryAccount, NotSentError, NotTriedError, SignIn
 from pusher.models import Account, Protocol
-from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.problems import ProblemError, Stage, problem
 
 _REFUSED = "directory-sign-in-failed"
-_COUNTED: Mapping[str, Result] = {_REFUSED: Result.FAILED, "directory-timed-out": Result.UNKNOWN}
-"""Ends of a sign-in that a lockout counter may have seen; at all others nothing made of the secret was judged."""
+_COUNTED: Mapping[str, Result] = {
+    _REFUSED: Result.FAILED,
+    # The secret was right, or was never compared:
+    "clock-skew": Result.HARMLESS,
+    "directory-tls-failed": Result.HARMLESS,
+    "directory-unprotected": Result.HARMLESS,
+}
+"""What a sign-in has cost by the code that it ended with; any other end is no verdict."""
 
 
-class GuardedDirectory:
-    """``inner``, whose sign-in takes a leave of ``key`` (see ``key_of``). One that failed is never repeated."""
+def within_budget(guard: LockoutGuard, key: AccountKey) -> SignIn:
+    """Each sign-in takes a leave of ``key`` (see ``key_of``), and the guard is told what it came to."""
 
-    def __init__(self, inner: Directory, guard: LockoutGuard, key: AccountKey) -> None:
-        self._inner, self._guard, self._key = inner, guard, key
-        self._opening = asyncio.Lock()
-        self._is_open = False
-        self._final: Problem | None = None
-        self._others: dict[str, GuardedDirectory] = {}
-
-    async def search(
-        self, base: str, filter: str, attributes: Sequence[str], scope: Scope = Scope.SUBTREE
-    ) -> AsyncIterator[Entry]:
-        async with self._opening:
-            if not self._is_open:
-                await self._open()
-        async for entry in self._inner.search(base, filter, attributes, scope):
-            yield entry
-
-    def at(self, server: str) -> Directory:
-        inner = self._inner.at(server)
-        if inner is self._inner:
-            return self
-        return self._others.setdefault(server.lower(), GuardedDirectory(inner, self._guard, self._key))
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-    async def _open(self) -> None:
-        if self._final is not None:
-            raise ProblemError(self._final)
+    @asynccontextmanager
+    async def sign_in() -> AsyncIterator[None]:
         try:
-            async with self._guard.leave(self._key) as lease:
-                # A verdict that never comes is as final as a refusal; so it is where this task is cancelled.
-                self._final = problem(_REFUSED, Stage.SIGN_IN, "its verdict never came")
+            async with guard.leave(key) as lease:
+                # Where this task is cancelled nothing is told, which counts as a sign-in without a verdict.
                 try:
-                    async for _ in self._inner.search("", "(objectClass=*)", ("currentTime",), Scope.BASE):
-                        pass
+                    yield
+                except NotSentError:
+                    lease.settle(Result.HARMLESS)
+                    raise
                 except ProblemError as error:
-                    result = _COUNTED.get(error.problem.code, Result.HARMLESS)
-                    lease.settle(result)
-                    self._final = error.problem if result is not Result.HARMLESS else None
+                    lease.settle(_COUNTED.get(error.problem.code, Result.UNKNOWN))
                     raise
                 lease.settle(Result.OK)
         except ProblemError as error:
-            if error.problem.code in ("lockout-budget-spent", "account-stopped"):
-                found = problem(_REFUSED, Stage.SIGN_IN, f"it was not tried: {error.problem.message}")
-                raise ProblemError(found) from error
-            raise
-        self._final, self._is_open = None, True
+            if error.problem.code not in ("lockout-budget-spent", "account-stopped"):
+                raise
+            found = problem(_REFUSED, Stage.SIGN_IN, f"it was not tried: {error.problem.message}")
+            raise NotTriedError(found) from error
+
+    return sign_in
 
 
 def key_of(account: DirectoryAccount) -> AccountKey | None:

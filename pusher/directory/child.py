@@ -26,6 +26,9 @@ MEMORY = 768 * 1024 * 1024
 _MAX_REQUEST = 1024 * 1024
 _CONNECT = 5.0
 _KRB5_BASE = -1765328384
+_WANTS_A_KEY = (210, None)
+"""How an AS-REQ without a key ends at a KDC that knows the account: KRB5_PREAUTH_FAILED, or EIO where it asks for no
+pre-authentication and nobody can read its answer."""
 _SIGNED_AND_SEALED = 56
 """The least strength of a SASL layer that encrypts (RFC 2222's count; 1 would be integrity alone)."""
 _KERBEROS_POLICY = b"[libdefaults]\n    dns_canonicalize_hostname = false\n    rdns = false\n"
@@ -118,7 +121,11 @@ class Child:
             raise Failure("socket", error.errno or 0) from error
 
     def _ticket(self, request: dict[str, Any]) -> None:
-        """One AS-REQ into a cache in memory; or the ticket cache that the account names."""
+        """One AS-REQ into a cache in memory; or the ticket cache that the account names.
+
+        Before it comes one without any key: the library does not tell when it uses the key, so whether a KDC is there
+        and knows the account is asked without it.
+        """
         if request["ccache"]:
             os.environ["KRB5CCNAME"] = request["ccache"]
             return
@@ -126,6 +133,7 @@ class Child:
             import krb5
         except ImportError as error:
             raise Failure("missing") from error
+        key_was_used = False
         try:
             context = self._context = krb5.init_context()
             name, _, domain = request["user"].rpartition("@")
@@ -138,6 +146,8 @@ class Child:
                 principal = f"{name}\\@{domain}@{realm}"
                 krb5.get_init_creds_opt_set_canonicalize(options, True)
             who = krb5.parse_name_flags(context, principal.encode(), flags)
+            self._probe(krb5, context, who, options)
+            key_was_used = True
             # Not get_init_creds_password: it asks the realm's primary KDC again after a wrong password.
             asking = krb5.init_creds_init(context, who, options)
             try:
@@ -154,10 +164,21 @@ class Child:
             krb5.cc_initialize(context, cache, getattr(credentials, "client", None) or who)
             krb5.cc_store_cred(context, cache, credentials)
         except krb5.Krb5Error as error:
-            number = error.err_code - _KRB5_BASE
-            raise Failure("kerberos", number if 0 <= number < 256 else None) from None
+            number = _number_of(error)
+            raise Failure("kerberos" if key_was_used else "kerberos-before", number) from None
         self._cache = cache
         os.environ["KRB5CCNAME"] = f"MEMORY:{(cache.name or b'').decode()}"
+
+    @staticmethod
+    def _probe(krb5: Any, context: Any, who: Any, options: Any) -> None:
+        asking = krb5.init_creds_init(context, who, options)
+        try:
+            krb5.init_creds_get(context, asking)
+        except krb5.Krb5Error as error:
+            if _number_of(error) not in _WANTS_A_KEY:
+                raise
+        finally:
+            del asking
 
     # -- searching ------------------------------------------------------------------------------------------
 
@@ -191,6 +212,12 @@ class Child:
         entries = [_written(entry) for entry in found]
         self._searches[number] = found
         return {"entries": entries, "more": True}
+
+
+def _number_of(error: Any) -> int | None:
+    """As MIT's library counts from its base; None for an error of another library."""
+    number = error.err_code - _KRB5_BASE
+    return number if 0 <= number < 256 else None
 
 
 class _Anything:

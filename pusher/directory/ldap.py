@@ -5,7 +5,7 @@ searched for. Kerberos signs and seals (RFC 4752), or TLS by a CA that the opera
 and a password never crosses the network except inside TLS.
 
 A connection that was lost after a good sign-in is made again; a sign-in that failed, or whose verdict never came,
-is final: the lockout counter of the account that reads is not ours to spend.
+is final. Whether one may be made at all is not decided here (``SignIn``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import base64
 import binascii
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -24,7 +25,7 @@ from pusher.directory import faults
 from pusher.directory.filters import parse_filter
 from pusher.directory.locate import Locate, SrvLocator
 from pusher.directory.names import parse_dn
-from pusher.directory.port import Bounds, DirectoryAccount, Entry, Scope
+from pusher.directory.port import Bounds, DirectoryAccount, Entry, NotSentError, NotTriedError, Scope, SignIn
 from pusher.directory.process import ChildProcess
 from pusher.models import Secret, Stage
 from pusher.problems import Problem, ProblemError, problem
@@ -34,8 +35,13 @@ _LDAP, _LDAPS = 389, 636
 _MISSING = "pip install 'pusher[directory]'"
 
 
-class _NotSent(ProblemError):
-    """A server that was not reached: nothing was sent that could count as a sign-in, so the next one may be tried."""
+_UNREACHED = frozenset({"socket", "name"})
+_BEFORE = frozenset({"kerberos-before", "missing", "certificate", "tls"})
+"""Kinds of failures that come before anything made of the secret has left."""
+
+
+class _UnreachedError(NotSentError):
+    """The next server may be tried."""
 
 
 class LdapDirectory:
@@ -48,11 +54,12 @@ class LdapDirectory:
         *,
         bounds: Bounds | None = None,
         locate: Locate | None = None,
+        sign_in: SignIn = nullcontext,
         start: Callable[[], ChildProcess] = ChildProcess,
     ) -> None:
         self._account, self._secret = account, secret
         self._bounds = bounds or Bounds()
-        self._locate, self._start = locate or SrvLocator(), start
+        self._locate, self._start, self._sign_in = locate or SrvLocator(), start, sign_in
         self._child: ChildProcess | None = None
         self._opening = asyncio.Lock()
         self._final: Problem | None = None
@@ -95,7 +102,14 @@ class LdapDirectory:
             return self
         if wanted not in self._others:
             account = replace(self._account, server=server)
-            other = LdapDirectory(account, self._secret, bounds=self._bounds, locate=self._locate, start=self._start)
+            other = LdapDirectory(
+                account,
+                self._secret,
+                bounds=self._bounds,
+                locate=self._locate,
+                sign_in=self._sign_in,
+                start=self._start,
+            )
             other._closed = self._closed
             self._others[wanted] = other
         return self._others[wanted]
@@ -147,11 +161,12 @@ class LdapDirectory:
         last: ProblemError | None = None
         for server in servers:
             try:
-                return await self._open(server)
-            except _NotSent as error:
+                async with self._sign_in():
+                    return await self._open(server)
+            except _UnreachedError as error:
                 last = error
             except ProblemError as error:
-                self._final = error.problem
+                self._final = None if isinstance(error, NotTriedError) else error.problem
                 raise
         self._final = None
         if last is None:
@@ -181,8 +196,7 @@ class LdapDirectory:
             await child.start()
             answer = await child.ask(request, self._bounds.deadline)
             if "kind" in answer:
-                kind = _NotSent if answer["kind"] in {"socket", "name"} else ProblemError
-                raise kind(_of_sign_in(answer, server))
+                raise _as_sent(answer["kind"])(_of_sign_in(answer, server))
         except BaseException:
             await child.close()
             raise
@@ -201,9 +215,15 @@ class LdapDirectory:
 # -- answers ------------------------------------------------------------------------------------------------
 
 
+def _as_sent(kind: object) -> type[ProblemError]:
+    if kind in _UNREACHED:
+        return _UnreachedError
+    return NotSentError if kind in _BEFORE else ProblemError
+
+
 def _of_sign_in(answer: dict[str, Any], server: str) -> Problem:
     kind, number = answer.get("kind"), _integer(answer.get("number"))
-    if kind == "kerberos":
+    if kind in {"kerberos", "kerberos-before"}:
         return faults.of_kerberos(number)
     if kind in {"socket", "name"}:
         return faults.of_socket(server, number if kind == "socket" else None)

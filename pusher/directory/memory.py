@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import nullcontext
 from types import MappingProxyType
 
 from pusher.config import Wrong
 from pusher.directory.faults import refused
 from pusher.directory.filters import Filter, matches, parse_filter
 from pusher.directory.names import normalised
-from pusher.directory.port import Bounds, Entry, Scope
+from pusher.directory.port import Bounds, Entry, NotSentError, Scope, SignIn
+from pusher.problems import Problem, ProblemError
 
 Value = str | bytes | int
 Values = Value | Sequence[Value]
@@ -29,7 +31,8 @@ def entry(dn: str, attributes: Mapping[str, Values] = MappingProxyType({})) -> E
 
 
 class MemoryDirectory:
-    """``root``: attributes of the rootDSE. ``fails`` maps a base to the code that a search there ends with.
+    """``root``: attributes of the rootDSE. ``fails`` maps a base to the code that a search there ends with; "": that
+    the sign-in does. ``signed_in`` counts how often that was tried; ``drop`` loses the connection.
 
     ``servers``: entries that a server of that name has instead (what is not replicated); None: it does not answer.
     """
@@ -42,7 +45,13 @@ class MemoryDirectory:
         servers: Mapping[str, Sequence[Entry] | None] = MappingProxyType({}),
         fails: Mapping[str, str] = MappingProxyType({}),
         bounds: Bounds | None = None,
+        sign_in: SignIn = nullcontext,
     ) -> None:
+        self.sign_in = sign_in
+        self._opening = asyncio.Lock()
+        self._is_open = False
+        self._final: Problem | None = None
+        self.signed_in = 0
         self._entries = {normalised(one.dn): one for one in entries}
         self._root, self._servers = dict(root), {name.lower(): given for name, given in servers.items()}
         self._fails = {normalised(base): code for base, code in fails.items()}
@@ -56,6 +65,9 @@ class MemoryDirectory:
     async def search(
         self, base: str, filter: str, attributes: Sequence[str], scope: Scope = Scope.SUBTREE
     ) -> AsyncIterator[Entry]:
+        self._refuse_closed()
+        async with self._opening:
+            await self._open()
         self.searches.append((base, filter))
         wanted = {name.lower() for name in attributes}
         for number, found in enumerate(self._found(base, filter, scope)):
@@ -72,12 +84,12 @@ class MemoryDirectory:
         if server.lower() not in self._servers:
             return self
         own = self._servers[server.lower()]
-        other = MemoryDirectory(root=self._root, bounds=self._bounds)
+        other = MemoryDirectory(root=self._root, bounds=self._bounds, sign_in=self.sign_in)
         if own is None:
             other._fails = {"": "directory-unreachable"}
         else:
             other._entries = {**self._entries, **{normalised(one.dn): one for one in own}}
-            other._fails = self._fails
+            other._fails = {base: code for base, code in self._fails.items() if base}
         self._others.append(other)
         return other
 
@@ -85,6 +97,38 @@ class MemoryDirectory:
         self.closed = True
         for other in self._others:
             await other.close()
+
+    def within(self, sign_in: SignIn) -> MemoryDirectory:
+        """The same entries for another who reads them, from whose sign-ins on it is counted."""
+        self.sign_in, self._is_open, self._final, self.closed = sign_in, False, None, False
+        return self
+
+    def drop(self) -> None:
+        """The next search signs in again."""
+        self._is_open = False
+
+    async def _open(self) -> None:
+        if self._final is not None:
+            raise ProblemError(self._final)
+        if self._is_open:
+            return
+        try:
+            async with self.sign_in():
+                await self._verdict()
+        except NotSentError:
+            raise
+        except ProblemError as error:
+            self._final = error.problem
+            raise
+        self._is_open = True
+
+    async def _verdict(self) -> None:
+        self.signed_in += 1
+        code = self._fails.get("")
+        if code == "directory-unreachable":
+            raise NotSentError(refused(code).problem)
+        if code is not None:
+            raise refused(code)
 
     def _found(self, base: str, filter: str, scope: Scope) -> list[Entry]:
         self._refuse_closed()
@@ -94,7 +138,7 @@ class MemoryDirectory:
             code = "directory-filter-wrong" if error.found.startswith("the LDAP filter") else "directory-no-such-object"
             raise refused(code, error.found) from error
         for failing, code in self._fails.items():
-            if top == failing or top.endswith(f",{failing}") or not failing:
+            if failing and (top == failing or top.endswith(f",{failing}")):
                 raise refused(code)
         if not top:
             root = entry("", self._root)

@@ -7,13 +7,15 @@ neither memory nor time is lost to it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
 from pusher.models import Source
+from pusher.problems import ProblemError
 
 
 class Scope(Enum):
@@ -60,8 +62,23 @@ class DirectoryAccount:
     source: Source | None = None
 
 
+class NotSentError(ProblemError):
+    """Of a sign-in: nothing made of the secret has left."""
+
+
+class NotTriedError(NotSentError):
+    """Of a sign-in that whoever gives leave for it did not want to be made: at another time it may be."""
+
+
+SignIn = Callable[[], AbstractAsyncContextManager[None]]
+"""Entered around each sign-in, whose end it sees; NotTriedError where there is to be none."""
+
+
 class Directory(Protocol):
-    """One directory, signed in to at the first search. A sign-in that failed is never tried again."""
+    """One directory, signed in to at the first search, and again where the connection was lost.
+
+    A sign-in that failed is never tried again. Each is made within the ``SignIn`` that the adapter was given.
+    """
 
     def search(
         self, base: str, filter: str, attributes: Sequence[str], scope: Scope = Scope.SUBTREE

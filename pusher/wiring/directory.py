@@ -1,4 +1,4 @@
-"""The directory that the accounts file names: made, not contacted yet, and its reader kept from being locked out.
+"""The directory that the accounts file names: made, not contacted yet, its reader kept from being locked out.
 
 Its adapter is imported only where one is made. Not here: what it is asked (``inventory``, ``credentials``).
 """
@@ -6,32 +6,41 @@ Its adapter is imported only where one is made. Not here: what it is asked (``in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from pusher.credentials.accounts_file import AccountsFile
 from pusher.credentials.directory_account import read_directory_secret
 from pusher.credentials.guard import LockoutGuard
-from pusher.credentials.reader import GuardedDirectory, key_of
+from pusher.credentials.reader import key_of, within_budget
 from pusher.directory.locate import SrvLocator
-from pusher.directory.port import Directory, DirectoryAccount
+from pusher.directory.port import Directory, DirectoryAccount, SignIn
 from pusher.models import Secret
 from pusher.problems import BadInput
 from pusher.targets.inventory import Inventory
 from pusher.wiring.authority import prove_authority
 
 
-def directory_of(accounts: AccountsFile, inventory: Inventory, secret: Secret | None = None) -> Directory:
+def directory_of(
+    accounts: AccountsFile, inventory: Inventory, guard: LockoutGuard, secret: Secret | None = None
+) -> Directory:
     """The directory that ``[directory]`` of the accounts file names, not contacted yet; whoever asks closes it.
 
-    ``secret`` is its password where that has been read already. BadInput where there is no directory, at the
-    inventory's group that needs it.
+    Its reader is not locked out by us: that is ``guard``'s matter. ``secret`` is its password where that has been read
+    already. BadInput as ``directory_account``.
     """
-    account = accounts.directory
-    if account is None:
-        group = next(iter(inventory.directory_groups), None)
-        source = group.directory.source if group is not None and group.directory is not None else None
-        raise BadInput(source, "this group asks the directory, and the accounts file does not say who reads it",
-                       "[directory] with domain, user and secret in the accounts file")  # fmt: skip
-    return ldap_directory(account, secret or directory_secret(accounts), inventory.nameservers)
+    account = directory_account(accounts, inventory)
+    secret = secret or directory_secret(accounts)
+    return ldap_directory(account, secret, inventory.nameservers, reader_sign_in(account, guard))
+
+
+def directory_account(accounts: AccountsFile, inventory: Inventory) -> DirectoryAccount:
+    """Who reads the directory; BadInput where nobody does, at the inventory's group that needs it."""
+    if accounts.directory is not None:
+        return accounts.directory
+    group = next(iter(inventory.directory_groups), None)
+    source = group.directory.source if group is not None and group.directory is not None else None
+    raise BadInput(source, "this group asks the directory, and the accounts file does not say who reads it",
+                   "[directory] with domain, user and secret in the accounts file")  # fmt: skip
 
 
 def directory_secret(accounts: AccountsFile) -> Secret | None:
@@ -44,14 +53,16 @@ def directory_secret(accounts: AccountsFile) -> Secret | None:
     return read_directory_secret(account)
 
 
-def ldap_directory(account: DirectoryAccount, secret: Secret | None, nameservers: Sequence[str]) -> Directory:
+def ldap_directory(
+    account: DirectoryAccount, secret: Secret | None, nameservers: Sequence[str], sign_in: SignIn
+) -> Directory:
     """The directory of a reader, over LDAP; not contacted yet."""
     from pusher.directory.ldap import LdapDirectory
 
-    return LdapDirectory(account, secret, locate=SrvLocator(nameservers))
+    return LdapDirectory(account, secret, locate=SrvLocator(nameservers), sign_in=sign_in)
 
 
-def guarded(directory: Directory, accounts: AccountsFile, guard: LockoutGuard) -> Directory:
-    """The directory, whose reader is not locked out by us."""
-    key = key_of(accounts.directory) if accounts.directory is not None else None
-    return GuardedDirectory(directory, guard, key) if key is not None else directory
+def reader_sign_in(account: DirectoryAccount, guard: LockoutGuard) -> SignIn:
+    """Within the reader's own lockout budget, where a sign-in is to be made at all."""
+    key = key_of(account)
+    return within_budget(guard, key) if key is not None else nullcontext

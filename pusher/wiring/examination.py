@@ -16,7 +16,7 @@ from pusher.credentials.readings import Readings
 from pusher.credentials.secrets import read_secret
 from pusher.credentials.trial import Examiner
 from pusher.store import Store
-from pusher.wiring.directory import directory_secret, guarded, ldap_directory
+from pusher.wiring.directory import directory_secret, ldap_directory, reader_sign_in
 from pusher.wiring.lockout import lockout_policy, run_id
 
 
@@ -39,8 +39,9 @@ class Examination:
             kerberos = Krb5(utc_now)
             stack.callback(kerberos.close)
             if accounts.directory is not None:
-                directory = ldap_directory(accounts.directory, self._secret, ())
+                sign_in = reader_sign_in(accounts.directory, guard)
+                directory = ldap_directory(accounts.directory, self._secret, (), sign_in)
                 stack.push_async_callback(directory.close)
-                readings = Readings(guarded(directory, accounts, guard), accounts.directory.domain, guard)
+                readings = Readings(directory, accounts.directory.domain, guard)
                 realm = accounts.directory.domain.upper()
             yield Examiner(kerberos, guard, store.ledger, read_secret, utc_now, readings, realm)

@@ -22,7 +22,7 @@ from pusher.targets.placing import Placing
 from pusher.targets.resolver import Resolver
 from pusher.targets.system_resolver import SystemResolver
 from pusher.wiring.accounts import accounts_of
-from pusher.wiring.directory import directory_of, directory_secret, guarded
+from pusher.wiring.directory import directory_account, directory_of, directory_secret
 from pusher.wiring.lockout import lockout_policy, run_id
 
 
@@ -37,10 +37,10 @@ def inventory_of(options: Options) -> Inventory:
 
 def read_out(inventory: Inventory, accounts: AccountsFile, secret: Secret | None, store: str | None) -> Inventory:
     """With the computers of its directory groups. The reader's own sign-in is within the lockout budget too."""
-    directory = directory_of(accounts, inventory, secret)
+    directory_account(accounts, inventory)  # before a store is made
     with closing(open_default_store(store)) as opened:
         guard = LockoutGuard(lockout_policy(accounts), opened.ledger, run=f"read-{run_id(utc_now())}")
-        return asyncio.run(expanded(inventory, guarded(directory, accounts, guard)))
+        return asyncio.run(expanded(inventory, directory_of(accounts, inventory, guard, secret)))
 
 
 async def expanded(inventory: Inventory, directory: Directory) -> Inventory:

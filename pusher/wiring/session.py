@@ -35,7 +35,7 @@ from pusher.transports.bridge import Pool
 from pusher.transports.port import Limits, Transport
 from pusher.transports.smb import SmbTransport
 from pusher.transports.ticket import ticket_credential
-from pusher.wiring.directory import directory_of, guarded
+from pusher.wiring.directory import directory_of
 from pusher.wiring.inventory import placing_for, resolver_for
 from pusher.wiring.lockout import lockout_policy, run_id
 from pusher.wiring.prepared import Prepared
@@ -104,8 +104,7 @@ class Session:
         tickets, per_host = Tickets(kerberos, guard, prepared.secrets, utc_now), None
         if accounts.directory is not None:
             # Contacted by whoever asks it first, and by nobody where no account needs it.
-            found = directory_of(accounts, prepared.inventory, prepared.directory_secret)
-            self._directory = guarded(found, accounts, guard)
+            self._directory = directory_of(accounts, prepared.inventory, guard, prepared.directory_secret)
             domain = accounts.directory.domain
             readings = Readings(self._directory, domain, guard, _note)
             tickets = Tickets(kerberos, guard, prepared.secrets, utc_now, readings.before)

@@ -92,7 +92,7 @@ def test_pushers_at_once_share_one_budget(ground: Ground, ways: Sequence[str], d
     """
     ground.domain.reset("push3")
     before = ground.counted("push3")
-    fleet = ground.fleet(f"at-once-{'-'.join(ways)}", TARGETS)
+    fleet = ground.fleet(f"at-once-{'-'.join(ways)}-{directory}", TARGETS)
     pushers = sharing(ground, fleet, [ways[number % len(ways)] for number in range(PUSHERS)], directory)
     pushers[0].reading("runs")  # makes the store
     with ExitStack() as stack:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -38,9 +39,9 @@ class Bench:
         monkeypatch.setattr("pusher.wiring.session.Krb5", lambda _: self.kerberos)
         monkeypatch.setattr("pusher.wiring.directory.ldap_directory", self._directory)
 
-    def _directory(self, *_: object) -> MemoryDirectory:
+    def _directory(self, *given: Any) -> MemoryDirectory:
         self.opened += 1
-        return self.found
+        return self.found.within(given[-1])
 
     def run(self, accounts: str, story: Callable[[Job, Account], Awaitable[None]]) -> list[dict[str, object]]:
         """Inside a run with the accounts; the lines of its log."""

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from pusher.credentials.accounts_file import AccountsFile, load_accounts
+from pusher.credentials.budget import LockoutPolicy
+from pusher.credentials.guard import LockoutGuard
 from pusher.directory.ldap import LdapDirectory
 from pusher.directory.memory import MemoryDirectory, entry
 from pusher.models import Verb
@@ -88,32 +90,35 @@ def test_a_group_without_a_directory(inventory: Path, accounts: str | None) -> N
     assert caught.value.sentence == expected
 
 
+GUARD = LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
+
+
 def test_an_authority_that_is_none(inventory: Path) -> None:
     accounts = inventory.parent / "accounts.toml"
     accounts.write_text(ACCOUNTS + 'server = "dc1.corp.example"\nca = "i.yaml"\n')
     with pytest.raises(BadInput, match="holds no certificate"):
-        directory_of(load_accounts(accounts), load_inventory(inventory))
+        directory_of(load_accounts(accounts), load_inventory(inventory), GUARD)
 
 
 def test_the_directory_of_the_accounts_file(inventory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("READER", "x")
     accounts = inventory.parent / "accounts.toml"
     accounts.write_text(ACCOUNTS)
-    assert isinstance(directory_of(load_accounts(accounts), load_inventory(inventory)), LdapDirectory)
+    assert isinstance(directory_of(load_accounts(accounts), load_inventory(inventory), GUARD), LdapDirectory)
 
 
 def test_the_reader_is_not_locked_out_by_runs(inventory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("READER", "x")
     (inventory.parent / "accounts.toml").write_text(ACCOUNTS)
     found = directory(fails={"": "directory-sign-in-failed"})
-    monkeypatch.setattr("pusher.wiring.directory.ldap_directory", lambda *_: found)
+    monkeypatch.setattr("pusher.wiring.directory.ldap_directory", lambda *given: found.within(given[-1]))
     options = Options(inventory=inventory, store=str(inventory.parent / "store.sqlite"))
     for _ in range(3):
         with pytest.raises(ProblemError, match="directory-sign-in-failed"):
             Prepared(options, Verb.CHECK)
         with pytest.raises(ProblemError, match="directory-sign-in-failed"):
             inventory_of(options)
-    assert len(found.searches) == 1
+    assert found.signed_in == 1
 
 
 def test_without_groups_of_it_nobody_needs_one(tmp_path: Path) -> None:
@@ -124,4 +129,4 @@ def test_without_groups_of_it_nobody_needs_one(tmp_path: Path) -> None:
     assert [one.target.name for one in inventory_of(Options(inventory=path)).targets()] == ["x.corp.example"]
     assert found.searches == []
     with pytest.raises(BadInput):
-        directory_of(AccountsFile.own_identity_only(), load_inventory(path))
+        directory_of(AccountsFile.own_identity_only(), load_inventory(path), GUARD)

@@ -65,8 +65,8 @@ class Bench:
         self.kerberos.append(self.made(utc_now, users, own=f"HOST$@{REALM}"))
         return self.kerberos[-1]
 
-    def _directory(self, *_: object) -> MemoryDirectory:
-        self.directories.append(self.found or directory())
+    def _directory(self, *given: Any) -> MemoryDirectory:
+        self.directories.append((self.found or directory()).within(given[-1]))
         return self.directories[-1]
 
     def write(self, text: str, name: str = "accounts.toml") -> None:
@@ -92,7 +92,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     made = Bench(tmp_path, monkeypatch, capsys)
     yield made
     assert all(kerberos.closed for kerberos in made.kerberos)
-    assert all(found.closed for found in made.directories if found.searches)
+    assert all(found.closed for found in made.directories if found.signed_in)
 
 
 def test_all_that_can_be_tested_work(bench: Bench) -> None:
@@ -160,7 +160,7 @@ def test_the_reader_is_not_locked_out_by_trials(bench: Bench) -> None:
     bench.write(account() + DIRECTORY)
     for _ in range(3):
         assert bench.run("--json").lines[0]["directory"] == {"code": "directory-sign-in-failed"}
-    assert len(bench.found.searches) == 1
+    assert bench.found.signed_in == 1
 
 
 def test_a_secret_that_cannot_be_read_is_told_of_each_account(bench: Bench) -> None:

@@ -8,7 +8,8 @@ import json
 import os
 import ssl
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from typing import Any
 import pytest
 
 from pusher.directory.ldap import LdapDirectory
-from pusher.directory.port import Bounds, DirectoryAccount, Entry, Scope
+from pusher.directory.port import Bounds, DirectoryAccount, Entry, NotSentError, NotTriedError, Scope
 from pusher.directory.process import ChildProcess
 from pusher.models import Secret
-from pusher.problems import ProblemError
+from pusher.problems import ProblemError, problem
 
 FAKE = str(Path(__file__).with_name("fake_child.py"))
 ACCOUNT = DirectoryAccount(domain="corp.example", user="reader@corp.example", secret="env:X", server="dc1")
@@ -183,6 +184,52 @@ async def test_a_connection_that_was_dropped_is_made_again_once(stage: Callable[
     await search(directory)
     assert [entry.dn for entry in await search(directory)] == ["CN=a,DC=x"]
     assert len(play.children) == 2
+    await directory.close()
+
+
+async def test_each_sign_in_is_within_what_it_was_given(stage: Callable[..., Stage]) -> None:
+    """The first, that of another server, and that of a connection which is made again."""
+    seen: list[type[BaseException] | None] = []
+
+    @asynccontextmanager
+    async def sign_in() -> AsyncIterator[None]:
+        try:
+            yield
+        except ProblemError as error:
+            seen.append(type(error))
+            raise
+        seen.append(None)
+
+    wrong, unreached = json.dumps({"kind": "kerberos", "number": 24}), json.dumps({"kind": "socket", "number": 111})
+    early = json.dumps({"kind": "kerberos-before", "number": 156})
+    play = stage([OK, END, LOST], [OK, END], [unreached], [early], [wrong])
+    directory = play.directory(sign_in=sign_in)
+    await search(directory)
+    await search(directory)
+    assert seen == [None, None]
+    for server in ("dc2", "dc3", "dc4"):
+        with pytest.raises(ProblemError):
+            await search(directory.at(server))
+    assert [kind is not None and issubclass(kind, NotSentError) for kind in seen[2:]] == [True, True, False]
+    await directory.close()
+
+
+async def test_where_no_leave_is_given_nobody_is_asked_until_there_is(stage: Callable[..., Stage]) -> None:
+    given = False
+
+    @asynccontextmanager
+    async def sign_in() -> AsyncIterator[None]:
+        if not given:
+            raise NotTriedError(problem("directory-sign-in-failed", detail="not now"))
+        yield
+
+    play = stage([OK, END])
+    directory = play.directory(sign_in=sign_in)
+    for _ in range(2):
+        assert await code_of(directory) == "directory-sign-in-failed"
+    assert play.children == []
+    given = True
+    await search(directory)
     await directory.close()
 
 
