@@ -30,7 +30,7 @@ from pusher.transports.port import Endpoint, Limits, RemotePath, Session, Transp
 from pusher.transports.smb import SmbTransport
 from pusher.transports.winrm.adapter import WinrmTransport
 from pusher.transports.winrm.content import ContentServer
-from pusher.wiring import Prepared
+from pusher.wiring.prepared import Prepared
 
 HOSTS = 8
 ROUNDS = 5

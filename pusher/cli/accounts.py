@@ -20,7 +20,9 @@ from pusher.report.style import console_for
 from pusher.report.text import failures
 from pusher.settings import open_default_store
 from pusher.store import Store
-from pusher.wiring import Examination, accounts_to_test, lockout_policy
+from pusher.wiring.accounts import accounts_to_test
+from pusher.wiring.examination import Examination
+from pusher.wiring.lockout import lockout_policy
 
 OK, SOME_FAIL, INTERRUPTED = 0, 1, 130
 

@@ -250,12 +250,14 @@ def clear_account(
 
 def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = False) -> None:
     # Loaded only here: reading commands need neither SMB nor a scheduler, and start twice as fast without.
-    from pusher.cli.execute import execute, view_for
-    from pusher.wiring import Prepared
+    from pusher.wiring.prepared import Prepared
 
     prepared = Prepared(options, verb)
     if ask:
         _ask_first(f"Remove {prepared.package_words} from {prepared.count():,} machines?")
+    # And these once the operator's files are found good.
+    from pusher.cli.execute import execute, view_for
+
     raise typer.Exit(execute(prepared, view_for(as_json, quiet)))
 
 

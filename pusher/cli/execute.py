@@ -20,7 +20,8 @@ from pusher.models import Event, Outcome, Stage, Status
 from pusher.report import JsonView, LiveView, PlainView, QuietView, Tally, View, exit_status
 from pusher.report.style import console_for
 from pusher.scheduler.job import Stop
-from pusher.wiring import Prepared, Session
+from pusher.wiring.prepared import Prepared
+from pusher.wiring.session import Session
 
 _POLL_CANCEL = 1.0
 INTERRUPTED, FAILURE_LIMIT = 130, 3

@@ -16,7 +16,7 @@ from pusher.settings import Options
 from pusher.targets.inventory import Selected
 from pusher.targets.placing import Placing
 from pusher.targets.resolver import Resolver
-from pusher.wiring import inventory_of, placing_for, resolver_for
+from pusher.wiring.inventory import inventory_of, placing_for, resolver_for
 
 _RESOLVING_AT_ONCE = 100
 

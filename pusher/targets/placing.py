@@ -13,7 +13,10 @@ from pusher.targets.sites import SiteTable
 
 
 class Placing:
-    """``sites`` by the subnet of the address; ``announced`` by the name, asked of the name servers once a domain."""
+    """``sites`` by the subnet of the address; ``announced`` by the name, asked of the name servers once a domain.
+
+    An inventory that gives an address asks no name server for that target, and it is not asked here either.
+    """
 
     def __init__(self, sites: SiteTable, announced: Announced) -> None:
         self._sites, self._announced = sites, announced
@@ -22,6 +25,7 @@ class Placing:
         """The target with its site, and in the group of domain controllers where its domain announces it as one."""
         if address is not None:
             target = self._sites.placed(target, address)
-        if DOMAIN_CONTROLLERS not in target.groups and await self._announced.has(target.name):
+        asks = target.address is None and DOMAIN_CONTROLLERS not in target.groups
+        if asks and await self._announced.has(target.name):
             target = replace(target, groups=(*target.groups, DOMAIN_CONTROLLERS))
         return target

@@ -4,26 +4,6 @@ Everything in ``prepared`` happens before any target is contacted; BadInput leav
 is asked where the inventory has groups of it, once every file is read and found good. ``session`` is a run that is
 open, ``examination`` a test of accounts; below these are ``inventory``, ``directory``, ``accounts``, ``authority`` and
 ``lockout``. What must not live here: what is asked of an adapter once it is made (``scheduler``, ``credentials``).
+
+Nothing is imported here: each command loads what it needs, and to read an inventory takes no SMB.
 """
-
-from __future__ import annotations
-
-from pusher.wiring.accounts import accounts_to_test
-from pusher.wiring.directory import directory_of
-from pusher.wiring.examination import Examination
-from pusher.wiring.inventory import inventory_of, placing_for, resolver_for
-from pusher.wiring.lockout import lockout_policy
-from pusher.wiring.prepared import Prepared
-from pusher.wiring.session import Session
-
-__all__ = [
-    "Examination",
-    "Prepared",
-    "Session",
-    "accounts_to_test",
-    "directory_of",
-    "inventory_of",
-    "lockout_policy",
-    "placing_for",
-    "resolver_for",
-]

@@ -110,6 +110,8 @@ class MemoryBench:
 
 
 class TestMemoryTransport(TransportContract):
+    patience = 0.2
+
     @pytest.fixture
     def bench(self) -> Bench:
         return MemoryBench()

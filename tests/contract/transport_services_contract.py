@@ -143,14 +143,14 @@ class ServicesContract(TransportSuite):
         assert await session.run(f'"%SystemRoot%\\System32\\cmd.exe" /c exit {code}', 30) == code
 
     async def test_a_command_that_does_not_end_is_told(self, session: Session, machine: Machine) -> None:
-        assert await code_of(session.run(machine.endless_command(), 2)) == "installer-timed-out"
+        assert await code_of(session.run(machine.endless_command(), self.patience)) == "installer-timed-out"
 
     async def test_running_leaves_nothing_behind(self, session: Session, machine: Machine) -> None:
         endless = machine.endless_command()
         await session.make_folder(RemotePath(share="ADMIN$", path="pusher"))
         before = machine.tree()
         await session.run('"%SystemRoot%\\System32\\cmd.exe" /c exit 3', 30)
-        assert await code_of(session.run(endless, 2)) == "installer-timed-out"
+        assert await code_of(session.run(endless, self.patience)) == "installer-timed-out"
         assert machine.tree() == before
         assert await session.remove_folder(RemotePath(share="ADMIN$", path="pusher"))
 

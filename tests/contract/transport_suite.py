@@ -40,6 +40,8 @@ class TransportSuite:
     The attributes are what an adapter may tell differently, because its protocol tells no better.
     """
 
+    patience: float = 2
+    """Seconds that an endless command is given."""
     wrong_password: tuple[str, ...] = ("wrong-password",)
     # Servers may keep to themselves whether the account exists.
     no_account: tuple[str, ...] = ("no-such-account", "wrong-password")

@@ -89,10 +89,8 @@ def test_a_domain_controller_that_nobody_knew_of(ground: Ground, tmp_path: Path,
     accounts = ground.accounts(tmp_path / "a.toml", "push1", protocol=protocol)
     judged = len(ground.judged("push1"))
     pusher = check(ground, tmp_path / "run", accounts, "none: {}")
-    address, silent = ground.domain.address, "127.0.0.1:9"
     (tmp_path / "run" / "i.yaml").write_text(
-        f"version: 1\ndefaults: {{nameservers: ['{silent}']}}\n"
-        f"groups:\n  fleet: {{hosts: [{{name: dc1.ad.lab.test, address: {address}}}]}}\n"
+        f"version: 1\ngroups:\n  fleet: {{hosts: [{{name: dc1.ad.lab.test, address: {ground.domain.address}}}]}}\n"
     )
     ended = pusher.check(tmp_path / "run" / "i.yaml", *QUICK)
     assert ended.verdict == ("skipped", "domain-controller-refused"), ended.everything_said()

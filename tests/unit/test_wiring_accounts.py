@@ -18,7 +18,8 @@ from pusher.models import Account, Target, Verb
 from pusher.problems import BadInput, ProblemError
 from pusher.scheduler.job import Job, Stop
 from pusher.settings import Options
-from pusher.wiring import Prepared, Session
+from pusher.wiring.prepared import Prepared
+from pusher.wiring.session import Session
 from tests.unit.credentials.domain_in_memory import BASE, REALM, directory
 from tests.unit.scheduler.harness import Watching
 

@@ -16,7 +16,9 @@ from pusher.models import Verb
 from pusher.problems import BadInput, ProblemError
 from pusher.settings import Options
 from pusher.targets.inventory import load_inventory
-from pusher.wiring import Prepared, directory_of, inventory_of
+from pusher.wiring.directory import directory_of
+from pusher.wiring.inventory import inventory_of
+from pusher.wiring.prepared import Prepared
 
 BASE = "DC=corp,DC=example"
 ACCOUNTS = '[directory]\ndomain = "corp.example"\nuser = "reader@corp.example"\nsecret = "env:READER"\n'

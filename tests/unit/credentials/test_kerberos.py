@@ -104,7 +104,7 @@ async def test_silence_before_the_password_is_no_attempt(start: StartKdc) -> Non
 
 async def test_silence_after_the_password_is_no_verdict(start: StartKdc) -> None:
     kdc = start(*WANTED, SILENCE)
-    problem = await found(deadline=1.0)
+    problem = await found(deadline=0.5)
     assert problem.code == "sign-in-unknown"
     assert kdc.preauthenticated >= 1
 

@@ -135,7 +135,7 @@ async def test_a_sign_in_that_failed_is_never_tried_again(
 @pytest.mark.parametrize("silence", ["hang", "die", "text:nonsense", "text:[]"])
 async def test_nor_is_one_whose_verdict_never_came(stage: Callable[..., Stage], silence: str) -> None:
     play = stage([silence])
-    directory = play.directory(bounds=Bounds(deadline=1.0))
+    directory = play.directory(bounds=Bounds(deadline=0.5))
     for _ in range(3):
         assert (await code_of(directory)).startswith("directory-")
     assert len(play.children) == 1
@@ -242,7 +242,7 @@ async def test_not_in_the_middle_of_a_search(stage: Callable[..., Stage]) -> Non
 
 async def test_a_search_that_hangs_ends_with_its_process(stage: Callable[..., Stage]) -> None:
     play = stage([OK, "hang"])
-    directory = play.directory(bounds=Bounds(deadline=1.0))
+    directory = play.directory(bounds=Bounds(deadline=0.5))
     assert await code_of(directory) == "directory-timed-out"
     await gone(play.children[0])
     await directory.close()

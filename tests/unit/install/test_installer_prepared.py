@@ -11,7 +11,7 @@ from pusher import runner
 from pusher.models import Verb
 from pusher.problems import BadInput
 from pusher.settings import Options
-from pusher.wiring import Prepared
+from pusher.wiring.prepared import Prepared
 from tests.unit.install.test_installer_format import EXE, EXE_TEXT, MSI_TEXT, RULE, SAMPLE, SILENT
 
 

@@ -68,5 +68,7 @@ async def test_a_target_gets_its_site_and_its_group(server: NameServer) -> None:
     assert (dc.site, dc.groups) == ("paris", ("all", DOMAIN_CONTROLLERS))
     known = Target(name="dc2.corp.test", site="rome", groups=(DOMAIN_CONTROLLERS,))
     assert await placing(known, "10.1.0.8") == known
+    given = Target(name="dc1.corp.test", address="10.1.0.9")
+    assert (await placing(given, "10.1.0.9")).groups == ()
     ordinary = Target(name="ws1.corp.test")
     assert await placing(ordinary, None) == ordinary

@@ -20,7 +20,7 @@ from pusher.targets.resolver import MAX_ADDRESSES, Resolver, resolution
 from pusher.targets.system_resolver import NOT_FOUND, SystemResolver
 from tests.unit.targets.nameserver import MANY, NameServer, running
 
-DEADLINE = 0.6
+DEADLINE = 0.3
 
 
 async def problem_of(resolver: Resolver, name: str) -> str:

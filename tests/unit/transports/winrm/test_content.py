@@ -242,14 +242,14 @@ def test_a_reader_that_stalls_is_cut() -> None:
 
 
 def test_one_who_never_asks_is_cut() -> None:
-    with bounded(request=1) as server, server.offer(PAYLOAD, HERE, ignore) as offer, connected(offer) as connection:
+    with bounded(request=0.3) as server, server.offer(PAYLOAD, HERE, ignore) as offer, connected(offer) as connection:
         connection.sendall(b"GET /")
         assert until_closed(connection) == b""
         assert ask(offer)[0] == 200
 
 
 def test_one_who_never_shakes_hands_is_cut() -> None:
-    with bounded(handshake=1) as server, server.offer(PAYLOAD, HERE, ignore) as offer:
+    with bounded(handshake=0.3) as server, server.offer(PAYLOAD, HERE, ignore) as offer:
         with socket.create_connection((HERE, urlsplit(offer.url).port or 0), 10) as plain:
             assert until_closed(plain) == b""
         assert ask(offer)[0] == 200
