@@ -199,11 +199,11 @@ class Pusher:
 
     def run(self, *arguments: str | Path) -> Ended:
         """To its end. It is forked where it can be (see ``warm``): that is quicker."""
-        if self.command != (PUSHER,) or not warm.can_begin(self._environment):
+        if not warm.can_begin(self._environment):
             with self.start(*arguments) as running:
                 return running.wait()
         self.folder.mkdir(parents=True, exist_ok=True)
-        child = warm.begin([PUSHER, *map(str, arguments)], self.folder, self._environment)
+        child = warm.begin([*self.command, *map(str, arguments)], self.folder, self._environment)
         with Running(child, self.store_file, self.log_file) as running:
             return running.wait()
 

@@ -12,6 +12,7 @@ import atexit
 import gc
 import json
 import os
+import runpy
 import signal
 import socket
 import sys
@@ -19,6 +20,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import IO, Any
@@ -75,8 +77,14 @@ _waiting: list[_Waiting] = []
 
 
 def begin(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Forked:
-    """``command`` (whose first word is pusher's own name) in ``folder``, with nothing else in its environment."""
-    request = json.dumps({"command": list(command), "folder": str(folder), "environment": dict(environment)}).encode()
+    """``command`` (pusher itself, or ``python -P SCRIPT``) in ``folder``, with nothing else in its environment."""
+    script = None
+    if list(command[:2]) == [sys.executable, "-P"]:
+        command = command[2:]
+        script = command[0]
+    request = json.dumps(
+        {"command": list(command), "script": script, "folder": str(folder), "environment": dict(environment)}
+    ).encode()
     assert len(request) < _MOST
     out, out_end = os.pipe()
     err, err_end = os.pipe()
@@ -155,7 +163,7 @@ def _become(request: dict[str, Any]) -> None:
     sys.argv = request["command"]
 
 
-def _end(main: Callable[[], None]) -> None:
+def _end(main: Callable[[], object]) -> None:
     """As the interpreter ends it, but for taking its modules to pieces: of a forked process that copies all of them."""
     status = 0
     try:
@@ -193,7 +201,8 @@ def _main() -> None:
     request = _wait(socket.socket(fileno=int(sys.argv[1])))
     if request is not None:
         _become(request)
-        _end(main)
+        script = request["script"]
+        _end(main if script is None else partial(runpy.run_path, script, run_name="__main__"))
 
 
 if __name__ == "__main__":
