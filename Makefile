@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo 'make demo       set up everything, push an agent onto the lab, write report.html'
-	@echo 'make test       set up everything, run all tests (some twenty-five minutes)'
+	@echo 'make test       set up everything, run all tests (some twenty minutes)'
 	@echo 'make test-fast  the tests that need no lab (under a minute)'
 	@echo 'make check      ruff, mypy, the floors of the house, the tables proven complete'
 	@echo 'make bench      client CPU a host, hosts a minute, copy rates'
