@@ -30,7 +30,7 @@ from lab.order import Membership
 from lab.scenarios import CA
 
 _SYSTEM_PYTHON = "/usr/bin/python3"  # Samba's bindings are for it and no other
-_READY_LIMIT = 300.0  # with the making of a large snapshot
+_READY_LIMIT, _PER_COMPUTER = 300.0, 0.15  # seconds; the latter to make a large snapshot
 _CERTIFICATES = "certificates"
 _LEFT_BY_DOWN = ("certificates", "secrets", "keytabs", "log")
 
@@ -125,7 +125,7 @@ class Domain:
         self._make_order().write(self.folder / "order.json")
         self._spawn()
         try:
-            self._ask("ready", timeout=_READY_LIMIT)
+            self._ask("ready", timeout=_READY_LIMIT + self._bulk * _PER_COMPUTER)
         except ControlError as exc:
             raise LabError(f"{exc}\n{self.log_tail()}") from exc
         self._progress(f"{self.fqdn} {self.address} {self.realm}: {time.monotonic() - began:.1f} s")
