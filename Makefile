@@ -32,7 +32,7 @@ test:
 
 test-fast:
 	@.ci/setup.sh
-	$(PYTEST) -n 2 -m 'not lab and not browser and not process'
+	$(PYTEST) -n 2 -m 'not lab and not browser and not process and not thorough'
 
 check:
 	@.ci/setup.sh

@@ -174,7 +174,7 @@ class GuardMachine(RuleBasedStateMachine):
                 assert self.failures[worker.key] >= self.policy.limit
 
 
-TestGuardMachine = GuardMachine.TestCase
+TestGuardMachine = pytest.mark.thorough(GuardMachine.TestCase)
 TestGuardMachine.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 
 

@@ -36,6 +36,8 @@ from tests.unit.scheduler.harness import (
     push,
 )
 
+pytestmark = pytest.mark.thorough
+
 NEW_FILES = {EXE: program("1.4.2"), CONF: b"version = '1.4.2'"}
 OLD_FILES = {EXE: program("1.3.0"), "labagent\\labagent.dll": b"the same in both"}
 BOTH_FILES = {EXE: program("1.4.2"), "labagent\\labagent.dll": b"the same in both", CONF: b"new in this one"}

@@ -320,6 +320,7 @@ def _faults(calls: list[str], how: How) -> Iterator[Fault]:
 
 
 @WAYS
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", [How.FAIL, How.DROP])
 def test_a_failure_at_any_call(way: TransportKind, how: How, store: Store) -> None:
     async def story() -> list[str]:
@@ -347,6 +348,7 @@ def test_a_failure_at_any_call(way: TransportKind, how: How, store: Store) -> No
 
 
 @WAYS
+@pytest.mark.thorough
 @pytest.mark.parametrize("knows", [True, False], ids=["same-store", "another-store"])
 def test_after_a_kill_at_any_call(way: TransportKind, knows: bool, store: Store, other_store: Store) -> None:
     async def story() -> list[str]:

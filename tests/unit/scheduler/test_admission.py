@@ -99,7 +99,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         assert self.room.next_due() == (min(self.later)[0] if self.later else None)
 
 
-TestAdmissionMachine = AdmissionMachine.TestCase
+TestAdmissionMachine = pytest.mark.thorough(AdmissionMachine.TestCase)
 TestAdmissionMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 
 

@@ -52,7 +52,7 @@ class SqliteMachine(LedgerMachine):
             self.folder.cleanup()
 
 
-TestSqliteMachine = SqliteMachine.TestCase
+TestSqliteMachine = pytest.mark.thorough(SqliteMachine.TestCase)
 TestSqliteMachine.settings = settings(
     max_examples=10, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
