@@ -20,11 +20,11 @@ from pusher.install.machine import Step
 from pusher.install.names import NEW, OLD
 from pusher.install.payload import Payload
 from pusher.install.plan import Before, Plan
-from pusher.install.watch import StartWatch, stopped
+from pusher.install.watch import StartWatch, has_told_why, stopped
 from pusher.models import Package
 from pusher.problems import Problem, ProblemError, Stage, problem
 from pusher.transports.paths import parents, remote_path
-from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, Session, StartType
+from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
 
 T = TypeVar("T")
 
@@ -195,13 +195,13 @@ async def remove_leftovers(session: Session, leftovers: tuple[str, ...]) -> None
 
 async def start_service(session: Session, name: str, timeout: float) -> None:
     """Start it and wait until it runs; raises ProblemError with the cause where it does not."""
-    began = time.monotonic()
+    earlier, began = await session.service_status(name), time.monotonic()
     try:
         await session.start_service(name)
     except ProblemError as error:
         at_once = time.monotonic() - began < _EXITED_AT_ONCE
         if error.problem.code == "service-start-timeout" and at_once:
-            raise ProblemError(problem("service-exited", Stage.START, error.problem.message)) from error
+            raise ProblemError(await _why_it_ended(session, name, earlier, error.problem)) from error
         raise
     watch, pause = StartWatch(timeout=timeout, began=time.monotonic()), _POLL
     while True:
@@ -212,6 +212,15 @@ async def start_service(session: Session, name: str, timeout: float) -> None:
             return
         await asyncio.sleep(pause)
         pause = min(pause * 2, _POLL_SLOWLY)
+
+
+async def _why_it_ended(session: Session, name: str, earlier: ServiceStatus | None, refused: Problem) -> Problem:
+    """Why a process ended at once: what it told the service manager, where it came to that before it was gone."""
+    with contextlib.suppress(ProblemError):
+        now = await session.service_status(name)
+        if now is not None and has_told_why(now, earlier):
+            return stopped(now, Stage.START)
+    return problem("service-exited", Stage.START, refused.message)
 
 
 async def stop_service(session: Session, name: str, timeout: float) -> None:

@@ -44,6 +44,13 @@ class StartWatch:
         return False
 
 
+def has_told_why(status: ServiceStatus, earlier: ServiceStatus | None) -> bool:
+    """Whether a service that has stopped gave an exit code of its own since ``earlier``."""
+    told = (status.win32_exit, status.service_exit)
+    before = None if earlier is None else (earlier.win32_exit, earlier.service_exit)
+    return status.win32_exit == SERVICE_SPECIFIC and told != before
+
+
 def stopped(status: ServiceStatus, stage: Stage) -> Problem:
     """Why a service that should run is stopped."""
     if status.win32_exit == SERVICE_SPECIFIC:

@@ -72,7 +72,7 @@ def test_outcome(site: Site, first_push: FirstPush, name: str) -> None:
     row, host = ROWS[name], site.host(name)
     line = first_push.ended.outcomes[host.fqdn]
     status, code = EXPECTED[name]
-    assert (line["status"], line["code"]) == (status, code), line
+    assert (line["status"], line["code"]) == (status, code), str(line)
     assert line["address"] == host.address
     assert line["run"] == first_push.ended.run
     assert line["started_at"] <= line["ended_at"] and line["started_at"].endswith("Z")

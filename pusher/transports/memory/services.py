@@ -36,6 +36,7 @@ class StartFault(Enum):
     PENDING = "stays in START_PENDING, its checkpoint unmoving"
     SLOW = "takes four seconds, moving its checkpoint"
     FAIL = "is accepted, then stops with an exit code of its own"
+    FAIL_AT_ONCE = "stops with an exit code of its own and is gone before its start is acknowledged"
     CRASH = "runs for a second, then is gone"
 
 
@@ -46,19 +47,18 @@ def _pending(checkpoint: int) -> ServiceStatus:
 _STOPPED = ServiceStatus(state=ServiceState.STOPPED)
 _RUNNING = ServiceStatus(state=ServiceState.RUNNING)
 _UNANSWERED = ServiceStatus(state=ServiceState.STOPPED, win32_exit=_NO_ANSWER)
+_OWN_FAILURE = ServiceStatus(state=ServiceState.STOPPED, win32_exit=1066, service_exit=42)
 _STARTS: dict[StartFault | None, Timeline] = {
     None: ((0, _RUNNING),),
     StartFault.EXIT: ((0, _UNANSWERED),),
     StartFault.HANG: ((0, _pending(0)), (10, _UNANSWERED)),
     StartFault.PENDING: ((0, _pending(1)),),
     StartFault.SLOW: (*((second, _pending(second + 1)) for second in range(4)), (4, _RUNNING)),
-    StartFault.FAIL: (
-        (0, _pending(1)),
-        (0.5, ServiceStatus(state=ServiceState.STOPPED, win32_exit=1066, service_exit=42)),
-    ),
+    StartFault.FAIL: ((0, _pending(1)), (0.5, _OWN_FAILURE)),
+    StartFault.FAIL_AT_ONCE: ((0, _OWN_FAILURE),),
     StartFault.CRASH: ((0, _RUNNING), (1, ServiceStatus(state=ServiceState.STOPPED, win32_exit=1067))),
 }
-_REFUSED_AFTER = {StartFault.EXIT: 0.0, StartFault.HANG: 10.0}
+_REFUSED_AFTER = {StartFault.EXIT: 0.0, StartFault.FAIL_AT_ONCE: 0.0, StartFault.HANG: 10.0}
 
 
 @dataclass(slots=True)

@@ -61,6 +61,7 @@ def raised(
         (StartFault.HANG, "service-start-timeout"),  # 1053 after a while: it never came
         (StartFault.PENDING, "service-start-timeout"),
         (StartFault.FAIL, "service-failed"),
+        (StartFault.FAIL_AT_ONCE, "service-failed"),  # 1053 at once, and its status tells why
     ],
 )
 def test_how_a_start_fails(fault: StartFault, code: str) -> None:

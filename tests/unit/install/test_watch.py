@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.install.watch import LEAST_PATIENCE, StartWatch, stopped
+from pusher.install.watch import LEAST_PATIENCE, StartWatch, has_told_why, stopped
 from pusher.problems import Problem, Stage
 from pusher.transports.port import ServiceState, ServiceStatus
 
@@ -89,3 +89,20 @@ def test_one_that_stands_still_is_given_up_in_the_end(signs: list[tuple[int, int
         watch.feed(pending(checkpoint, hint), float(second))
     last = signs[-1][0]
     assert isinstance(watch.feed(pending(last, 10**9), len(signs) + timeout + 0.1), Problem)
+
+
+@pytest.mark.parametrize(
+    ("status", "earlier", "told"),
+    [
+        (ended(1066, 42), ended(1077), True),
+        (ended(1066, 42), None, True),
+        (ended(1066, 42), ended(1066, 7), True),
+        (ended(1066, 42), ended(1066, 42), False),  # what the one before it said
+        (ended(1077), ended(0), False),
+        (ended(0), ended(1077), False),
+    ],
+)
+def test_what_a_service_said_before_it_was_gone(
+    status: ServiceStatus, earlier: ServiceStatus | None, told: bool
+) -> None:
+    assert has_told_why(status, earlier) is told
