@@ -184,6 +184,7 @@ int main(void)
     InitializeCriticalSection(&output);
     answers = GetStdHandle(STD_OUTPUT_HANDLE);
     keep_pipes_to_ourselves();
+    wmi_begin();
     while (fgets(line, sizeof line, stdin)) {
         HANDLE thread = CreateThread(NULL, 0, serve, parse(line), 0, NULL);
         CloseHandle(thread);

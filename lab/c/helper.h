@@ -35,6 +35,7 @@ void registry_delete_value(void);
 void registry_check(void);
 void registry_names(void);
 
+void wmi_begin(void);                   /* before the first query */
 void wmi_query(void);
 
 #endif

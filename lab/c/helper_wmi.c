@@ -58,8 +58,16 @@ static HRESULT run(const WCHAR *space, const WCHAR *text, IEnumWbemClassObject *
     return code;
 }
 
-/* namespace, query */
-void wmi_query(void)
+/* Wine's provider does not bear two first queries at once: some three processes in a hundred crash. */
+static CRITICAL_SECTION one_at_a_time;
+
+void wmi_begin(void)
+{
+    InitializeCriticalSection(&one_at_a_time);
+    CoInitializeEx(NULL, COINIT_MULTITHREADED); /* kept: no request's end is the end of COM */
+}
+
+static void answer(void)
 {
     IEnumWbemClassObject *rows = NULL;
     IWbemClassObject *row;
@@ -77,4 +85,12 @@ void wmi_query(void)
     }
     say("]}");
     IEnumWbemClassObject_Release(rows);
+}
+
+/* namespace, query */
+void wmi_query(void)
+{
+    EnterCriticalSection(&one_at_a_time);
+    answer();
+    LeaveCriticalSection(&one_at_a_time);
 }

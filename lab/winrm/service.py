@@ -32,6 +32,7 @@ _CONFIG = "http://schemas.microsoft.com/wbem/wsman/1/config"
 _CMD = f"{SHELL}/cmd"
 _POWERSHELL = "http://schemas.microsoft.com/powershell/"
 _WINDOWS = Path("/run/lab/prefix/drive_c/windows")
+_PROVIDER_GONE = 0x800706BA  # RPC_S_SERVER_UNAVAILABLE: what a client is told of a WMI provider that has crashed
 _OVERHEAD = 8192  # of an envelope round the output it carries
 
 
@@ -91,6 +92,9 @@ class Service:
         except Fault as trouble:
             status, fault = 500, trouble.code
             answer = envelope.fault(message.id, trouble, self.config.name.upper())
+        except HelperError:
+            status, fault = 500, _PROVIDER_GONE
+            answer = envelope.fault(message.id, envelope.from_wmi(_PROVIDER_GONE), self.config.name.upper())
         self.journal.note("request", user=user.name, secure=secure, what=what, fault=fault)
         if self._drops(behaviour, what):
             self.journal.note("dropped", user=user.name, what=what)

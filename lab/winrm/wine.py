@@ -8,8 +8,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import logging
 import os
+from contextlib import suppress
 from typing import Any
+
+log = logging.getLogger("lab.winrm")
 
 _SEPARATOR = "\x1f"
 KEEP = "\x1e"  # a parameter that is not to be changed
@@ -49,12 +53,13 @@ class Helper:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         process.stdin.write((_SEPARATOR.join([number, verb, *parts]) + "\n").encode())
-        await process.stdin.drain()
+        with suppress(OSError):  # it has ended: whoever reads from it says so
+            await process.stdin.drain()
         return await answer
 
     async def _running(self) -> asyncio.subprocess.Process:
         async with self._starting:
-            if self._process is None or self._process.returncode is not None:
+            if self._process is None:
                 self._process = await asyncio.create_subprocess_exec(
                     *("wine", self._executable),
                     env=environment(),
@@ -73,8 +78,9 @@ class Helper:
             waiting = self._waiting.pop(number, None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(json.loads(answer))
-        await process.wait()
-        for waiting in self._waiting.values():
+        # Whoever asks from now on is the next one's.
+        left, self._waiting, self._process = self._waiting, {}, None
+        for waiting in left.values():
             if not waiting.done():
                 waiting.set_exception(HelperError("helper.exe has ended"))
-        self._waiting.clear()
+        log.warning("helper.exe has ended with code %s", await process.wait())

@@ -1,0 +1,79 @@
+"""The endpoint's way to Wine, with a stand-in for `wine`: a helper that ends is told of, and another one started."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from lab.winrm.config import Behaviour, Config, User
+from lab.winrm.journal import Journal
+from lab.winrm.service import Service
+from lab.winrm.wine import Helper, HelperError
+
+_WINE = """#!/bin/sh
+separator=$(printf '\\037')
+while read -r line; do
+    number=${line%%"$separator"*}
+    case $line in
+        *die*) exit 5 ;;
+        *) printf '%s\\t{"err": 0, "items": [], "pid": %s}\\n' "$number" $$ ;;
+    esac
+done
+"""
+_GET = """<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"
+ xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd">
+ <s:Header><a:Action>http://schemas.xmlsoap.org/ws/2004/09/transfer/Get</a:Action><a:MessageID>1</a:MessageID>
+ <w:ResourceURI>http://schemas.microsoft.com/wbem/wsman/1/wmi/root/cimv2/{name}</w:ResourceURI></s:Header><s:Body/>
+</s:Envelope>"""
+
+
+@pytest.fixture(autouse=True)
+def wine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = tmp_path / "wine"
+    stand_in.write_text(_WINE)
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+
+def test_whoever_waits_for_a_helper_that_ends_is_told_and_the_next_one_is_served() -> None:
+    async def story() -> None:
+        helper = Helper("helper.exe")
+        first = await helper.ask("service-get", "LabAgent")
+        gone = await asyncio.gather(helper.ask("die"), helper.ask("service-get", "after it"), return_exceptions=True)
+        assert [type(answer) for answer in gone] == [HelperError, HelperError]
+        second = await helper.ask("service-get", "LabAgent")
+        assert (first["err"], second["err"]) == (0, 0)
+        assert first["pid"] != second["pid"]
+
+    asyncio.run(story())
+
+
+def test_a_client_is_told_of_a_provider_that_has_crashed(tmp_path: Path) -> None:
+    """By a fault, as Windows tells it: not by a connection that is dropped."""
+    user = User(name="pushadm", password="", administrator=True, refused=None)
+    config = Config(
+        name="ws01",
+        domain="lab.test",
+        address="127.0.0.1",
+        users=[user],
+        certificate="",
+        relay_certificate=None,
+        keytab="",
+        way_out="",
+        helper="helper.exe",
+        runner="",
+        folder=str(tmp_path),
+        log=str(tmp_path / "log"),
+        behaviour=Behaviour(),
+    )
+
+    async def story() -> None:
+        service = Service(config, Journal(tmp_path / "log"))
+        for name, status, expected in [("die", 500, b"2147944122"), ("Win32_Thing", 500, b"0x80041010")]:
+            got, answer = await service.answer(_GET.format(name=name).encode(), user, secure=True)
+            assert got == status
+            assert expected in answer
+
+    asyncio.run(story())
