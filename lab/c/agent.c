@@ -80,6 +80,7 @@ static void WINAPI service(DWORD count, char **arguments)
     if (told_to("pending"))
         Sleep(INFINITE);
     if (told_to("fail")) {
+        Sleep(500); /* Wine answers 1053 to a start whose process is gone before it has acknowledged it */
         report(SERVICE_STOPPED, ERROR_SERVICE_SPECIFIC_ERROR, SPECIFIC_CODE);
         return;
     }
