@@ -14,10 +14,9 @@ from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.trial import Found, Trial
 from pusher.models import Account, Source
 from pusher.problems import BadInput
-from pusher.report.accounts import account_record, accounts_page
+from pusher.report.accounts import account_record, accounts_page, cleared_record, cleared_words
 from pusher.report.record import write_line
 from pusher.report.style import console_for
-from pusher.report.text import failures
 from pusher.settings import open_default_store
 from pusher.store import Store
 from pusher.wiring.accounts import accounts_to_test
@@ -70,10 +69,15 @@ def account_to_clear(name: str, file: Path | None) -> Account:
     return found
 
 
-def clear_account(account: Account, file: Path | None, store: str | None) -> None:
-    """Forget its failures in the store's ledger, and say how many there were."""
-    _, read = accounts_to_test(file)
+def clear_account(account: Account, file: Path | None, store: str | None, as_json: bool) -> None:
+    """Forget its failures in the store's ledger, and say how many there were, and which other name still counts."""
+    accounts, read = accounts_to_test(file)
+    key = account_key(account, "")
     with contextlib.closing(open_default_store(store)) as opened:
-        guard = LockoutGuard(lockout_policy(read), opened.ledger)
-        forgotten = asyncio.run(guard.clear(account_key(account, "")))
-    print(f"{account.name}: {failures(forgotten)} forgotten.")
+        cleared = asyncio.run(LockoutGuard(lockout_policy(read), opened.ledger).clear(key))
+    if as_json:
+        write_line(cleared_record(account, cleared), sys.stdout)
+        return
+    others = ((one, account_key(one, "")) for one in accounts)
+    beside = [one for one, other in others if other.entry == key.entry and other != key]
+    print("\n".join(cleared_words(account, cleared, beside)))

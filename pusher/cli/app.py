@@ -230,6 +230,7 @@ def clear_account(
     ] = None,
     store: StoreUrl = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before forgetting.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Forget an account's failed sign-ins, once its domain has forgotten them.
 
@@ -245,7 +246,7 @@ def clear_account(
     found = account_to_clear(name, accounts)
     if not yes:
         _ask_first(f"Has the domain of {found.user} forgotten its failed sign-ins?", "forgetting")
-    clear(found, accounts, store)
+    clear(found, accounts, store, json)
 
 
 def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = False) -> None:

@@ -17,7 +17,7 @@ from pusher.credentials.budget import AccountKey, Budget, LockoutPolicy, Result
 from pusher.credentials.desk import Desk, Pace, Party
 from pusher.credentials.ledger import Ledger, MemoryLedger, changed, standing_of
 from pusher.credentials.process import Process
-from pusher.credentials.standing import Answer, IsGone, Mark, Reading, Request, Settled, Stop
+from pusher.credentials.standing import Answer, Cleared, IsGone, Mark, Reading, Request, Settled, Stop
 
 _DESKS = 256
 
@@ -106,21 +106,29 @@ class LockoutGuard:
         self._desk(key).stop(Stop(run=run, code=code, moment=now))
         await changed(self._party.ledger, key, lambda standing: (rules.stopped(standing, run, code, now), None))
 
-    async def clear(self, key: AccountKey) -> int:
-        """Forget the failures of ``key``: the operator says that its domain has. How many there were."""
-        return await changed(self._party.ledger, self._known(key), rules.cleared)
+    async def clear(self, key: AccountKey) -> Cleared:
+        """Forget the failures of ``key``: the operator says that its domain has."""
+
+        def clear(standing: rules.Standing) -> tuple[rules.Standing, Cleared]:
+            left, forgotten = rules.cleared(standing)
+            return left, Cleared(forgotten=forgotten, beside=self._judged(left).beside)
+
+        return await changed(self._party.ledger, self._known(key), clear)
 
     def look(self, key: AccountKey) -> Answer:
         """How the account stands; for callers without an event loop."""
-        standing, now = self._standing(self._known(key)), self._party.clock()
-        horizon = rules.policy_of(standing, self.policy, now).horizon
-        return rules.judge(rules.tidied(standing, now, horizon, self._party.is_gone), self._request(), now)
+        return self._judged(self._standing(self._known(key)))
 
     def budget(self, key: AccountKey) -> Budget:
         return self.look(key).budget
 
     def _standing(self, key: AccountKey) -> rules.Standing:
         return standing_of(self._party.ledger.read(key.entry), key)
+
+    def _judged(self, standing: rules.Standing) -> Answer:
+        now = self._party.clock()
+        horizon = rules.policy_of(standing, self.policy, now).horizon
+        return rules.judge(rules.tidied(standing, now, horizon, self._party.is_gone), self._request(), now)
 
     def _request(self) -> Request:
         return Request(process=self._party.process, run=self._party.run, policy=self.policy)

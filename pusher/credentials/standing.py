@@ -183,6 +183,14 @@ class Answer:
     beside: int = 0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cleared:
+    """Failures that an operator had forgotten; ``beside``: those that another name of the account still counts."""
+
+    forgotten: int
+    beside: int
+
+
 # What is asked of it
 
 

@@ -1,4 +1,4 @@
-"""``pusher accounts test``: which accounts work, what the directory and the ledger say of them, and what to do.
+"""``pusher accounts``: which accounts work, what the directory and the ledger say of them, and what to do.
 
 A rich renderable that fits 80 columns, and a record for ``--json``. What must not live here: trying anything
 (``credentials.trial``). Of a secret there is nothing here but the scheme of its reference.
@@ -14,8 +14,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pusher.credentials.standing import Answer
+from pusher.credentials.standing import Answer, Cleared
 from pusher.credentials.trial import Found, Trial
+from pusher.models import Account
 from pusher.report.record import Record
 from pusher.report.style import facts, indented, plain
 from pusher.report.tables import keep_whole, table
@@ -187,4 +188,29 @@ def _budget_record(one: Trial) -> dict[str, Any] | None:
         "reserve": standing.policy.reserve,
         "assumed": standing.policy.assumed,
         "free_at": iso(standing.free_at) if standing.free_at is not None and standing.budget.failures else None,
+    }
+
+
+def cleared_words(account: Account, cleared: Cleared, beside: Sequence[Account]) -> list[str]:
+    """What ``accounts clear`` has done. ``beside``: the file's accounts that may be the same one's other names."""
+    said = [f"{visible(account.name)}: {failures(cleared.forgotten)} forgotten."]
+    if cleared.beside:
+        names = (
+            " and ".join(f"{visible(one.name)} ({visible(one.user)})" for one in beside)
+            or "a name that is not in this file"
+        )
+        said.append(
+            f"{failures(cleared.beside)} of {names}, which may be the same account, still "
+            f"count{'s' if cleared.beside == 1 else ''}: clear that too, or tell them apart by realm."
+        )
+    return said
+
+
+def cleared_record(account: Account, cleared: Cleared) -> Record:
+    """The line of ``accounts clear --json``."""
+    return {
+        "account": account.name,
+        "user": account.user,
+        "forgotten": cleared.forgotten,
+        "still_counted_under_another_name": cleared.beside,
     }

@@ -254,6 +254,26 @@ def test_what_the_domain_has_forgotten_is_forgotten(bench: Bench) -> None:
     )
 
 
+def test_another_name_of_the_same_account_that_still_counts_is_told(bench: Bench) -> None:
+    bench.write(account() + account("CORPORATION\\svc", name="other"))
+    bench.password = "not it"
+    assert bench.run().status == 1
+    said = clearing(bench, "other", "--yes")
+    assert (said.status, said.out) == (
+        0,
+        "other: 0 failures forgotten.\n"
+        "1 failure of push (svc@corp.example), which may be the same account, still counts: "
+        "clear that too, or tell them apart by realm.\n",
+    )
+    bench.write(account("CORPORATION\\svc", name="other"))
+    assert "of a name that is not in this file, which" in clearing(bench, "other", "--yes").out
+    bench.write(account() + account("CORPORATION\\svc", name="other"))
+    assert [clearing(bench, name, "--yes", "--json").lines for name in ("push", "other")] == [
+        [{"account": "push", "user": "svc@corp.example", "forgotten": 1, "still_counted_under_another_name": 0}],
+        [{"account": "other", "user": "CORPORATION\\svc", "forgotten": 0, "still_counted_under_another_name": 0}],
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
