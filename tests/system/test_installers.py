@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,11 @@ class Bench:
         return self.host.admin_share.parent / path
 
     @property
+    def held(self) -> Path:
+        """What an installer is told to wait for."""
+        return self.host.admin_share / "Temp" / "hold"
+
+    @property
     def runs(self) -> int:
         """How often the setup program has been run."""
         file = self.host.admin_share / "Temp" / "runs.txt"
@@ -81,7 +87,8 @@ class Bench:
 def place(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("installers")
     lab = Lab(folder / "state", free_network(), folder / "inventory")
-    yield Site(lab=start_lab(lab, [HostSpec(name="setup1", scenario=SCENARIOS["healthy"])]), files=folder / "inventory")
+    hosts = [HostSpec(name=name, scenario=SCENARIOS["healthy"]) for name in ("setup1", "setup2")]
+    yield Site(lab=start_lab(lab, hosts), files=folder / "inventory")
     lab.down()
 
 
@@ -94,13 +101,47 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
 def bench(request: pytest.FixtureRequest, place: Site, kit: Kit, tmp_path: Path) -> Iterator[Bench]:
     host = place.host("setup1")
     host.reset()
-    yield Bench(
+    yield bench_of(place, kit, host, request.param, tmp_path)
+
+
+def bench_of(place: Site, kit: Kit, host: Host, transport: str, folder: Path) -> Bench:
+    return Bench(
         host=host,
         kit=kit,
-        inventory=place.inventory_of(tmp_path, [host], transports=request.param),
-        pusher=place.pusher(tmp_path / "run"),
-        transport=request.param,
+        inventory=place.inventory_of(folder, [host], transports=transport),
+        pusher=place.pusher(folder / "run"),
+        transport=transport,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Killed:
+    """A push that was killed while the installer ran, and the same one again, which waits for a minute."""
+
+    bench: Bench
+    again: Future[Ended]
+
+
+@pytest.fixture(scope="module")
+def killed_over_winrm(place: Site, kit: Kit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
+    bench = bench_of(place, kit, place.host("setup2"), "winrm", tmp_path_factory.mktemp("killed"))
+    with ThreadPoolExecutor(1) as pool:
+        yield Killed(bench=bench, again=pool.submit(bench.push, kill_in_the_installer(bench)))
+
+
+def kill_in_the_installer(bench: Bench) -> Path:
+    """Its package. The installer waits as long as there is a file."""
+    bench.held.touch()
+    package = bench.kit.exe_package("killed", "1.0.0", "/hold=C:\\windows\\Temp\\hold")
+    with bench.starting(package) as running:
+        eventually(lambda: bench.runs == 1, "the installer's start")
+        running.kill()
+    return package
+
+
+def test_a_push_over_winrm_is_killed(killed_over_winrm: Killed) -> None:
+    """What comes of it is looked at when the next one has waited: see the test after a kill, below."""
+    assert killed_over_winrm.bench.runs == 1
 
 
 def test_the_life_of_an_msi(bench: Bench) -> None:
@@ -203,7 +244,7 @@ def test_success_without_a_product_is_no_success(bench: Bench) -> None:
 
 
 def test_an_installer_that_waits_is_ended_with_all_its_processes(bench: Bench) -> None:
-    hold = bench.host.admin_share / "Temp" / "hold"
+    hold = bench.held
     hold.touch()
     arguments = "/child /hold=C:\\windows\\Temp\\hold"
     ended = bench.push(bench.kit.exe_package("waits", "1.0.0", arguments, more='timeout = "4s"'))
@@ -218,32 +259,29 @@ def test_an_installer_that_waits_is_ended_with_all_its_processes(bench: Bench) -
     assert bench.is_clean()
 
 
-def test_after_a_kill_the_installer_is_not_run_beside_itself(bench: Bench) -> None:
-    hold = bench.host.admin_share / "Temp" / "hold"
-    hold.touch()
-    package = bench.kit.exe_package("killed", "1.0.0", "/hold=C:\\windows\\Temp\\hold")
-    with bench.starting(package) as running:
-        eventually(lambda: bench.runs == 1, "the installer's start")
-        running.kill()
-    if bench.transport == "winrm":
-        # The lock lives in a shell, which the machine ends when it has been idle; the installer holds its own file.
-        ended = bench.push(package)
-        assert ended.verdict[1] in ("push-in-progress", "file-in-use"), ended.everything_said()
-        assert bench.runs == 1
-        return
+@pytest.mark.parametrize("bench", ["smb"], indirect=True)
+def test_after_a_kill_the_next_push_waits_for_the_installer(bench: Bench) -> None:
+    package = kill_in_the_installer(bench)
     with bench.starting(package) as running:
         eventually(lambda: "waiting for its end" in running.log.read_text(), "the second push's waiting")
         assert bench.runs == 1
-        hold.unlink()
+        bench.held.unlink()
         ended = running.wait()
     assert ended.verdict == ("unchanged", None), ended.everything_said()
     assert bench.runs == 1 and bench.drive(SETUP).exists() and bench.is_clean()
 
 
+def test_after_a_kill_over_winrm_the_installer_is_not_run_beside_itself(killed_over_winrm: Killed) -> None:
+    """The lock lives in a shell, which the machine ends when it has been idle; the installer holds its own file."""
+    ended = killed_over_winrm.again.result()
+    assert ended.verdict[1] in ("push-in-progress", "file-in-use"), ended.everything_said()
+    assert killed_over_winrm.bench.runs == 1
+
+
 @pytest.mark.parametrize("bench", ["smb"], indirect=True)
 def test_a_connection_that_is_lost_meanwhile_does_not_lose_the_installer(bench: Bench) -> None:
     """Over WinRM the installer goes with its shell."""
-    hold = bench.host.admin_share / "Temp" / "hold"
+    hold = bench.held
     hold.touch()
     with bench.starting(bench.kit.exe_package("lost", "1.0.0", "/code=3010 /hold=C:\\windows\\Temp\\hold")) as running:
         eventually(lambda: bench.runs == 1, "the installer's start")
@@ -256,7 +294,7 @@ def test_a_connection_that_is_lost_meanwhile_does_not_lose_the_installer(bench: 
 
 
 def test_two_pushes_of_installers_do_not_run_at_once(bench: Bench) -> None:
-    hold = bench.host.admin_share / "Temp" / "hold"
+    hold = bench.held
     hold.touch()
     held = bench.kit.exe_package("held", "1.0.0", "/hold=C:\\windows\\Temp\\hold")
     with bench.starting(held) as running:

@@ -7,8 +7,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Itera
     """A small lab for tests that change its hosts."""
     folder = tmp_path_factory.mktemp("pair")
     lab = Lab(folder / "state", free_network(), folder / "inventory")
-    yield Site(lab=start_lab(lab, healthy(2)), files=folder / "inventory")
+    yield Site(lab=start_lab(lab, healthy(4)), files=folder / "inventory")
     lab.down()
 
 
@@ -131,6 +131,36 @@ def test_an_account_signs_in_once_at_most(both: Both) -> None:
     for host in both.site.lab.hosts.values():
         tried = both.winrm.outcomes[host.fqdn]["accounts_tried"]
         assert len(host.winrm_log("sign-in")) <= len(tried), host
+
+
+KILLED_AT = ("stage:effect", "register:done")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Killed:
+    """A push that was killed, and the same one again, which mostly waits: for a minute, while other tests run."""
+
+    host: Host
+    first: Ended
+    again: Future[Ended]
+
+
+@pytest.fixture(scope="module")
+def killed(pair: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Killed]]:
+    def tell(point: str, host: Host) -> Killed:
+        folder = tmp_path_factory.mktemp("killed")
+        pusher = pair.pusher(folder / "run", pair.package_of(folder / "package", more=LEFTOVERS))
+        inventory = pair.inventory_of(folder, [host], transports="winrm")
+        first = replace(pusher, command=(sys.executable, "-P", crash.__file__, point)).push(inventory)
+        return Killed(host=host, first=first, again=pool.submit(pusher.push, inventory))
+
+    with ThreadPoolExecutor(len(KILLED_AT)) as pool:
+        yield {point: tell(point, pair.host(name)) for point, name in zip(KILLED_AT, ("ws03", "ws04"), strict=True)}
+
+
+@pytest.mark.parametrize("point", KILLED_AT)
+def test_a_push_over_winrm_is_killed(killed: Mapping[str, Killed], point: str) -> None:
+    assert killed[point].first.status == -signal.SIGKILL, killed[point].first.everything_said()
 
 
 def test_a_service_is_removed_over_winrm(pair: Site, tmp_path: Path) -> None:
@@ -216,20 +246,15 @@ def test_a_connection_that_drops_in_an_operation(pair: Site, tmp_path: Path, ope
     assert eventually(lambda: host.shells() == []), host.shells()
 
 
-@pytest.mark.parametrize("point", ["stage:effect", "register:done"])
-def test_a_push_that_was_killed_is_made_good_by_the_next(pair: Site, tmp_path: Path, point: str) -> None:
-    """Its lock is the target's to free, once the shell that holds it has been idle for long enough."""
-    host = pair.host("ws02")
-    host.reset()
-    pusher = pair.pusher(tmp_path / "run", pair.package_of(tmp_path / "package", more=LEFTOVERS))
-    inventory = pair.inventory_of(tmp_path, [host], transports="winrm")
-    killed = replace(pusher, command=(sys.executable, "-P", crash.__file__, point)).push(inventory)
-    assert killed.status == -signal.SIGKILL, killed.everything_said()
-    again = pusher.push(inventory)
+@pytest.mark.parametrize("point", KILLED_AT)
+def test_the_next_push_makes_it_good(killed: Mapping[str, Killed], point: str) -> None:
+    """The lock is the target's to free, once the shell that holds it has been idle for long enough."""
+    story = killed[point]
+    again = story.again.result()
     assert again.verdict == ("installed", None), again.everything_said()
-    assert len(witness.agents(host)) == 1
-    assert witness.litter(host) == []
-    assert eventually(lambda: host.shells() == []), host.shells()
+    assert len(witness.agents(story.host)) == 1
+    assert witness.litter(story.host) == []
+    assert eventually(lambda: story.host.shells() == []), story.host.shells()
 
 
 def eventually(true: Callable[[], bool], seconds: float = 90) -> bool:
