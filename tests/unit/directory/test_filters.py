@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pusher.config import Wrong
-from pusher.directory.filters import Branch, Item, Operator, escape_filter_value, matches, parse_filter
+from pusher.directory.filters import Branch, Item, Junction, Operator, escape_filter_value, matches, parse_filter
 from pusher.directory.memory import entry
 
 ENTRY = entry(
@@ -84,10 +84,13 @@ def test_an_escaped_value_is_that_value_and_nothing_else(value: str | bytes) -> 
     assert found.filters[1] == Item(attribute="cn", operator=Operator.EQUAL, pieces=(data,))
 
 
-@given(st.text(alphabet="()&|!=*\\a:<>~ 5", max_size=40))
+PIECES = st.sampled_from(["(", ")", "(&", "(|", "(!", "(cn=a)", "(a>=5)", "(a=*)", "(cn=*x*)", "(a:1.2.3:=5)"])
+
+
+@given(st.text(alphabet="()&|!=*\\a:<>~ 5", max_size=40) | st.lists(PIECES, max_size=6).map("".join))
 def test_any_text_is_a_filter_or_wrong(text: str) -> None:
     try:
         found = parse_filter(text)
     except Wrong:
         return
-    matches(found, ENTRY)
+    assert matches(found, ENTRY) is not matches(Branch(junction=Junction.NOT, filters=(found,)), ENTRY)

@@ -130,7 +130,8 @@ def test_any_text_is_a_pattern_or_one_reason(text: str, target: Target) -> None:
         selector = parse_selector(text, text)
     except BadInput:
         return
-    selector.decide(target)
+    decided = selector.decide(target)
+    assert decided.included or decided.why
 
 
 def test_deciding_is_pure() -> None:
