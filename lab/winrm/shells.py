@@ -28,6 +28,8 @@ _PIECE = 32768
 _MOST_BUFFERED = 4 << 20
 _HOME = r"C:\users\root"
 _STARTS = 3
+_UNKNOWN = b"Can't recognize '"  # so Wine's cmd says of a program that is not there, and of one that it failed to start
+_JOINS = "&|"
 _SEARCHES, _SEARCH_PAUSE = 100, 0.05
 _NO_CODE = 0xC000013A  # STATUS_CONTROL_C_EXIT: what a process has that was ended
 
@@ -102,6 +104,7 @@ class CmdCommand(Command):
         }
         self._runner, self._environment = runner, {**wine.environment(), **variables, **told}
         self._written = self._stopped = False
+        self._refusal = bytearray()
         await self._spawn()
         self._task = asyncio.create_task(self._run())
 
@@ -118,19 +121,30 @@ class CmdCommand(Command):
         """On a machine under load Wine sometimes fails to start a program; one that has not begun is begun again."""
         for _ in range(_STARTS):
             await self._pump()
-            if self._result.exists() or self._written or self._stopped:
+            if self._written or self._stopped or not self._has_not_begun():
                 break
-            log.warning("Wine did not start the runner (%s); again", self._process.returncode)
+            log.warning("Wine did not start %r (%s); again", self.line, self._process.returncode)
+            self._result.unlink(missing_ok=True)
+            self._refusal.clear()
             await self._spawn()
         else:
             await self._pump()
+        if self._refusal:
+            self.put("stderr", bytes(self._refusal))
         self.finish(self._exit_code())
+
+    def _has_not_begun(self) -> bool:
+        """Neither the runner nor, where that is all of the line, its one program."""
+        return not self._result.exists() or (bool(self._refusal) and not any(sign in self.line for sign in _JOINS))
 
     async def _pump(self) -> None:
         assert self._process.stdout is not None and self._process.stderr is not None
 
         async def read(source: asyncio.StreamReader, stream: str) -> None:
             while data := await source.read(_PIECE):
+                if stream == "stderr" and (self._refusal or data.startswith(_UNKNOWN)):
+                    self._refusal += data  # told at the end, if it is the end
+                    continue
                 self.put(stream, data)
                 while self.buffered > _MOST_BUFFERED:
                     self.taken.clear()

@@ -1,4 +1,4 @@
-"""The endpoint's way to Wine, with a stand-in for `wine`: a helper that ends is told of, and another one started."""
+"""The endpoint's way to Wine, with a stand-in for `wine`: what ends or does not begin is begun again, or told of."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from lab.winrm.config import Behaviour, Config, User
 from lab.winrm.journal import Journal
 from lab.winrm.service import Service
+from lab.winrm.shells import CmdCommand
 from lab.winrm.wine import Helper, HelperError
 
 _WINE = """#!/bin/sh
@@ -27,6 +28,20 @@ _GET = """<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"
  <s:Header><a:Action>http://schemas.xmlsoap.org/ws/2004/09/transfer/Get</a:Action><a:MessageID>1</a:MessageID>
  <w:ResourceURI>http://schemas.microsoft.com/wbem/wsman/1/wmi/root/cimv2/{name}</w:ResourceURI></s:Header><s:Body/>
 </s:Envelope>"""
+
+
+# Of each command the first two starts fail as Wine's cmd fails.
+_BUSY_WINE = """#!/bin/sh
+result=$(printf '%s' "$LABRC" | sed 's/^Z://; s/\\\\/\\//g')
+echo start >> "$result.starts"
+if [ "$(wc -l < "$result.starts")" -lt 3 ]; then
+    echo "Can't recognize '$LABCMD' as an internal or external command, or batch script." >&2
+    printf 9009 > "$result"
+else
+    echo "$LABCMD ran"
+    printf 7 > "$result"
+fi
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +92,28 @@ def test_a_client_is_told_of_a_provider_that_has_crashed(tmp_path: Path) -> None
             assert expected in answer
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "starts", "stream"),
+    [("setup.exe /S", 7, 3, "stdout"), ("one.exe & two.exe", 9009, 1, "stderr")],
+    ids=["one-program", "whose-first-part-may-have-run"],
+)
+def test_a_program_that_wine_failed_to_start_is_started_again(
+    tmp_path: Path, line: str, code: int, starts: int, stream: str
+) -> None:
+    (tmp_path / "wine").write_text(_BUSY_WINE)
+
+    async def story() -> CmdCommand:
+        command = CmdCommand("C1", line)
+        await command.start("runner.exe", tmp_path, {}, None)
+        while not command.finished:
+            assert await command.wait(20)
+            command.changed.clear()
+            await asyncio.sleep(0.01)
+        return command
+
+    ended = asyncio.run(story())
+    assert ended.code == code
+    assert len((tmp_path / "C1.code.starts").read_text().split()) == starts
+    assert [name for name, _ in ended.take(10_000)] == [stream], "what a start that is not the last says is not told"

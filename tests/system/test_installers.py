@@ -207,8 +207,10 @@ def test_the_life_of_an_exe(bench: Bench) -> None:
     ended = bench.push(package)
     assert ended.verdict == ("installed", None), ended.everything_said()
     assert bench.drive(SETUP).exists() and bench.runs == 1 and bench.is_clean()
-    assert bench.push(package).verdict == ("unchanged", None) and bench.runs == 1
-    assert bench.push(bench.kit.exe_package("newer", "1.0.1", "")).verdict == ("upgraded", None)
+    again = bench.push(package)
+    assert again.verdict == ("unchanged", None) and bench.runs == 1, again.everything_said()
+    newer = bench.push(bench.kit.exe_package("newer", "1.0.1", ""))
+    assert newer.verdict == ("upgraded", None), newer.everything_said()
     removed = bench.remove(package)
     assert removed.verdict == ("removed", None), removed.everything_said()
     assert not bench.drive(SETUP).exists() and bench.is_clean()
