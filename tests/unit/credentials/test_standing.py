@@ -20,6 +20,7 @@ from pusher.credentials.standing import (
     Settled,
     Standing,
     ask,
+    cleared,
     marked,
     read,
     settle,
@@ -89,7 +90,45 @@ def test_a_waiter_that_is_heard_of_no_more_keeps_nobody_waiting() -> None:
     assert asked(standing, request("c", pid=3, policy=policy), NOON, dead=2)[1].granted == ("c",)
 
 
+def test_a_place_is_kept_for_each_who_waits_and_the_rest_is_granted() -> None:
+    policy = LockoutPolicy(threshold=4, reserve=2)
+    standing, _ = asked(Standing(), request("a", "b", policy=policy))
+    for _ in range(2):
+        standing, answer = asked(standing, request("c", pid=2, policy=policy))
+        assert (answer.verdict, answer.others_wait) == (Verdict.WAIT, False), "nobody else does"
+    standing = settle(standing, Settled(lease="a", result=Result.OK), "r", NOON)
+    assert asked(standing, request("d", pid=3, policy=policy))[1].verdict is Verdict.WAIT
+    standing = settle(standing, Settled(lease="b", result=Result.OK), "r", NOON)
+    standing, answer = asked(standing, request("d", "e", pid=3, policy=policy))
+    assert answer.granted == ("d",)
+    standing, answer = asked(standing, request("c", pid=2, policy=policy))
+    assert (answer.granted, standing.waiters) == (("c",), ())
+
+
+def test_who_has_one_or_wants_none_stands_in_no_queue() -> None:
+    policy = LockoutPolicy(threshold=3, reserve=2)
+    standing, _ = asked(Standing(), request("a", policy=policy))
+    for wanted in (request("b", policy=policy), request(pid=2, policy=policy)):
+        standing, answer = asked(standing, wanted)
+        assert (answer.verdict, standing.waiters) == (Verdict.WAIT, ())
+
+
 # Counting
+
+
+def test_a_failure_of_a_leave_that_is_not_known_any_more_counts() -> None:
+    """Forgotten by the operator's word, or never granted: the domain has counted it."""
+    for result, failures in ((Result.FAILED, 1), (Result.UNKNOWN, 1), (Result.OK, 0), (Result.HARMLESS, 0)):
+        standing = settle(Standing(), Settled(lease="x", result=result, stop="account-disabled"), "r", NOON)
+        assert (used(standing), [stop.code for stop in standing.stops]) == (failures, ["account-disabled"])
+
+
+def test_all_that_was_counted_is_forgotten_and_told() -> None:
+    standing, mark = marked(failed(failed(Standing()), lease="y"), NOON)
+    standing = read(standing, mark, Reading(threshold=9, window=MINUTE, bad_count=4, complete=False), NOON)
+    standing, forgotten = cleared(standing)
+    assert (forgotten, used(standing)) == (6, 0)
+    assert cleared(standing)[1] == 0
 
 
 def test_failures_are_a_chain() -> None:
@@ -261,6 +300,21 @@ def test_where_the_domain_locks_nobody_its_count_means_nothing() -> None:
 
 
 # Stops and words
+
+
+def test_a_count_of_nothing_is_no_part_of_the_chain() -> None:
+    horizon = replace(POLICY, window=30 * MINUTE).horizon
+    standing, mark = marked(failed(Standing()), NOON)
+    nothing = Reading(threshold=5, window=30 * MINUTE, bad_count=0, complete=False)
+    standing = read(standing, mark, nothing, NOON.after(horizon - MINUTE))
+    assert used(standing, NOON.after(horizon - MINUTE)) == 1
+    assert used(standing, NOON.after(horizon + MINUTE)) == 0
+
+
+def test_the_first_reason_of_a_run_is_kept() -> None:
+    standing = stopped(stopped(Standing(), "r", "wrong-password", NOON), "r", "account-locked", NOON)
+    standing = stopped(standing, "other", "account-locked", NOON)
+    assert [(stop.run, stop.code) for stop in standing.stops] == [("r", "wrong-password"), ("other", "account-locked")]
 
 
 def test_a_stop_holds_for_its_run() -> None:
