@@ -120,6 +120,12 @@ async def test_one_that_is_hidden_is_assumed_at_its_worst(how: str) -> None:
     assert "assumed" in state.policy and PSO in state.policy
 
 
+async def test_its_window_is_no_shorter_than_the_domains() -> None:
+    longer = ASSUMED_WINDOW * 3
+    entries = [user(msDS_ResultantPSO=PSO), domain(lockOutObservationWindow=-int(longer * 10_000_000))]
+    assert (await read(directory(*entries))).window == longer
+
+
 async def test_the_count_is_the_pdc_emulators() -> None:
     recent = ticks(NOW - timedelta(minutes=1))
     found = directory(user(badPwdCount=0), at_pdc=[user(badPwdCount=3, badPasswordTime=recent)])
