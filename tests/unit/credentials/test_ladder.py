@@ -53,6 +53,12 @@ def test_a_target_without_a_site_is_in_no_sites_scope() -> None:
     assert in_scope(account("ws*"), bare)
 
 
+def test_a_colon_alone_makes_no_group() -> None:
+    six = Target(name="ws01", address="fd00::5", groups=(":*",))
+    assert in_scope(account("fd00::*"), six)
+    assert not in_scope(account("fd01::*"), six)
+
+
 def test_a_trailing_dot_makes_no_difference() -> None:
     assert in_scope(account("ws01.corp.example"), Target(name="ws01.corp.example."))
 

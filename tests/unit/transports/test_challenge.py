@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pusher.transports.challenge import NEGOTIATE_MESSAGE, Challenge, parse_challenge
+from pusher.transports.challenge import NEGOTIATE_MESSAGE, Challenge, challenge_flags, parse_challenge
 
 RECORDED = bytes.fromhex(
     "4e544c4d5353500002000000080008003800000015828ae2c7b2ff2d57e4043100000000000000005a005a004000000006010000"
@@ -33,6 +33,18 @@ def challenge(info: bytes, flags: int = 0x02000000, version: bytes = bytes([10, 
 
 def test_the_recorded_one() -> None:
     assert parse_challenge(RECORDED) == WS01
+
+
+@pytest.mark.parametrize("before", [b"", b"\xa1\x81\xd0\x30\x81"], ids=["alone", "inside-spnego"])
+def test_its_flags(before: bytes) -> None:
+    assert challenge_flags(before + RECORDED) == 0xE28A8215
+    assert challenge_flags(before + challenge(b"", flags=0x00088201)[:24]) == 0x00088201
+
+
+@pytest.mark.parametrize("token", [b"", RECORDED[:23], RECORDED[1:], bytes(64), NEGOTIATE_MESSAGE])
+def test_what_is_no_challenge_has_no_flags(token: bytes) -> None:
+    with pytest.raises(ValueError, match="no NTLM challenge"):
+        challenge_flags(token)
 
 
 def test_inside_a_spnego_token() -> None:
