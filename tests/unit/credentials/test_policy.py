@@ -147,6 +147,13 @@ async def test_a_pdc_emulator_that_is_away_leaves_less_to_spend() -> None:
     assert "PDC emulator" in state.counted_by and "the count may be more" in state.policy
 
 
+async def test_an_account_that_the_pdc_emulator_does_not_know_is_not_asked_for_elsewhere() -> None:
+    renamed = user(sAMAccountName="svc-old", userPrincipalName="svc-old@corp.example")
+    with pytest.raises(ProblemError) as caught:
+        await read(directory(at_pdc=[renamed]))
+    assert caught.value.problem.code == "no-such-account"
+
+
 @pytest.mark.parametrize("owner", ["", "nonsense", "CN=NTDS Settings", "CN=NTDS Settings,CN=Gone,DC=corp,DC=example"])
 async def test_so_does_one_that_nobody_names(owner: str) -> None:
     assert (await read(directory(domain(fSMORoleOwner=owner)))).threshold == 3
