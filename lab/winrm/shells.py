@@ -121,7 +121,7 @@ class CmdCommand(Command):
         """On a machine under load Wine sometimes fails to start a program; one that has not begun is begun again."""
         for _ in range(_STARTS):
             await self._pump()
-            if self._written or self._stopped or not self._has_not_begun():
+            if self._may_have_begun():
                 break
             log.warning("Wine did not start %r (%s); again", self.line, self._process.returncode)
             self._result.unlink(missing_ok=True)
@@ -133,9 +133,10 @@ class CmdCommand(Command):
             self.put("stderr", bytes(self._refusal))
         self.finish(self._exit_code())
 
-    def _has_not_begun(self) -> bool:
-        """Neither the runner nor, where that is all of the line, its one program."""
-        return not self._result.exists() or (bool(self._refusal) and not any(sign in self.line for sign in _JOINS))
+    def _may_have_begun(self) -> bool:
+        """Not where the runner did not start, nor where cmd did not start the one program that is all of the line."""
+        unstarted = bool(self._refusal) and not any(sign in self.line for sign in _JOINS)
+        return self._written or self._stopped or (self._result.exists() and not unstarted)
 
     async def _pump(self) -> None:
         assert self._process.stdout is not None and self._process.stderr is not None
