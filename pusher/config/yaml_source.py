@@ -47,6 +47,11 @@ class _Opaque:
 
 OPAQUE = _Opaque()
 
+
+class _TooDeep(BadInput):
+    """More levels than MAX_DEPTH."""
+
+
 _Marks = dict[int, "array[int] | dict[str, tuple[int, int, int, int]]"]
 
 
@@ -133,10 +138,27 @@ class _Builder:
             except StopIteration:
                 return
             except yaml.MarkedYAMLError as exc:
-                raise self._syntax(exc) from exc
+                raise self._too_deep_before(exc) or self._syntax(exc) from exc
             except (yaml.YAMLError, ValueError) as exc:
                 raise BadInput(Source(file=self._file), "the text is not valid YAML", "a YAML file") from exc
             yield event
+
+    def _too_deep_before(self, exc: yaml.MarkedYAMLError) -> _TooDeep | None:
+        """What nests too deep before the place that the parser complains of.
+
+        libyaml's scanner runs ahead of its events, and some releases limit nesting themselves: by then our own limit
+        was passed, further up. The text up to there is read again, which nests less deep than the parser allows.
+        """
+        mark = exc.problem_mark
+        if mark is None or not 0 < mark.index < len(self._text):
+            return None
+        try:
+            _Builder(self._file, self._as_written).build(self._text[: mark.index])
+        except _TooDeep as deep:
+            return deep
+        except BadInput:
+            return None  # it ends in the middle of something
+        return None
 
     def _syntax(self, exc: yaml.MarkedYAMLError) -> BadInput:
         what = ", ".join(plain(part) for part in (exc.context, exc.problem) if part)
@@ -218,7 +240,7 @@ class _Builder:
         if frame is not None and isinstance(frame.into, dict) and frame.key is None:
             raise self._bad(event, "a list or table as a key", "a plain key")
         if len(self._frames) >= MAX_DEPTH:
-            raise self._bad(event, "values are nested too deep", f"at most {MAX_DEPTH} levels")
+            raise _TooDeep(_start(self._file, event), "values are nested too deep", f"at most {MAX_DEPTH} levels")
         if event.tag not in _PLAIN_TAGS:
             raise self._bad(event, f"the tag {plain(event.tag)} is not understood", "a plain list or table")
         self._counted(event, 1)
@@ -309,6 +331,9 @@ class _Builder:
             raise self._bad(event, "the file holds too many values", f"at most {MAX_VALUES:,}, aliases written out")
 
     def _bad(self, event: Any, found: str, expected: str) -> BadInput:
-        mark = event.start_mark
-        source = Source(file=self._file, line=mark.line + 1, column=mark.column + 1)
-        return BadInput(source, found, expected)
+        return BadInput(_start(self._file, event), found, expected)
+
+
+def _start(file: str, event: Any) -> Source:
+    mark = event.start_mark
+    return Source(file=file, line=mark.line + 1, column=mark.column + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -141,11 +140,52 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     ],
 )  # fmt: skip
 def test_what_is_refused(text: str, sentence: str) -> None:
-    began = time.monotonic()
     with pytest.raises(BadInput) as caught:
         parse_yaml(text, "f")
     assert caught.value.sentence == sentence
-    assert time.monotonic() - began < 2
+
+
+DEEP = "values are nested too deep; expected at most 32 levels"
+
+
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)])
+@pytest.mark.parametrize("levels", [33, 1000, 1001, 5000])
+@pytest.mark.parametrize(
+    ("level", "place"), [("[", "3:35"), ("{a: ", "3:131"), ("- ", "3:67"), ("\n[", "36:1"), ("[é, ", "3:131")]
+)
+def test_depth_is_told_in_one_way_whatever_the_parser_limits(
+    level: str, place: str, levels: int, loader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some releases of libyaml end at 1,000 levels themselves, and flow collections before the first is an event."""
+    monkeypatch.setattr("pusher.config.yaml_source._LOADER", loader)
+    with pytest.raises(BadInput) as caught:
+        parse_yaml("# é\n---\n  " + level * levels, "f")
+    assert caught.value.sentence == f"f:{place}: {DEEP}"
+
+
+class _Shallow(yaml.SafeLoader):
+    """A parser that limits nesting itself, and sees it before the first event is out."""
+
+    def get_event(self) -> Any:
+        if self.buffer.count("[") > 1000:
+            begin = [index for index, letter in enumerate(self.buffer) if letter == "["][1000]
+            mark = yaml.Mark("f", begin, 0, begin, "", 0)
+            raise yaml.scanner.ScannerError("while increasing flow level", mark, "any words", mark)
+        return super().get_event()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("levels", [33, 1000, 1001, 5000])
+def test_a_parser_with_a_limit_of_its_own(levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pusher.config.yaml_source._LOADER", _Shallow)
+    with pytest.raises(BadInput) as caught:
+        parse_yaml("[" * levels, "f")
+    assert caught.value.sentence == f"f:1:33: {DEEP}"
+
+
+def test_a_fault_after_shallow_values_is_still_told_where_it_is() -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_yaml("a: [" + "[" * 20 + "1, @" + "]" * 21, "f")
+    assert caught.value.sentence.startswith("f:1:28: the YAML cannot be read: ")
 
 
 def test_the_pure_parser_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
