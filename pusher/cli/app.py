@@ -23,6 +23,7 @@ from pusher.cli.options import (
     StoreUrl,
     with_run_options,
 )
+from pusher.cli.streams import ended_with, lasting_streams
 from pusher.models import Status, Verb
 from pusher.problems import BadInput, ProblemError
 from pusher.settings import Options
@@ -53,14 +54,23 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its begin
 
 def main() -> None:
     """The command's entry point."""
+    with lasting_streams() as out:
+        status = _done()
+        out.flush()
+        sys.exit(ended_with(status, out))
+
+
+def _done() -> int | str | None:
+    """What the command ended with, as ``sys.exit`` takes it."""
     try:
         app()
+    except SystemExit as ended:
+        return ended.code
     except BadInput as error:
         print(error.sentence, file=sys.stderr)
-        sys.exit(BAD_INPUT)
     except ProblemError as error:  # of what is asked before a run: the directory
         print(f"{error.problem.code}: {error.problem.message}. {error.problem.remedy}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+    return BAD_INPUT
 
 
 @app.callback(invoke_without_command=True)

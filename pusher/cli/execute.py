@@ -1,20 +1,20 @@
 """Driving one run: the view, the signals, the log, and the exit status.
 
-The first Ctrl-C lets what is in flight finish or undo itself and records the rest as cancelled; a second one stops
-at once, and the next push of the same hosts undoes what was left.
+The first Ctrl-C (or SIGTERM, or the end of the session) lets what is in flight finish or undo itself and records the
+rest as cancelled; a second one stops at once, and the next push of the same hosts undoes what was left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import sys
 import time
 from typing import Any
 
 import structlog
 
+from pusher.cli.signals import heeded
 from pusher.clock import utc_now
 from pusher.models import Event, Outcome, Stage, Status
 from pusher.report import JsonView, LiveView, PlainView, QuietView, Tally, View, exit_status
@@ -42,7 +42,7 @@ def view_for(as_json: bool, quiet: bool) -> View:
 
 def execute(prepared: Prepared, view: View) -> int:
     """Run it to its end; the command's exit status."""
-    with Session(prepared) as session, contextlib.closing(view):
+    with Session(prepared, view.note) as session, contextlib.closing(view):
         return asyncio.run(_Execution(session, view).go())
 
 
@@ -56,9 +56,15 @@ class _Execution:
         self._tally = Tally()
         self._statuses: set[Status] = set()
         self._interrupts = 0
+        self._stop = Stop()
+        self._work: asyncio.Task[None] | None = None
 
     async def go(self) -> int:
-        stop = Stop()
+        # From before the run is recorded until its end is: no signal costs it either.
+        with heeded(asyncio.get_running_loop(), self._interrupt):
+            return await self._run(self._stop)
+
+    async def _run(self, stop: Stop) -> int:
         session, view = self._session, self._view
         session.begin()
         self._log.info("run-started", verb=session.run.verb, inventory=session.run.inventory)
@@ -67,11 +73,8 @@ class _Execution:
         for note in session.prepared.inventory.notes:
             view.note(note)
         runner = session.runner(self, self._outcome, stop)
-        work = asyncio.create_task(runner.run(session.prepared.targets(), left_out))
+        work = self._work = asyncio.create_task(runner.run(session.prepared.targets(), left_out))
         listening = asyncio.create_task(self._listen_for_cancel(stop))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._interrupt, stop, work)
         try:
             await work
         except asyncio.CancelledError:
@@ -79,8 +82,6 @@ class _Execution:
                 raise
         finally:
             listening.cancel()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
             ended = session.store.end_run(session.run.id, utc_now())
             summary = self._tally.summary()
             self._log.info("run-ended", counts={status.value: count for status, count in summary.counts.items()})
@@ -110,13 +111,15 @@ class _Execution:
 
     # Stopping
 
-    def _interrupt(self, stop: Stop, work: asyncio.Task[None]) -> None:
+    def _interrupt(self, insists: bool) -> None:
+        if self._work is not None and self._work.done():
+            return  # it came too late to interrupt anything
         self._interrupts += 1
         if self._interrupts == 1:
             self._view.note("Stopping: hosts in work finish or are put back; press Ctrl-C again to stop at once.")
-            stop.cancel()
-        else:
-            work.cancel()
+            self._stop.cancel()
+        elif insists and self._work is not None:
+            self._work.cancel()
 
     async def _listen_for_cancel(self, stop: Stop) -> None:
         """``pusher cancel RUN`` from another terminal arrives by way of the store."""

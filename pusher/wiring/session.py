@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import structlog
@@ -45,11 +46,19 @@ _log = structlog.get_logger()
 _SPARE_THREADS = 8
 
 
-class Session:
-    """An open run: store, log, threads. Use it as a context; ``runner`` does the work."""
+def _to_nobody(_: str) -> None:
+    """Nobody wants the notes."""
 
-    def __init__(self, prepared: Prepared) -> None:
+
+class Session:
+    """An open run: store, log, threads. Use it as a context; ``runner`` does the work.
+
+    ``note`` is told, in a sentence, what the run's operator should read while it goes.
+    """
+
+    def __init__(self, prepared: Prepared, note: Callable[[str], None] = _to_nobody) -> None:
         self.prepared, options = prepared, prepared.options
+        self._note, self._noted = note, set[str]()
         self._stack = ExitStack()
         self.store = open_default_store(options.store)
         self._stack.callback(self.store.close)
@@ -106,7 +115,7 @@ class Session:
             # Contacted by whoever asks it first, and by nobody where no account needs it.
             self._directory = directory_of(accounts, prepared.inventory, guard, prepared.directory_secret)
             domain = accounts.directory.domain
-            readings = Readings(self._directory, domain, guard, _note)
+            readings = Readings(self._directory, domain, guard, self._not_read)
             tickets = Tickets(kerberos, guard, prepared.secrets, utc_now, readings.before)
             if any(is_laps(account) for account in accounts.accounts):
                 unprotect = self._unprotect(accounts.directory, kerberos, guard)
@@ -170,7 +179,17 @@ class Session:
             made[TransportKind.WINRM] = WinrmTransport(self._pool, ca=self.prepared.authority, content=content)
         return made
 
+    def _not_read(self, account: Account, why: Problem) -> None:
+        """An account that the directory could not be asked about: it goes on under the assumed policy."""
+        _log.warning("account-not-read", account=account.name, code=why.code, detail=why.message)
+        self._note_once(
+            why.code,
+            f"the directory could not be asked about {account.name} ({why.code}: {why.message}); accounts it does not "
+            f"tell of count as locked after {self.prepared.accounts.assume_threshold} failures (assume_threshold)",
+        )
 
-def _note(account: Account, why: Problem) -> None:
-    """An account that the directory could not be asked about: it goes on under the assumed policy."""
-    _log.warning("account-not-read", account=account.name, code=why.code, detail=why.message)
+    def _note_once(self, what: str, sentence: str) -> None:
+        """One sentence for what would otherwise be said for each account or target."""
+        if what not in self._noted:
+            self._noted.add(what)
+            self._note(sentence)

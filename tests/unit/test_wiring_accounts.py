@@ -34,6 +34,7 @@ class Bench:
         self.folder = folder
         self.found = directory()
         self.opened = 0
+        self.notes: list[str] = []
         self.kerberos = MemoryKerberos(utc_now, {f"svc@{REALM}": SECRET, f"account-locked@{REALM}": SECRET})
         monkeypatch.setenv("PUSH", SECRET)
         monkeypatch.setenv("READER", READER)
@@ -51,7 +52,7 @@ class Bench:
         inventory.write_text("version: 1\ngroups: {a: {hosts: [pc1.corp.example]}}\n")
         log = self.folder / "log"
         options = Options(inventory=inventory, store=str(self.folder / "store.sqlite"), log=log)
-        with Session(Prepared(options, Verb.CHECK)) as session:
+        with Session(Prepared(options, Verb.CHECK), self.notes.append) as session:
 
             async def play() -> None:
                 job = session.runner(Watching(), lambda _: None, Stop())._job
@@ -96,14 +97,20 @@ def test_without_a_directory_it_is_tried_as_it_was(bench: Bench) -> None:
     assert (len(bench.kerberos.asked), bench.opened) == (1, 0)
 
 
-def test_a_directory_that_is_away_is_noted_in_the_log(bench: Bench) -> None:
+def test_a_directory_that_is_away_is_noted_in_the_log_and_said_once(bench: Bench) -> None:
     bench.found = directory(fails={"": "directory-unreachable"})
 
     async def story(job: Job, account: Account) -> None:
-        await job.tickets.ticket(account)
+        for one in job.accounts:
+            await code_of(job.tickets.ticket(one))
 
-    (line,) = bench.run(PUSH.format(user="svc") + DIRECTORY, story)
-    assert (line["event"], line["account"], line["code"]) == ("account-not-read", "push", "directory-unreachable")
+    other = PUSH.format(user="must-change").replace('"push"', '"other"')
+    lines = bench.run(PUSH.format(user="svc") + other + DIRECTORY, story)
+    told = [(line["event"], line["account"], line["code"]) for line in lines]
+    assert told == [("account-not-read", name, "directory-unreachable") for name in ("push", "other")]
+    (note,) = bench.notes
+    assert note.startswith("the directory could not be asked about push (directory-unreachable: ")
+    assert note.endswith("after 3 failures (assume_threshold)")
 
 
 def test_laps_passwords_are_the_directorys_and_no_logs(bench: Bench) -> None:

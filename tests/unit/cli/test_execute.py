@@ -1,0 +1,63 @@
+"""A run as a process: which signals stop it, and what they leave."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from pusher.cli.execute import INTERRUPTED
+from pusher.models import Outcome
+from pusher.report import JsonView
+from tests.unit.cli.workplace import Workplace
+
+
+@pytest.fixture
+def hang_up() -> Iterator[None]:
+    """As a terminal has it, whoever started the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def sent_at_first_outcome(monkeypatch: pytest.MonkeyPatch, *numbers: signal.Signals) -> None:
+    tell, sent = JsonView.outcome, list(numbers)
+
+    def outcome(view: JsonView, told: Outcome) -> None:
+        tell(view, told)
+        while sent:
+            os.kill(os.getpid(), sent.pop(0))
+
+    monkeypatch.setattr(JsonView, "outcome", outcome)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_run_in_good_order(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch, hang_up: None, number: signal.Signals
+) -> None:
+    sent_at_first_outcome(monkeypatch, number)
+    ended = place.check("--concurrency", "1")
+    assert ended.status == INTERRUPTED
+    assert ended.err.count("note: Stopping") == 1
+    assert set(ended.verdicts) == set("abcdef")
+    assert ("cancelled", "cancelled") in ended.verdicts.values()
+    assert ended.verdicts == place.show().verdicts
+
+
+def test_one_dropped_session_hangs_up_twice(place: Workplace, monkeypatch: pytest.MonkeyPatch, hang_up: None) -> None:
+    """The kernel and the shell both say so; hosts in work are still put back."""
+    sent_at_first_outcome(monkeypatch, signal.SIGHUP, signal.SIGHUP)
+    ended = place.check("--concurrency", "1")
+    assert ended.status == INTERRUPTED
+    assert "interrupted" not in {code for _, code in ended.verdicts.values()}
+
+
+def test_who_runs_it_under_nohup_wants_it_to_go_on(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch, hang_up: None
+) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    sent_at_first_outcome(monkeypatch, signal.SIGHUP)
+    ended = place.check()
+    assert (ended.status, ended.pushed) == (0, set("abcdef"))
