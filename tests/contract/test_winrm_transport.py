@@ -27,7 +27,8 @@ from tests.conftest import StartLab
 from tests.contract.bench import LIMITS, Bench, Kind, Machine, Who
 from tests.contract.test_smb_transport import LabBench, LabMachine
 from tests.contract.transport_contract import TransportContract
-from tests.contract.transport_suite import VERSION_INFO, code_of, ignore, until
+from tests.contract.transport_suite import code_of, ignore, until
+from tests.pe import version_resource
 
 pytestmark = pytest.mark.lab
 
@@ -135,10 +136,10 @@ class _OverWinrm(TransportContract):
         assert whole.version is not None
         cut = await session.digest(path, len(data) - 1)
         assert cut == replace(whole, sha256="")
-        machine.write(path.path, VERSION_INFO)
+        machine.write(path.path, version_resource("1.2.3.4"))
         odd = await session.digest(path, 1000)
         assert odd is not None
-        assert (odd.size, odd.version) == (len(VERSION_INFO), None)
+        assert (odd.size, odd.version) == (len(version_resource("1.2.3.4")), None)
 
     async def test_rights_of_nobody(self, session: Session) -> None:
         assert await code_of(session.rights_of("nobody")) == "rights-unreadable"

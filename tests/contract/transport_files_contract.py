@@ -12,7 +12,7 @@ import pytest
 from pusher.problems import ProblemError
 from pusher.transports.port import FileInfo, RemotePath, Session
 from tests.contract.bench import LIMITS, Bench, Machine, Who
-from tests.contract.transport_suite import VERSION_INFO, TransportSuite, code_of, ignore, until
+from tests.contract.transport_suite import PROGRAM, TransportSuite, code_of, ignore, until
 
 HOSTILE = [
     "..\\escaped", "{here}\\..\\..\\escaped", "{here}\\.\\x", "{here}\\\\x", "C:\\escaped", "\\escaped",
@@ -79,7 +79,7 @@ class FilesContract(TransportSuite):
         self, machine: Machine, session: Session, here: RemotePath
     ) -> None:
         path = here.child("program.exe")
-        data = b"MZ" + bytes(1000) + VERSION_INFO + bytes(1000)
+        data = PROGRAM
         machine.write(path.path, data)
         whole = await session.digest(path, len(data))
         assert whole is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
@@ -13,8 +12,9 @@ import pytest
 from pusher.problems import ProblemError
 from pusher.transports.port import RemotePath, ServiceState, Session
 from tests.contract.bench import LIMITS, Bench, Kind, Machine, Who
+from tests.pe import program
 
-VERSION_INFO = struct.pack("<IIII", 0xFEEF04BD, 0x00010000, 3 << 16 | 1, 4 << 16 | 5)
+PROGRAM = program("3.1.4.5", pad=1000)
 
 
 def ignore(count: int) -> None:

@@ -11,9 +11,10 @@ from pusher.checks.catalogue import BUILT_IN_ACCOUNTS
 from pusher.models import Check, CheckResult, InstallerKind, Package, Target
 from pusher.problems import CATALOGUE, Problem, ProblemError
 from pusher.transports.memory import Fault, How, MemoryHost, Moment
+from tests.pe import program
 from tests.unit.install.test_installing import make_package as make_installer
 from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import EXE, make_host, make_package, program, signed_in
+from tests.unit.scheduler.harness import EXE, make_host, make_package, signed_in
 
 PASS, FAIL, UNPROVABLE, NOT_NEEDED = CheckResult.PASS, CheckResult.FAIL, CheckResult.UNPROVABLE, CheckResult.NOT_NEEDED
 GMSA = "corp\\gmsa$"
@@ -172,7 +173,7 @@ def test_a_folder_that_cannot_be_removed_again() -> None:
     ("there", "evidence"),
     [
         (None, "nothing is there, 1.4.2 would be installed"),
-        (program("1.4.2"), "1.4.2 is there already"),
+        (program("1.4.2", pad=3000), "1.4.2 is there already"),
         (program("1.3.0"), "1.3.0.0 is there, 1.4.2 would replace it"),
         (b"no program of ours", "another build is there, 1.4.2 would replace it"),
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,6 +42,7 @@ from pusher.targets.resolver import Resolution, failed
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, User
 from pusher.transports.memory.wire import Killed
 from pusher.transports.port import Endpoint, Limits, Session, Transport
+from tests.pe import program
 
 EXE, CONF, LOG = "labagent\\labagent.exe", "labagent\\conf\\labagent.toml", "labagent\\labagent.log"
 SERVICE = "LabAgent"
@@ -55,15 +55,8 @@ _numbers = itertools.count(1)
 _shared_runs: dict[str, str] = {}
 
 
-def program(version: str, size: int = 3000) -> bytes:
-    """Bytes with a VS_FIXEDFILEINFO in them."""
-    major, minor, patch = (int(part) for part in version.split("."))
-    info = struct.pack("<IIII", 0xFEEF04BD, 0x00010000, major << 16 | minor, patch << 16)
-    return b"MZ" + bytes(range(100)) + info + b"\x90" * size
-
-
 def make_package(version: str = "1.4.2", files: Mapping[str, bytes] | None = None, **changes: Any) -> Package:
-    content = files or {EXE: program(version), CONF: f"version = '{version}'".encode()}
+    content = files or {EXE: program(version, pad=3000), CONF: f"version = '{version}'".encode()}
     service = ServiceSpec(
         name=SERVICE,
         display_name=changes.pop("display_name", "Lab Agent"),
@@ -86,7 +79,7 @@ def make_package(version: str = "1.4.2", files: Mapping[str, bytes] | None = Non
 
 
 def make_payload(package: Package, files: Mapping[str, bytes] | None = None) -> Payload:
-    return Payload(files or {EXE: program(package.version), CONF: f"version = '{package.version}'".encode()})
+    return Payload(files or {EXE: program(package.version, pad=3000), CONF: f"version = '{package.version}'".encode()})
 
 
 def make_host(name: str = "", **changes: Any) -> MemoryHost:

@@ -8,8 +8,9 @@ from pusher.models import Detect, DetectBy
 from pusher.transports.detection import Found, detect, numbers
 from pusher.transports.memory import MemoryHost
 from pusher.transports.port import ServiceConfig, StartType
+from tests.pe import program
 from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import make_host, program, signed_in
+from tests.unit.scheduler.harness import make_host, signed_in
 
 CODE = "{6D3B3E0A-5C11-4A53-8E0B-000000000200}"
 UNINSTALL = "\\microsoft\\windows\\currentversion\\uninstall\\" + CODE.lower()
