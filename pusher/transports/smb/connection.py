@@ -23,12 +23,28 @@ from smbprotocol.transport import Tcp
 MAX_MESSAGE = 9 * 1024 * 1024
 """The largest message that is read: Windows' 8 MiB MaxReadSize plus headers."""
 
+_UNSIGNED_ENDS = frozenset(
+    {
+        0xC00000C9,  # NETWORK_NAME_DELETED
+        0xC0000203,  # USER_SESSION_DELETED
+        0xC000035C,  # NETWORK_SESSION_EXPIRED
+    }
+)
+"""What a server that has dropped a session answers on it: it has no key left to sign with (MS-SMB2 3.3.5.2.9).
+
+Whoever stands in between can send them too, and gains what cutting the connection would give him: it ends either way.
+"""
+
 CHUNK = 1024 * 1024
 """Bytes of file data in one READ or WRITE."""
 
 
 class TamperedError(SMBException):
     """A signature or an authentication tag does not verify, or is missing where it must be."""
+
+
+class SessionGoneError(SMBException):
+    """The server says, unsigned, that it has no such session any more; nothing else in the answer is believed."""
 
 
 class ImplausibleError(SMBException):
@@ -127,10 +143,12 @@ class GuardedConnection(Connection):
         session = self.session_table.get(request.session_id)
         if session is None:
             return  # nobody has signed in yet
+        signed = header["flags"].has_flag(Smb2Flags.SMB2_FLAGS_SIGNED)
+        if not signed and header["status"].get_value() in _UNSIGNED_ENDS:
+            raise SessionGoneError(f"status 0x{header['status'].get_value():08X}, unsigned")
         if session.encrypt_data:
             raise TamperedError("a plain answer on an encrypted session")
         interim = header["status"].get_value() == NtStatus.STATUS_PENDING
-        signed = header["flags"].has_flag(Smb2Flags.SMB2_FLAGS_SIGNED)
         if session.signing_required and not signed and not interim:
             raise TamperedError("an unsigned answer on a signed session")
 

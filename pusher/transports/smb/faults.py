@@ -17,13 +17,14 @@ from smbprotocol import exceptions as smb_errors
 from pusher.problems import Problem
 from pusher.transports import foreign
 from pusher.transports.codes import Doing, from_ntstatus, from_win32
-from pusher.transports.smb.connection import ImplausibleError, TamperedError, UnsupportedDialectError
+from pusher.transports.smb.connection import ImplausibleError, SessionGoneError, TamperedError, UnsupportedDialectError
 from pusher.transports.smb.pipe import RpcFaultError
 
 T = TypeVar("T")
 
 CLASSES: dict[type[BaseException], str] = {
     TamperedError: "tampered",
+    SessionGoneError: "connection-lost",
     ImplausibleError: "protocol-error",
     UnsupportedDialectError: "dialect-unsupported",
     smb_errors.SMBConnectionClosed: "connection-lost",

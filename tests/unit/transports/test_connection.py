@@ -14,13 +14,16 @@ from smbprotocol.connection import Request
 from smbprotocol.exceptions import SMBConnectionClosed
 from smbprotocol.header import Commands, NtStatus, Smb2Flags, SMB2HeaderRequest, SMB2HeaderResponse
 
+from pusher.transports.codes import Doing
 from pusher.transports.smb.connection import (
     MAX_MESSAGE,
     GuardedConnection,
     ImplausibleError,
+    SessionGoneError,
     TamperedError,
     _BoundedTcp,
 )
+from pusher.transports.smb.faults import translate
 
 SESSION, MESSAGE = 0x1122, 5
 KEY = b"k" * 16
@@ -91,6 +94,29 @@ def test_an_unsigned_answer_on_a_signed_session() -> None:
     made, request = connection(encrypts=False, signs=True)
     assert isinstance(received(made, answer(made)), TamperedError)
     assert request.response is None
+
+
+@pytest.mark.parametrize("encrypts", [False, True])
+@pytest.mark.parametrize("status", [0xC0000203, 0xC000035C, 0xC00000C9])
+def test_a_session_that_is_gone_is_told_unsigned(status: int, encrypts: bool) -> None:
+    """Windows has no key left to sign with. The connection ends, and nothing in the answer is taken for one."""
+    made, request = connection(encrypts=encrypts, signs=True)
+    error = received(made, answer(made, status=status))
+    assert isinstance(error, SessionGoneError)
+    assert translate(error, Doing.FILE).code == "connection-lost"
+    assert request.response is None
+
+
+@pytest.mark.parametrize("status", [0xC0000022, 0xC0000034, 0xC0000128, NtStatus.STATUS_SUCCESS])
+def test_no_other_status_is_believed_unsigned(status: int) -> None:
+    made, request = connection(encrypts=False, signs=True)
+    assert isinstance(received(made, answer(made, status=status)), TamperedError)
+    assert request.response is None
+
+
+def test_a_session_that_is_gone_with_a_forged_signature() -> None:
+    made, _ = connection(encrypts=False, signs=True)
+    assert isinstance(received(made, answer(made, status=0xC0000203, signed=True, forged=True)), TamperedError)
 
 
 def test_a_forged_signature() -> None:
