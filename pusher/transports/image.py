@@ -77,7 +77,7 @@ class FileVersionScan:
         self._layout = _layout(bytes(headers.data))
         if self._layout is not None:
             self._tree = self._window(self._layout.resources, min(self._layout.size, _TREE), part, headers)
-        if self._layout is not None or headers.complete or headers.data[:2] not in (b"", b"M", b"MZ"):
+        if self._layout is not None or headers.complete or not b"MZ".startswith(bytes(headers.data[:2])):
             self._headers = None
 
     def _window_on_version(self, part: bytes) -> _Window:
@@ -174,8 +174,7 @@ def _entries(tree: bytes, at: int | None) -> dict[int, int]:
     named, numbered = struct.unpack_from("<HH", tree, at + 12)
     first = at + 16 + 8 * named
     numbered = min(numbered, max(0, len(tree) - first) // 8)
-    rows = (struct.unpack_from("<II", tree, first + 8 * number) for number in range(numbered))
-    return {identity: offset for identity, offset in rows}
+    return dict(struct.iter_unpack("<II", tree[first : first + 8 * numbered]))
 
 
 def _below(entry: int | None) -> int | None:

@@ -34,8 +34,8 @@ RIGHTS = [
          "Start the Remote Registry service and grant the account access to the keys."),
     Code("registry-unavailable", Stage.RIGHTS, GIVE_UP, FAILED,
          "the remote registry does not answer, so its keys cannot be proven",
-         "Only a package that needs the registry is held up: start the Remote Registry service for the push, or "
-         "drop [needs] registry."),
+         "Only a package that needs the registry is held up: enable the Remote Registry service for the push "
+         "(workstations have it disabled), push over WinRM, or drop [needs] registry."),
     Code("rights-unreadable", Stage.RIGHTS, GIVE_UP, FAILED,
          "user rights cannot be read by this transport",
          "Only what needs them is held up: push over SMB, or drop [needs] rights."),

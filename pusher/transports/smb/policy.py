@@ -1,12 +1,13 @@
 """What other pipes tell: the role of the server, the registry, and user rights. Blocking; ProblemError only.
 
 Sources: MS-SRVS 3.1.4.17 (NetrServerGetInfo), MS-DSSP 3.2.5.1 (DsRolerGetPrimaryDomainInformation), MS-RRP 3.1.5.15
-(BaseRegOpenKey) and 3.1.5.17 (BaseRegQueryValue), MS-LSAD 3.1.4.5.10 (LsarEnumerateAccountRights), MS-LSAT 3.1.4.8
-(LsarLookupNames).
+(BaseRegOpenKey) and 3.1.5.17 (BaseRegQueryValue), MS-LSAD 3.1.4.5.10 (LsarEnumerateAccountRights), MS-LSAT 3.1.4.6
+(LsarLookupNames3).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -24,6 +25,8 @@ T = TypeVar("T")
 Bind = Callable[[str, Any], Any]
 """Bind an interface on a named pipe of this session."""
 
+Sleep = Callable[[float], None]
+
 _SV_TYPE_DOMAIN_CONTROLLERS = 0x00000008 | 0x00000010
 _SV_TYPE_XENIX = 0x00000800
 """Samba calls itself so; as a domain controller of Active Directory it announces no more than a member."""
@@ -33,6 +36,9 @@ _KEY_QUERY_VALUE = 0x00000001
 _NOT_FOUND = 2
 _LONGEST_VALUE = 8192
 _STATUS_NOT_FOUND, _STATUS_NONE_MAPPED, _STATUS_NO_PRIVILEGE = 0xC0000034, 0xC0000073, 0xC0000060
+_REMOTE_REGISTRY_STARTS = (0.25, 0.5, 0.75, 1.0)
+"""Seconds before each further open of the registry's pipe: a server starts the Remote Registry when it is first
+opened, and answers that open with STATUS_PIPE_NOT_AVAILABLE. Where the service is disabled there is no such pipe."""
 _ROOTS = {"HKLM": rrp.hOpenLocalMachine, "HKU": rrp.hOpenUsers, "HKCR": rrp.hOpenClassesRoot}
 
 
@@ -60,7 +66,7 @@ def _role(bind: Bind) -> int:
     return int(answer["MachineRole"])
 
 
-def registry_access(bind: Bind, key: str) -> str:
+def registry_access(bind: Bind, key: str, sleep: Sleep = time.sleep) -> str:
     """Open ``key`` for writing, or else its nearest parent for creating it. The evidence names what was opened.
 
     ``registry-unavailable`` where the Remote Registry's pipe does not exist, ``registry-denied`` where it refuses.
@@ -69,10 +75,10 @@ def registry_access(bind: Bind, key: str) -> str:
     def work(rpc: Any, handle: Any, root: str, path: str) -> str:
         return _open_nearest(rpc, handle, root, path)
 
-    return _with_root(bind, key, work)
+    return _with_root(bind, key, work, sleep)
 
 
-def registry_value(bind: Bind, key: str, name: str) -> str | int | None:
+def registry_value(bind: Bind, key: str, name: str, sleep: Sleep = time.sleep) -> str | int | None:
     """A value of ``key``; None where either is absent. What is neither text nor a number comes in hexadecimal."""
 
     def work(rpc: Any, handle: Any, root: str, path: str) -> str | int | None:
@@ -90,7 +96,7 @@ def registry_value(bind: Bind, key: str, name: str) -> str | int | None:
         data = b"".join(answer["lpData"])[: answer["lpcbLen"]]
         return _value(answer["lpType"], data)
 
-    return _with_root(bind, key, work)
+    return _with_root(bind, key, work, sleep)
 
 
 def _value(kind: int, data: bytes) -> str | int:
@@ -101,14 +107,14 @@ def _value(kind: int, data: bytes) -> str | int:
     return data.hex()
 
 
-def _with_root(bind: Bind, key: str, work: Callable[[Any, Any, str, str], T]) -> T:
+def _with_root(bind: Bind, key: str, work: Callable[[Any, Any, str, str], T], sleep: Sleep) -> T:
     """Bind to the registry and open the key's hive; ``work`` gets connection, handle, hive and what is below it."""
     root, _, path = key.partition("\\")
     opener = _ROOTS[root.upper()]
 
     def whole() -> T:
         try:
-            rpc = bind("winreg", rrp.MSRPC_UUID_RRP)
+            rpc = _bind_registry(bind, sleep)
         except (ObjectNameNotFound, PipeNotAvailable) as error:
             raise ProblemError(of("registry-unavailable", Doing.REGISTRY, "no winreg pipe")) from error
         try:
@@ -117,6 +123,15 @@ def _with_root(bind: Bind, key: str, work: Callable[[Any, Any, str, str], T]) ->
             rpc.disconnect()
 
     return guarded(Doing.REGISTRY, whole, key)
+
+
+def _bind_registry(bind: Bind, sleep: Sleep) -> Any:
+    for pause in _REMOTE_REGISTRY_STARTS:
+        try:
+            return bind("winreg", rrp.MSRPC_UUID_RRP)
+        except PipeNotAvailable:
+            sleep(pause)
+    return bind("winreg", rrp.MSRPC_UUID_RRP)
 
 
 def _open_nearest(rpc: Any, root_handle: Any, root: str, path: str) -> str:
@@ -139,11 +154,9 @@ def rights_of(bind: Bind, account: str) -> frozenset[str]:
     def work() -> frozenset[str]:
         rpc = bind("lsarpc", lsad.MSRPC_UUID_LSAD)
         policy = lsad.hLsarOpenPolicy2(rpc, MAXIMUM_ALLOWED | lsad.POLICY_LOOKUP_NAMES)["PolicyHandle"]
-        names = lsat.hLsarLookupNames(rpc, policy, (account,))
-        domains, sid = names["ReferencedDomains"]["Domains"], names["TranslatedSids"]["Sids"][0]
-        base = domains[sid["DomainIndex"]]["Sid"].formatCanonical()
+        sid = _sid_of(rpc, policy, account)
         try:
-            answer = lsad.hLsarEnumerateAccountRights(rpc, policy, f"{base}-{sid['RelativeId']}")
+            answer = lsad.hLsarEnumerateAccountRights(rpc, policy, sid)
         except DCERPCException as error:
             if error.error_code in (_STATUS_NOT_FOUND, _STATUS_NO_PRIVILEGE):
                 return frozenset()
@@ -153,3 +166,9 @@ def rights_of(bind: Bind, account: str) -> frozenset[str]:
         return frozenset(str(right["Data"]) for right in answer["UserRights"]["UserRights"])
 
     return guarded(Doing.POLICY, work, account)
+
+
+def _sid_of(rpc: Any, policy: Any, account: str) -> str:
+    """The whole SID: that of ``NT SERVICE\\name`` is no domain's with a number behind it, as older calls would tell."""
+    found = lsat.hLsarLookupNames3(rpc, policy, (account,))["TranslatedSids"]["Sids"][0]
+    return str(found["Sid"].formatCanonical())

@@ -1,0 +1,123 @@
+"""The Remote Registry's pipe: there at a later open where the service is started by the first, absent where it is
+disabled; and what its calls and LSA's carry as lengths of strings (MS-RRP 2.2.3, MS-DTYP 2.3.10)."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+from impacket.dcerpc.v5 import lsad, lsat, rrp
+from smbprotocol.exceptions import SMBResponseException
+from smbprotocol.header import SMB2HeaderResponse
+
+from pusher.problems import ProblemError
+from pusher.transports.smb import policy
+
+NOT_AVAILABLE, NOT_FOUND = 0xC00000AC, 0xC0000034
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+class Rpc:
+    """Answers each call with a success of the right kind, and keeps what was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def request(self, call: Any) -> Any:
+        self.sent.append(call)
+        if isinstance(call, rrp.BaseRegQueryValue):
+            return {"lpType": rrp.REG_DWORD, "lpData": [b"\x07\0\0\0"], "lpcbLen": 4}
+        if isinstance(call, lsat.LsarLookupNames3):
+            sid = lsad.RPC_SID()
+            sid.fromCanonical("S-1-5-80-3880718306-3832830129-1677859214-2598158968-1052248003")
+            return {"TranslatedSids": {"Sids": [{"Sid": sid, "DomainIndex": 0, "Flags": 0}]}}
+        if isinstance(call, lsad.LsarEnumerateAccountRights):
+            return {"UserRights": {"UserRights": [{"Data": "SeServiceLogonRight"}]}}
+        return {"phKey": rrp.RPC_HKEY(), "phkResult": rrp.RPC_HKEY(), "PolicyHandle": b"\0" * 20}
+
+    def disconnect(self) -> None: ...
+
+
+def pipe(*refusals: int) -> tuple[Any, list[str], Rpc]:
+    """A ``bind`` whose first opens are refused with these statuses."""
+    opens: list[str] = []
+    rpc = Rpc()
+
+    def bind(name: str, interface: object) -> Rpc:
+        opens.append(name)
+        if len(opens) <= len(refusals):
+            header = SMB2HeaderResponse()
+            header["status"] = refusals[len(opens) - 1]
+            raise SMBResponseException(header)
+        return rpc
+
+    return bind, opens, rpc
+
+
+@pytest.mark.parametrize("refused", [0, 1, 3])
+def test_a_service_that_starts_with_the_first_open_is_waited_for(refused: int) -> None:
+    bind, opens, _ = pipe(*[NOT_AVAILABLE] * refused)
+    clock = Clock()
+    assert policy.registry_value(bind, "HKLM\\SOFTWARE\\X", "Y", clock.sleep) == 7
+    assert (len(opens), len(clock.slept)) == (refused + 1, refused)
+
+
+def test_one_that_does_not_come_is_waited_for_two_or_three_seconds() -> None:
+    bind, opens, _ = pipe(*[NOT_AVAILABLE] * 100)
+    clock = Clock()
+    with pytest.raises(ProblemError) as caught:
+        policy.registry_access(bind, "HKLM\\SOFTWARE\\X", clock.sleep)
+    assert caught.value.problem.code == "registry-unavailable"
+    assert 2 <= sum(clock.slept) <= 3
+    assert len(opens) == len(clock.slept) + 1
+
+
+def test_a_disabled_service_has_no_pipe_and_is_not_waited_for() -> None:
+    """20,000 workstations have it disabled."""
+    bind, opens, _ = pipe(*[NOT_FOUND] * 100)
+    clock = Clock()
+    with pytest.raises(ProblemError) as caught:
+        policy.registry_access(bind, "HKLM\\SOFTWARE\\X", clock.sleep)
+    assert caught.value.problem.code == "registry-unavailable"
+    assert (opens, clock.slept) == (["winreg"], [])
+
+
+def counted(data: bytes, text: str) -> tuple[int, int, int, int]:
+    """Length and MaximumLength in bytes, and the array's maximum and actual count, of the string in a call."""
+    at = data.index(text.encode("utf-16-le"))
+    most, _, actual = struct.unpack_from("<III", data, at - 12)
+    length, maximum = struct.unpack_from("<HH", data, at - 12 - 8)
+    return length, maximum, most, actual
+
+
+@pytest.mark.parametrize("text", ["SOFTWARE\\X", "SOFTWARE\\Ünïcode"])
+def test_the_registrys_strings_count_their_terminator(text: str) -> None:
+    bind, _, rpc = pipe()
+    policy.registry_value(bind, f"HKLM\\{text}", "Wert")
+    opened = next(call for call in rpc.sent if isinstance(call, rrp.BaseRegOpenKey))
+    asked = next(call for call in rpc.sent if isinstance(call, rrp.BaseRegQueryValue))
+    for call, value in ((opened, text), (asked, "Wert")):
+        units = len(value) + 1
+        assert counted(call.getData(), f"{value}\0") == (2 * units, 2 * units, units, units)
+
+
+def test_lsas_strings_do_not_and_the_whole_sid_is_what_counts() -> None:
+    """A service's own account has a SID that is not its domain's with a number behind it."""
+    bind, _, rpc = pipe()
+    account = "NT SERVICE\\LabAgent"
+    assert policy.rights_of(bind, account) == {"SeServiceLogonRight"}
+    looked = next(call for call in rpc.sent if isinstance(call, lsat.LsarLookupNames3))
+    units = len(account)
+    data = looked.getData()
+    assert counted(data, account)[2:] == (units, units)
+    assert struct.pack("<HH", 2 * units, 2 * units) in data
+    asked = next(call for call in rpc.sent if isinstance(call, lsad.LsarEnumerateAccountRights))
+    assert asked["AccountSid"].formatCanonical().startswith("S-1-5-80-3880718306-")
