@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,11 +16,11 @@ from pusher.cli.options import (
     Exclude,
     Inventory,
     Limit,
-    Log,
     MaybePackage,
     Package,
     Quiet,
     StoreUrl,
+    with_options_of_a_run,
     with_run_options,
 )
 from pusher.cli.streams import ended_with, lasting_streams
@@ -169,22 +169,26 @@ def report(
 
 
 @app.command()
+@with_options_of_a_run
 def retry(
+    *,
     run: RunId,
+    given: dict[str, Any],
     failed: Annotated[bool, typer.Option("--failed", help="Only those that failed.")] = False,
     unreachable: Annotated[bool, typer.Option("--unreachable", help="Only those that were not reached.")] = False,
-    store: StoreUrl = None,
-    log: Log = None,
     json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run again over what did not succeed; the same inventory, package and accounts.
+    """Run again over what did not succeed; the same inventory, package, accounts and options, unless others are given.
+
+    What the run spared (excluded, duplicates, domain controllers without permission) stays spared. --limit and
+    --exclude narrow it further.
 
     Example: pusher retry last --unreachable
     """
     wanted = {Status.FAILED: failed, Status.UNREACHABLE: unreachable}
     statuses = frozenset(status for status, asked in wanted.items() if asked)
-    verb, options = reading.options_for_retry(run, statuses, store, log)
+    verb, options = reading.options_for_retry(run, statuses, given.get("store"), given)
     _run(options, verb, json, quiet)
 
 

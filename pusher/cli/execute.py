@@ -17,6 +17,7 @@ import structlog
 from pusher.cli.signals import heeded
 from pusher.clock import utc_now
 from pusher.models import Event, Outcome, Stage, Status
+from pusher.problems import CATALOGUE, Part
 from pusher.report import JsonView, LiveView, PlainView, QuietView, Tally, View, exit_status
 from pusher.report.style import console_for
 from pusher.scheduler.job import Stop
@@ -25,8 +26,6 @@ from pusher.wiring.session import Session
 
 _POLL_CANCEL = 1.0
 INTERRUPTED, FAILURE_LIMIT = 130, 3
-LEFT_OUT = frozenset({"excluded", "duplicate", "computer-disabled", "computer-stale"})
-"""Codes of targets that are no targets of the run: they do not make it fail."""
 
 
 def view_for(as_json: bool, quiet: bool) -> View:
@@ -70,7 +69,7 @@ class _Execution:
         self._log.info("run-started", verb=session.run.verb, inventory=session.run.inventory)
         left_out = list(session.prepared.left_out())
         view.started(session.run, session.prepared.count() + len(left_out))
-        for note in session.prepared.inventory.notes:
+        for note in session.prepared.notes():
             view.note(note)
         runner = session.runner(self, self._outcome, stop)
         work = self._work = asyncio.create_task(runner.run(session.prepared.targets(), left_out))
@@ -103,7 +102,7 @@ class _Execution:
     def _outcome(self, outcome: Outcome) -> None:
         self._stages.pop(outcome.target, None)
         self._tally.add(outcome)
-        if outcome.code not in LEFT_OUT:
+        if outcome.code is None or CATALOGUE[outcome.code].part is not Part.LEFT_OUT:
             self._statuses.add(outcome.status)
         entry: dict[str, Any] = {"status": outcome.status.value, "code": outcome.code, "account": outcome.account}
         self._log.info("outcome", target=outcome.target, stage=outcome.stage.value, seconds=outcome.seconds, **entry)

@@ -1,21 +1,24 @@
-"""The options that push, check and remove share, written once.
+"""The options that push, check, remove and retry share, written once.
 
 ``with_run_options`` gives a command the options of ``_RUN_OPTIONS`` besides its own; the command receives them
-ready-made, as one ``Options`` value.
+ready-made, as one ``Options`` value. ``with_options_of_a_run`` gives it the same without their defaults: what is not
+given is as it was in the run that it is made from.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from pusher.problems import BadInput
-from pusher.settings import Options
+from pusher.settings import Options, is_recorded
 
 Inventory = Annotated[Path, typer.Argument(help="The machines: YAML, CSV, a plain list, or an Ansible inventory.")]
 Limit = Annotated[
@@ -93,6 +96,9 @@ _RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
 }
 
+_NEVER_KEPT = frozenset(one.name for one in fields(Options) if not is_recorded(one))
+"""Options that are no part of a run's record."""
+
 
 def with_run_options(package: Any, default: Any = ...) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """``command(options, …own)`` becomes a command with the shared options spelled out.
@@ -106,18 +112,42 @@ def with_run_options(package: Any, default: Any = ...) -> Callable[[Callable[...
         **_RUN_OPTIONS,
     }
 
+    return _spelled_out(shared, lambda taken: {"options": _options(taken)})
+
+
+def with_options_of_a_run(command: Callable[..., None]) -> Callable[..., None]:
+    """``command(given, …own)`` becomes a command with the shared options; ``given`` holds those that were given."""
+    shared = {name: (kind, None) for name, (kind, _) in _RUN_OPTIONS.items() if name in _NEVER_KEPT}
+    kept = {"package": MaybePackage, **{name: kind for name, (kind, _) in _RUN_OPTIONS.items() if name not in shared}}
+    shared |= {name: (_without_default(kind), None) for name, kind in kept.items()}
+
+    def given(taken: dict[str, Any]) -> dict[str, Any]:
+        return {"given": _checked({name: value for name, value in taken.items() if value not in (None, [])})}
+
+    return _spelled_out(shared, given)(command)
+
+
+def _spelled_out(
+    shared: Mapping[str, tuple[Any, Any]], made: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator that adds ``shared`` (annotation, default) to a command, which is handed what is ``made`` of them."""
+
     def spell_out(command: Callable[..., None]) -> Callable[..., None]:
-        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "options"]
+        signature = inspect.signature(command, eval_str=True)
+        own = [one for one in signature.parameters.values() if one.name not in ("options", "given")]
 
         @wraps(command)
         def spelled_out(**given: Any) -> None:
             taken = {name: given.pop(name) for name in shared}
-            command(options=_options(taken), **given)
+            command(**made(taken), **given)
 
-        parameters = [
+        added = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=kind)
             for name, (kind, value) in shared.items()
-        ] + own
+        ]
+        # Arguments are taken in the order in which they stand.
+        first = [one for one in own if one.default is inspect.Parameter.empty]
+        parameters = [*first, *added, *(one for one in own if one not in first)]
         spelled_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         spelled_out.__annotations__ = {p.name: p.annotation for p in parameters}
         return spelled_out
@@ -125,8 +155,20 @@ def with_run_options(package: Any, default: Any = ...) -> Callable[[Callable[...
     return spell_out
 
 
+def _without_default(kind: Any) -> Any:
+    """The same option, which says nothing of a default."""
+    told, option = get_args(kind)
+    option = copy(option)
+    option.help = option.help.partition(" [default")[0]
+    return Annotated[told | None, option]
+
+
 def _options(taken: dict[str, Any]) -> Options:
-    options = Options(**{**taken, "limit": taken["limit"] or (), "exclude": taken["exclude"] or ()})
-    if options.transport not in ("smb", "winrm", "auto"):
-        raise BadInput(None, f"--transport {options.transport} is unknown", "smb, winrm or auto")
-    return options
+    return Options(**_checked({**taken, "limit": taken["limit"] or (), "exclude": taken["exclude"] or ()}))
+
+
+def _checked(taken: dict[str, Any]) -> dict[str, Any]:
+    transport = taken.get("transport", "auto")
+    if transport not in ("smb", "winrm", "auto"):
+        raise BadInput(None, f"--transport {transport} is unknown", "smb, winrm or auto")
+    return taken

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import RenderableType
 
 from pusher.clock import utc_now
-from pusher.models import Run, Status, Verb
-from pusher.problems import CATALOGUE, BadInput
+from pusher.models import Outcome, Run, Status, Verb
+from pusher.problems import CATALOGUE, BadInput, Part
 from pusher.report import run_record, summarise
 from pusher.report.explain import did_you_mean, explain_page, explain_record, explain_records, explain_table
 from pusher.report.record import outcome_record, write_line
@@ -21,8 +22,6 @@ from pusher.report.style import console_for
 from pusher.report.tables import run_page, runs_table
 from pusher.settings import Options, open_default_store
 from pusher.store import Store
-
-_PATHS = ("inventory", "package", "accounts", "ca")
 
 
 def runs(store: str | None, count: int, as_json: bool) -> None:
@@ -85,28 +84,27 @@ def report(run: str, format: str, output: Path | None, store: str | None) -> Non
 
 
 def options_for_retry(
-    run: str, statuses: frozenset[Status], store: str | None, log: Path | None
+    run: str, statuses: frozenset[Status], store: str | None, given: Mapping[str, Any]
 ) -> tuple[Verb, Options]:
-    """The verb and options of a new run over what did not succeed in ``run`` (only ``statuses``, where given)."""
+    """The verb and options of a new run over what did not succeed in ``run`` (only ``statuses``, where given).
+
+    Who was spared by it stays spared. ``given`` takes the place of what the run was told, but for what spares.
+    """
     with _store(store) as opened:
         found = _find(opened, run)
-        names = {
-            outcome.target.lower()
-            for outcome in opened.outcomes(found.id)
-            if (outcome.status in statuses if statuses else not outcome.status.is_success)
-        }
+        names = {outcome.target.lower() for outcome in opened.outcomes(found.id) if _is_left(outcome, statuses)}
         if not statuses:
             names |= {name.lower() for name, _ in opened.unfinished(found.id)}
         saved = opened.options(found.id)
     if not names:
         raise BadInput(None, f"run {found.id} has nothing left to retry", "a run with machines that did not succeed")
-    # A store of an earlier version knows no "ca".
-    inventory, package, accounts, ca = (Path(path) if (path := saved.pop(key, None)) else None for key in _PATHS)
-    assert inventory is not None, "a run has an inventory"
-    return found.verb, Options(
-        inventory=inventory, package=package, accounts=accounts, ca=ca, **saved, store=store, log=log,
-        only=frozenset(names), parent=found.id,
-    )  # fmt: skip
+    return found.verb, Options.made_from(saved, found.id, frozenset(names), given)
+
+
+def _is_left(outcome: Outcome, statuses: frozenset[Status]) -> bool:
+    if outcome.code is not None and CATALOGUE[outcome.code].part is not Part.TARGET:
+        return False
+    return outcome.status in statuses if statuses else not outcome.status.is_success
 
 
 def cancel(run: str, store: str | None) -> None:

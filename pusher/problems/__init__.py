@@ -10,13 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pusher.models import NextMove, Source, Stage, Status
-from pusher.problems.catalogue import CATALOGUE, Code
+from pusher.problems.catalogue import CATALOGUE, Code, Part
 
 __all__ = [
     "CATALOGUE",
     "BadInput",
     "Code",
     "NextMove",
+    "Part",
     "Problem",
     "ProblemError",
     "Stage",

@@ -66,6 +66,7 @@ def explain_record(code: str) -> dict[str, Any]:
         "remedy": row.remedy,
         "next_move": row.next_move.value,
         "status": row.status.value,
+        "part": row.part.value,
     }
 
 

@@ -18,10 +18,14 @@ from pusher.runner import RunnerMissingError
 from pusher.runner import load as load_runner
 from pusher.settings import Options
 from pusher.targets.inventory import Selected, load_inventory
+from pusher.targets.selection import EVERYTHING, Selector, parse_selector
 from pusher.wiring.accounts import accounts_of, secrets_of
 from pusher.wiring.authority import authority_of
 from pusher.wiring.directory import directory_secret
 from pusher.wiring.inventory import expanded, read_out
+
+_NAMED = 5
+"""Targets that a note names one by one."""
 
 
 class Prepared:
@@ -51,19 +55,41 @@ class Prepared:
             self._prove_commands(self.package)
             self._prove_installer(self.package)
         if not any(True for _ in self.targets()):
-            raise BadInput(
-                Source(file=str(options.inventory)), "no target is left by --limit and --exclude", "at least one"
-            )
+            of = f" of run {options.origin.run}" if options.origin is not None else ""
+            found = f"no target{of} is left by --limit and --exclude"
+            raise BadInput(Source(file=str(options.inventory)), found, "at least one")
 
     def _select(self) -> None:
         limit, exclude = list(self.options.limit), list(self.options.exclude)
-        self._selector = self.inventory.selector(limit=limit, exclude=exclude)
+        self._selector, self._further = self.inventory.selector(limit=limit, exclude=exclude), tuple[Selector, ...]()
+        if (origin := self.options.origin) is not None:
+            # What earlier runs were told was looked up then: a name that has gone since spares nobody less.
+            first, *further = [*(parse_selector(limit=limit) for limit in origin.limits), EVERYTHING]
+            spared = parse_selector(exclude=origin.exclude).exclude
+            self._further = (*further, Selector(limit=self._selector.limit))
+            self._selector = Selector(limit=first.limit, exclude=(*spared, *self._selector.exclude))
 
     def selected(self) -> Iterator[Selected]:
         """Every target of the inventory with the decision about it, in order; made anew at each call."""
         for selected in self.inventory.targets(self._selector):
-            if not self.options.only or selected.target.name.lower() in self.options.only:
+            if self._is_taken_up(selected.target):
                 yield selected
+
+    def _is_taken_up(self, target: Target) -> bool:
+        """Whether the run that this one is made from, if any, has left the target to it."""
+        origin = self.options.origin
+        if origin is None:
+            return True
+        return target.name.lower() in origin.only and all(one.decide(target).included for one in self._further)
+
+    def notes(self) -> Iterator[str]:
+        """What the operator should read before anything is sent."""
+        yield from self.inventory.notes
+        if self.options.origin is not None:
+            here = {selected.target.name.lower() for selected in self.inventory.targets(self._selector)}
+            if gone := sorted(self.options.origin.only - here):
+                named = ", ".join(gone[:_NAMED]) + (f" and {len(gone) - _NAMED:,} more" if len(gone) > _NAMED else "")
+                yield f"no longer in {self.inventory.file}, and left alone: {named}"
 
     def targets(self) -> Iterator[Target]:
         return (selected.target for selected in self.selected() if selected.decision.included)

@@ -85,7 +85,7 @@ class Session:
             version=prepared.package.version if prepared.package else None,
             operator=f"{getpass.getuser()}@{socket.gethostname()}",
             started_at=utc_now(),
-            parent=options.parent,
+            parent=options.origin.run if options.origin else None,
         )
 
     def __enter__(self) -> Session:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pusher.problems.catalogue.code import Code
+from pusher.problems.catalogue.code import Code, Part
 from pusher.problems.catalogue.directory import DIRECTORY
 from pusher.problems.catalogue.install import INSTALL
 from pusher.problems.catalogue.installers import INSTALLERS
@@ -21,7 +21,7 @@ from pusher.problems.catalogue.resolve import RESOLVE
 from pusher.problems.catalogue.rights import RIGHTS
 from pusher.problems.catalogue.sign_in import SIGN_IN
 
-__all__ = ["CATALOGUE", "Code"]
+__all__ = ["CATALOGUE", "Code", "Part"]
 
 CATALOGUE: Mapping[str, Code] = MappingProxyType(
     {row.code: row for row in (*RESOLVE, *DIRECTORY, *REACH, *IDENTIFY, *SIGN_IN, *RIGHTS, *INSTALL, *INSTALLERS)}

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pusher.models import NextMove, Stage, Status
+
+
+class Part(StrEnum):
+    """What a target that ends with a code is to its run, and to those that are made from it."""
+
+    TARGET = "target"
+    """One of its targets: where it did not succeed the run did not, and it may be retried."""
+    SPARED = "spared"
+    """One that was spared: it is told of in the exit status, and no later run takes it up from this one."""
+    LEFT_OUT = "left-out"
+    """None of its targets: left out on purpose; neither told of nor taken up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +29,7 @@ class Code:
     status: Status
     meaning: str
     remedy: str
+    part: Part = Part.TARGET
 
 
 RETRY, NEXT, GIVE_UP, STOP, TRANSPORT, WAIT = (
@@ -29,3 +42,4 @@ RETRY, NEXT, GIVE_UP, STOP, TRANSPORT, WAIT = (
 )
 FAILED, UNREACHABLE = Status.FAILED, Status.UNREACHABLE
 SKIPPED, CANCELLED = Status.SKIPPED, Status.CANCELLED
+SPARED, LEFT_OUT = Part.SPARED, Part.LEFT_OUT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pusher.models import Stage
-from pusher.problems.catalogue.code import FAILED, GIVE_UP, RETRY, SKIPPED, UNREACHABLE, WAIT, Code
+from pusher.problems.catalogue.code import FAILED, GIVE_UP, LEFT_OUT, RETRY, SKIPPED, SPARED, UNREACHABLE, WAIT, Code
 
 # A table reads as rows.
 # fmt: off
@@ -16,23 +16,28 @@ RESOLVE = [
          "Check the name servers of this machine (or of the inventory) and push again."),
     Code("excluded", Stage.RESOLVE, GIVE_UP, SKIPPED,
          "the inventory or an option excludes this target",
-         "Nothing to do; remove the exclusion to push to it."),
+         "Nothing to do; remove the exclusion to push to it.",
+         LEFT_OUT),
     Code("duplicate", Stage.RESOLVE, GIVE_UP, SKIPPED,
          "this machine is already in the run under another name",
-         "Nothing to do; keep one of the names in the inventory."),
+         "Nothing to do; keep one of the names in the inventory.",
+         LEFT_OUT),
     Code("computer-disabled", Stage.RESOLVE, GIVE_UP, SKIPPED,
          "the computer's account in the directory is disabled",
-         "Nothing to do; enable the account if the machine is in use."),
+         "Nothing to do; enable the account if the machine is in use.",
+         LEFT_OUT),
     Code("computer-stale", Stage.RESOLVE, GIVE_UP, SKIPPED,
          "the computer has not been seen by its domain for too long",
-         "Nothing to do; if the machine is in use, repair its secure channel, or raise stale_after in the inventory."),
+         "Nothing to do; if the machine is in use, repair its secure channel, or raise stale_after in the inventory.",
+         LEFT_OUT),
     Code("outside-window", Stage.RESOLVE, WAIT, SKIPPED,
          "the target's maintenance window is closed",
          "Wait for the window, or change it."),
     Code("domain-controller-refused", Stage.RIGHTS, GIVE_UP, SKIPPED,
          "the target is a domain controller",
          "A push account that signs in to domain controllers can take the whole domain: leave it out, or set "
-         "domain_controller: allow on the host in the inventory and domain_controllers = true on the account."),
+         "domain_controller: allow on the host in the inventory and domain_controllers = true on the account.",
+         SPARED),
     Code("command-incomplete", Stage.RESOLVE, GIVE_UP, FAILED,
          "a placeholder of the package's command has no usable value for this target",
          "Give the target the variable (vars) or the site in the inventory."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pusher.models import Stage
-from pusher.problems.catalogue.code import FAILED, GIVE_UP, NEXT, RETRY, SKIPPED, STOP, UNREACHABLE, Code
+from pusher.problems.catalogue.code import FAILED, GIVE_UP, NEXT, RETRY, SKIPPED, SPARED, STOP, UNREACHABLE, Code
 
 # A table reads as rows.
 # fmt: off
@@ -133,7 +133,8 @@ SIGN_IN = [
          "Reset-LapsPassword on the machine."),
     Code("domain-controller-account", Stage.RIGHTS, NEXT, SKIPPED,
          "the target is a domain controller, and the account is not meant for one",
-         "Leave it out; or give an account of that tier domain_controllers = true in the accounts file."),
+         "Leave it out; or give an account of that tier domain_controllers = true in the accounts file.",
+         SPARED),
     Code("no-account", Stage.SIGN_IN, GIVE_UP, FAILED,
          "no account in the accounts file applies to this target",
          "Widen an account's scope, or enable [fallback] to use the process's own identity."),

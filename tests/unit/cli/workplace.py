@@ -46,6 +46,7 @@ class Workplace:
         self.folder, self._monkeypatch, self._capfd = folder, monkeypatch, capfd
         self.hosts: dict[str, MemoryHost] = {f"10.0.0.{n}": make_host(f"{name}.corp.example")
                                              for n, name in enumerate("abcdef", 1)}  # fmt: skip
+        self._users = dict(self.hosts["10.0.0.1"].users)
         monkeypatch.setenv("PUSH", SECRET)
         monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
         monkeypatch.chdir(folder)
@@ -60,6 +61,11 @@ class Workplace:
 
     def host(self, name: str) -> MemoryHost:
         return next(host for host in self.hosts.values() if host.name.startswith(f"{name}."))
+
+    def let_in(self, names: str) -> None:
+        """The account is an administrator on the hosts of these first labels, and unknown on all others."""
+        for host in self.hosts.values():
+            host.users = dict(self._users) if host.name.partition(".")[0] in names else {}
 
     def accounts(self, text: str) -> None:
         (self.folder / "accounts.toml").write_text(text)
@@ -91,8 +97,15 @@ class Workplace:
     def show(self, run: str = "last") -> Said:
         return self.run("show", run, "--json")
 
-    def recorded(self, run: str = "") -> dict[str, Any]:
+    def recorded(self) -> dict[str, Any]:
         """The newest run's options, as the store's file holds them."""
+        return dict(json.loads(self._newest("options")))
+
+    def recorded_run(self, before: int = 0) -> str:
+        """The newest run's id, or that of one ``before`` it."""
+        return str(self._newest("id", before))
+
+    def _newest(self, column: str, before: int = 0) -> Any:
         with closing(sqlite3.connect(self.folder / "data" / "pusher" / "pusher.sqlite")) as connection:
-            (text,) = connection.execute("SELECT options FROM runs ORDER BY started_at DESC LIMIT 1").fetchone()
-        return dict(json.loads(text))
+            query = f"SELECT {column} FROM runs ORDER BY started_at DESC LIMIT 1 OFFSET {before}"
+            return connection.execute(query).fetchone()[0]
