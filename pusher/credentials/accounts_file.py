@@ -20,6 +20,7 @@ from pusher.credentials.directory_account import DirectoryModel, directory_accou
 from pusher.credentials.ladder import OWN_IDENTITY
 from pusher.credentials.laps import is_laps
 from pusher.credentials.tickets import principal_of
+from pusher.credentials.users import USER, is_domain, is_upn
 from pusher.directory.port import DirectoryAccount
 from pusher.models import Account, Protocol
 from pusher.problems import BadInput
@@ -27,22 +28,17 @@ from pusher.problems import BadInput
 DEFAULT_RESERVE = 2
 DEFAULT_THRESHOLD = 3
 
-_USER = "user@domain, DOMAIN\\user, or .\\user for a local account"
 _SCOPE = "patterns such as site:paris, group:labs or *.corp.example"
 _NEVER = "patterns such as group:domain-controllers, tier0 or *.dmz.example"
 _REALM = "a Kerberos realm such as CORP.EXAMPLE"
 _LEAVE = "true or false: whether it may be sent to a domain controller"
 
-# What Windows refuses in an account name, and what would let a name pass for another one in a log.
-_ACCOUNT_NAME = re.compile(r"[^\"/\\\[\]:;|=,+*?<>@\s\x00-\x1f\x7f]{1,104}")
-_UPN_NAME = re.compile(r"[^\"/\\\[\]:;|=,*?<>@\s\x00-\x1f\x7f]{1,256}")
-_DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?", re.ASCII)
 _LABEL = re.compile(r"[\w][\w.@-]{0,63}")
 
 
 class _AccountModel(FormatModel):
     name: str = Field(description="the name that outcomes and logs show")
-    user: str = Field(description=_USER)
+    user: str = Field(description=USER)
     secret: str = Field(description=references.AVAILABLE)
     scope: list[Annotated[str, Field(description="a pattern such as site:paris")]] | None = Field(
         default=None, description=f"a list of {_SCOPE}"
@@ -127,7 +123,7 @@ def _account(document: Document, number: int, entry: _AccountModel) -> Account:
         if not _LABEL.fullmatch(entry.name):
             raise Wrong(f"{shown(entry.name)} cannot be the name of an account", "letters, digits, dots, hyphens")
         key = "user"
-        is_upn = _check_user(entry.user)
+        upn = is_upn(entry.user)
         key = "secret"
         secret = _secret(document, entry)
         key = "scope"
@@ -135,7 +131,7 @@ def _account(document: Document, number: int, entry: _AccountModel) -> Account:
         key = "never"
         _check_patterns(key, entry.never, _NEVER)
         key = "protocol"
-        protocol = _protocol(entry, is_upn)
+        protocol = _protocol(entry, upn)
         key = "realm"
         _check_realm(entry.realm, entry.user)
         account = Account(
@@ -170,19 +166,6 @@ def _fallback(document: Document, entry: _FallbackModel | None) -> Account:
     return replace(OWN_IDENTITY, never=tuple(entry.never or ()), domain_controllers=entry.domain_controllers)
 
 
-def _check_user(user: str) -> bool:
-    """True for a UPN; raises Wrong for a shape that is none of the three."""
-    domain, backslash, name = user.partition("\\")
-    if backslash:
-        if (domain == "." or _DOMAIN.fullmatch(domain)) and _ACCOUNT_NAME.fullmatch(name) and name[-1] != ".":
-            return False
-        raise Wrong(f"{shown(user)} is not a user", _USER)
-    name, at, domain = user.rpartition("@")
-    if at and _UPN_NAME.fullmatch(name) and _DOMAIN.fullmatch(domain):
-        return True
-    raise Wrong(f"{shown(user)} is not a user", _USER)
-
-
 def _secret(document: Document, entry: _AccountModel) -> str:
     """The reference to the account's secret, fit for the account; raises Wrong."""
     reference = references.checked(entry.secret, Path(document.file).parent)
@@ -213,13 +196,13 @@ def _check_realm(realm: str | None, user: str) -> None:
         return
     if user.startswith(".\\"):
         raise Wrong("a local account has no realm", "no realm")
-    if not _DOMAIN.fullmatch(realm):
+    if not is_domain(realm):
         raise Wrong(f"{shown(realm)} is not a realm", _REALM)
 
 
-def _protocol(entry: _AccountModel, is_upn: bool) -> Protocol:
+def _protocol(entry: _AccountModel, upn: bool) -> Protocol:
     if entry.protocol is None:
-        kerberos = is_upn or references.scheme_of(entry.secret) in references.KERBEROS_ONLY
+        kerberos = upn or references.scheme_of(entry.secret) in references.KERBEROS_ONLY
         return Protocol.KERBEROS if kerberos else Protocol.NTLM
     if entry.protocol == "kerberos" and entry.user.startswith(".\\"):
         raise Wrong("a local account cannot sign in with kerberos", 'protocol = "ntlm"')

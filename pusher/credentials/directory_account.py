@@ -13,6 +13,7 @@ from pydantic import Field
 from pusher.config import Document, FormatModel, Wrong, shown
 from pusher.credentials import references
 from pusher.credentials.secrets import read_secret
+from pusher.credentials.users import is_upn_name
 from pusher.directory.port import DirectoryAccount
 from pusher.models import Account, Protocol, Secret
 from pusher.problems import BadInput
@@ -26,7 +27,6 @@ _DNS = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-
 _NAME = re.compile(_DNS, re.ASCII)
 _SERVER = re.compile(rf"{_DNS}(?::[0-9]{{1,5}})?", re.ASCII)
 _ADDRESS = re.compile(r"[0-9.]+(?::[0-9]+)?", re.ASCII)
-_USER = re.compile(rf"[^\"/\\\[\]:;|=,*?<>@\s\x00-\x1f\x7f]{{1,256}}@{_DNS}")
 _MAX_NAME = 253
 
 
@@ -51,7 +51,8 @@ def directory_account(document: Document, model: DirectoryModel) -> DirectoryAcc
         if model.server is not None:
             _check_server(model.server)
         key = "user"
-        if not _USER.fullmatch(model.user):
+        name, _, domain = model.user.rpartition("@")
+        if not is_upn_name(name) or not _NAME.fullmatch(domain):
             raise Wrong(f"{shown(model.user)} is not a user", _USER_WORDS)
         key = "secret"
         secret = references.checked(model.secret, folder)
@@ -72,7 +73,7 @@ def directory_account(document: Document, model: DirectoryModel) -> DirectoryAcc
         user=model.user,
         secret=secret,
         server=model.server,
-        ca=folder / Path(model.ca).expanduser() if model.ca is not None else None,
+        ca=folder / references.path_of(model.ca) if model.ca is not None else None,
         source=document.source(("directory",)),
     )
 

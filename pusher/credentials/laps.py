@@ -15,6 +15,8 @@ import struct
 from collections.abc import Callable
 from typing import Protocol
 
+from pusher.config import Wrong
+from pusher.credentials.passwords import password_in as typed
 from pusher.directory.filters import escape_filter_value
 from pusher.directory.port import Directory, Entry
 from pusher.directory.values import integer
@@ -27,7 +29,7 @@ CLEAR, ENCRYPTED, EXPIRY = "mslaps-password", "mslaps-encryptedpassword", "mslap
 ATTRIBUTES = (LEGACY, LEGACY_EXPIRY, CLEAR, ENCRYPTED, EXPIRY)
 
 _MAX_VALUE = 4096
-_MAX_PASSWORD = 256
+_MAX_NAME = 256
 _MAX_ENCRYPTED = 4096
 """About 1,300 bytes are usual: a public key, the names of domain and forest, and the password."""
 _HEADER = struct.Struct("<IIII")
@@ -137,15 +139,19 @@ def _from_json(text: str | None, attribute: str, computer: Entry, account: Accou
         raise _refused("laps-unreadable", f"{attribute} of {computer.dn}")
     secret = _password(said.get("p"), attribute, computer)
     if name.casefold() != account.user.rpartition("\\")[2].casefold():
-        shown = name if name.isprintable() and len(name) <= _MAX_PASSWORD else "a name that cannot be shown"
+        shown = name if name.isprintable() and len(name) <= _MAX_NAME else "a name that cannot be shown"
         raise _refused("laps-other-account", f"of {shown}, on {computer.dn}")
     return secret
 
 
 def _password(value: object, attribute: str, computer: Entry) -> Secret:
-    if not isinstance(value, str) or not 0 < len(value) <= _MAX_PASSWORD:
-        raise _refused("laps-unreadable", f"{attribute} of {computer.dn}")
-    return Secret(value)
+    try:
+        if isinstance(value, str):
+            return Secret(typed(value))
+        said = "no text"
+    except Wrong as wrong:
+        said = f"it {wrong.found}"
+    raise _refused("laps-unreadable", f"{attribute} of {computer.dn}: {said}") from None
 
 
 def _text(value: bytes, encoding: str = "utf-8") -> str | None:

@@ -6,6 +6,7 @@ in a sentence, but for the paths of files: whoever wrote the password itself the
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -37,6 +38,11 @@ def scheme_of(reference: str) -> str:
     return reference.partition(":")[0]
 
 
+def path_of(text: str) -> Path:
+    """A path that the operator wrote, ``~`` for his home folder."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 (Path's own raises where it knows no such user)
+
+
 def checked(reference: str, folder: Path) -> str:
     """The reference, with the path of a keytab or ticket cache made absolute (it counts from ``folder``); Wrong."""
     if reference == "prompt":
@@ -49,7 +55,7 @@ def checked(reference: str, folder: Path) -> str:
         raise Wrong(f"what follows {scheme}: is not complete", AVAILABLE)
     if scheme not in KERBEROS_ONLY:
         return reference
-    path = folder / Path(rest).expanduser()
+    path = folder / path_of(rest)
     if not path.is_file():
         raise Wrong(f"there is no file {path}", "a keytab" if scheme == "keytab" else "a Kerberos ticket cache")
     return f"{scheme}:{path.absolute()}"

@@ -1,8 +1,9 @@
 """Secret providers: what ``env:``, ``file:``, ``keyring:``, ``vault:`` and ``prompt`` point to.
 
 Each reference is read once, before any target is contacted. A secret that others can read is refused, a keytab and a
-ticket cache as much as a password. No value ever enters a message: only the reference does. What is no password is
-not read here: a keytab and a ticket cache (``tickets``), a password of each machine's own (``laps``).
+ticket cache as much as a password. No value ever enters a message: only the reference does. What a password may be is
+``passwords``' matter. What is no password is not read here: a keytab and a ticket cache (``tickets``), a password of
+each machine's own (``laps``).
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from pusher.config import Wrong
 from pusher.credentials.laps import is_laps
-from pusher.credentials.references import KERBEROS_ONLY, scheme_of
+from pusher.credentials.passwords import password_in, text_of
+from pusher.credentials.references import KERBEROS_ONLY, path_of, scheme_of
 from pusher.credentials.vault import read_vault
 from pusher.models import Account, Secret, Source
 from pusher.problems import BadInput
 
 Ask = Callable[[str], str]
-_MAX_SECRET = 4096
+_LONGEST_FILE = 4096
+"""Bytes; what a password has at most, and room for whatever stands around it."""
 
 
 def read_secret(account: Account, environ: Mapping[str, str] = os.environ, ask: Ask = getpass.getpass) -> Secret | None:
@@ -32,12 +36,11 @@ def read_secret(account: Account, environ: Mapping[str, str] = os.environ, ask: 
     if scheme in KERBEROS_ONLY:
         _check_key_file(Path(rest), account)
         return None
-    value = _READERS[scheme](rest, account, environ, ask)
-    if not value:
-        raise BadInput(
-            account.source, f"the secret of account {account.name!r} ({account.secret}) is empty", "a secret"
-        )
-    return Secret(value)
+    try:
+        return Secret(password_in(_READERS[scheme](rest, account, environ, ask)))
+    except Wrong as wrong:
+        found = f"the secret of account {account.name!r} ({account.secret}) {wrong.found}"
+        raise BadInput(account.source, found, wrong.expected) from None
 
 
 def _from_environment(name: str, account: Account, environ: Mapping[str, str], _: Ask) -> str:
@@ -51,23 +54,20 @@ def _from_environment(name: str, account: Account, environ: Mapping[str, str], _
 
 
 def _from_file(name: str, account: Account, _: Mapping[str, str], __: Ask) -> str:
-    path = Path(name).expanduser()
+    path = path_of(name)
     if not path.is_absolute() and account.source:
         path = Path(account.source.file).parent / path
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             # Checked on the open file: what is read is what was looked at.
             _check_owner(path, file)
-            text = file.read(_MAX_SECRET + 1)
-    except OSError as error:
-        reason = error.strerror
+            data = file.read(_LONGEST_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or "it cannot be a path"
         raise BadInput(account.source, f"the secret file {path} cannot be read: {reason}", "a readable file") from error
-    except UnicodeDecodeError:
-        # Not "from" it: that error carries what it was to decode.
-        raise BadInput(account.source, f"the secret file {path} is not text", "UTF-8 text") from None
-    if len(text) > _MAX_SECRET:
-        raise BadInput(Source(file=str(path)), "the secret is too long", f"at most {_MAX_SECRET} characters")
-    return text.rstrip("\r\n")
+    if len(data) > _LONGEST_FILE:
+        raise Wrong("is too long for a password", f"at most {_LONGEST_FILE} bytes")
+    return text_of(data)
 
 
 def _check_key_file(path: Path, account: Account) -> None:
@@ -121,6 +121,9 @@ def _from_keyring(name: str, account: Account, _: Mapping[str, str], __: Ask) ->
 def _from_prompt(_: str, account: Account, __: Mapping[str, str], ask: Ask) -> str:
     try:
         return ask(f"Password of {account.user} (account {account.name}): ")
+    except UnicodeDecodeError:
+        # Not "from" it: that error carries what was typed.
+        raise Wrong("is not text", "a terminal of this machine's encoding") from None
     except (EOFError, OSError) as error:
         raise BadInput(
             account.source, f"there is nobody to ask for the secret of account {account.name!r}", "a terminal"

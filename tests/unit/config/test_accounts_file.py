@@ -54,7 +54,8 @@ def test_the_order_of_the_file_is_kept(tmp_path: Path) -> None:
     [
         ("svc@corp.example", Protocol.KERBEROS), ("svc@CORP", Protocol.KERBEROS), ("CORP\\svc", Protocol.NTLM),
         ("corp.example\\svc", Protocol.NTLM), (".\\administrator", Protocol.NTLM), ("CORP\\host$", Protocol.NTLM),
-        ("über@corp.example", Protocol.KERBEROS),
+        ("über@corp.example", Protocol.KERBEROS), ("CORP\\svc push", Protocol.NTLM), (".\\Local Admin", Protocol.NTLM),
+        ("svc push@corp.example", Protocol.KERBEROS), ("a+b@corp.example", Protocol.KERBEROS),
     ],
 )  # fmt: skip
 def test_the_protocol_that_a_user_implies(tmp_path: Path, user: str, protocol: Protocol) -> None:
@@ -151,6 +152,11 @@ BAD = [
     (with_user("a@b\\c"), f"F:3:8: account 'p': 'a@b\\c' is not a user; expected {USER}"),
     (with_user("CO RP\\a"), f"F:3:8: account 'p': 'CO RP\\a' is not a user; expected {USER}"),
     (with_user("CORP/a"), f"F:3:8: account 'p': 'CORP/a' is not a user; expected {USER}"),
+    *((with_user(user), f"F:3:8: account 'p': '{user}' is not a user; expected {USER}") for user in (
+        "CORP\\ ", "CORP\\. .", "CORP\\...", "CORP\\a.", "CORP\\ a", ".\\a ", " @corp.example", "..@corp.example",
+        *(f"CORP\\a{character}b" for character in '"/\\[]:;|=,+*?<>@'))),
+    (with_user("CORP\\a\u202eb"), f"F:3:8: account 'p': 'CORP\\a\\u202eb' is not a user; expected {USER}"),
+    (with_user("CORP\\a\u00a0b"), f"F:3:8: account 'p': 'CORP\\a\\u00a0b' is not a user; expected {USER}"),
     (with_user(""), f"F:3:8: account 'p': '' is not a user; expected {USER}"),
     (with_secret(PLANTED), "F:4:10: account 'p': secret is no reference to a secret (a password is never written in "
                            f"this file); expected {SECRET}"),

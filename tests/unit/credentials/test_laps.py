@@ -71,6 +71,10 @@ def code_and_secret(attributes: Mapping[str, Values], account: Account = ADMIN) 
         ({"msLAPS-Password": PASSWORD.encode() + b"\xff"}, "laps-unreadable"),
         ({"ms-Mcs-AdmPwd": b"\xff\xfe"}, "laps-unreadable"),
         ({"ms-Mcs-AdmPwd": PASSWORD * 20}, "laps-unreadable"),
+        ({"ms-Mcs-AdmPwd": f"\ufeff{PASSWORD}\r\n"}, PASSWORD),
+        ({"ms-Mcs-AdmPwd": f"{PASSWORD}\b"}, "laps-unreadable"),
+        ({"msLAPS-Password": windows(password=f"{PASSWORD}\n{PASSWORD}")}, "laps-unreadable"),
+        ({"msLAPS-Password": windows(password=f"{PASSWORD}\ud83d")}, "laps-unreadable"),
     ],
 )  # fmt: skip
 def test_what_the_attributes_say(attributes: Mapping[str, Values], found: str) -> None:

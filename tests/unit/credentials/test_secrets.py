@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keyring
@@ -12,6 +12,7 @@ import keyring.backend
 import keyring.errors
 import pytest
 
+from pusher.credentials import secrets
 from pusher.credentials.ladder import OWN_IDENTITY
 from pusher.credentials.secrets import read_secret
 from pusher.models import Account, Protocol, Secret, Source
@@ -138,6 +139,24 @@ def test_a_file_that_is_empty(secret_file: Path) -> None:
 def test_a_file_that_is_no_secret(secret_file: Path) -> None:
     secret_file.write_text(VALUE * 1000)
     assert "at most 4096" in refused(f"file:{secret_file}").sentence
+    secret_file.write_text(f"-----BEGIN PRIVATE KEY-----\n{VALUE}\n-----END PRIVATE KEY-----\n")
+    assert "has more than one line" in refused(f"file:{secret_file}").sentence
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xef\xbb\xbf%s\r\n", b"\xff\xfe%s\r\0\n\0", b"\xfe\xff%s\0\r\0\n"],
+    ids=["utf-8", "utf-16-le", "utf-16-be"],
+)
+def test_a_file_that_powershell_wrote(secret_file: Path, data: bytes) -> None:
+    encoding = {0xEF: "utf-8", 0xFF: "utf-16-le", 0xFE: "utf-16-be"}[data[0]]
+    secret_file.write_bytes(data % VALUE.encode(encoding))
+    assert value_of(read_secret(account(f"file:{secret_file}"), {}, nobody)) == VALUE
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/secret", "a\0b"])
+def test_a_file_that_cannot_be(name: str) -> None:
+    assert "cannot be read" in refused(f"file:{name}").sentence
 
 
 # keyring
@@ -222,6 +241,51 @@ def test_nobody_to_ask(error: Exception) -> None:
 
 def test_an_empty_answer() -> None:
     assert "is empty" in refused("prompt", ask=lambda _: "").sentence
+
+
+def test_an_answer_that_is_no_text() -> None:
+    def ask(_: str) -> str:
+        return VALUE.encode("utf-16").decode("utf-8")
+
+    assert "is not text" in refused("prompt", ask=ask).sentence
+
+
+# Whatever it is read from
+
+
+@pytest.fixture(params=["env", "file", "keyring", "vault", "prompt"])
+def read_from(
+    request: pytest.FixtureRequest, tmp_path: Path, ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], str]:
+    """The secret that each source makes of a text; BadInput as it is."""
+
+    def read(text: str) -> str:
+        path = tmp_path / "secret"
+        path.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+        path.chmod(0o600)
+        ring.set_password("pusher", "svc", text)
+        monkeypatch.setattr(secrets, "read_vault", lambda *_: text)
+        references = {"env": "env:PW", "file": f"file:{path}", "keyring": "keyring:svc", "vault": "vault:a#b"}
+        reference = references.get(request.param, "prompt")
+        return value_of(read_secret(account(reference), {"PW": text}, lambda _: text))
+
+    return read
+
+
+@pytest.mark.parametrize("text", [f"\ufeff{VALUE}\r\n", f"{VALUE}\n\n", VALUE, f"{VALUE}\r"])
+def test_what_stands_around_a_password_is_no_part_of_it(read_from: Callable[[str], str], text: str) -> None:
+    assert read_from(text) == VALUE
+
+
+@pytest.mark.parametrize(
+    "text", [f"{VALUE}\b", f"{VALUE}\t{VALUE}", f"{VALUE}\n{VALUE}", f"{VALUE}\0", f"{VALUE}\udcff"]
+)
+def test_what_nobody_types_is_refused(read_from: Callable[[str], str], text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        read_from(text)
+    assert caught.value.sentence.startswith("accounts.toml:7:3: the secret of account 'push' (")
+    assert VALUE not in caught.value.sentence
+    assert caught.value.__cause__ is None
 
 
 # The type
