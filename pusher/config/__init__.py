@@ -13,10 +13,11 @@ from pusher.config.durations import Duration, parse_duration
 from pusher.config.files import read_bytes, read_lines, read_text, split_lines
 from pusher.config.toml_source import read_toml
 from pusher.config.validate import FormatModel, validate
-from pusher.config.wording import Wrong, about, hint, listed, nearest, plain, shown
+from pusher.config.wording import INVISIBLE, Wrong, about, hint, is_visible, listed, nearest, plain, shown
 from pusher.config.yaml_source import OPAQUE, parse_yaml, read_yaml
 
 __all__ = [
+    "INVISIBLE",
     "OPAQUE",
     "Document",
     "Duration",
@@ -26,6 +27,7 @@ __all__ = [
     "about",
     "dotted",
     "hint",
+    "is_visible",
     "listed",
     "nearest",
     "parse_duration",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
@@ -27,6 +28,11 @@ _ATOM = re.compile(r"[^,\]}#\r\n]*")
 _BASIC = re.compile(r'"(?:[^"\\]|\\.)*"')
 _LITERAL = re.compile(r"'[^']*'")
 _MULTI_BASIC = re.compile(r'"""(?:[^\\]|\\.)*?"""(?:"{0,2})', re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
+_CONTROLS = frozenset("btnfre")
+_OPEN_AT_END = re.compile(r"\\[\"'][ \t]*(?:#.*)?$")
+_BACKSLASH = "'…' around text with backslashes, or each backslash twice"
+_TYPOGRAPHIC = "“”„‟‘’‚‛«»"
 _MULTI_LITERAL = re.compile(r"'''.*?'''(?:'{0,2})", re.DOTALL)
 
 
@@ -61,11 +67,30 @@ def parse_toml(text: str, file: str) -> Document:
         offsets = _Scanner(text).scan()
     except tomllib.TOMLDecodeError as exc:
         raise _syntax(exc, text, file) from exc
+    except _ControlError as exc:
+        found = f"the escape {exc.escape} makes a control character"
+        raise BadInput(place(file, text, exc.offset), found, _BACKSLASH) from None
     except RecursionError as exc:
         raise BadInput(Source(file=file), "values are nested too deep", "fewer levels") from exc
     except ValueError as exc:  # a number of thousands of digits
         raise BadInput(Source(file=file), "a number that is too long", "a shorter number") from exc
     return Document(file=file, data=data, positions=_TomlPositions(text, offsets))
+
+
+class _ControlError(Exception):
+    """An escape at ``offset`` of the text makes a control character."""
+
+    def __init__(self, offset: int, escape: str) -> None:
+        super().__init__(escape)
+        self.offset, self.escape = offset, escape
+
+
+def _refuse_controls(token: str, offset: int) -> None:
+    """No value of any format holds a control character: whoever wrote "CORP\\bob" meant a backslash."""
+    for found in _ESCAPE.finditer(token):
+        digits = found[1] or found[2] or found[3]
+        if found[4] in _CONTROLS if digits is None else unicodedata.category(chr(int(digits, 16))) == "Cc":
+            raise _ControlError(offset + found.start(), found[0])
 
 
 def _syntax(exc: tomllib.TOMLDecodeError, text: str, file: str) -> BadInput:
@@ -79,6 +104,14 @@ def _syntax(exc: tomllib.TOMLDecodeError, text: str, file: str) -> BadInput:
         lines = split_lines(text)
         source = Source(file=file, line=len(lines), column=len(lines[-1]) + 1)
         what += " at the end of the file"
+    line = split_lines(text)[source.line - 1]
+    character = line[source.column - 1 : source.column]
+    if "escape" in what.lower() or "hex" in what or _OPEN_AT_END.search(line):
+        return BadInput(
+            source, "the TOML cannot be read: in double quotation marks a backslash begins an escape", _BACKSLASH
+        )
+    if character and character in _TYPOGRAPHIC:
+        return BadInput(source, f"the TOML cannot be read: {character} is a typographic quotation mark", "' or \"")
     return BadInput(source, f"the TOML cannot be read: {what}", "valid TOML")
 
 
@@ -153,11 +186,13 @@ class _Scanner:
         self._offsets[path] = (key, self._at)
         rest = self._text[self._at : self._at + 3]
         if rest == '"""':
-            self._take(_MULTI_BASIC)
+            at = self._at
+            _refuse_controls(self._take(_MULTI_BASIC), at)
         elif rest == "'''":
             self._take(_MULTI_LITERAL)
         elif rest[:1] == '"':
-            self._take(_BASIC)
+            at = self._at
+            _refuse_controls(self._take(_BASIC), at)
         elif rest[:1] == "'":
             self._take(_LITERAL)
         elif rest[:1] == "[":

@@ -7,6 +7,7 @@ validator put it there (``Wrong``), because the value may be a secret in the wro
 
 from __future__ import annotations
 
+import datetime
 import types
 from collections.abc import Iterator
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -45,6 +46,8 @@ _TYPES = {
     "is_instance_of": "another kind of value",
 }
 
+_WITHOUT_QUOTES = (bool, int, float, datetime.date, datetime.time)
+"""What YAML and TOML make of text without quotation marks: 1.0 is a number, not a version."""
 _BOUNDS = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
 _LENGTHS = {
     ("too_short", 1): "empty",
@@ -103,7 +106,10 @@ class _Finding:
             wrong: Wrong = context["error"]
             return about(name, wrong), wrong.expected
         if self._kind in _TYPES:
-            return f"{name} is {kind(self._value)}", description or _TYPES[self._kind]
+            expected = description or _TYPES[self._kind]
+            if self._kind == "string_type" and isinstance(self._value, _WITHOUT_QUOTES):
+                expected += ", in quotation marks"
+            return f"{name} is {kind(self._value)}", expected
         return f"{name} is {self._seen(context)}", description or _expected(context)
 
     def _seen(self, context: dict[str, Any]) -> str:

@@ -7,9 +7,17 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import re
 from collections.abc import Iterable
 
 _SHOWN = 80
+
+INVISIBLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+"""Everything that changes what a reader sees without being seen: C0 and C1 controls (terminal escapes), bidi marks (a
+name that reads backwards), zero-width, filler and tag characters, lone surrogates (not even encodable)."""
 
 
 class Wrong(ValueError):
@@ -37,7 +45,12 @@ def shown(text: str) -> str:
 def plain(text: str) -> str:
     """Like ``shown``, without the quotes."""
     cut = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in cut)
+    return "".join(c if is_visible(c) else f"\\u{ord(c):04x}" for c in cut)
+
+
+def is_visible(text: str) -> bool:
+    """Whether all of it is seen as it is; of white space, only the space itself."""
+    return text.isprintable() and INVISIBLE.search(text) is None
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

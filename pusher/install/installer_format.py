@@ -14,16 +14,8 @@ from pydantic import AfterValidator, Field
 
 from pusher.config import Document, Duration, FormatModel, Wrong, hint, listed, shown
 from pusher.config import Path as Place
-from pusher.install.fields import (
-    PLACES,
-    SERVICE_NAME,
-    VERSION,
-    destination,
-    matching,
-    place,
-    registry_key,
-    service_name,
-)
+from pusher.install.destinations import PLACES, destination, place
+from pusher.install.fields import SERVICE_NAME, VERSION, matching, one_line, registry_key, service_name
 from pusher.install.msi import MsiError, read_properties
 from pusher.install.names import staging_folder
 from pusher.models import Detect, DetectBy, Installer, InstallerKind, PackageFile
@@ -97,8 +89,12 @@ class DetectModel(FormatModel):
     version: Annotated[str, matching(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}", "is not a version", VERSION)] | None = Field(
         default=None, description=VERSION
     )
-    value: str | None = Field(default=None, min_length=1, max_length=255, description="the name of a registry value")
-    equals: str | None = Field(default=None, min_length=1, max_length=1024, description="text")
+    value: Annotated[str, one_line(255, "the name of a registry value")] | None = Field(
+        default=None, min_length=1, max_length=255, description="the name of a registry value"
+    )
+    equals: Annotated[str, one_line(1024, "the text of a registry value")] | None = Field(
+        default=None, min_length=1, max_length=1024, description="text"
+    )
 
 
 def staged(package: str, source: str, dest: str | None) -> str:
@@ -122,7 +118,7 @@ def installer_of(
     def refuse(key: str, found: str, expected: str) -> NoReturn:
         raise BadInput(document.source(("installer", key)), found, expected)
 
-    file = files.get(model.file)
+    file = files.get(model.file.replace("\\", "/"))
     if file is None:
         refuse("file", f"{shown(model.file)} is no file of the package{hint(model.file, files)}", listed(files))
     ending = model.file.lower().rpartition(".")[2]

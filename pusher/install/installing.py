@@ -14,11 +14,11 @@ from functools import partial
 
 from pusher.install import machine
 from pusher.install.carrying import SESSION_GONE, Carrier, Course, Done
+from pusher.install.destinations import image_path
 from pusher.install.exit_codes import REBOOT, judge
 from pusher.install.log_text import TAIL, readable
 from pusher.install.machine import InstallerStep
 from pusher.install.names import STAGING, installer_log, staging_folder
-from pusher.install.package import image_path
 from pusher.install.payload import Payload
 from pusher.install.steps import patiently
 from pusher.models import Detect, Installer, InstallerKind, Package, PackageFile, Stage, Status

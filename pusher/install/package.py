@@ -10,7 +10,7 @@ import hashlib
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -18,14 +18,13 @@ from pydantic import AfterValidator, Field
 
 from pusher.config import Document, Duration, FormatModel, Wrong, hint, listed, read_toml, shown, validate
 from pusher.config import Path as Place
+from pusher.install.destinations import DEST, destination, from_drive, image_path, in_own_folder, may_meet
 from pusher.install.fields import (
     ACCOUNT,
-    DEST,
     RIGHT,
     SERVICE_NAME,
     SHA256,
     VERSION,
-    destination,
     matching,
     one_line,
     registry_key,
@@ -40,13 +39,10 @@ PACKAGE_FILE = "package.toml"
 MAX_FILE = 2 * 1024**3
 MAX_COMMAND = 32_767  # what the service manager stores at most
 
-_WITH_SPACES = "%programfiles%"  # expands to "C:\Program Files": a path below it has a space without showing one
-_FROM_DRIVE = {
-    "%systemroot%": "%systemdrive%\\windows",
-    "%windir%": "%systemdrive%\\windows",
-    "%programfiles%": "%systemdrive%\\program files",
-    "%programdata%": "%systemdrive%\\programdata",
-}
+_WITH_SPACES = ("%programfiles%", "%programfiles(x86)%")
+"""They expand to "C:\\Program Files…": a path below them has a space without showing one."""
+_PROGRAMS = (".exe", ".msi")
+_DRIVE = re.compile(r"[A-Za-z]:")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 
 
@@ -111,7 +107,8 @@ def load_package(folder: Path, verify_hashes: bool = True) -> Package:
     model = validate(_PackageModel, document)
     _refuse_what_does_not_belong(document, model)
     dests = [_dest(document, model, number) for number in range(len(model.file))]
-    _refuse_overlaps(document, dests)
+    _refuse_own_folder(document, model, dests)
+    _refuse_overlaps(document, dests, model.remove.leftovers if model.remove is not None else [])
     if model.service is not None:
         _check_command(document, model.service.command, dests)
     files = tuple(
@@ -120,7 +117,7 @@ def load_package(folder: Path, verify_hashes: bool = True) -> Package:
     )
     installer = detect = None
     if model.installer is not None:
-        by_source = {entry.source: file for entry, file in zip(model.file, files, strict=True)}
+        by_source = {inside(entry.source): file for entry, file in zip(model.file, files, strict=True)}
         installer = installer_of(document, model.installer, by_source, model.version)
         detect = detect_of(document, model.detect, installer, model.version)
     verify, remove = model.verify or _VerifyModel(), model.remove or _RemoveModel()
@@ -192,9 +189,12 @@ def _file(document: Document, number: int, entry: _FileModel, dest: str, folder:
     def refuse(found: str, expected: str = "") -> NoReturn:
         raise BadInput(document.source(place), f"{shown(entry.source)} {found}", expected)
 
-    relative = Path(entry.source)
-    if relative.is_absolute() or ".." in relative.parts or "\x00" in entry.source:
+    source = inside(entry.source)
+    relative = Path(source)
+    if relative.is_absolute() or _DRIVE.match(source) or ".." in relative.parts or "\x00" in entry.source:
         refuse("leads out of the package's folder", "a path inside it")
+    if source.endswith("/"):
+        refuse("is not a file", "a file")
     path = folder / relative
     try:
         if not path.resolve().is_relative_to(folder.resolve()):
@@ -203,8 +203,8 @@ def _file(document: Document, number: int, entry: _FileModel, dest: str, folder:
         if not stat.S_ISREG(status.st_mode):
             refuse("is not a file", "a file")
         size = status.st_size
-        if size == 0:
-            refuse("is empty", "a file with content")
+        if size == 0 and source.lower().endswith(_PROGRAMS):
+            refuse("is empty", "a program")
         if size > MAX_FILE:
             refuse(f"has {size:,} bytes", f"at most {MAX_FILE:,}")
         actual, read = _sha256(path) if verify else (entry.sha256.lower(), size)
@@ -228,37 +228,54 @@ def _sha256(path: Path) -> tuple[str, int]:
         return hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()
 
 
-def _refuse_overlaps(document: Document, dests: list[str]) -> None:
+def inside(source: str) -> str:
+    """A file's path inside the package's folder; both slashes separate, as they do in a ``dest``."""
+    return source.replace("\\", "/")
+
+
+def _refuse_own_folder(document: Document, model: _PackageModel, dests: list[str]) -> None:
+    """An installer's files are staged there, in a folder that ``staged`` sees to; nothing else of a package is."""
+    if model.installer is not None:
+        if model.name.lower().endswith(".lock") or model.name.lower().startswith("pusher-run."):
+            found = f"{shown(model.name)} is the name of a file that pusher keeps where installers are staged"
+            raise BadInput(document.source(("name",)), found, "another name")
+        return
+    for path, dest in _written(dests, model.remove.leftovers if model.remove is not None else []):
+        if in_own_folder(dest):
+            found = f"{shown(dest)} is in the folder in which pusher keeps a host's locks"
+            raise BadInput(document.source(path), found, "another folder")
+
+
+def _written(dests: Sequence[str], leftovers: Sequence[str]) -> Iterator[tuple[Place, str]]:
+    """Where each of them stands."""
+    yield from ((("file", number, "dest"), dest) for number, dest in enumerate(dests))
+    yield from ((("remove", "leftovers", number), leftover) for number, leftover in enumerate(leftovers))
+
+
+def _refuse_overlaps(document: Document, dests: list[str], leftovers: list[str]) -> None:
     """Two files at one destination, or a file where another file needs a folder."""
-    seen: dict[str, int] = {}
-    for number, dest in enumerate(dests):
-        path = _fixed(image_path(dest))
-        first = seen.setdefault(path, number)
-        if first != number:
-            where = document.source(("file", first, "dest"))
-            raise BadInput(
-                document.source(("file", number, "dest")),
-                f"{shown(dest)} is the destination of two files (the other is in line {where.line})",
-                "a destination of its own for each file",
-            )
-    for number, dest in enumerate(dests):
-        folder = _fixed(image_path(dest))
+    seen: dict[str, tuple[Place, str]] = {}
+    for at, dest in _written(dests, leftovers):
+        first, other = seen.setdefault(may_meet(image_path(dest)), (at, dest))
+        if first != at:
+            line = document.source(first).line
+            found = f"{shown(dest)} is the destination of two files (the other is in line {line})"
+            if from_drive(image_path(dest)) != from_drive(image_path(other)):
+                found = f"{shown(dest)} may be taken for the same file as {shown(other)} in line {line}"
+            raise BadInput(document.source(at), found, "a destination of its own for each file")
+    for at, dest in _written(dests, leftovers):
+        folder = may_meet(image_path(dest))
         while "\\" in folder:
             folder = folder.rpartition("\\")[0]
             if folder in seen:
                 raise BadInput(
-                    document.source(("file", number, "dest")),
-                    f"{shown(dest)} is below the file {shown(dests[seen[folder]])}",
+                    document.source(at),
+                    f"{shown(dest)} is below the file {shown(seen[folder][1])}",
                     "a folder that is not also a file",
                 )
 
 
 # -- the command ------------------------------------------------------------------------------------------
-
-
-def image_path(dest: str) -> str:
-    """The full path of a destination as a service's command writes it."""
-    return dest if dest.startswith("%") else f"%SystemRoot%\\{dest}"
 
 
 def _check_command(document: Document, command: str, dests: list[str]) -> None:
@@ -297,14 +314,8 @@ def _check_command_text(command: str, paths: list[str]) -> None:
                     "C:\\Program.exe could run as the service",
                     f'"{path}"{command[len(path) :]}',
                 )
-    if _fixed(executable) not in {_fixed(path) for path in programs}:
+    if from_drive(executable) not in {from_drive(path) for path in programs}:
         raise Wrong(f"starts {shown(executable)}, which is no file of this package", listed(f'"{p}"' for p in programs))
-
-
-def _fixed(path: str) -> str:
-    """One spelling for paths that lead to one file: lower case, and every folder from the system drive on."""
-    name, backslash, rest = path.lower().partition("\\")
-    return _FROM_DRIVE.get(name, name) + backslash + rest
 
 
 def placeholders(service: ServiceSpec) -> tuple[str, ...]:

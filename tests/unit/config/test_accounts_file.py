@@ -176,7 +176,7 @@ BAD = [
     (with_secret("keytab:"), f"F:4:10: account 'p': what follows keytab: is not complete; expected {SECRET}"),
     (with_secret("keytab:/x/y"), "F:4:10: account 'p': there is no file /x/y; expected a keytab"),
     (with_secret("ccache:/x/y"), "F:4:10: account 'p': there is no file /x/y; expected a Kerberos ticket cache"),
-    (ONE.replace('"prompt"', "5"), f"F:4:10: account[1].secret is a number; expected {SECRET}"),
+    (ONE.replace('"prompt"', "5"), f"F:4:10: account[1].secret is a number; expected {SECRET}, in quotation marks"),
     (ONE.replace('"prompt"', PLANTED), "F:4:10: the TOML cannot be read: invalid value; expected valid TOML"),
     (ONE + f'password = "{PLANTED}"\n', "F:5:1: account[1].password is not a known key; expected name, user, secret, "
                                         "scope, protocol, realm, never or domain_controllers"),
@@ -201,7 +201,7 @@ BAD = [
     (ONE + "[fallback]\nnever = []\n", f"F:6:9: never is an empty list; expected {NEVER}, or no never"),
     (ONE + ONE.replace('"p"', '"P"'), "F:6:8: the account 'P' is there twice (first in F:1); expected a name of its "
                                       "own for each"),
-    (ONE.replace('"p"', '"\\u001b[2J"'), "F:2:8: account '\\u001b[2J': '\\u001b[2J' cannot be the name of an account; "
+    (ONE.replace('"p"', '"\\u202e[2J"'), "F:2:8: account '\\u202e[2J': '\\u202e[2J' cannot be the name of an account; "
                                          "expected letters, digits, dots, hyphens"),
     ("[account]\nname = 'x'\n", "F:1:1: account is a table of keys; expected [[account]] tables"),
     ('[[account]]\nuser = "a@b"\n', "F:1:1: account[1].name is missing; expected the name that outcomes and logs show"),

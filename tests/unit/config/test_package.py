@@ -30,9 +30,11 @@ name = "LabAgent"
 command = '{COMMAND}'
 """
 DEST = (
-    "a path such as labagent\\labagent.exe (below ADMIN$), or one that starts with %ProgramFiles%, %ProgramData% or "
-    "%SystemDrive%"
+    "a path such as labagent\\labagent.exe (below ADMIN$), or one that starts with %ProgramFiles%, "
+    "%ProgramFiles(x86)%, %ProgramData% or %SystemDrive%"
 )
+ACCOUNT = "LocalSystem, LocalService, NetworkService or a group managed service account DOMAIN\\name$"
+EMPTY = hashlib.sha256(b"").hexdigest()
 QUOTED = '"%SystemRoot%\\lab\\agent.exe"'
 SECOND = "[[file]]\nsource = 'agent.exe'\ndest = '{}'\nsha256 = '" + SHA + "'\n[service]"
 
@@ -41,6 +43,7 @@ SECOND = "[[file]]\nsource = 'agent.exe'\ndest = '{}'\nsha256 = '" + SHA + "'\n[
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "agent.exe").write_bytes(AGENT)
     (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "empty.exe").write_bytes(b"")
     (tmp_path / "sub").mkdir()
     (tmp_path / "out").symlink_to("/etc/passwd")
     (tmp_path / "circle").symlink_to("circle")
@@ -116,6 +119,13 @@ def test_hashes_may_be_left_for_later_but_files_must_be_there(folder: Path) -> N
         ("%SystemDrive%/lab\\a.cfg", "%SystemDrive%\\lab\\a.cfg"),
         ("lab\\console.exe", "lab\\console.exe"),
         ("lab\\com10.txt", "lab\\com10.txt"),
+        ("%programfiles(X86)%\\lab\\x", "%ProgramFiles(x86)%\\lab\\x"),
+        ("lab\\$x", "lab\\$x"),
+        ("lab\\~1.txt.old", "lab\\~1.txt.old"),
+        ("lab\\longer~name~1.txt", "lab\\longer~name~1.txt"),
+        ("lab\\backup~", "lab\\backup~"),
+        ("pusher2\\x", "pusher2\\x"),
+        ("lab\\pusher\\x", "lab\\pusher\\x"),
     ],
 )
 def test_destinations_that_are_taken(folder: Path, dest: str, kept: str) -> None:
@@ -142,15 +152,121 @@ BAD_DESTS = [
     ("a \\x", "has the part 'a ', whose dot or space Windows drops"),
     (" a\\x", "has the part ' a', whose dot or space Windows drops"),
     ("%ProgramFile%\\x", "starts with a folder that is not known (did you mean %ProgramFiles%?)"),
-    ("%ProgramFiles(x86)%\\x", "starts with a folder that is not known (did you mean %ProgramFiles%?)"),
+    ("%ProgramFiles(86)%\\x", "starts with a folder that is not known (did you mean %ProgramFiles(x86)%?)"),
+    ("CLOCK$", "has the part 'CLOCK$', which Windows reserves for a device"),
+    ("a\\clock$.txt", "has the part 'clock$.txt', which Windows reserves for a device"),
+    ("a\\CONOUT$\\b", "has the part 'CONOUT$', which Windows reserves for a device"),
+    ("$Extend\\x", "has the part '$Extend', which NTFS keeps for itself"),
+    ("%SystemDrive%\\$MFT", "has the part '$MFT', which NTFS keeps for itself"),
+    ("a\\x\u200b", "has the part 'x\\u200b', which is not allowed"),
+    ("a\\\u202egnp.exe", "has the part '\\u202egnp.exe', which is not allowed"),
+    ("a\\x\u3164", "has the part 'x\\u3164', which is not allowed"),
+    ("a\\x\u00a0", "has the part 'x\\u00a0', which is not allowed"),
     ("%TEMP%\\x", "starts with a folder that is not known"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("dest", "found"), BAD_DESTS)
 def test_destinations_that_are_refused(folder: Path, dest: str, found: str) -> None:
-    expected = f"F:5:8: file[1].dest: '{dest}' {found}; expected {DEST}"
+    seen = "".join(c if c.isprintable() and c != "\u3164" else f"\\u{ord(c):04x}" for c in dest)
+    expected = f"F:5:8: file[1].dest: '{seen}' {found}; expected {DEST}"
     assert sentence(folder, ("lab\\agent.exe'\n", dest + "'\n")) == expected
+
+
+@pytest.mark.parametrize("part", ["PROGRA~1", "longna~1.txt", "A~1", "~1", "PR5E8F~2.EX", "LAB~1.EXE"])
+def test_a_short_name_may_be_any_files(folder: Path, part: str) -> None:
+    dest = f"%SystemDrive%\\{part}\\x"
+    expected = f"F:5:8: file[1].dest: '{dest}' has the part '{part}', which may be the short name of another file; expected the long name"
+    assert sentence(folder, ("lab\\agent.exe'\n", dest + "'\n")) == expected
+
+
+@pytest.mark.parametrize("dest", ["pusher", "PUSHER\\x.lock", "%SystemDrive%\\windows\\pusher\\x", "pu\u017fher\\x"])
+def test_pushers_own_folder_is_no_packages(folder: Path, dest: str) -> None:
+    own = f"'{dest}' is in the folder in which pusher keeps a host's locks; expected another folder"
+    assert sentence(folder, ("[service]", SECOND.format(dest))) == f"F:9:8: {own}"
+    assert sentence(folder, extra=f"[remove]\nleftovers = ['lab\\x', '{dest}']\n") == f"F:11:23: {own}"
+
+
+PAIRS = [
+    ("Ä.txt", "ä.txt"), ("é", "e\u0301"), ("Straße", "STRASSE"), ("\u017f.txt", "S.txt"), ("İ", "i"), ("ı", "I"),
+    ("k", "\u212a"), ("ﬁ", "fi"), ("σ", "ς"), ("a", "ａ"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_names_that_may_meet_are_no_two_destinations(folder: Path, one: str, other: str) -> None:
+    second = SECOND.format(f"lab\\{one}").replace("[service]", "") + SECOND.format(f"LAB\\{other}")
+    found = sentence(folder, ("[service]", second))
+    assert found.startswith(f"F:13:8: 'LAB\\{other}' ")
+    assert found.endswith("; expected a destination of its own for each file")
+    assert "9" in found
+    below = SECOND.format(f"lab\\{one}").replace("[service]", "") + SECOND.format(f"LAB\\{other}\\x")
+    assert sentence(folder, ("[service]", below)).startswith(
+        f"F:13:8: 'LAB\\{other}\\x' is below the file 'lab\\{one}'"
+    )
+
+
+def test_folders_of_the_system_are_told_by_every_name(folder: Path) -> None:
+    for one, other in (
+        ("%ProgramFiles%", "%SystemDrive%\\Program Files"), ("%ProgramData%", "%SystemDrive%\\PROGRAMDATA"),
+        ("%ProgramFiles(x86)%", "%SystemDrive%\\program files (X86)"),
+    ):  # fmt: skip
+        second = SECOND.format(f"{one}\\x").replace("[service]", "") + SECOND.format(f"{other}\\X")
+        assert "is the destination of two files (the other is in line 9)" in sentence(folder, ("[service]", second))
+
+
+@pytest.mark.parametrize(
+    ("leftover", "found"),
+    [
+        ("LAB\\agent.exe", "is the destination of two files (the other is in line 5)"),
+        ("%SystemDrive%\\Windows\\lab\\agent.exe", "is the destination of two files (the other is in line 5)"),
+        ("lab\\agent.exe\\b", "is below the file 'lab\\agent.exe'"),
+        ("lab\\LOG", "is the destination of two files (the other is in line 11)"),
+    ],
+)
+def test_a_leftover_is_none_of_the_packages_own_files(folder: Path, leftover: str, found: str) -> None:
+    extra = f"[remove]\nleftovers = ['lab\\log', '{leftover}']\n"
+    assert sentence(folder, extra=extra).startswith(f"F:11:25: '{leftover}' {found}")
+
+
+def test_a_leftover_is_no_folder_of_the_package(folder: Path) -> None:
+    assert sentence(folder, extra="[remove]\nleftovers = ['Lab']\n").startswith(
+        "F:5:8: 'lab\\agent.exe' is below the file 'Lab'"
+    )
+
+
+def test_an_empty_file_is_a_file(folder: Path) -> None:
+    file = f"[[file]]\nsource = 'empty'\ndest = 'lab\\py.typed'\nsha256 = '{EMPTY}'\n[service]"
+    assert [(one.size, one.sha256) for one in load(folder, ("[service]", file)).files] == [
+        (len(AGENT), SHA),
+        (0, EMPTY),
+    ]
+
+
+@pytest.mark.parametrize("source", ["sub\\b.txt", "sub/b.txt", ".\\sub\\b.txt"])
+def test_a_source_takes_both_slashes(folder: Path, source: str) -> None:
+    (folder / "sub" / "b.txt").write_bytes(AGENT)
+    file = SECOND.format("lab\\b").replace("'agent.exe'", f"'{source}'")
+    assert load(folder, ("[service]", file)).files[1].source == folder / "sub" / "b.txt"
+
+
+@pytest.mark.parametrize(
+    ("written", "account"),
+    [
+        ("SYSTEM", "LocalSystem"), ("NT AUTHORITY\\SYSTEM", "LocalSystem"), (".\\LocalSystem", "LocalSystem"),
+        ("NT Authority\\Local Service", "NT AUTHORITY\\LocalService"), ("LOCAL SERVICE", "NT AUTHORITY\\LocalService"),
+        ("NT AUTHORITY\\NETWORK SERVICE", "NT AUTHORITY\\NetworkService"), ("CORP\\agent$", "CORP\\agent$"),
+    ],
+)  # fmt: skip
+def test_built_in_accounts_by_all_their_names(folder: Path, written: str, account: str) -> None:
+    assert service_of(load(folder, extra=f"account = '{written}'\n")).account == account
+
+
+@pytest.mark.parametrize(
+    "name", [".", "..", "...", "con", "CON.x", "NUL", "CLOCK$", "x\u202e", "x\u200b", "x\u3164", "PUSHERRUN"]
+)
+def test_names_that_no_service_has(folder: Path, name: str) -> None:
+    assert sentence(folder, (NAME, f"name = '{name}'\n")).startswith("F:8:8: service.name: '")
 
 
 COMMANDS = [
@@ -206,13 +322,18 @@ BAD: list[tuple[tuple[str, str], str, str]] = [
     ((SHA, "0" * 64), "", f"F:6:10: 'agent.exe' has the SHA-256 {SHA}, not {'0' * 64} (package-hash-mismatch); expected the file's own hash"),
     ((SHA, "xyz"), "", "F:6:10: file[1].sha256: 'xyz' is not a SHA-256; expected 64 hexadecimal digits"),
     (('"agent.exe"', '"none"'), "", "F:4:10: 'none' does not exist in the package's folder; expected a file"),
-    (('"agent.exe"', '"empty"'), "", "F:4:10: 'empty' is empty; expected a file with content"),
+    (('"agent.exe"', '"empty.exe"'), "", "F:4:10: 'empty.exe' is empty; expected a program"),
+    (('"agent.exe"', '"agent.exe/"'), "", "F:4:10: 'agent.exe/' is not a file; expected a file"),
+    (('"agent.exe"', "'..\\x'"), "", "F:4:10: '..\\x' leads out of the package's folder; expected a path inside it"),
+    (('"agent.exe"', "'C:\\x'"), "", "F:4:10: 'C:\\x' leads out of the package's folder; expected a path inside it"),
+    (('"agent.exe"', "'\\\\srv\\x'"), "", "F:4:10: '\\\\srv\\x' leads out of the package's folder; expected a path inside it"),
+    ((NAME, NAME + "account = 'NT SERVICE\\Lab'\n"), "", f"F:9:11: service.account: 'NT SERVICE\\Lab' is a virtual account, which is not supported; expected {ACCOUNT}"),
     (('"agent.exe"', '"sub"'), "", "F:4:10: 'sub' is not a file; expected a file"),
     (('"agent.exe"', '"out"'), "", "F:4:10: 'out' is a link that leads out of the package's folder; expected a file inside it"),
     (('"agent.exe"', '"circle"'), "", "F:4:10: 'circle' cannot be read (a link in a circle); expected a readable file"),
     (('"agent.exe"', '"../x"'), "", "F:4:10: '../x' leads out of the package's folder; expected a path inside it"),
     (('"agent.exe"', '"/etc/passwd"'), "", "F:4:10: '/etc/passwd' leads out of the package's folder; expected a path inside it"),
-    (('"agent.exe"', '"a\\u0000b"'), "", "F:4:10: 'a\\u0000b' leads out of the package's folder; expected a path inside it"),
+    (('"agent.exe"', '"a\\u0000b"'), "", "F:4:12: the escape \\u0000 makes a control character; expected '…' around text with backslashes, or each backslash twice"),
     (("lab\\agent.exe'\n", "%SystemRoot%\\x'\n"), "", "F:5:8: file[1].dest: '%SystemRoot%\\x' names the Windows folder, below which dest is anyway; expected 'x'"),
     (("lab\\agent.exe'\n", "a.pusher-NEW'\n"), "", "F:5:8: file[1].dest: 'a.pusher-NEW' has an ending that pusher uses for itself; expected no .pusher-new or .pusher-old"),
     (("[service]", SECOND.format("LAB\\Agent.exe")), "", "F:9:8: 'LAB\\Agent.exe' is the destination of two files (the other is in line 5); expected a destination of its own for each file"),
@@ -224,7 +345,7 @@ BAD: list[tuple[tuple[str, str], str, str]] = [
     ((NAME, NAME + "account = 'CORP\\svc'\n"), "", "F:9:11: service.account: 'CORP\\svc' would need a password, which is not supported; expected LocalSystem, LocalService, NetworkService or a group managed service account DOMAIN\\name$"),
     ((NAME, NAME + "password = 'x'\n"), "", "F:9:1: service.password is not a known key; expected name, display_name, description, command, start or account"),
     (('"1.4.2"', '"1.4-beta"'), "", "F:2:11: version: '1.4-beta' is not a version; expected one to four numbers with dots, such as 1.4.2"),
-    (('"1.4.2"', "1.4"), "", "F:2:11: version is a number; expected one to four numbers with dots, such as 1.4.2"),
+    (('"1.4.2"', "1.4"), "", "F:2:11: version is a number; expected one to four numbers with dots, such as 1.4.2, in quotation marks"),
     (("", ""), "[verify]\nstay_running = 5\n", 'F:11:16: verify.stay_running is a number; expected a duration such as "5s", "2m" or "500ms"'),
     (("", ""), "[verify]\nstart_timeout = '2h'\n", "F:11:17: verify.start_timeout is '2h'; expected a duration from \"1s\" to \"1h\""),
     (("", ""), "[needs]\nregistry = ['HKLM']\n", "F:11:13: needs.registry[1]: 'HKLM' is not a registry key; expected a key such as HKLM\\SOFTWARE\\LabAgent"),

@@ -14,12 +14,12 @@ from pusher.config.toml_source import parse_toml
 from pusher.problems import BadInput
 
 bare = st.text(alphabet="abcXYZ019_-", min_size=1, max_size=6)
-quoted = st.text(alphabet='ab."\\#=[]{}é\n', max_size=6)
+quoted = st.text(alphabet='ab."\\#=[]{}é', max_size=6)
 gaps = st.sampled_from(["", " ", "  # note ] } \" '\n", "\n", "\n\t"])
 
 
 def basic(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
@@ -28,7 +28,7 @@ def toml_keys(draw: st.DrawFn) -> str:
     if draw(st.booleans()):
         return draw(bare)
     text = draw(quoted)
-    return basic(text) if "'" in text or "\n" in text or draw(st.booleans()) else f"'{text}'"
+    return basic(text) if "'" in text or draw(st.booleans()) else f"'{text}'"
 
 
 atoms = st.one_of(
@@ -142,9 +142,58 @@ def test_positions_in_tables_and_arrays_of_tables() -> None:
         ("x = 'a\n'", "f:1:7: the TOML cannot be read: found invalid character '\\n'; expected valid TOML"),
         ("x = " + "[" * 3000, "f: values are nested too deep; expected fewer levels"),
         ("x = " + "9" * 5000, "f: a number that is too long; expected a shorter number"),
+        ("a = “b”\n", "f:1:5: the TOML cannot be read: “ is a typographic quotation mark; expected ' or \""),
+        ("a = 'x'\nb = ‘c’", "f:2:5: the TOML cannot be read: ‘ is a typographic quotation mark; expected ' or \""),
     ],
 )
 def test_what_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(BadInput) as caught:
         parse_toml(text, "f")
     assert caught.value.sentence == sentence
+
+
+BACKSLASH = "; expected '…' around text with backslashes, or each backslash twice"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'x = 1\na = "CORP\\svc"\n', 'x = 1\na = "file:C:\\Users\\b"\n',
+        'x = 1\na = "CORP\\user"', 'x = 1\na = "C:\\lab\\"\nb = 1\n',
+        'x = 1\na = "CORP\\"', 'x = 1\na = "CORP\\"  # x', 'x = 1\na = ["lab\\agent"]', 'x = 1\n"a\\s" = 1',
+        'x = 1\na = """x\\s"""',
+        'x = 1\na = "\\uD800"',
+    ],
+)  # fmt: skip
+def test_a_backslash_in_double_quotes_is_told(text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_toml(text, "f")
+    sentence = caught.value.sentence
+    assert sentence.startswith("f:2:")
+    assert sentence.endswith(
+        f": the TOML cannot be read: in double quotation marks a backslash begins an escape{BACKSLASH}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('x = 1\na = "CORP\\bob"', "f:2:10: the escape \\b makes a control character"),
+        ('x = 1\na = "CORP\\tom"', "f:2:10: the escape \\t makes a control character"),
+        ('x = 1\na = ["b", "C:\\new"]', "f:2:14: the escape \\n makes a control character"),
+        ('x = 1\na = {b = "C:\\\\x\\fs"}', "f:2:16: the escape \\f makes a control character"),
+        ('x = 1\na = "\\root"', "f:2:6: the escape \\r makes a control character"),
+        ('x = 1\na = "a\\u0000"', "f:2:7: the escape \\u0000 makes a control character"),
+        ('x = 1\na = "a\\U0000009b"', "f:2:7: the escape \\U0000009b makes a control character"),
+        ('x = 1\na = """\nb\n c\\tom"""', "f:4:3: the escape \\t makes a control character"),
+    ],
+)
+def test_an_escape_that_makes_a_control_character_was_a_backslash(text: str, sentence: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_toml(text, "f")
+    assert caught.value.sentence == sentence + BACKSLASH
+
+
+def test_what_is_written_right_is_taken() -> None:
+    text = 'a = "CORP\\\\bob"\nb = \'CORP\\bob\'\nc = "\\u00e9 \\" \\\\t"\nd = """x\ny"""\n'
+    assert parse_toml(text, "f").data == {"a": "CORP\\bob", "b": "CORP\\bob", "c": 'é " \\t', "d": "x\ny"}

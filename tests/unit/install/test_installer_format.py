@@ -112,7 +112,7 @@ REFUSED = [
     (MSI_TEXT + "arguments = 'A=%TEMP%'\n", "F:8:13: installer.arguments names %TEMP%, which is not known; expected %SystemRoot%, %ProgramFiles%, %ProgramFiles(x86)%, %ProgramData% or %SystemDrive%"),
     (MSI_TEXT + "arguments = 'SITE={site} X={01234567-89AB-CDEF-0123-456789ABCDEF}'\n", "F:8:13: installer.arguments has the placeholder {site}, and an installer is run alike on every target; expected no placeholder"),
     (MSI_TEXT + "arguments = '100%'\n", "F:8:13: installer.arguments has a percent sign without its partner; expected a folder such as %ProgramFiles%"),
-    (MSI_TEXT + "arguments = \"A=1\\nB=2\"\n", "F:8:13: installer.arguments has control characters or spaces around it; expected one line of arguments"),
+    (MSI_TEXT + "arguments = 'A=1\tB=2'\n", "F:8:13: installer.arguments has control characters or spaces around it; expected one line of arguments"),
     (EXE_TEXT + SILENT + "uninstall = 'C:\\a b.exe /S'\n" + RULE, "F:10:13: installer.uninstall: 'C:\\a b.exe /S' does not begin with a quoted program; expected \"%ProgramFiles%\\LabTool\\uninst.exe\" /S"),
     (MSI_TEXT + 'timeout = "0s"\n', "F:8:11: installer.timeout is '0s'; expected a duration from \"1s\" to \"6h\""),
     (MSI_TEXT + "silent = true\n", "F:8:1: installer.silent is not a known key (did you mean file?); expected file, arguments, success, timeout, log or uninstall"),
@@ -136,7 +136,7 @@ REFUSED = [
     (MSI_TEXT.replace("[installer]", "dest = 'labtool\\labtool.msi'\n[installer]"), "F:6:8: dest 'labtool\\labtool.msi' is not in the installer's own folder, from which all is taken away afterwards; expected a path below pusher\\labtool, or no dest"),
     (MSI_TEXT.partition("[installer]")[0], "F:1:1: service is missing; expected a [service] table"),
     (MSI_TEXT.partition("[installer]")[0] + "[service]\nname = 'A'\ncommand = 'B'\n[detect]\nservice = 'A'\n", "F:9:1: detect has no installer to look for; expected an [installer] table"),
-    (MSI_TEXT.partition("[installer]")[0] + "[service]\nname = 'A'\ncommand = 'B'\n", "F:3:1: file[1].dest is missing; expected a path such as labagent\\labagent.exe (below ADMIN$), or one that starts with %ProgramFiles%, %ProgramData% or %SystemDrive%"),
+    (MSI_TEXT.partition("[installer]")[0] + "[service]\nname = 'A'\ncommand = 'B'\n", "F:3:1: file[1].dest is missing; expected a path such as labagent\\labagent.exe (below ADMIN$), or one that starts with %ProgramFiles%, %ProgramFiles(x86)%, %ProgramData% or %SystemDrive%"),
 ]  # fmt: skip
 
 
