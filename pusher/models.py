@@ -170,8 +170,8 @@ class Account:
 
     ``user`` is a UPN (``svc@corp.example``), ``DOMAIN\\user`` or ``.\\user`` for a local account. The process's
     own identity has an empty ``user`` and no secret reference. ``scope``: the targets it is for; ``never``: those it
-    must not be sent to; ``domain_controllers``: whether it may be sent to one. ``realm``: its Kerberos realm, where
-    the user's domain is not that.
+    must not be sent to; ``domain_controllers``: whether it may be sent to one. ``packages``: the names of those it is
+    for (globs); none: it is a general one. ``realm``: its Kerberos realm, where the user's domain is not that.
     """
 
     name: str
@@ -180,6 +180,7 @@ class Account:
     protocol: Protocol
     scope: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
     realm: str | None = None
     domain_controllers: bool = False
     source: Source | None = None

@@ -30,9 +30,11 @@ DEFAULT_THRESHOLD = 3
 
 _SCOPE = "patterns such as site:paris, group:labs or *.corp.example"
 _NEVER = "patterns such as group:domain-controllers, tier0 or *.dmz.example"
+_PACKAGES = "names of packages such as labagent or lab*"
 _REALM = "a Kerberos realm such as CORP.EXAMPLE"
 _LEAVE = "true or false: whether it may be sent to a domain controller"
 
+_PACKAGE = re.compile(r"[A-Za-z0-9._*?-]{1,64}", re.ASCII)
 _LABEL = re.compile(r"[\w][\w.@-]{0,63}")
 
 
@@ -47,6 +49,9 @@ class _AccountModel(FormatModel):
     realm: str | None = Field(default=None, description=_REALM)
     never: list[Annotated[str, Field(description="a pattern such as group:domain-controllers")]] | None = Field(
         default=None, description=f"a list of {_NEVER}"
+    )
+    packages: list[Annotated[str, Field(description="the name of a package")]] | None = Field(
+        default=None, description=f"a list of {_PACKAGES}"
     )
     domain_controllers: bool = Field(default=False, description=_LEAVE)
 
@@ -130,6 +135,8 @@ def _account(document: Document, number: int, entry: _AccountModel) -> Account:
         _check_patterns(key, entry.scope, _SCOPE)
         key = "never"
         _check_patterns(key, entry.never, _NEVER)
+        key = "packages"
+        _check_packages(entry.packages)
         key = "protocol"
         protocol = _protocol(entry, upn)
         key = "realm"
@@ -141,6 +148,7 @@ def _account(document: Document, number: int, entry: _AccountModel) -> Account:
             protocol=protocol,
             scope=tuple(entry.scope or ()),
             never=tuple(entry.never or ()),
+            packages=tuple(entry.packages or ()),
             realm=entry.realm,
             domain_controllers=entry.domain_controllers,
             source=document.source(("account", number)),
@@ -189,6 +197,16 @@ def _check_patterns(key: str, patterns: list[str] | None, expected: str) -> None
             raise Wrong(f"{shown(pattern)} is not a pattern", expected)
         if colon and kind.isalpha() and (kind not in {"site", "group"} or not rest):
             raise Wrong(f"{shown(pattern)} is not a pattern", expected)
+
+
+def _check_packages(names: list[str] | None) -> None:
+    if names is None:
+        return
+    if not names:
+        raise Wrong("packages is an empty list", f"{_PACKAGES}, or no packages for every package")
+    for name in names:
+        if not _PACKAGE.fullmatch(name):
+            raise Wrong(f"{shown(name)} is not the name of a package", _PACKAGES)
 
 
 def _check_realm(realm: str | None, user: str) -> None:

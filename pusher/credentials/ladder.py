@@ -4,6 +4,9 @@ Tiers are kept here: an account is left out where its ``never`` fits, and on a d
 account do not both allow it. That a machine is one is known here only of the group ``domain-controllers`` (of the
 inventory, the directory, or what the domain announces); of any other the checks find out, on the session, before
 anything is done.
+
+A package may have accounts of its own (``packages``). Then nobody else signs in for it, on any target: an account was
+named so that it, and no stronger one, does this work.
 """
 
 from __future__ import annotations
@@ -15,6 +18,20 @@ from pusher.models import DOMAIN_CONTROLLERS, Account, Protocol, Target
 
 OWN_IDENTITY = Account(name="own-identity", user="", secret="", protocol=Protocol.KERBEROS)
 """The process's own identity: a ticket cache or keytab, as a site server's computer account would be."""
+
+
+def for_package(accounts: Sequence[Account], package: str | None) -> tuple[Account, ...]:
+    """The accounts that are tried for ``package`` (None: for no package in particular), in their order.
+
+    Those that name it, where any does; else the general ones, which name none.
+    """
+    own = tuple(account for account in accounts if package is not None and is_for(account, package))
+    return own or tuple(account for account in accounts if not account.packages)
+
+
+def is_for(account: Account, package: str) -> bool:
+    """True where the account names the package; as on Windows, case makes no difference."""
+    return any(fnmatchcase(package.lower(), pattern.lower()) for pattern in account.packages)
 
 
 def ladder(accounts: Sequence[Account], target: Target, fallback: Account | None) -> Iterator[Account]:

@@ -5,10 +5,13 @@ Not here: its format (``credentials.accounts_file``), the account that reads the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from pusher.config import hint
 from pusher.credentials.accounts_file import AccountsFile, load_accounts
+from pusher.credentials.ladder import for_package, is_for
 from pusher.credentials.secrets import read_secret
 from pusher.models import Account, Secret
 from pusher.problems import BadInput
@@ -23,6 +26,36 @@ def accounts_of(options: Options) -> AccountsFile:
         return load_accounts(options.accounts)
     beside = options.inventory.parent / ACCOUNTS_FILE
     return load_accounts(beside) if beside.exists() else AccountsFile.own_identity_only()
+
+
+def accounts_for(listed: AccountsFile, package: str | None) -> AccountsFile:
+    """The file with the accounts only that are tried for ``package``; BadInput where nobody is left.
+
+    The process's own identity is a general account: a package with accounts of its own goes without it.
+    """
+    tried = for_package(listed.accounts, package)
+    fallback = None if any(account.packages for account in tried) else listed.fallback
+    if listed.accounts and not tried and fallback is None:
+        place = listed.accounts[0].source
+        if package is None:
+            raise BadInput(
+                place, "every account is for certain packages, and no package was named",
+                "--package DIR, or an account without packages",
+            )  # fmt: skip
+        raise BadInput(
+            place, f"every account is for other packages than {package}", "its name in packages, or an account without"
+        )
+    return replace(listed, accounts=tried, fallback=fallback)
+
+
+def misnamed(listed: AccountsFile, package: str | None) -> Iterator[str]:
+    """What to say of accounts that may be meant for ``package`` and do not name it. Nothing lists all packages."""
+    for account in listed.accounts:
+        if package is None or is_for(account, package):
+            continue
+        for name in account.packages:
+            if meant := hint(name, [package]):
+                yield f"account {account.name} is for the package {name}{meant}, and is not used for {package}"
 
 
 def secrets_of(accounts: AccountsFile) -> Mapping[str, Secret]:

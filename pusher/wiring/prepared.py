@@ -19,7 +19,7 @@ from pusher.runner import load as load_runner
 from pusher.settings import Options
 from pusher.targets.inventory import Selected, load_inventory
 from pusher.targets.selection import EVERYTHING, Selector, parse_selector
-from pusher.wiring.accounts import accounts_of, secrets_of
+from pusher.wiring.accounts import accounts_for, accounts_of, misnamed, secrets_of
 from pusher.wiring.authority import authority_of
 from pusher.wiring.directory import directory_secret
 from pusher.wiring.inventory import expanded, read_out
@@ -31,6 +31,7 @@ _NAMED = 5
 class Prepared:
     """A run that is ready to go: everything is read and checked, and no target has been contacted.
 
+    ``accounts``: those that are tried for the package.
     ``directory`` reads the groups that the inventory has of one; None: the accounts file says which.
     """
 
@@ -40,8 +41,10 @@ class Prepared:
         if not self.inventory.directory_groups:
             self._select()
         self.authority = authority_of(options, self.inventory)
-        self.accounts = accounts_of(options)
+        listed = accounts_of(options)
         self.package, self.payload = _package(options, verb)
+        name = self.package.name if self.package is not None else None
+        self.accounts, self._misnamed = accounts_for(listed, name), tuple(misnamed(listed, name))
         self.secrets = secrets_of(self.accounts)
         # Of accounts.toml alone, and read once: whoever is asked for it is asked once.
         self.directory_secret = directory_secret(self.accounts)
@@ -85,6 +88,7 @@ class Prepared:
     def notes(self) -> Iterator[str]:
         """What the operator should read before anything is sent."""
         yield from self.inventory.notes
+        yield from self._misnamed
         if self.options.origin is not None:
             here = {selected.target.name.lower() for selected in self.inventory.targets(self._selector)}
             if gone := sorted(self.options.origin.only - here):

@@ -18,6 +18,7 @@ SECRET = (
     "or prompt"
 )
 SCOPE = "patterns such as site:paris, group:labs or *.corp.example"
+PACKAGES = "names of packages such as labagent or lab*"
 NEVER = "patterns such as group:domain-controllers, tier0 or *.dmz.example"
 PLANTED = "hunter2!Pässword"
 
@@ -179,7 +180,8 @@ BAD = [
     (ONE.replace('"prompt"', "5"), f"F:4:10: account[1].secret is a number; expected {SECRET}, in quotation marks"),
     (ONE.replace('"prompt"', PLANTED), "F:4:10: the TOML cannot be read: invalid value; expected valid TOML"),
     (ONE + f'password = "{PLANTED}"\n', "F:5:1: account[1].password is not a known key; expected name, user, secret, "
-                                        "scope, protocol, realm, never or domain_controllers"),
+                                        "scope, protocol, realm, never, packages or "
+                                        "domain_controllers"),
     (ONE + 'protocol = "negotiate"\n', "F:5:12: account[1].protocol is 'negotiate'; expected kerberos or ntlm"),
     (with_user(".\\a") + 'protocol = "kerberos"\n', "F:5:12: account 'p': a local account cannot sign in with "
                                                     'kerberos; expected protocol = "ntlm"'),
@@ -191,6 +193,11 @@ BAD = [
     (ONE + 'never = "x"\n', f"F:5:9: account[1].never is text; expected a list of {NEVER}"),
     (ONE + 'never = ["groups:x"]\n', f"F:5:9: account 'p': 'groups:x' is not a pattern; expected {NEVER}"),
     (ONE + 'never = [" x"]\n', f"F:5:9: account 'p': ' x' is not a pattern; expected {NEVER}"),
+    (ONE + "packages = []\n", f"F:5:12: account 'p': packages is an empty list; expected {PACKAGES}, or no packages "
+                              "for every package"),
+    (ONE + 'packages = ["lab agent"]\n', f"F:5:12: account 'p': 'lab agent' is not the name of a package; expected "
+                                         f"{PACKAGES}"),
+    (ONE + 'packages = "x"\n', f"F:5:12: account[1].packages is text; expected a list of {PACKAGES}"),
     (ONE + 'domain_controllers = "yes"\n', "F:5:22: account[1].domain_controllers is text; expected true or false: "
                                            "whether it may be sent to a domain controller"),
     (ONE + 'realm = "A B"\n', "F:5:9: account 'p': 'A B' is not a realm; expected a Kerberos realm such as "

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.credentials.ladder import OWN_IDENTITY, forbidden_by, in_scope, ladder, left_out, why_nobody
+from pusher.credentials.ladder import OWN_IDENTITY, for_package, forbidden_by, in_scope, ladder, left_out, why_nobody
 from pusher.models import Account, Protocol, Target
 
 TARGET = Target(name="WS01.Corp.Example", address="10.1.2.3", site="Paris", groups=("labs", "Floor-2"))
@@ -76,6 +76,20 @@ def test_our_own_identity_has_no_secret_and_no_ntlm() -> None:
     assert OWN_IDENTITY.is_own_identity
     assert not OWN_IDENTITY.is_local
     assert (OWN_IDENTITY.secret, OWN_IDENTITY.protocol) == ("", Protocol.KERBEROS)
+
+
+# Packages
+
+
+@given(st.lists(st.sampled_from([(), ("labagent",), ("LabTool",), ("lab*", "x"), ("agent",)]), max_size=6))
+def test_a_package_has_its_own_accounts_or_the_general_ones(packages: list[tuple[str, ...]]) -> None:
+    names = {"labagent": {("labagent",), ("lab*", "x")}, "labtool": {("LabTool",), ("lab*", "x")}, "other": set()}
+    accounts = [replace(account(name=str(number)), packages=each) for number, each in enumerate(packages)]
+    general = [one for one in accounts if not one.packages]
+    for package, naming in names.items():
+        own = [one for one in accounts if one.packages in naming]
+        assert list(for_package(accounts, package)) == (own or general)
+    assert list(for_package(accounts, None)) == general
 
 
 # Tiers
