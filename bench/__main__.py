@@ -2,7 +2,7 @@
 
 CPU is this process's user and system time (``resource.getrusage``); the lab's own work shares the same cores, so
 rates say what this machine can do with both, not what pusher alone could. Medians of several rounds are printed.
-``python -m bench directory`` measures the directory instead (see ``directory``).
+``python -m bench directory`` measures the directory instead (see ``directory``), ``python -m bench log`` the log.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import directory
+from bench import directory, log
 from lab import Host, Lab, healthy
 from pusher.cli.execute import execute
 from pusher.models import Credential, Protocol, Secret, TransportKind, Verb
@@ -39,8 +39,9 @@ NETWORK = "127.0.60.0/24"
 
 
 def main() -> None:
-    if sys.argv[1:] == ["directory"]:
-        directory.main()
+    others = {"directory": directory.main, "log": log.main}
+    if len(sys.argv) == 2 and sys.argv[1] in others:
+        others[sys.argv[1]]()
         return
     with tempfile.TemporaryDirectory(prefix="pusher-bench-") as name:
         folder = Path(name)

@@ -66,9 +66,9 @@ class _Execution:
     async def _run(self, stop: Stop) -> int:
         session, view = self._session, self._view
         session.begin()
-        self._log.info("run-started", verb=session.run.verb, inventory=session.run.inventory)
         left_out = list(session.prepared.left_out())
         view.started(session.run, session.prepared.count() + len(left_out))
+        self._log.info("run-started", verb=session.run.verb, inventory=session.run.inventory)
         for note in session.prepared.notes():
             view.note(note)
         runner = session.runner(self, self._outcome, stop)

@@ -63,11 +63,15 @@ class Session:
         self.store = open_default_store(options.store)
         self._stack.callback(self.store.close)
         log = options.log or data_folder() / "pusher.log"
+        file, redactor = start_log(log, note)
         try:
-            file, redactor = start_log(log)
+            file.open()
         except OSError as error:
-            self._stack.close()
-            raise BadInput(None, f"the log {log} cannot be written: {error.strerror}", "a writable file") from error
+            # One that was asked for is bad input; of the other the first line says that it cannot be written.
+            if options.log is not None:
+                self._stack.close()
+                found = f"the log {log} cannot be written: {error.strerror}"
+                raise BadInput(None, found, "a writable file") from error
         self._stack.callback(file.close)
         self._stack.enter_context(host_names_as_written())
         self._redactor = redactor
