@@ -7,7 +7,7 @@ PYTEST := $(PYTHON) -m pytest
 # Without bytecode each process compiles all it imports anew, and pytest rewrites all its asserts.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-fast check bench lab-up lab-down clean
+.PHONY: help setup demo test test-fast check bench lab-up lab-down lock newest wheels clean
 
 help:
 	@echo 'make demo       set up everything, push an agent onto the lab, write report.html'
@@ -16,6 +16,9 @@ help:
 	@echo 'make check      ruff, mypy, the floors of the house, the tables proven complete'
 	@echo 'make bench      client CPU a host, hosts a minute, copy rates'
 	@echo 'make lab-up     start the lab and leave it running; make lab-down ends it'
+	@echo 'make lock       make the locks anew from pyproject.toml; RENEW=1 takes newer releases'
+	@echo 'make newest     the fast tests with the newest of everything, and what differs'
+	@echo 'make wheels     fetch all that set-up needs into wheels/, for a machine without network'
 
 setup:
 	@.ci/setup.sh
@@ -27,8 +30,7 @@ demo:
 test:
 	@.ci/setup.sh lab browser
 	$(PYTEST) -n 2 -m 'not lab and not browser'
-	@# Real services on a busy machine: one more try, and the summary names what needed it.
-	$(PYTEST) -n 2 --dist loadgroup --reruns 1 -r fEsR --durations=15 -m 'lab or browser'
+	$(PYTEST) -n 2 --dist loadgroup -r fEs --durations=15 -m 'lab or browser'
 
 test-fast:
 	@.ci/setup.sh
@@ -53,5 +55,28 @@ lab-up:
 lab-down:
 	@$(PYTHON) -m lab down
 
+# uv lies in an environment of its own: nothing that runs or tests pusher can come to need it.
+UV := .tools/bin/uv
+$(UV): locks/tools.txt
+	@python3 -m venv --clear .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/tools.txt
+	@touch $(UV)
+
+lock: $(UV)
+	@.ci/setup.sh
+	@$(PYTHON) packaging/lock.py $(abspath $(UV)) $(if $(RENEW),--renew)
+
+newest: $(UV)
+	@.ci/setup.sh
+	@$(PYTHON) packaging/newest.py $(abspath $(UV))
+
+wheels:
+	@.ci/setup.sh
+	@rm -rf wheels.new
+	@for lock in build dev; do $(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps \
+	    --no-build-isolation --require-hashes --requirement locks/$$lock.txt --dest wheels.new || exit; done
+	@rm -rf wheels && mv wheels.new wheels
+	@echo "wheels/ holds all that .ci/setup.sh installs from then on; copy it beside another checkout"
+
 clean: lab-down
-	rm -rf .venv report.html
+	rm -rf .venv .tools .newest report.html

@@ -1,6 +1,7 @@
 """The Debian packages that the lab needs.
 
-    python -m lab packages
+    python -m lab packages     installs what is missing
+    python lab/packages.py     only names it; wants nothing but Python
 
 Here: what is missing and how it is had. Not here: what it is used for.
 """
@@ -100,3 +101,7 @@ def _names_as_before(prefix: list[str]) -> Iterator[None]:
     yield
     if before is not None and _SWITCH.read_bytes() != before:
         subprocess.run([*prefix, "tee", str(_SWITCH)], input=before, stdout=subprocess.DEVNULL, check=True)
+
+
+if __name__ == "__main__":
+    print(" ".join(missing()))

@@ -27,19 +27,6 @@ CONTROLLER_NETWORKS = range(150, 170)
 StartDomain = Callable[[Path], Domain]
 
 
-_SHOWN = 3000
-"""Characters of the end of a failure."""
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Why a test needed another try: a pass hides it, and the machine is not as busy when somebody looks."""
-    again = terminalreporter.stats.get("rerun", [])
-    if again:
-        terminalreporter.section("why some needed another try")
-    for report in again:
-        terminalreporter.line(f"\n{report.nodeid}\n{report.longreprtext[-_SHOWN:]}")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _end_orderly() -> Iterator[None]:
     """SIGTERM, as a pipeline's time limit sends it, tears fixtures down as Ctrl-C does; and Ctrl-C does so always."""
