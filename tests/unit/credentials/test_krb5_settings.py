@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pusher.credentials.krb5_settings import host_names_as_written
+from pusher.problems import BadInput
 
 THEIRS = """
 [libdefaults]
@@ -46,12 +47,26 @@ def test_the_rest_is_the_operators(theirs: Path) -> None:
 
 
 @pytest.mark.parametrize("before", [None, "/x/krb5.conf"])
-def test_the_environment_is_put_back(before: str | None) -> None:
+def test_the_environment_is_put_back_and_no_file_is_made(
+    before: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed has none to leave behind."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     environ = {} if before is None else {"KRB5_CONFIG": before}
     was = dict(environ)
     with host_names_as_written(environ):
         own, _, rest = environ["KRB5_CONFIG"].partition(":")
         assert Path(own).read_text().count("= false") == 2
         assert rest == (before or "/etc/krb5.conf:/usr/local/etc/krb5.conf")
+        assert list(tmp_path.iterdir()) == []
     assert environ == was
-    assert not Path(own).exists()
+
+
+@pytest.mark.parametrize("name", ["missing", "with:colon"])
+def test_what_the_library_would_pass_over_is_no_setting(name: str, tmp_path: Path) -> None:
+    file, environ = tmp_path / name, {"KRB5_CONFIG": "/x"}
+    if ":" in name:
+        file.touch()
+    with pytest.raises(BadInput, match="Kerberos cannot be told"), host_names_as_written(environ, file):
+        raise AssertionError
+    assert environ == {"KRB5_CONFIG": "/x"}
