@@ -19,10 +19,13 @@ import dns.rdatatype
 import dns.resolver
 import tenacity
 
+from pusher.problems.shortage import CODE, shortage
 from pusher.targets.ranges import canonical_name
 from pusher.targets.resolver import Resolution, failed, given, refuse_unless_name, resolution
 
 _MAX_CNAMES = 8
+_AT_ONCE = 32
+"""Each look-up under way has a socket of its own."""
 _TRANSIENT = (dns.resolver.NoNameservers, dns.resolver.LifetimeTimeout)
 
 # The first row that fits counts; what dnspython raises beside these is a server that answers nonsense.
@@ -54,6 +57,7 @@ class DnsResolver:
     ) -> None:
         self._deadline, self._attempts = deadline, attempts
         self._remembered, self._longest_ttl = remembered, longest_ttl
+        self._places = asyncio.Semaphore(_AT_ONCE)
         self._known: OrderedDict[str, tuple[float, Resolution]] = OrderedDict()
         self._text = ", ".join(nameservers)
         self._resolver = dns.asyncresolver.Resolver(configure=False)
@@ -72,10 +76,10 @@ class DnsResolver:
             self._known.move_to_end(key)
             return remembered[1]
         try:
-            async with asyncio.timeout(self._deadline):
+            async with self._places, asyncio.timeout(self._deadline):
                 addresses, ttl, server = await self._addresses(key)
         except (TimeoutError, dns.exception.DNSException, OSError) as exc:
-            code, detail = _translated(exc)
+            code, detail = (CODE, short) if (short := shortage(exc)) is not None else _translated(exc)
             raise failed(code, name, f"{detail} (name servers {self._text})") from exc
         found = resolution(name, addresses, f"dns {server}")
         self._remember(key, found, clock() + min(ttl, self._longest_ttl))

@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 
+from pusher.problems.shortage import CODE, shortage
 from pusher.targets.resolver import Resolution, failed, given, refuse_unless_name, resolution
 
 Lookup = Callable[[str], Iterable[str]]
@@ -53,11 +54,15 @@ class SystemResolver:
         except TimeoutError as exc:
             raise failed("timed-out", name, f"no answer within {self._deadline:g} s") from exc
         except socket.gaierror as exc:
+            if exc.errno == socket.EAI_MEMORY:
+                raise failed(CODE, name, "no memory is left") from exc
             code = "name-not-found" if exc.errno in NOT_FOUND else "name-server-failed"
             raise failed(code, name, exc.strerror or "the look-up failed") from exc
         except UnicodeError as exc:
             raise failed("name-not-found", name, "it is not a host name") from exc
         except OSError as exc:
+            if (short := shortage(exc)) is not None:
+                raise failed(CODE, name, short) from exc
             raise failed("name-server-failed", name, exc.strerror or "the look-up failed") from exc
         return resolution(name, addresses, SOURCE)
 
@@ -97,7 +102,7 @@ class SystemResolver:
             threading.Thread(target=work, name=f"resolve {name}", daemon=True).start()
         except RuntimeError as exc:
             free.release()
-            raise failed("name-server-failed", name, "this machine has no thread left for the look-up") from exc
+            raise failed(CODE, name, "no thread is left for the look-up") from exc
         return answer
 
 

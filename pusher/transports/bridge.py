@@ -8,12 +8,14 @@ A copy is bounded by lack of progress instead: each ``beat`` of the ``Pulse`` st
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from pusher.problems import ProblemError, Stage, problem
+from pusher.problems.shortage import CODE, shortage
 
 T = TypeVar("T")
 
@@ -28,7 +30,21 @@ class Pool:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="transport")
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        return self._executor.submit(call)
+        """ProblemError where this machine gives no thread; then the call is not made."""
+        first = threading.Lock()  # whoever takes it decides: the executor keeps what it could not start a thread for
+
+        def made() -> T:
+            if not first.acquire(blocking=False):
+                raise RuntimeError("taken back")
+            return call()
+
+        try:
+            return self._executor.submit(made)
+        except RuntimeError as error:
+            short = shortage(error)
+            if short is None or not first.acquire(blocking=False):
+                raise
+            raise ProblemError(problem(CODE, Stage.REACH, short)) from error
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -16,6 +16,7 @@ import spnego.exceptions as spnego_errors
 
 from pusher.problems import Problem, ProblemError
 from pusher.problems.kerberos import KERBEROS, kerberos_code, kerberos_number
+from pusher.problems.shortage import CODE, NUMBERS, shortage
 from pusher.transports.codes import Doing, of
 
 __all__ = ["ERRNO", "KERBEROS", "SPNEGO", "by_class", "guarded", "kerberos_code", "kerberos_number"]
@@ -51,8 +52,7 @@ ERRNO: Mapping[int, str] = {
     errno.EACCES: "host-unreachable",
     errno.EPERM: "host-unreachable",
     errno.EADDRNOTAVAIL: "host-unreachable",
-    errno.EMFILE: "internal-error",
-    errno.ENFILE: "internal-error",
+    **dict.fromkeys(NUMBERS, CODE),
 }
 
 
@@ -75,6 +75,9 @@ def by_class(
 
     What no row of ``classes`` knows is an answer that broke a parser: ``protocol-error``.
     """
+    short = shortage(error)
+    if short is not None:
+        return of(CODE, doing, f"{detail} ({short})".strip())
     kerberos = kerberos_code(error)
     if kerberos is not None:
         return of(kerberos, doing, f"{detail} (Kerberos error {kerberos_number(error)})".strip())

@@ -1,10 +1,16 @@
-"""A port probe: one TCP connect that says whether anything listens, and nothing more. No byte is sent."""
+"""A port probe: one TCP connect that says whether anything listens, and nothing more. No byte is sent.
+
+ProblemError where this machine is short of what a connection takes: that says nothing about the port.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Iterable
+
+from pusher.problems import ProblemError, Stage, problem
+from pusher.problems.shortage import CODE, shortage
 
 
 async def answering(address: str, ports: Iterable[int], seconds: float) -> frozenset[int]:
@@ -18,7 +24,9 @@ async def _accepts(address: str, port: int, seconds: float) -> bool:
     try:
         async with asyncio.timeout(seconds):
             _, writer = await asyncio.open_connection(address, port)
-    except OSError:  # TimeoutError is one
+    except OSError as error:  # TimeoutError is one
+        if (short := shortage(error)) is not None:
+            raise ProblemError(problem(CODE, Stage.REACH, f"{address}:{port} ({short})")) from error
         return False
     writer.close()
     with contextlib.suppress(OSError):

@@ -9,6 +9,7 @@ import getpass
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import islice
 
 import structlog
 
@@ -36,6 +37,7 @@ from pusher.transports.bridge import Pool
 from pusher.transports.port import Limits, Transport
 from pusher.transports.smb import SmbTransport
 from pusher.transports.ticket import ticket_credential
+from pusher.wiring.descriptors import fitted, raised_for
 from pusher.wiring.directory import directory_of
 from pusher.wiring.inventory import placing_for, resolver_for
 from pusher.wiring.lockout import lockout_policy, run_id
@@ -79,7 +81,8 @@ class Session:
         if prepared.directory_secret is not None:
             redactor.learn([prepared.directory_secret])
         self._directory: Directory | None = None
-        self._pool = Pool(options.concurrency + _SPARE_THREADS)
+        self._concurrency = self._fitted(options.concurrency)
+        self._pool = Pool(self._concurrency + _SPARE_THREADS)
         self._stack.callback(self._pool.close)
         self.run = Run(
             id=run_id(utc_now()),
@@ -149,7 +152,7 @@ class Session:
         )
         return Runner(
             job,
-            Caps(total=options.concurrency, site=options.per_site, subnet=options.per_subnet),
+            Caps(total=self._concurrency, site=options.per_site, subnet=options.per_subnet),
             RetryPolicy(attempts=options.attempts),
             report,
             placing_for(prepared.inventory),
@@ -182,6 +185,19 @@ class Session:
             self._stack.callback(content.close)
             made[TransportKind.WINRM] = WinrmTransport(self._pool, ca=self.prepared.authority, content=content)
         return made
+
+    def _fitted(self, concurrency: int) -> int:
+        """As many machines at once as there are descriptors for; said where they are fewer than was asked for."""
+        wanted = sum(1 for _ in islice(self.prepared.targets(), concurrency))
+        allowed = raised_for(wanted)
+        found = fitted(wanted, allowed)
+        if found == wanted:
+            return concurrency
+        self._note(
+            f"this process may have {allowed:,} files open: {found:,} machines are worked on at once, not {wanted:,} "
+            "(ulimit -n raises it, or LimitNOFILE= of a service)"
+        )
+        return found
 
     def _not_read(self, account: Account, why: Problem) -> None:
         """An account that the directory could not be asked about: it goes on under the assumed policy."""

@@ -96,6 +96,10 @@ INSTALL = [
     Code("failure-limit", Stage.RECORD, GIVE_UP, CANCELLED,
          "the run stopped at its limit of failures before this target",
          "Look at the first failures; retry the run when their cause is mended."),
+    Code("out-of-resources", Stage.REACH, RETRY, FAILED,
+         "this machine, not the target, is short of what the work takes",
+         "The message says of what. Raise this machine's limit (ulimit -n and -u, or LimitNOFILE= and TasksMax= of a "
+         "service; more memory) or lower --concurrency; then retry the run."),
     Code("internal-error", Stage.RECORD, GIVE_UP, FAILED,
          "pusher itself failed here",
          "Please report it with the log lines of this target."),

@@ -9,7 +9,9 @@ Sources: MS-SMB2 3.2.5.1.3 (verifying the signature), 3.2.5.1.1 (decrypting), 2.
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
+import time
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -70,8 +72,33 @@ class _BoundedTcp(Tcp):
         length = int.from_bytes(head, "big")
         if not 4 <= length <= MAX_MESSAGE:
             raise ImplausibleError(f"a message of {length} bytes was announced")
-        body: bytes = self._recv(length, timeout)[0]
-        return body
+        return self._recv(length, timeout)[0] or b""
+
+    def _recv(self, length: int, timeout: float) -> tuple[bytes | None, float]:
+        """``length`` bytes and the time that is left; None at the end of the connection.
+
+        As smbprotocol's, which waits by select: that fails from descriptor 1,024 on, and it reads the last bytes into
+        another buffer. Only one thread reads; ``close`` waits for ``_close_lock`` before the descriptor goes.
+        """
+        buffer, have, until = bytearray(length), 0, time.monotonic() + max(timeout, 1)
+        view = memoryview(buffer)
+        while have < length:
+            with self._close_lock:
+                if not self.connected:
+                    return None, 0
+                ready = select.poll()
+                ready.register(self._sock, select.POLLIN)
+                if not ready.poll(max(until - time.monotonic(), 0) * 1000):
+                    raise TimeoutError(f"nothing came ({have} of {length} bytes)")
+                try:
+                    count = self._sock.recv_into(view[have:])
+                except ConnectionError:
+                    count = 0
+            if not count:
+                self.close()
+                return None, 0
+            have += count
+        return bytes(buffer), until - time.monotonic()
 
 
 class GuardedConnection(Connection):

@@ -20,7 +20,7 @@ def labagent(place: Workplace) -> None:
     digest = hashlib.sha256(b"MZ").hexdigest()
     (folder / "package.toml").write_text(
         'name = "labagent"\nversion = "1.0"\n[[file]]\nsource = "agent.exe"\n'
-        f"dest = 'labagent\\agent.exe'\nsha256 = \"{digest}\"\n[service]\nname = \"LabAgent\"\n"
+        f'dest = \'labagent\\agent.exe\'\nsha256 = "{digest}"\n[service]\nname = "LabAgent"\n'
         "command = '\"%SystemRoot%\\labagent\\agent.exe\"'\n"
     )
 

@@ -166,12 +166,14 @@ class TestSystemResolver(ResolverContract):
             raise socket.gaierror(code, "reason")
 
         expected = "name-not-found" if code in NOT_FOUND else "name-server-failed"
+        if code == socket.EAI_MEMORY:
+            expected = "out-of-resources"
         assert await problem_of(SystemResolver(lookup=lookup), "a.test") == expected
 
     @pytest.mark.parametrize(
         ("error", "code"),
         [
-            (OSError(24, "Too many open files"), "name-server-failed"),
+            (OSError(5, "Input/output error"), "name-server-failed"),
             (UnicodeError("label too long"), "name-not-found"),
             (socket.gaierror(-999, "?"), "name-server-failed"),
         ],
