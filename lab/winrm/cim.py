@@ -95,7 +95,7 @@ class Cim:
         if asked is not None:
             if asked.get("Dialect") != _DIALECT:
                 raise Fault(
-                    code=2150858812,
+                    code=2150858777,
                     reason="The filter dialect is not supported. ",
                     subcode="n:FilterDialectRequestedUnavailable",
                 )

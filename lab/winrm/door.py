@@ -16,7 +16,8 @@ from lab.winrm.service import Service
 from lab.winrm.signin import Refused, SignIn
 
 _SOAP = "application/soap+xml;charset=UTF-8"
-_CHALLENGES = [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", "Kerberos")]
+_CLOSE = ("Connection", "close")  # as Windows answers whoever sent no token, and whoever asked by another method
+_CHALLENGES = [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", "Kerberos"), _CLOSE]
 _SCHEMES = ("negotiate", "kerberos")
 
 
@@ -42,7 +43,7 @@ class Door:
         if request.target.partition("?")[0] not in ("/wsman", "/wsman-anon/identify"):
             return Response(status=404)
         if request.method != "POST":
-            return Response(status=405, headers=[("Allow", "POST")])
+            return Response(status=405, headers=[("Allow", "POST"), _CLOSE])
         if request.headers.get("wsmanidentify", "").lower() == "unauthenticated":
             return Response(status=200, headers=[("Content-Type", _SOAP)], body=envelope.identify_answer())
         headers: list[tuple[str, str]] = []
@@ -56,6 +57,8 @@ class Door:
             return Response(status=401, headers=_CHALLENGES)
         if not request.body:
             return Response(status=200, headers=headers)
+        if not _is_known(request.headers.get("content-type", "")):
+            return Response(status=415, headers=headers)
         return await self._message(request, headers)
 
     def _authorize(self, header: str, headers: list[tuple[str, str]]) -> Response | None:
@@ -113,3 +116,7 @@ class Door:
         if sealed:
             kind, answer = sealing.seal(sign_in.sealing, answer, sign_in.protocol)
         return Response(status=status, headers=[*headers, ("Content-Type", kind)], body=answer)
+
+
+def _is_known(content_type: str) -> bool:
+    return content_type.lower().startswith(("application/soap+xml", "multipart/encrypted"))

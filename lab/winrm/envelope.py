@@ -20,11 +20,13 @@ ENUMERATION = "http://schemas.xmlsoap.org/ws/2004/09/enumeration"
 SHELL = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell"
 IDENTITY = "http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"
 _FAULT = "http://schemas.microsoft.com/wbem/wsman/1/wsmanfault"
+_WMI_ERROR = "http://schemas.microsoft.com/wbem/wsman/1/wmi/root/standardcimv2/MSFT_WmiError"
 _FAULT_ACTION = "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault"
 _ANONYMOUS = "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous"
 _PREFIXES = {"s": SOAP, "a": ADDRESSING, "w": WSMAN, "x": TRANSFER, "n": ENUMERATION, "rsp": SHELL}
 
 _DEFAULT_TIMEOUT = 60.0
+_MAX_TIMEOUT = 60.0  # MaxTimeoutms: whatever a client asks for
 _DEFAULT_ENVELOPE = 153_600
 
 
@@ -68,6 +70,7 @@ class Fault(Exception):
     reason: str
     subcode: str = "w:InternalError"
     provider: str = ""
+    of_cim: bool = False  # said as an MSFT_WmiError, with no number of WSMan's own, as Windows 2012 R2 and newer do
 
 
 def access_denied() -> Fault:
@@ -109,12 +112,13 @@ def shell_quota(limit: int) -> Fault:
         f"{limit} concurrent shells, which has been exceeded. Close existing shells or raise the quota for this "
         "user. ",
         subcode="w:QuotaLimit",
+        of_cim=True,
     )
 
 
 def envelope_too_large() -> Fault:
     return Fault(
-        code=2150858961,
+        code=2150858790,
         reason="The WinRM client or service envelope exceeds the configured MaxEnvelopeSize. ",
         subcode="w:EncodingLimit",
     )
@@ -122,7 +126,7 @@ def envelope_too_large() -> Fault:
 
 def no_such_action() -> Fault:
     return Fault(
-        code=2150858778,
+        code=2150858753,
         reason="The WS-Management service does not support the action. ",
         subcode="a:ActionNotSupported",
     )
@@ -130,7 +134,7 @@ def no_such_action() -> Fault:
 
 def no_such_enumeration() -> Fault:
     return Fault(
-        code=2150858767,
+        code=2150858779,
         reason="The WS-Management service cannot process the request. The supplied enumeration context is invalid. ",
         subcode="n:InvalidEnumerationContext",
     )
@@ -160,7 +164,7 @@ def parse(data: bytes) -> Message:
         id=text(ADDRESSING, "MessageID"),
         selectors={row.attrib["Name"]: row.text or "" for row in header.iter(f"{{{WSMAN}}}Selector")},
         options={row.attrib["Name"]: row.text or "" for row in header.iter(f"{{{WSMAN}}}Option")},
-        timeout=seconds(text(WSMAN, "OperationTimeout"), _DEFAULT_TIMEOUT),
+        timeout=min(seconds(text(WSMAN, "OperationTimeout"), _DEFAULT_TIMEOUT), _MAX_TIMEOUT),
         max_envelope=int(text(WSMAN, "MaxEnvelopeSize") or _DEFAULT_ENVELOPE),
         body=body,
     )
@@ -194,14 +198,23 @@ def fault(relates_to: str, trouble: Fault, machine: str) -> bytes:
     if trouble.provider:
         path = r"%systemroot%\system32\WsmWmiPl.dll"
         inner = f'<f:ProviderFault provider="{trouble.provider}" path="{path}">{text}</f:ProviderFault>'
+    detail = (
+        f'<f:WSManFault xmlns:f="{_FAULT}" Code="{trouble.code}" Machine="{machine}"><f:Message>{inner}</f:Message>'
+        "</f:WSManFault>"
+    )
+    if trouble.of_cim:
+        detail = (
+            f'<p:MSFT_WmiError xmlns:p="{_WMI_ERROR}"><p:CIMStatusCode>27</p:CIMStatusCode><p:error_Category>30'
+            f"</p:error_Category><p:error_Code>{trouble.code}</p:error_Code><p:error_Type>HRESULT</p:error_Type>"
+            f"<p:Message>{text}</p:Message><p:MessageID>HRESULT 0x{trouble.code:08x}</p:MessageID></p:MSFT_WmiError>"
+        )
     return _envelope(
         _FAULT_ACTION,
         relates_to,
         "<s:Fault><s:Code><s:Value>s:Receiver</s:Value><s:Subcode>"
         f"<s:Value>{trouble.subcode}</s:Value></s:Subcode></s:Code>"
-        f'<s:Reason><s:Text xml:lang="en-US">{text}</s:Text></s:Reason><s:Detail>'
-        f'<f:WSManFault xmlns:f="{_FAULT}" Code="{trouble.code}" Machine="{machine}"><f:Message>{inner}</f:Message>'
-        "</f:WSManFault></s:Detail></s:Fault>",
+        f'<s:Reason><s:Text xml:lang="en-US">{text}</s:Text></s:Reason><s:Detail>{detail}</s:Detail>'
+        "</s:Fault>",
     )
 
 

@@ -82,6 +82,7 @@ class Bridge:
         async with self._turn:
             job = self._pool.submit(work)
             future = asyncio.wrap_future(job)
+            future.add_done_callback(_seen)
             try:
                 await self._wait(future, deadline, pulse)
             except asyncio.CancelledError:
@@ -106,5 +107,9 @@ class Bridge:
             return  # no thread was free for it; it must not begin now
         # The thread comes back with the library's own "closed"; its error is of no interest any more.
         await asyncio.wait({future}, timeout=_GRACE)
-        if future.done() and not future.cancelled():
-            future.exception()
+
+
+def _seen(future: asyncio.Future[T]) -> None:
+    """A thread may come back after everybody has gone; asyncio would complain of what it brings on standard error."""
+    if not future.cancelled():
+        future.exception()

@@ -128,6 +128,19 @@ def test_the_challenge_names_the_host(shared_host: Host) -> None:
     assert names[AvId.dns_domain_name] == "lab.test"
 
 
+def test_whoever_brings_no_token_finds_the_connection_closed(shared_host: Host) -> None:
+    """As recordings of Windows have it; only the challenge of an exchange that goes on leaves it open."""
+    for method, status in (("POST", 401), ("GET", 405)):
+        connection = http.client.HTTPConnection(shared_host.address, 5985, timeout=10)
+        connection.connect()
+        raw = connection.sock
+        connection.request(method, "/wsman")
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("Connection")) == (status, "close")
+        answer.read()
+        assert raw.recv(1) == b""
+
+
 def test_identify_needs_no_sign_in(shared_host: Host) -> None:
     connection = http.client.HTTPConnection(shared_host.address, 5985, timeout=10)
     connection.request("POST", "/wsman", body=b"<x/>", headers={"WSMANIDENTIFY": "unauthenticated"})
@@ -259,7 +272,7 @@ def test_http_statuses_quota_and_size(own_lab: Lab, healed: Host) -> None:
     healed.winrm(max_envelope_kb=1)
     with pytest.raises(WSManFaultError) as large:
         WinRm(own_lab, healed).run("ver")
-    assert large.value.code == 2150858961
+    assert large.value.code == 2150858790
 
 
 def test_a_dropped_connection_is_dropped_once_and_after_the_deed(own_lab: Lab, host: Host) -> None:

@@ -28,7 +28,8 @@ from tests.lab.winrm import WinRm, resolved
 
 pytestmark = pytest.mark.lab
 
-_SHELL_GONE, _TIMED_OUT, _SHELL_QUOTA = 2150858843, 2150858793, 2150859173
+_SHELL_GONE, _TIMED_OUT = 2150858843, 2150858793
+_SHELL_QUOTA = "w:QuotaLimit"  # all that pypsrp reads of it: the number is in an MSFT_WmiError
 _CURL = (
     r'@"C:\Windows\System32\curl.exe" -q --silent --fail --insecure --pinnedpubkey {pin} --proto =https --noproxy "*"'
     r' --connect-timeout 10 --speed-limit 1 --speed-time {patience} --max-filesize {size} {url} > "{place}"'

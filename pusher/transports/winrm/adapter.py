@@ -25,15 +25,16 @@ from pusher.transports.port import (
     Link,
     Moved,
     PeerIdentity,
+    RemotePath,
     Session,
 )
 from pusher.transports.probe import answering
 from pusher.transports.winrm import facts
-from pusher.transports.winrm.authentication import NEGOTIATE, challenged, offered, sign_in
+from pusher.transports.winrm.authentication import sign_in, who_answers
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer
 from pusher.transports.winrm.faults import guarded, refused
-from pusher.transports.winrm.files import Files
+from pusher.transports.winrm.files import PROBE, Files
 from pusher.transports.winrm.orphans import Owner, Register
 from pusher.transports.winrm.registry import Registry
 from pusher.transports.winrm.services import ServiceManager
@@ -187,7 +188,7 @@ class _WinrmLink:
             side.abort()
 
     def _ask_identity(self) -> PeerIdentity:
-        """Two requests on a second connection: which schemes, and the challenge to a nameless NEGOTIATE."""
+        """One request on a second connection: which schemes, and the challenge to a nameless NEGOTIATE."""
         if not self._wire.alive:
             raise ConnectionError("the connection is closed")
         wire = self._side = self._wire.again()
@@ -196,8 +197,7 @@ class _WinrmLink:
             proven, again = self._wire.certificate, wire.certificate
             if proven and again and proven.der != again.der:
                 raise ProblemError(of("tampered", Doing.IDENTIFY, "two connections show two certificates"))
-            self._schemes = offered(wire)
-            challenge = challenged(wire) if NEGOTIATE in self._schemes else None
+            self._schemes, challenge = who_answers(wire)
         finally:
             self._side = None
             wire.close()
@@ -279,6 +279,11 @@ class _WinrmSession(BridgedSession):
         return await self._call(
             lambda: self._files.run(command, limit), Doing.RUN, "installer", limit + self._limits.call
         )
+
+    async def probe_write(self, folder: RemotePath) -> str:
+        path = folder.child(PROBE)
+        await self._call(lambda: self._files.probe_write(path), Doing.PROBE_WRITE, str(path))
+        return str(path)
 
     async def registry_value(self, key: str, name: str) -> str | int | None:
         return await self._call(lambda: self._registry.value(key, name), Doing.REGISTRY, key)

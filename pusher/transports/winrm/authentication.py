@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +28,10 @@ _SCHEMES = (NEGOTIATE, KERBEROS)
 _MAX_LEGS = 5
 """Tokens sent in one sign-in: NTLM needs two, Kerberos one or two."""
 _UNAUTHORIZED = 401
-_ACCEPTED = (200, 400, 500)
+SOAP = "application/soap+xml;charset=UTF-8"
+MAX_BODY = 16 * 1024
+"""What a listener may say, beside its headers, to somebody who has not signed in."""
+_ACCEPTED = (200, 400, 415, 500)
 """The verdict on the sign-in is not that on the empty message it came with, which a service may find fault with."""
 _STRONG = 0x00000010 | 0x00000020 | 0x00080000 | 0x20000000 | 0x40000000
 """MS-NLMP 2.2.2.5: SIGN, SEAL, EXTENDED_SESSIONSECURITY, 128, KEY_EXCH; every Windows since 2000 offers them all."""
@@ -52,22 +54,23 @@ class NoProtectionError(Exception):
     """The sign-in agreed on no encryption, and the wire has none."""
 
 
-def offered(wire: Wire) -> frozenset[str]:
-    """The schemes that the listener offers, asked without any token."""
-    answer = wire.post(b"", {})
+def who_answers(wire: Wire) -> tuple[frozenset[str], Challenge | None]:
+    """The schemes that the listener offers, and the names in its NTLM challenge; None where it gives none.
+
+    One request with a nameless NEGOTIATE: Windows ends the connection with a 401 to a request that has no token, and
+    whoever does not know Negotiate answers with what he knows.
+    """
+    answer = wire.post(b"", _headers(NEGOTIATE, NEGOTIATE_MESSAGE), MAX_BODY)
     if answer.status != _UNAUTHORIZED:
         raise StatusError(answer.status)
-    found = {word.lower() for line in answer.challenges for word in re.findall(r"[A-Za-z]+", line[:1000])}
-    return frozenset(scheme for scheme in _SCHEMES if scheme.lower() in found)
-
-
-def challenged(wire: Wire) -> Challenge | None:
-    """The names in the NTLM challenge to a nameless NEGOTIATE; None where the listener gives none."""
-    answer = wire.post(b"", {"Authorization": _header(NEGOTIATE, NEGOTIATE_MESSAGE)})
+    # Each has a header, or all have one; what follows a scheme's name is its own (RFC 9110 11.6.1).
+    parts = [part for line in answer.challenges for part in line.split(",")]
+    found = {part.strip().partition(" ")[0].lower() for part in parts}
     token = _token(answer, NEGOTIATE)
-    if answer.status != _UNAUTHORIZED:
-        raise StatusError(answer.status)
-    return parse_challenge(token) if token else None
+    return (
+        frozenset(scheme for scheme in _SCHEMES if scheme.lower() in found),
+        parse_challenge(token) if token else None,
+    )
 
 
 def sign_in(
@@ -115,7 +118,7 @@ def _exchange(
     for leg in range(_MAX_LEGS):
         if leg:
             sending()
-        answer = wire.post(b"", {"Authorization": _header(scheme, token)})
+        answer = wire.post(b"", _headers(scheme, token), MAX_BODY)
         given = _token(answer, scheme)
         if given is None:
             return answer
@@ -144,8 +147,9 @@ def _scheme(protocol: Protocol, schemes: frozenset[str]) -> str:
     raise ProblemError(of("winrm-refused", Doing.SIGN_IN, "the listener offers neither Negotiate nor Kerberos"))
 
 
-def _header(scheme: str, token: bytes) -> str:
-    return f"{scheme} {base64.b64encode(token).decode()}"
+def _headers(scheme: str, token: bytes) -> dict[str, str]:
+    """A service was seen to answer 415 to a request that does not say what it holds, be it nothing."""
+    return {"Authorization": f"{scheme} {base64.b64encode(token).decode()}", "Content-Type": SOAP}
 
 
 def _token(answer: Answer, scheme: str) -> bytes | None:

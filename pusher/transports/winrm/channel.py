@@ -13,11 +13,13 @@ from typing import Any
 from pypsrp.encryption import WinRMEncryption
 from pypsrp.exceptions import WinRMTransportError
 
-from pusher.transports.winrm.authentication import StatusError
+from pusher.transports.winrm.authentication import SOAP, StatusError
 from pusher.transports.winrm.wire import Answer, Wire
 
+_SOAP = "http://www.w3.org/2003/05/soap-envelope"
+_WITH_NUMBER = ("HRESULT", "WIN32")
+"""Kinds of error_Type whose error_Code is a number of these."""
 _BOUNDARY = "Encrypted Boundary"
-_CLEAR = "application/soap+xml;charset=UTF-8"
 
 
 class TamperedError(Exception):
@@ -43,7 +45,7 @@ class Channel:
     def send(self, message: bytes, *, retries_on_read_timeout: int = 0, timeout: Any = None) -> bytes:
         """The SOAP answer to a SOAP message. pypsrp's repetitions are not made: the answer may be under way."""
         if self._encryption is None:
-            answer = self._wire.post(message, {"Content-Type": _CLEAR})
+            answer = self._wire.post(message, {"Content-Type": SOAP})
             body = answer.body
         else:
             kind, payload = self._encryption.wrap_message(message)
@@ -82,6 +84,27 @@ class Channel:
         except Exception as error:
             self._wire.abort()
             raise TamperedError("the encrypted answer does not verify") from error
+
+
+def fault_code(envelope: str) -> str:
+    """What names a fault, in this order: WSManFault's Code, MSFT_WmiError's error_Code, the subcode; else empty.
+
+    Windows 2012 R2 and newer put WMI's errors, and some of the service's own, into an MSFT_WmiError (a class of the
+    CIM schema) and no number anywhere else; the simplest faults have none at all.
+    """
+    fault = ET.fromstring(envelope).find(f"{{{_SOAP}}}Body/{{{_SOAP}}}Fault")  # noqa: S314  # as in ``send``
+    if fault is None:
+        return ""
+    found = {element.tag.rpartition("}")[2]: element for element in fault.iterfind(f"{{{_SOAP}}}Detail/*")}
+    own, of_wmi = found.get("WSManFault"), found.get("MSFT_WmiError")
+    if own is not None and own.get("Code"):
+        return own.get("Code", "")
+    if of_wmi is not None:
+        values = {element.tag.rpartition("}")[2]: (element.text or "").strip() for element in of_wmi}
+        if values.get("error_Type", "").upper().startswith(_WITH_NUMBER) and values.get("error_Code"):
+            return values["error_Code"]
+    subcode = fault.findtext(f"{{{_SOAP}}}Code/{{{_SOAP}}}Subcode/{{{_SOAP}}}Value")
+    return (subcode or fault.findtext(f"{{{_SOAP}}}Code/{{{_SOAP}}}Value") or "").strip()
 
 
 def _refuse_strange(body: bytes, status: int) -> None:

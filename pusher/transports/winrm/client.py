@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from typing import Any
@@ -17,16 +18,19 @@ from pypsrp.encryption import WinRMEncryption
 from pypsrp.exceptions import WSManFaultError
 from pypsrp.wsman import NAMESPACES, OptionSet, SelectorSet, WSMan
 
-from pusher.transports.winrm.channel import Channel, NotXmlError
+from pusher.transports.winrm.channel import Channel, NotXmlError, fault_code
+from pusher.transports.winrm.numbers import Wsman
 from pusher.transports.winrm.orphans import Made, Owner, Register
 from pusher.transports.winrm.wire import Wire
 
 CIMV2 = "http://schemas.microsoft.com/wbem/wsman/1/wmi/root/cimv2/"
 DEFAULT = "http://schemas.microsoft.com/wbem/wsman/1/wmi/root/default/"
 CMD_SHELL = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd"
+MAX_TIMEOUT = 60.0
+"""Seconds: Windows' default MaxTimeoutms. More is not asked for, nor counted on."""
 _WQL = "http://schemas.microsoft.com/wbem/wsman/1/WQL"
 _SHELL_ID, _MAX_ID = "ShellId", 256
-SHELL_GONE = 2150858843
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
 _MAX_PULLS, _MAX_ITEMS, _PAGE = 50, 1000, 50
 _WSEN, _WSMAN = NAMESPACES["wsen"], NAMESPACES["wsman"]
 
@@ -41,6 +45,12 @@ class _Wsman(WSMan):
             wire.host, port=wire.port, ssl=wire.certificate is not None, auth="ntlm", operation_timeout=_whole(seconds)
         )
         self._wire, self._owner, self._register = wire, owner, register
+
+    @staticmethod
+    def _parse_wsman_fault(xml_text: str) -> WSManFaultError:
+        """As pypsrp reads it, with the number from wherever it stands."""
+        found, code = WSMan._parse_wsman_fault(xml_text), fault_code(xml_text)
+        return WSManFaultError(int(code) if _NUMBER.fullmatch(code) else code or None, *found.args[1:])
 
     def create(self, resource_uri: str, *args: Any, **kwargs: Any) -> ET.Element:
         body = super().create(resource_uri, *args, **kwargs)
@@ -61,7 +71,7 @@ class _Wsman(WSMan):
         try:
             body = super().delete(resource_uri, resource, option_set, selector_set, timeout)
         except WSManFaultError as error:
-            if error.code != SHELL_GONE:
+            if error.code != Wsman.UNEXPECTED_SELECTORS:
                 raise
             self._forget(resource_uri, identifiers)
             raise
@@ -106,7 +116,14 @@ class Client:
 
     def end_orphans(self) -> None:
         """Delete the shells that lost connections of the same account have left here."""
-        for made in self._register.orphans(self._owner):
+        self._end(self._register.orphans(self._owner))
+
+    def end_shells(self) -> None:
+        """Delete what this session has made and not deleted, such as a shell whose maker met an error half-way."""
+        self._end(self._register.made_on(self._owner, self._wire))
+
+    def _end(self, shells: list[Made]) -> None:
+        for made in shells:
             with contextlib.suppress(WSManFaultError):  # gone, or never to go
                 self.delete(made.uri, {_SHELL_ID: made.identifier})
             self._register.remove(self._owner, made)
@@ -231,4 +248,4 @@ def _seconds(seconds: float | None) -> int | None:
 
 
 def _whole(seconds: float) -> int:
-    return max(1, math.ceil(seconds))
+    return max(1, math.ceil(min(seconds, MAX_TIMEOUT)))

@@ -195,6 +195,8 @@ class _Running:
         self._connections = Counter[Address]()
         self._serving = dict[_Entry, asyncio.WriteTransport]()
         self._loop = asyncio.new_event_loop()
+        # What a stranger's bytes bring about in asyncio is for nobody's terminal.
+        self._loop.set_exception_handler(lambda loop, context: None)
         self._tasks = set[asyncio.Task[None]]()
         self._thread = threading.Thread(target=self._run, name="content", daemon=True)
         self._thread.start()
@@ -300,7 +302,7 @@ class _Running:
     async def _serve(self, connection: socket.socket, peer: Address) -> None:
         transport: asyncio.Transport | None = None
         try:
-            reader = asyncio.StreamReader(loop=self._loop)
+            reader = asyncio.StreamReader(limit=_REQUEST_BYTES, loop=self._loop)
             transport, protocol = await self._loop.connect_accepted_socket(
                 lambda: asyncio.StreamReaderProtocol(reader, loop=self._loop),
                 connection,

@@ -1,20 +1,20 @@
-"""Every exception that pypsrp, pyspnego, http.client, ssl and the socket can raise → one Problem.
+"""Every exception that pypsrp, pyspnego, h11, ssl and the socket can raise → one Problem.
 
 Classes first, numbers second, text never. What no row knows is an answer that broke a parser: ``protocol-error``.
 pypsrp's own HTTP transport, and with it requests and urllib3, is not used (see ``wire``), so theirs have no row.
-The tests prove that each class of the libraries has its row. Numbers: MS-WSMV 2.2.4.43 and the WSMan error range
-0x80338000 of Windows' wsmerror.h; HRESULTs of WMI, wbemcli.h.
+The tests prove that each class of the libraries has its row. The numbers of faults are named in ``numbers``; those
+that no table has are Win32 codes and HRESULTs made of them.
 """
 
 from __future__ import annotations
 
-import http.client
 import socket
 import ssl
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from typing import TypeVar
 
+import h11
 from pypsrp import _pool_manager
 from pypsrp import exceptions as psrp_errors
 
@@ -24,6 +24,7 @@ from pusher.transports.codes import WIN32, Doing, from_win32, of
 from pusher.transports.winrm.authentication import NoProtectionError, StatusError, UnprovenServerError
 from pusher.transports.winrm.channel import NotXmlError, SignedOutError, TamperedError
 from pusher.transports.winrm.cim import StrangeValueError
+from pusher.transports.winrm.numbers import Wbem, Wsman
 from pusher.transports.winrm.tls import PinMismatchError
 from pusher.transports.winrm.wire import HandshakeError, ImplausibleError
 
@@ -51,20 +52,9 @@ CLASSES: dict[type[BaseException], str] = {
     psrp_errors.WinRMError: "protocol-error",
     _pool_manager.NewConnectionDisabled: "connection-lost",
     ET.ParseError: "protocol-error",
-    http.client.NotConnected: "connection-lost",
-    http.client.InvalidURL: "protocol-error",
-    http.client.UnknownProtocol: "protocol-error",
-    http.client.UnknownTransferEncoding: "protocol-error",
-    http.client.UnimplementedFileMode: "protocol-error",
-    http.client.IncompleteRead: "connection-lost",
-    http.client.CannotSendRequest: "connection-lost",
-    http.client.CannotSendHeader: "connection-lost",
-    http.client.ResponseNotReady: "connection-lost",
-    http.client.ImproperConnectionState: "connection-lost",
-    http.client.RemoteDisconnected: "connection-lost",
-    http.client.BadStatusLine: "protocol-error",
-    http.client.LineTooLong: "protocol-error",
-    http.client.HTTPException: "protocol-error",
+    h11.RemoteProtocolError: "protocol-error",
+    h11.LocalProtocolError: "protocol-error",
+    h11.ProtocolError: "protocol-error",
     ssl.SSLCertVerificationError: "certificate-untrusted",
     ssl.SSLEOFError: "connection-lost",
     ssl.SSLZeroReturnError: "connection-lost",
@@ -98,55 +88,125 @@ STATUS: dict[int, str] = {
     503: "winrm-refused",
 }
 
-WSMAN: dict[int, str] = {
-    5: "access-denied",
-    2150858747: "protocol-error",  # an enumeration context that is not valid any more
-    2150858752: "path-not-found",  # no such resource
-    2150858770: "host-unreachable",
-    2150858778: "winrm-fault",  # the action is not supported
-    2150858793: "timed-out",
-    2150858806: "sign-in-refused",
-    2150858843: "connection-lost",  # the shell is gone: look before anything is done again
-    2150858961: "protocol-error",  # larger than MaxEnvelopeSize
-    2150858974: "unencrypted-refused",
-    2150858977: "sign-in-failed",
-    2150858978: "sign-in-failed",
-    2150858980: "sign-in-failed",
-    2150859019: "sign-in-failed",
-    2150859020: "sign-in-failed",
-    2150859026: "winrm-refused",  # HTTP 503
-    2150859027: "winrm-refused",  # HTTP 404
-    2150859046: "timed-out",
-    2150859113: "winrm-refused",
-    2150859173: "winrm-quota",
-    2150859174: "winrm-quota",
-    2150859175: "winrm-quota",
-    2150859176: "winrm-quota",
-    2150859179: "winrm-quota",
-    2150859180: "winrm-refused",
-    2150859193: "name-not-found",
-    2150859194: "tls-failed",
-    2150859195: "sign-in-failed",
-    2150859229: "winrm-refused",
-    2150859235: "winrm-refused",
-    2150859248: "tls-failed",
-    0x80041002: "path-not-found",  # WBEM_E_NOT_FOUND
-    0x80041003: "access-denied",  # WBEM_E_ACCESS_DENIED
-    0x80041006: "too-busy",  # WBEM_E_OUT_OF_MEMORY
-    0x80041033: "shutting-down",  # WBEM_E_SHUTTING_DOWN
-    0x80041062: "right-missing",  # WBEM_E_PRIVILEGE_NOT_HELD
-    0x80041069: "timed-out",  # WBEM_E_TIMED_OUT
-    0x8004106C: "winrm-quota",  # WBEM_E_QUOTA_VIOLATION
-}
+_DENIED, _OUR_MISTAKE, _QUOTA = "access-denied", "protocol-error", "winrm-quota"
 
-NOT_FOUND = frozenset({2150858752, 0x80041002})
+WSMAN: dict[Wsman, str] = {
+    Wsman.RESOURCE_NOT_FOUND: "path-not-found",
+    Wsman.ENUMERATION_CLOSED: _OUR_MISTAKE,
+    Wsman.DESTINATION_UNREACHABLE: "host-unreachable",
+    Wsman.ENDPOINT_UNAVAILABLE: "too-busy",
+    Wsman.ENUMERATE_INVALID_ENUMERATION_CONTEXT: _OUR_MISTAKE,
+    Wsman.ENUMERATE_TIMED_OUT: "timed-out",
+    Wsman.ENVELOPE_TOO_LARGE: _OUR_MISTAKE,
+    Wsman.OPERATION_TIMEDOUT: "timed-out",
+    Wsman.CONCURRENCY: "too-busy",
+    Wsman.ENCODING_LIMIT: _OUR_MISTAKE,
+    Wsman.FAILED_AUTHENTICATION: "sign-in-refused",
+    Wsman.QUOTA_LIMIT: _QUOTA,
+    Wsman.SYSTEM_NOT_FOUND: "path-not-found",
+    Wsman.MAX_ENVELOPE_SIZE: _OUR_MISTAKE,
+    Wsman.MAX_ENVELOPE_SIZE_EXCEEDED: _OUR_MISTAKE,
+    Wsman.SERVER_ENVELOPE_LIMIT: _OUR_MISTAKE,
+    Wsman.UNEXPECTED_SELECTORS: "connection-lost",  # said of a shell that is gone: look before doing anything again
+    Wsman.MAXENVELOPE_SIZE_NOT_SUPPORTED: _OUR_MISTAKE,
+    Wsman.MAXENVELOPE_POLICY_NOT_SUPPORTED: _OUR_MISTAKE,
+    Wsman.ENUMERATION_INVALID: _OUR_MISTAKE,
+    Wsman.SESSION_ALREADY_CLOSED: "connection-lost",
+    Wsman.CLIENT_UNENCRYPTED_DISABLED: "unencrypted-refused",
+    Wsman.CLIENT_NEGOTIATE_AUTHENTICATION_DISABLED: "sign-in-failed",
+    Wsman.CLIENT_KERBEROS_AUTHENTICATION_DISABLED: "sign-in-failed",
+    Wsman.SERVER_NOT_TRUSTED: "sign-in-failed",
+    Wsman.EXPLICIT_CREDENTIALS_REQUIRED: "sign-in-failed",
+    Wsman.WMI_SVC_ACCESS_DENIED: _DENIED,
+    Wsman.WMI_PROVIDER_ACCESS_DENIED: _DENIED,
+    Wsman.WMI_CANNOT_CONNECT_ACCESS_DENIED: _DENIED,
+    Wsman.KERBEROS_IPADDRESS: "sign-in-failed",
+    Wsman.CLIENT_WORKGROUP_NO_KERBEROS: "sign-in-failed",
+    Wsman.HTTP_REQUEST_TOO_LARGE_STATUS: _OUR_MISTAKE,
+    Wsman.HTTP_SERVICE_UNAVAILABLE_STATUS: "winrm-refused",
+    Wsman.HTTP_NOT_FOUND_STATUS: "winrm-refused",
+    Wsman.NETWORK_TIMEDOUT: "timed-out",
+    Wsman.SHELL_ALREADY_CLOSED: "connection-lost",
+    Wsman.SHELL_INVALID_SHELL_HANDLE: "connection-lost",
+    Wsman.SHELL_INVALID_COMMAND_HANDLE: "connection-lost",
+    Wsman.COMMAND_ALREADY_CLOSED: "connection-lost",
+    Wsman.PUBLIC_FIREWALL_PROFILE_ACTIVE: "winrm-refused",
+    Wsman.QUOTA_MAX_SHELLS: _QUOTA,
+    Wsman.QUOTA_MAX_OPERATIONS: _QUOTA,
+    Wsman.QUOTA_USER: _QUOTA,
+    Wsman.QUOTA_SYSTEM: _QUOTA,
+    Wsman.DIFFERENT_AUTHZ_TOKEN: _DENIED,
+    Wsman.QUOTA_MAX_SHELLUSERS: _QUOTA,
+    Wsman.REMOTESHELLS_NOT_ALLOWED: "winrm-refused",
+    Wsman.NAME_NOT_RESOLVED: "name-not-found",
+    Wsman.SSL_CONNECTION_ABORTED: "tls-failed",
+    Wsman.DEFAULTAUTH_IPADDRESS: "sign-in-failed",
+    Wsman.COMMAND_TERMINATED: "connection-lost",
+    Wsman.SEMANTICCALLBACK_TIMEDOUT: "timed-out",
+    Wsman.SERVICE_REMOTE_ACCESS_DISABLED: "winrm-refused",
+    Wsman.SERVICE_STREAM_DISCONNECTED: "connection-lost",
+    Wsman.REMOTE_CONNECTION_NOT_ALLOWED: "winrm-refused",
+    Wsman.QUOTA_MAX_SHELLS_PPQ: _QUOTA,
+    Wsman.QUOTA_MAX_USERS_PPQ: _QUOTA,
+    Wsman.QUOTA_MAX_PLUGINSHELLS_PPQ: _QUOTA,
+    Wsman.QUOTA_MAX_PLUGINOPERATIONS_PPQ: _QUOTA,
+    Wsman.QUOTA_MAX_OPERATIONS_USER_PPQ: _QUOTA,
+    Wsman.QUOTA_MAX_COMMANDS_PER_SHELL_PPQ: _QUOTA,
+    Wsman.QUOTA_MIN_REQUIREMENT_NOT_AVAILABLE_PPQ: _QUOTA,
+    Wsman.MUTUAL_AUTH_FAILED: "tls-failed",
+}
+"""Any other of ``Wsman`` finds fault with what was asked, or with the service's own state: ``winrm-fault``, by name."""
+
+WBEM: dict[Wbem, str] = {
+    Wbem.NOT_FOUND: "path-not-found",
+    Wbem.ACCESS_DENIED: _DENIED,
+    Wbem.OUT_OF_MEMORY: "too-busy",
+    Wbem.INVALID_NAMESPACE: "path-not-found",
+    Wbem.INVALID_CLASS: "path-not-found",
+    Wbem.TRANSPORT_FAILURE: "rpc-failed",
+    Wbem.CALL_CANCELLED: "connection-lost",
+    Wbem.SHUTTING_DOWN: "shutting-down",
+    Wbem.LOCAL_CREDENTIALS: "sign-in-failed",
+    Wbem.SERVER_TOO_BUSY: "too-busy",
+    Wbem.PRIVILEGE_NOT_HELD: "right-missing",
+    Wbem.TIMED_OUT: "timed-out",
+    Wbem.QUOTA_VIOLATION: _QUOTA,
+    Wbem.ENCRYPTED_CONNECTION_REQUIRED: "unencrypted-refused",
+    Wbem.PROVIDER_TIMED_OUT: "timed-out",
+}
+"""Any other of ``Wbem``: ``winrm-fault``, by name."""
+
+_OWN_WIN32: dict[int, str] = {
+    87: "winrm-fault",  # INVALID_PARAMETER
+    995: "connection-lost",  # OPERATION_ABORTED: the service stops, or has ended the shell
+}
+"""Win32 codes that mean something of their own where a WinRM service says them."""
+
+SUBCODES: dict[str, int] = {
+    "AccessDenied": 5,
+    "Concurrency": Wsman.CONCURRENCY,
+    "DestinationUnreachable": Wsman.RESOURCE_NOT_FOUND,
+    "EncodingLimit": Wsman.ENCODING_LIMIT,
+    "EndpointUnavailable": Wsman.ENDPOINT_UNAVAILABLE,
+    "InvalidEnumerationContext": Wsman.ENUMERATE_INVALID_ENUMERATION_CONTEXT,
+    "InvalidSelectors": Wsman.INVALID_SELECTORS,
+    "QuotaLimit": Wsman.QUOTA_LIMIT,
+    "TimedOut": Wsman.OPERATION_TIMEDOUT,
+}
+"""Faults of DSP0226 and WS-Addressing whose name is all that is said → the number that says the same."""
+
+NOT_FOUND = frozenset({Wsman.RESOURCE_NOT_FOUND, Wbem.NOT_FOUND})
 """Faults of a Get whose selectors name nothing."""
 
-NOTHING_YET = 2150858793
+NOTHING_YET = Wsman.OPERATION_TIMEDOUT
 """The fault of a Receive for which nothing came within its OperationTimeout: ask again."""
+
+SHELL_GONE = Wsman.UNEXPECTED_SELECTORS
+"""The fault of an operation on a shell that is not there any more."""
 
 _ACCESS_DENIED = 5
 _FACILITY_WIN32 = 0x80070000
+_WSMAN_NUMBERS, _WBEM_NUMBERS = frozenset(map(int, Wsman)), frozenset(map(int, Wbem))
 _KEEP_DENIED = frozenset({Doing.SERVICE_MANAGER, Doing.REGISTRY})
 """Where a refusal has a code of its own; elsewhere WinRM refuses whoever is no administrator."""
 
@@ -172,8 +232,10 @@ def translate(error: BaseException, doing: Doing, detail: str = "") -> Problem:
 
 
 def fault_number(error: psrp_errors.WSManFaultError) -> int | None:
-    """The fault's number, unsigned; None where it has none (the code is then a SOAP subcode's name)."""
+    """The fault's number, unsigned; None where it has none, and its name stands for none."""
     code = error.code
+    if isinstance(code, str):
+        return SUBCODES.get(code.rpartition(":")[2])
     return code & 0xFFFFFFFF if isinstance(code, int) and -(2**31) <= code < 2**32 else None
 
 
@@ -187,10 +249,16 @@ def from_fault(number: int | None, doing: Doing, detail: str = "") -> Problem:
     if number is None:
         return of("winrm-fault", doing, f"{detail} (a fault without a number)".strip())
     win32 = number - _FACILITY_WIN32 if _FACILITY_WIN32 <= number < _FACILITY_WIN32 + 0x10000 else number
-    code = WSMAN.get(number) or WSMAN.get(win32) or (WIN32.get(win32) if win32 < 0x10000 else None)
-    if code == "access-denied":
+    code, name = None, ""
+    if number in _WSMAN_NUMBERS:
+        code, name = WSMAN.get(Wsman(number)), f" {Wsman(number).name}"
+    elif number in _WBEM_NUMBERS:
+        code, name = WBEM.get(Wbem(number)), f" {Wbem(number).name}"
+    elif win32 < 0x10000:
+        code = _OWN_WIN32.get(win32) or WIN32.get(win32)
+    if code == _DENIED:
         if doing in _KEEP_DENIED:
             return from_win32(_ACCESS_DENIED, doing, detail)
         code = "not-administrator"
-    words = f"{doing.words}{' ' + detail if detail else ''} (WSMan fault {number})"
+    words = f"{doing.words}{' ' + detail if detail else ''} (WSMan fault {number}{name})"
     return problem(code or "winrm-fault", doing.stage, words)

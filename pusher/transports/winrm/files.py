@@ -54,8 +54,11 @@ _VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){3}")
 _PLAIN = re.compile(r"[A-Za-z]:[A-Za-z0-9\\._~-]+")
 """A path that is itself in a URL."""
 _FACILITY_WIN32 = 0x80070000
-_SECOND_LOOK = (0.0, 0.5)
-"""Seconds before each try to make a file: on a busy machine the first command after its start was seen to be lost."""
+PROBE = "pusher-check.tmp"
+"""The file that is made to see whether one can be: one name, so that what a power cut leaves is gone by the next."""
+_SECOND_LOOK = (0.0, 0.3, 0.5)
+"""Seconds before each try to make a file: on a busy machine the first command after its start was seen to be lost, and
+another pusher may make and remove the same file at the same moment."""
 _PAUSES = (0.1, 0.3, 1.0, 0.0)
 _HASH_RATE = 2_000_000
 """Bytes a second that certutil hashes on a slow and busy machine."""
@@ -266,7 +269,7 @@ class Files:
     def close(self) -> None:
         """Free every lock and delete every shell; never raises."""
         locks, self._locks = self._locks, []
-        for shut in [*(lock.close for lock in locks), self._shell.close]:
+        for shut in [*(lock.close for lock in locks), self._shell.close, self._client.end_shells]:
             with contextlib.suppress(Exception):
                 shut()
 
@@ -286,11 +289,21 @@ class Files:
     def _name(self, there: str) -> str:
         """The selector of a file. Services differ in whether WMI's escape (``\\\\`` for ``\\``) is theirs to add."""
         if self._escape is None:
-            windows = self._folders.windows
-            self._escape = self._found(FOLDER, windows) is None
-            if self._escape and self._found(FOLDER, windows.replace("\\", "\\\\")) is None:
-                raise StrangeValueError("WMI does not know its own Windows folder")
+            self._escape = self._escapes()
         return there.replace("\\", "\\\\") if self._escape else there
+
+    def _escapes(self) -> bool:
+        """Tried on the Windows folder, which is there. A path that it cannot read meets various faults: all say no."""
+        windows, first = self._folders.windows, None
+        for escape in (False, True):
+            try:
+                if self._found(FOLDER, windows.replace("\\", "\\\\") if escape else windows) is not None:
+                    return escape
+            except WSManFaultError as error:
+                first = first or error
+        if first is not None:
+            raise first
+        raise StrangeValueError("WMI does not know its own Windows folder")
 
     def _get(self, uri: str, there: str) -> Instance | None:
         return self._found(uri, self._name(there))
@@ -353,16 +366,20 @@ class Files:
         raise ProblemError(of(code, Doing.FILE, f"{path} (CIM_DataFile returned {returned})"))
 
     def _writable(self, there: str) -> bool:
-        """Whether a file that is not there yet can be made; it is gone afterwards."""
+        """Whether a file that is not there yet can be made; it is gone afterwards.
+
+        One command line makes it, shows it and removes it, and the target carries it out to its end whatever becomes
+        of this process: nothing is left behind by one that is killed in between.
+        """
         for pause in _SECOND_LOOK:
             time.sleep(pause)
-            self._run(f"echo pusher>{quoted(there)}")
-            if self._get(FILE, there) is not None:
+            sign, path = secrets.token_hex(8), quoted(there)
+            if sign.encode() in self._run(f"echo {sign}>{path}& type {path}& del {path}").stdout:
                 break
         else:
             return False
         for pause in _PAUSES:
-            if self._invoke("Delete", there) in (0, None):
+            if self._get(FILE, there) is None or self._invoke("Delete", there) in (0, None):
                 break
             time.sleep(pause)  # a virus scanner looks at it
         return True
@@ -379,8 +396,7 @@ class Files:
             free = free_bytes(self._client, self._folders.drive) + (found.size if found else 0)
             if free < size:
                 raise ProblemError(of("disk-full", doing, f"{path}: {free} bytes are free, {size} needed"))
-        beside = f"{above.rstrip(chr(92))}\\pusher-{secrets.token_hex(6)}.tmp"
-        beside_it = self._writable(beside)
+        beside_it = self._writable(f"{above.rstrip(chr(92))}\\{PROBE}")
         if found is not None and beside_it:
             raise ProblemError(of("file-in-use", doing, f"{path} cannot be written, though its folder can"))
         raise ProblemError(

@@ -21,8 +21,8 @@ from collections.abc import Callable
 
 from pypsrp.exceptions import WSManFaultError
 
-from pusher.transports.winrm.faults import fault_number
-from pusher.transports.winrm.shell import SHELL_GONE, Command, Shell, quoted
+from pusher.transports.winrm.faults import SHELL_GONE, fault_number
+from pusher.transports.winrm.shell import Command, Shell, quoted
 
 _BEGIN, _END = 20.0, 5.0
 """Seconds for the command to have opened its file, and to have ended once its input has."""
@@ -65,8 +65,10 @@ class Lock:
                 self._command.receive(1.0)
             self._command.terminate()
         finally:
-            self._shell.close()
-            self._remove()
+            try:
+                self._shell.close()
+            finally:
+                self._remove()
 
 
 def take(place: str, own: Shell, other: Shell, remove: Callable[[], None]) -> Lock | None:
@@ -109,7 +111,9 @@ def _taken(place: str, other: Shell) -> bool:
 def _forget(command: Command, own: Shell) -> None:
     # What went wrong before is what is to be reported.
     with contextlib.suppress(Exception):
-        if not command.done:
-            command.end_input()
-        command.terminate()
-        own.close()
+        try:
+            if not command.done:
+                command.end_input()
+            command.terminate()
+        finally:
+            own.close()

@@ -49,6 +49,11 @@ class Register:
             if not self._made[owner]:
                 del self._made[owner]
 
+    def made_on(self, owner: Owner, wire: Wire) -> list[Made]:
+        """Those of one session, still there."""
+        with self._guard:
+            return [made for made, its in self._made.get(owner, {}).items() if its is wire]
+
     def orphans(self, owner: Owner) -> list[Made]:
         """Those whose connection is gone; one that another session still uses is none."""
         with self._guard:

@@ -8,6 +8,7 @@ Sources: Win32_Service and its methods' return codes (CIMWin32 provider), MS-SCM
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from pypsrp.exceptions import WSManFaultError
@@ -17,7 +18,7 @@ from pusher.transports.codes import WIN32, Doing, from_win32, of
 from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType
 from pusher.transports.winrm.cim import Instance, StrangeValueError
 from pusher.transports.winrm.client import CIMV2, Client, instance
-from pusher.transports.winrm.faults import NOT_FOUND, fault_number, guarded
+from pusher.transports.winrm.faults import NOT_FOUND, NOTHING_YET, fault_number, guarded
 from pusher.transports.winrm.registry import Registry
 
 _SERVICE = CIMV2 + "Win32_Service"
@@ -73,6 +74,7 @@ _START_WORDS = {
     StartType.DISABLED: "Disabled",
 }
 
+_AGAIN = 1.0
 _IMPOSSIBLE = "pusher/probe"
 """No service can have a slash in its name: the service manager refuses it after it has granted the right to create."""
 
@@ -154,18 +156,33 @@ class ServiceManager:
 
     def start(self, name: str) -> None:
         def work() -> None:
+            until = time.monotonic() + self._starting
             try:
                 returned = self._invoke("StartService", {}, name, self._starting).returned
             except WSManFaultError as error:
                 if fault_number(error) in NOT_FOUND:
                     raise ProblemError(of("service-missing", Doing.START, name)) from error
-                raise
+                if fault_number(error) != NOTHING_YET:
+                    raise
+                returned = self._begun(name, until, error)
             if returned == _UNKNOWN:
                 raise ProblemError(self._why_not_started(name))
             if returned not in (_OK, _RUNNING):
                 raise ProblemError(_problem("StartService", returned, Doing.START, name))
 
         guarded(Doing.START, work, name)
+
+    def _begun(self, name: str, until: float, late: WSManFaultError) -> int:
+        """WinRM's own time for an operation ended first, whatever was asked for: the start goes on by itself."""
+        while True:
+            found = self._get(name)
+            if found is None:
+                raise ProblemError(of("service-missing", Doing.START, name)) from late
+            if _status(found).state is not ServiceState.STOPPED:
+                return _OK
+            if time.monotonic() > until:
+                raise late
+            time.sleep(_AGAIN)
 
     def stop(self, name: str) -> bool:
         def work() -> bool:

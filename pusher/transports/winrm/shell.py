@@ -23,12 +23,11 @@ from pusher.problems import ProblemError
 from pusher.transports.codes import Doing, of
 from pusher.transports.winrm.cim import StrangeValueError
 from pusher.transports.winrm.client import CMD_SHELL
-from pusher.transports.winrm.faults import NOTHING_YET, fault_number
+from pusher.transports.winrm.faults import NOTHING_YET, SHELL_GONE, fault_number
 
 IDLE = 60.0
 """Seconds without a request after which the target ends a shell and all it runs: 60 is the least that WinRM takes."""
 
-SHELL_GONE = 2150858843
 _RSP, _WSMAN = NAMESPACES["rsp"], NAMESPACES["wsman"]
 _DONE = "/CommandState/Done"
 _TERMINATE = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/signal/Terminate"

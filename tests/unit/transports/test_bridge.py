@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -91,6 +92,30 @@ async def test_a_thread_that_never_comes_back_is_not_waited_for(pool: Pool, monk
     assert not stuck.free.is_set(), "it is still in there"
     assert await call(Bridge(pool, lambda: None), lambda: "others go on") == "others go on"
     stuck.free.set()
+
+
+async def test_what_comes_after_everybody_has_gone_is_nobodys_trouble(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncio's "exception was never retrieved" would stand on the operator's terminal."""
+    monkeypatch.setattr(bridge_module, "_GRACE", 0.05)
+    complaints = list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+    stuck, ended = Stuck(deaf=True), asyncio.Event()
+
+    def work() -> str:
+        try:
+            return stuck()
+        finally:
+            loop.call_soon_threadsafe(lambda: loop.call_later(0.05, ended.set))  # the future has its error by then
+
+    loop = asyncio.get_running_loop()
+    with pytest.raises(ProblemError):
+        await call(Bridge(pool, stuck.abort), work, deadline=0.05)
+    stuck.free.set()
+    await ended.wait()
+    gc.collect()
+    assert complaints == []
 
 
 async def test_calls_are_made_one_at_a_time(pool: Pool) -> None:

@@ -37,6 +37,7 @@ FAULT = (
 )
 A = "{http://schemas.xmlsoap.org/ws/2004/08/addressing}"
 DROP = b"drop"
+CLOSE = b"\r\nConnection: close\r\n"
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,10 @@ class _Conversation:
             number += 1
             if given == DROP:
                 return
-            self.socket.sendall(self._answer(seen) if given is None else given)
+            answer = self._answer(seen) if given is None else given
+            self.socket.sendall(answer)
+            if CLOSE in answer:
+                return
 
     def _read(self) -> Seen | None:
         if self.file.peek(1)[:1] == b"\x16":  # a ClientHello, where HTTP is spoken
@@ -143,9 +147,9 @@ class _Conversation:
     def _answer(self, seen: Seen) -> bytes:
         given = seen.headers.get("authorization", "")
         if given:
-            return self._authenticate(given)
+            return self._authenticate(given, seen.headers.get("content-type"))
         if self.context is None or not self.context.complete:
-            return http(401, b"", [("WWW-Authenticate", scheme) for scheme in self.listener.script.schemes])
+            return self._unknown()
         encrypted = seen.headers["content-type"].startswith("multipart/encrypted")
         seen.clear = self._decrypt(seen.raw) if encrypted else seen.raw
         status, text = self._soap(seen.clear)
@@ -153,8 +157,15 @@ class _Conversation:
             return http(status, text, [("Content-Type", "application/soap+xml;charset=UTF-8")])
         return self._encrypt(status, text)
 
-    def _authenticate(self, given: str) -> bytes:
+    def _unknown(self) -> bytes:
+        """A 401 without a token ends the connection, as with Windows."""
+        schemes = [("WWW-Authenticate", scheme) for scheme in self.listener.script.schemes]
+        return http(401, b"", [*schemes, ("Connection", "close")])
+
+    def _authenticate(self, given: str, content_type: str | None) -> bytes:
         scheme, _, token = given.partition(" ")
+        if scheme not in self.listener.script.schemes:
+            return self._unknown()
         raw, self.scheme = base64.b64decode(token), "SPNEGO" if scheme == "Negotiate" else scheme
         if raw[8:9] == b"\x03":
             self.listener.authenticates += 1
@@ -168,13 +179,15 @@ class _Conversation:
             out = self.context.step(raw)
         except Exception:  # pyspnego's, or gssapi's own
             self.context = None
-            return http(401, b"", [("WWW-Authenticate", scheme)])
+            return self._unknown()
         if out and raw[8:9] == b"\x01":
             (flags,) = struct.unpack_from("<I", out, 20)
             out = out[:20] + struct.pack("<I", flags & ~self.listener.script.without_flags) + out[24:]
         proof = [("WWW-Authenticate", f"{scheme} {base64.b64encode(out).decode()}")] if out else []
         if not self.context.complete:
             return http(401, b"", proof)
+        if content_type is None:
+            return http(415, b"", proof)
         return http(200, b"", proof if self.listener.script.proves_itself else [])
 
     def _certificate(self) -> bytes:

@@ -188,6 +188,9 @@ class FakeMachine:
             if running.shell == identifier and running.code is None:
                 running.code = 1
 
+    def end_shells(self) -> None:
+        """Shells that are kept in no register: nothing to do."""
+
     def _alive(self, shell: Mapping[str, str]) -> None:
         if shell["ShellId"] not in self.shells:
             raise fault(SHELL_GONE)
@@ -224,7 +227,7 @@ class FakeMachine:
             rf"mkdir {path}": self._mkdir,
             rf"rmdir {path}": self._rmdir,
             rf"dir /a /b {path}": self._dir,
-            rf"echo pusher>{path}": lambda run, to: self._redirect(run, to, b"pusher\r\n"),
+            rf"echo ([0-9a-f]+)>{path}& type {path}& del {path}": lambda run, sign, to, *_: self._probe(run, sign, to),
             rf"type nul>>{path}": lambda run, to: self._redirect(run, to, b"", append=True),
             rf"type {path}": self._type,
             rf"echo ([0-9a-f]+)& set /p _=([0-9a-f]+f)>{path}": self._ask,
@@ -263,6 +266,13 @@ class FakeMachine:
             return False
         self.files[path] = (self.files.get(path, b"") if append else b"") + data
         return True
+
+    def _probe(self, run: Running, sign: str, path: str) -> None:
+        """Three commands of one line: each is tried, whatever became of the one before."""
+        self._redirect(run, path, f"{sign}\r\n".encode())
+        self._type(run, path)
+        if path.lower() in self.files and not self.delete_codes:
+            del self.files[path.lower()]
 
     def _open_for_writing(self, path: str) -> bool:
         return _above(path) in self.folders and _above(path) not in self.denied
@@ -313,6 +323,35 @@ class FakeMachine:
             assert len(data) <= int(most) or not data
             self.files[path.lower()] = data[: self.free]
         run.code = code
+
+
+class Killed(BaseException):
+    """What a process that is killed gets to hear."""
+
+
+class KilledAfter:
+    """The machine for somebody who is killed when so many requests of his have been carried out."""
+
+    def __init__(self, machine: FakeMachine, requests: int) -> None:
+        self._machine, self._left = machine, requests
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._machine, name)
+        if name not in ("get", "invoke", "create", "command", "receive", "send", "signal", "delete"):
+            return found
+
+        def carried_out(*args: Any, **kwargs: Any) -> Any:
+            if self._left <= 0:
+                raise Killed
+            self._left -= 1
+            try:
+                answer = found(*args, **kwargs)
+            finally:
+                if self._left == 0:
+                    raise Killed
+            return answer
+
+        return carried_out
 
 
 def fetch(url: str) -> bytes:

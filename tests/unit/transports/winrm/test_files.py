@@ -13,8 +13,8 @@ from pusher.transports.port import FileInfo, Limits, RemotePath
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer
 from pusher.transports.winrm.facts import Folders
-from pusher.transports.winrm.files import RETURNED, Files
-from tests.unit.transports.winrm.machine import FakeMachine, Running, answer
+from pusher.transports.winrm.files import PROBE, RETURNED, Files
+from tests.unit.transports.winrm.machine import FakeMachine, Killed, KilledAfter, Running, answer, fault
 
 TEMP = RemotePath(share="ADMIN$", path="Temp")
 PLACE = "c:\\windows\\temp\\"
@@ -28,7 +28,7 @@ def ignore(count: int = 0) -> None:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fake machine loses no command, however soon it comes."""
-    monkeypatch.setattr("pusher.transports.winrm.files._SECOND_LOOK", (0.0, 0.01))
+    monkeypatch.setattr("pusher.transports.winrm.files._SECOND_LOOK", (0.0, 0.01, 0.01))
 
 
 @pytest.fixture(params=[False, True], ids=["windows", "wine"])
@@ -235,27 +235,123 @@ def test_a_program_that_runs_is_in_use_and_not_denied(machine: FakeMachine, file
     assert code_of(lambda: files.remove(TEMP.child("x.exe"))) == "file-in-use"
 
 
-@pytest.mark.parametrize("returned", [*RETURNED, 99])
+DOCUMENTED = {
+    2: "access-denied",  # "Access denied"
+    8: "access-denied",  # "Unspecified failure": what a refusal comes as on some versions
+    9: "path-not-found",  # "Invalid object"
+    10: "file-in-use",  # "Object already exists"
+    11: "protocol-error",  # "File system not NTFS"
+    12: "protocol-error",  # "Platform not Windows"
+    13: "path-not-found",  # "Drive not the same"
+    14: "file-in-use",  # "Directory not empty"
+    15: "file-in-use",  # "Sharing violation"
+    16: "path-not-found",  # "Invalid start file"
+    17: "access-denied",  # "Privilege not held"
+    21: "path-not-found",  # "Invalid parameter"
+    99: "protocol-error",
+}
+"""The return codes in the documentation of CIM_DataFile's Delete and Rename, and one that is not there."""
+
+
+@pytest.mark.parametrize("returned", DOCUMENTED)
 def test_every_number_has_its_meaning(machine: FakeMachine, files: Files, returned: int) -> None:
     machine.files[PLACE + "x"] = b""
     machine.denied.add("c:\\windows\\temp")
-    machine.delete_codes = [returned]
-    assert code_of(lambda: files.remove(TEMP.child("x"))) == RETURNED.get(returned, "protocol-error")
+    for call in (lambda: files.remove(TEMP.child("x")), lambda: files.rename(TEMP.child("x"), TEMP.child("y"))):
+        machine.delete_codes = [returned]
+        assert code_of(call) == DOCUMENTED[returned]
+
+
+def test_no_number_is_left_out() -> None:
+    assert {*RETURNED, 99} == set(DOCUMENTED)
 
 
 def test_probe_write(machine: FakeMachine, files: Files) -> None:
     before = dict(machine.files)
     files.probe_write(TEMP.child("probe"))
     assert machine.files == before
-    assert machine.lines == ['echo pusher>"C:\\Windows\\Temp\\probe"']
     machine.denied.add("c:\\windows\\temp")
     assert code_of(lambda: files.probe_write(TEMP.child("probe"))) == "admin-share-read-only"
+
+
+def test_a_probe_leaves_nothing_wherever_its_pusher_is_killed(machine: FakeMachine, files: Files) -> None:
+    """Killed after so many requests, which the target has carried out: no other has to follow."""
+    before, number = dict(machine.files), 0
+    while True:
+        number += 1
+        killed = cast(FakeMachine, KilledAfter(machine, number))
+        try:
+            on(killed, None).probe_write(RemotePath(share="ADMIN$", path=PROBE))
+        except Killed:
+            assert machine.files == before, f"after request {number}"
+        else:
+            break
+    assert number > 3
+    assert machine.files == before
+
+
+def test_what_a_power_cut_left_of_a_probe_is_gone_after_the_next(machine: FakeMachine, files: Files) -> None:
+    machine.files["c:\\windows\\" + PROBE] = b"pusher"
+    files.probe_write(RemotePath(share="ADMIN$", path=PROBE))
+    assert "c:\\windows\\" + PROBE not in machine.files
+
+
+def test_two_probes_at_once_do_not_fail_each_other(
+    machine: FakeMachine, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one removes the file, or writes its own sign, between our command's parts."""
+    real, spoilt = machine._probe, [b"another's sign\r\n", b""]
+
+    def probing(run: Running, sign: str, path: str) -> None:
+        real(run, sign, path)
+        if spoilt:
+            run.stdout = spoilt.pop()
+
+    monkeypatch.setattr(machine, "_probe", probing)
+    files.probe_write(RemotePath(share="ADMIN$", path=PROBE))
+    assert spoilt == []
 
 
 def test_a_scanner_that_looks_at_the_probe_is_waited_for(machine: FakeMachine, files: Files) -> None:
     machine.delete_codes = [15, 15]
     files.probe_write(TEMP.child("probe"))
     assert PLACE + "probe" not in machine.files
+
+
+# How a path is said
+
+
+@pytest.mark.parametrize("escaped", [False, True])
+@pytest.mark.parametrize(
+    "number",
+    [2150858752, 0x80041002, 0x8004103A, 2150858845, 2150858813, 0x80041008, 0x80041001, 5],
+    ids=hex,
+)
+def test_whatever_fault_the_wrong_way_to_say_a_path_meets(
+    content: ContentServer, monkeypatch: pytest.MonkeyPatch, number: int, escaped: bool
+) -> None:
+    machine = FakeMachine(escaped=escaped)
+    machine.files[PLACE + "x"] = b"12345"
+    monkeypatch.setattr("tests.unit.transports.winrm.machine.NOT_FOUND", number)
+    files = on(machine, content)
+    assert files.stat(TEMP.child("x")) == FileInfo(size=5, is_folder=False)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(5, "not-administrator"), (2150859173, "winrm-quota"), (2150858752, "path-not-found")]
+)
+def test_a_machine_that_takes_no_way_to_say_its_path(
+    machine: FakeMachine, files: Files, monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    """What it said is told, and the question is open still."""
+
+    def get(*_: object) -> None:
+        raise fault(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(machine, "get", get)
+        assert code_of(lambda: files.stat(TEMP)) == code.replace("path-not-found", "protocol-error")
+    assert files.stat(TEMP) == FileInfo(size=0, is_folder=True)
 
 
 # The lock

@@ -16,7 +16,7 @@ from pusher.transports.winrm.tls import Trust
 from pusher.transports.winrm.wire import Wire
 from tests.unit.transports.winrm.certificates import Authority
 from tests.unit.transports.winrm.conftest import HOST, LIMITS, credential, endpoint
-from tests.unit.transports.winrm.listener import Fault, Listener, Script, argument, cim, items
+from tests.unit.transports.winrm.listener import Fault, Listener, Script, argument, cim, http, items
 
 Listen = Callable[..., Listener]
 CREATED = (
@@ -144,7 +144,7 @@ def test_of_another_account_or_listener_none_is_known() -> None:
 
 @pytest.mark.parametrize("tls", [True, False])
 def test_a_lost_wire_is_seen_without_reading_from_it(authority: Authority, listen: Listen, tls: bool) -> None:
-    listener = listen(tls)
+    listener = listen(tls, Script(strange=lambda number, seen: http(401, b"", [])))
     wire = Wire(HOST, listener.address, listener.port, Trust(authority.pem) if tls else None)
     assert wire.lost, "never opened"
     wire.open(5)

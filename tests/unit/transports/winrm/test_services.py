@@ -102,6 +102,24 @@ def test_an_unknown_failure_to_start_is_looked_up(exit_code: int, code: str) -> 
     assert code_of(lambda: manager(machine).start("LabAgent")) == code
 
 
+def test_a_start_for_which_winrm_has_no_time_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MaxTimeoutms ends the operation, not the start: what the service is at is looked up."""
+    monkeypatch.setattr("pusher.transports.winrm.services._AGAIN", 0.0)
+    late = WSManFaultError(2150858793, None, None, None, None, None)
+    states = ["Stopped", "Stopped", "Start Pending", "Running"]
+
+    class Starting(Machine):
+        def get(self, uri: str, selectors: Any = None, seconds: Any = None) -> ET.Element:
+            self.service = {**GOOD, "State": states.pop(0)}
+            return super().get(uri, selectors, seconds)
+
+    manager(Starting({"StartService": late})).start("LabAgent")
+    assert states == ["Running"]
+    never: Any = Machine({"StartService": late}, {**GOOD, "State": "Stopped"})
+    assert code_of(lambda: ServiceManager(never, Registry(never), 0).start("LabAgent")) == "timed-out"
+    assert code_of(lambda: manager(Machine({"StartService": late}, None)).start("LabAgent")) == "service-missing"
+
+
 def test_a_start_that_is_none() -> None:
     manager(Machine({"StartService": 10})).start("LabAgent")
     assert code_of(lambda: manager(Machine({"StartService": gone()})).start("LabAgent")) == "service-missing"
