@@ -242,6 +242,9 @@ def clear_account(
     accounts: Annotated[
         Path | None, typer.Option("--accounts", help="The accounts file. [default: accounts.toml in this folder]")
     ] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="MACHINE", help="Of a local account: on which machine.")
+    ] = None,
     store: StoreUrl = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before forgetting.")] = False,
     json: AsJson = False,
@@ -250,17 +253,19 @@ def clear_account(
 
     For an account whose secret was wrong and is right now, so that it need not wait until its budget is free again.
     The domain forgets when the account is unlocked (Unlock-ADAccount), or has signed in somewhere with the right
-    password. Do not clear before: then pusher may lock the account.
+    password. Do not clear before: then pusher may lock the account. A machine forgets those of its own account in the
+    same two ways; --host says which machine it is.
 
     Example: pusher accounts clear push-2026
     """
     from pusher.cli.accounts import account_to_clear
     from pusher.cli.accounts import clear_account as clear
 
-    found = account_to_clear(name, accounts)
+    found = account_to_clear(name, accounts, host)
     if not yes:
-        _ask_first(f"Has the domain of {found.user} forgotten its failed sign-ins?", "forgetting")
-    clear(found, accounts, store, json)
+        who = host if found.is_local else "the domain"
+        _ask_first(f"Has {who} forgotten the failed sign-ins of {found.user}?", "forgetting")
+    clear(found, accounts, store, json, host)
 
 
 def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = False) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from pusher.cli.streams import in_utf_8
 from pusher.clock import utc_now
 from pusher.models import Outcome, Run, Status, Verb
 from pusher.problems import CATALOGUE, BadInput, Part
 from pusher.report import run_record, summarise
 from pusher.report.explain import did_you_mean, explain_page, explain_record, explain_records, explain_table
 from pusher.report.record import outcome_record, write_line
-from pusher.report.render import Format, render
+from pusher.report.render import Format, encoding_of, render
 from pusher.report.story import host_story, host_story_record
 from pusher.report.style import console_for
 from pusher.report.tables import run_page, runs_table
@@ -74,10 +75,12 @@ def report(run: str, format: str, output: Path | None, store: str | None) -> Non
         found = _find(opened, run)
         outcomes = opened.outcomes(found.id)
         if output is None:
+            if not sys.stdout.isatty():
+                in_utf_8(sys.stdout)  # whoever keeps it keeps a file, and its first line may say so
             render(format, found, outcomes, sys.stdout)
             return
         try:
-            with output.open("w", encoding="utf-8", newline="") as file:
+            with output.open("w", encoding=encoding_of(format), newline="") as file:
                 render(format, found, outcomes, file)
         except OSError as error:
             raise BadInput(None, f"{output} cannot be written: {error.strerror}", "a writable file") from error

@@ -68,7 +68,7 @@ def lasting_streams() -> Iterator[Lasting]:
     out, err = (Lasting(stream or _nowhere()) for stream in before)
     for stream in (out, err):
         with suppress(AttributeError, ValueError, OSError):  # a character that a terminal lacks costs no outcome either
-            if stream.errors == "strict":
+            if stream.errors in ("strict", "surrogateescape"):  # the second in the C locale
                 stream.reconfigure(errors="backslashreplace")
     sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
     try:
@@ -77,6 +77,12 @@ def lasting_streams() -> Iterator[Lasting]:
         out.flush()
         err.flush()
         sys.stdout, sys.stderr = before
+
+
+def in_utf_8(stream: TextIO) -> None:
+    """What the stream is given from now on is written in UTF-8, whatever the locale."""
+    with suppress(AttributeError, ValueError, OSError):
+        cast(Any, stream).reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def ended_with(status: int | str | None, out: Lasting) -> int | str | None:

@@ -23,6 +23,8 @@ def stopped_by(stop: Stop, answer: Answer) -> Problem:
 
 def _used(answer: Answer) -> str:
     said = f"{answer.budget.failures} of {answer.policy.limit} failed sign-ins that the budget allows are used"
+    if answer.cut_off:
+        said += f", {answer.cut_off} of them cut off before a verdict came, which may have been none"
     if answer.beside:
         said += f" ({answer.beside} under another name of this user, which may be the same account: a realm would tell)"
     return said

@@ -170,7 +170,8 @@ class Request:
 class Answer:
     """``granted`` are those of the request's leases that may be used from now, ``kept`` those of its ``keeps`` that
     still may: any other was given up for lost meanwhile. The rest says how the account stands; ``beside``: how many of
-    the budget's failures are of another name that may be the same account's."""
+    the budget's failures are of another name that may be the same account's; ``cut_off``: how many of them are
+    sign-ins whose verdict never came."""
 
     verdict: Verdict
     policy: LockoutPolicy
@@ -181,6 +182,7 @@ class Answer:
     others_wait: bool = False
     stop: Stop | None = None
     beside: int = 0
+    cut_off: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -235,21 +237,23 @@ def judge(standing: Standing, request: Request, now: Moment) -> Answer:
         others_wait=bool(others),
         stop=stop,
         beside=failures - sum(one.weight for one in chain if one.of is standing),
+        cut_off=sum(one.cause is Cause.UNKNOWN for one in chain),
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Counted:
-    """So many failures, so long ago, booked in the standing ``of``."""
+    """So many failures, so long ago, booked in the standing ``of``. ``cause`` None: the directory says so."""
 
     age: timedelta
     weight: int
     of: Standing
+    cause: Cause | None = None
 
 
 def _counted(standing: Standing, now: Moment) -> Iterator[_Counted]:
     for one in standing.failures:
-        yield _Counted(age=now.since(one.moment), weight=1, of=standing)
+        yield _Counted(age=now.since(one.moment), weight=1, of=standing, cause=one.cause)
     read = standing.read
     if read is not None and read.reading.threshold > 0 and read.reading.bad_count > 0:
         yield _Counted(age=now.since(read.moment), weight=read.reading.bad_count, of=standing)

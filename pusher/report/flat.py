@@ -20,10 +20,12 @@ from pusher.report.text import AFTER_WORDS, duration, hosts, job, number, visibl
 
 MOST_ROWS = 200
 
-# A cell that a spreadsheet would take for a formula, also in the wide forms that some of them accept.
-_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
+# A cell that a spreadsheet would take for a formula, also in the wide and small forms that some of them accept; % and |
+# begin a command where a cell is handed on (DDE).
+_BEGINNING = "[=+\\-@%|＝＋－＠％｜﹢﹣﹦﹫﹪]"
+_FORMULA = re.compile(rf"\s*{_BEGINNING}")
 # Where the list separator is a semicolon, what follows one may start a cell of its own.
-_AFTER_SEMICOLON = re.compile(r";(\s*)(?=[=+\-@＝＋－＠])")
+_AFTER_SEMICOLON = re.compile(rf";(\s*)(?={_BEGINNING})")
 
 
 def cell(text: str) -> str:
@@ -89,15 +91,26 @@ def _item(item: dict[str, object]) -> str:
     return f"{words} ({evidence[0]})" if evidence and evidence[0] else words
 
 
-_SPECIAL = re.compile(r"[\\`*_\[\]~#]")
-_ENTITIES = str.maketrans({"<": "&lt;", ">": "&gt;", "&": "&amp;", "|": "&#124;", "@": "&#64;"})
-_LINKS = re.compile(r":(?=//)|\.(?<=www\.)", re.IGNORECASE)
+_SPECIAL = re.compile(r"[\\`*_\[\]~#]|[<>&|@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_NAMED = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_BY_BACKSLASH = frozenset("\\`*_[]~#")
 
 
 def prose(text: str) -> str:
-    """Text in Markdown that is nothing but text: no markup, no link, no person notified."""
-    plain = _SPECIAL.sub(lambda m: "\\" + m[0], visible(text).translate(_ENTITIES))
-    return _LINKS.sub(lambda m: f"&#{ord(m[0])};", plain)
+    """Text in Markdown that is nothing but text: no markup, no link, no person notified.
+
+    >>> prose("root@vm: <b> | *")
+    'root&#64;vm: &lt;b&gt; &#124; \\\\*'
+    """
+    return _SPECIAL.sub(_escaped, visible(text))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    """Each character once: what one escape is made of is not escaped again."""
+    character = match[0]
+    if character in _BY_BACKSLASH:
+        return "\\" + character
+    return _NAMED.get(character) or f"&#{ord(character)};"
 
 
 def code(text: str) -> str:
@@ -116,7 +129,7 @@ def write_markdown(run: Run, outcomes: Iterable[Outcome], out: TextIO) -> None:
     summary = tally.summary()
     write = out.write
     write(f"# {prose(job(run))}\n\n")
-    write(f"Run {code(run.id)} by {prose(run.operator)}, started {when(run.started_at)}")
+    write(f"Run {code(run.id)} by {code(run.operator)}, started {when(run.started_at)}")
     if run.ended_at:
         write(f", took {duration((run.ended_at - run.started_at).total_seconds())}")
     write(f". {hosts(summary.total).capitalize()}.\n\n")

@@ -51,7 +51,7 @@ def write_junit(run: Run, outcomes: Iterable[Outcome], out: TextIO) -> None:
                     "package": "pusher",
                     "name": job(run),
                     "timestamp": iso(run.started_at)[:19],
-                    "hostname": "localhost",
+                    "hostname": run.operator.rpartition("@")[2] or "localhost",
                     "tests": str(sum(counts.values())),
                     "failures": str(told["failure"]),
                     "errors": str(told["error"]),

@@ -2,7 +2,7 @@
 
 Here live the table of formats, and JSON. CSV and Markdown are in ``flat``, JUnit XML in ``junit``, HTML in
 ``page``. All take outcomes one by one, so a run of any size can be read straight from the store. What must not
-live here: opening the file (``out`` is given, UTF-8).
+live here: opening the file (``out`` is given; ``encoding_of`` says how a file is to be written).
 """
 
 from __future__ import annotations
@@ -50,6 +50,11 @@ _WRITERS: Mapping[Format, Callable[[Run, Iterable[Outcome], TextIO], None]] = Ma
         Format.MARKDOWN: write_markdown,
     }
 )
+
+
+def encoding_of(format: Format | str) -> str:
+    """What a file of the format is written in. Excel takes CSV for the machine's code page unless a mark says UTF-8."""
+    return "utf-8-sig" if Format(format) is Format.CSV else "utf-8"
 
 
 def render(format: Format | str, run: Run, outcomes: Iterable[Outcome], out: TextIO) -> None:

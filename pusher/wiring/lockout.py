@@ -1,4 +1,5 @@
-"""What a lockout guard is made of, whoever asks for one: the assumed policy, and the id that the ledger knows a run by.
+"""What a lockout guard is made of, whoever asks for one: the assumed policy, the id that the ledger knows a run by, and
+what the operator should know of its limits.
 
 Not here: the guard itself and its counting (``credentials.guard``), the ledger (``store``).
 """
@@ -10,11 +11,28 @@ from datetime import datetime
 
 from pusher.credentials.accounts_file import AccountsFile
 from pusher.credentials.budget import LockoutPolicy
+from pusher.credentials.references import scheme_of
+from pusher.credentials.tickets import CCACHE
+from pusher.models import Account
 
 
 def lockout_policy(accounts: AccountsFile) -> LockoutPolicy:
     """What is assumed where no directory says otherwise."""
     return LockoutPolicy(threshold=accounts.assume_threshold, reserve=accounts.reserve)
+
+
+def budget_note(accounts: AccountsFile) -> str | None:
+    """How far the lockout budget sees; None where there is nothing that it does not see."""
+    if accounts.directory is not None or not any(_counts_in_a_domain(one) for one in accounts.accounts):
+        return None
+    return (
+        "the lockout budget knows the failed sign-ins of this store only; with [directory] in the accounts file it "
+        "knows those that the domain has counted, whoever made them"
+    )
+
+
+def _counts_in_a_domain(account: Account) -> bool:
+    return not account.is_local and scheme_of(account.secret) != CCACHE
 
 
 def run_id(now: datetime) -> str:

@@ -23,6 +23,7 @@ from pusher.wiring.accounts import accounts_for, accounts_of, misnamed, secrets_
 from pusher.wiring.authority import authority_of
 from pusher.wiring.directory import directory_secret
 from pusher.wiring.inventory import expanded, read_out
+from pusher.wiring.lockout import budget_note
 
 _NAMED = 5
 """Targets that a note names one by one."""
@@ -89,6 +90,8 @@ class Prepared:
         """What the operator should read before anything is sent."""
         yield from self.inventory.notes
         yield from self._misnamed
+        if (note := budget_note(self.accounts)) is not None:
+            yield note
         if self.options.origin is not None:
             here = {selected.target.name.lower() for selected in self.inventory.targets(self._selector)}
             if gone := sorted(self.options.origin.only - here):

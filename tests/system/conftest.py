@@ -81,5 +81,5 @@ def reports(first_push: FirstPush, tmp_path_factory: pytest.TempPathFactory) -> 
         file = folder / format
         ended = first_push.pusher.reading("report", "last", "--format", format, "-o", file)
         assert (ended.status, ended.stdout, ended.stderr) == (0, "", ""), ended.everything_said()
-        texts[format] = file.read_text(encoding="utf-8")
+        texts[format] = file.read_text(encoding="utf-8-sig" if format == "csv" else "utf-8")
     return texts

@@ -107,6 +107,21 @@ def test_pushers_at_once_share_one_budget(ground: Ground, ways: Sequence[str], d
     assert ways == ("kerberos", "unproven") or bool(fleet.seen()) is ("unproven" in ways)
 
 
+def test_a_directory_makes_one_budget_of_many_stores(ground: Ground) -> None:
+    """Each has a store of its own and knows nothing of the others: what the domain has counted is all there is."""
+    ground.domain.reset("push3")
+    before = ground.counted("push3")
+    fleet = ground.fleet("many-stores", TARGETS)
+    codes = Counter[str | None]()
+    for number in range(ALLOWED + 2):
+        (pusher,) = sharing(ground, fleet, ["kerberos"], "reader", store=f"store{number}.sqlite")
+        codes += codes_of(pusher.push(fleet.inventory, *QUICK))
+    assert codes["wrong-password"] == ground.counted("push3") - before == ALLOWED
+    assert codes["lockout-budget-spent"] == 2 * TARGETS
+    assert not ground.domain.is_locked("push3")
+    assert fleet.seen() == []
+
+
 @pytest.mark.parametrize("way", ["kerberos", "unproven"])
 def test_a_pusher_that_is_killed_has_spent_what_it_had(ground: Ground, way: str) -> None:
     """The controller has counted, and the process dies before it could write that down: the next one knows."""
@@ -175,7 +190,9 @@ def test_nobody_is_told_a_password(ground: Ground, protocol: str) -> None:
     assert ground.leaks(said) == []
 
 
-def sharing(ground: Ground, fleet: Fleet, ways: Sequence[str], directory: str | None = None) -> list[Pusher]:
+def sharing(
+    ground: Ground, fleet: Fleet, ways: Sequence[str], directory: str | None = None, store: str = "shared.sqlite"
+) -> list[Pusher]:
     """Pushers with one store and a wrong password of push3."""
     made = []
     for number, way in enumerate(ways):
@@ -188,7 +205,7 @@ def sharing(ground: Ground, fleet: Fleet, ways: Sequence[str], directory: str | 
             directory=directory,
             realm=way != "unproven",
         )
-        made.append(fleet.pusher(accounts, ground.environment, store=fleet.folder / "shared.sqlite"))
+        made.append(fleet.pusher(accounts, ground.environment, store=fleet.folder / store))
     return made
 
 

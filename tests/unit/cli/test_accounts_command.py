@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ import pytest
 
 from pusher.cli.app import main
 from pusher.clock import utc_now
+from pusher.credentials.budget import AccountKey, LockoutPolicy, Result
+from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.memory_kerberos import MemoryKerberos
 from pusher.credentials.tickets import Ticket
 from pusher.directory.memory import MemoryDirectory
 from pusher.models import Secret
+from pusher.settings import open_default_store
 from tests.unit.credentials.domain_in_memory import REALM, STATES, directory
 
 SECRET = "Kx7-never-to-be-seen"
@@ -216,7 +220,7 @@ def test_ctrl_c_ends_it_and_counts_what_was_on_its_way(bench: Bench) -> None:
     bench.write(account(name="first") + account("old@corp.example", name="second") + account(name="third"))
     said = bench.run()
     assert said.status == 130
-    assert said.err == "Interrupted; 2 accounts were not tested.\n"
+    assert said.err.splitlines()[-1] == "Interrupted; 2 accounts were not tested."
     assert "first" in said.out and "works" in said.out and "third" not in said.out
     bench.made = MemoryKerberos
     assert [line["code"] for line in bench.run("--json").lines] == [None, "lockout-budget-spent", None]
@@ -274,11 +278,55 @@ def test_another_name_of_the_same_account_that_still_counts_is_told(bench: Bench
     ]
 
 
+@pytest.mark.parametrize("host", ["WS01.corp.example", "ws01.corp.example.", " ws01.CORP.example", "ws01", "10.0.0.1"])
+def test_a_machines_own_account_is_cleared_on_that_machine(bench: Bench, host: str) -> None:
+    bench.write(account(".\\Adm", name="local"))
+    machine = host.strip().lower().rstrip(".")
+
+    def spent(*machines: str) -> None:
+        with closing(open_default_store(str(bench.folder / "store.sqlite"))) as store:
+            guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=2), store.ledger)
+            for one in machines:
+                asyncio.run(failing(guard, AccountKey(entry=f"{one}\\adm")))
+
+    async def failing(guard: LockoutGuard, key: AccountKey) -> None:
+        async with guard.leave(key) as lease:
+            lease.settle(Result.UNKNOWN)
+
+    spent(machine, "another")
+    said = clearing(bench, "local", "--host", host, "--yes")
+    assert (said.status, said.out) == (0, "local: 1 failure forgotten.\n")
+    said = clearing(bench, "local", "--host", "another", "--yes", "--json")
+    assert said.lines[0]["forgotten"] == 1, "the other machine's is still there"
+
+
+@pytest.mark.parametrize(
+    ("more", "noted"),
+    [("", True), (DIRECTORY, False)],
+)
+def test_how_far_the_budget_sees_is_said(bench: Bench, more: str, noted: bool) -> None:
+    bench.write(account() + more)
+    said = bench.run()
+    assert said.status == 0
+    assert ("note: the lockout budget knows the failed sign-ins of this store only" in said.err) is noted
+    bench.write(account(".\\adm"))
+    assert bench.run().err == ""
+
+
+@pytest.mark.parametrize("name", ["push", "local"])
+def test_a_host_is_of_a_local_account_and_only_of_one(bench: Bench, name: str) -> None:
+    bench.write(account() + account(".\\adm", name="local"))
+    host = "ws01" if name == "push" else " "
+    said = clearing(bench, name, "--host", host, "--yes")
+    assert (said.status, said.out) == (2, "")
+    assert ("which counts its failures for all machines" if name == "push" else "--host MACHINE") in said.err
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         ("posh", "did you mean push?"),
-        ("local", "is local"),
+        ("local", "so each machine counts its failures; expected --host MACHINE"),
         ("own-identity", "is the process's own"),
         ("push", "--yes"),
     ],

@@ -347,6 +347,22 @@ def test_the_words_say_how_many_of_which_and_until_when() -> None:
     )
 
 
+def test_the_words_say_what_was_cut_off() -> None:
+    """A killed pusher's sign-in counts, though nothing need be wrong: who reads it looks elsewhere."""
+    policy = LockoutPolicy(threshold=4, reserve=2)
+    standing, _ = asked(failed(Standing()), request("killed", pid=7, policy=policy))
+    standing, answer = asked(standing, request("a", policy=policy), dead=7)
+    assert answer.cut_off == 1
+    assert (
+        "2 of 2 failed sign-ins that the budget allows are used, 1 of them cut off before a verdict came, which may "
+        "have been none, threshold 4"
+    ) in spent(answer).message
+    standing, answer = asked(beside(Standing(), standing), request("a", policy=policy))
+    assert answer.cut_off == 1, "under another name, too"
+    standing = settle(failed(Standing()), Settled(lease="x", result=Result.FAILED), "r", NOON)
+    assert "cut off" not in spent(asked(standing, request("a", policy=policy))[1]).message
+
+
 def test_a_reserve_that_leaves_nothing_is_free_never() -> None:
     answer = asked(Standing(), request("a", policy=LockoutPolicy(threshold=2, reserve=2)))[1]
     assert "0 of 0" in spent(answer).message

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import re
+from html import unescape
 from io import StringIO
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from pusher.models import Outcome, Run
 from pusher.report import outcome_record
 from pusher.report.flat import COLUMNS, MOST_ROWS, cell, code, prose
 from pusher.report.render import render
+from pusher.report.text import visible
 from tests.unit.report import report_samples as samples
 
 
@@ -57,6 +60,11 @@ def test_a_row_tells_the_whole_outcome() -> None:
         ("a;=1", "a;'=1"),
         ("a; -1", "a; '-1"),
         ("ws-001=a", "ws-001=a"),
+        ("|cmd", "'|cmd"),
+        ("%0A=1", "'%0A=1"),
+        ("﹢1", "'﹢1"),
+        ("a; |b", "a; '|b"),
+        ("50 %", "50 %"),
     ],
 )
 def test_a_cell_is_never_a_formula(text: str, safe: str) -> None:
@@ -72,8 +80,8 @@ def test_hostile_text_stays_in_its_cell(texts: list[str]) -> None:
         assert None not in row
         assert row["status"] == "failed"
         for value in row.values():
-            assert not re.match(r"\s*[=+\-@]", value)
-            assert not re.search(r";\s*[=+\-@]", value)
+            assert not re.match(r"\s*[=+\-@%|]", value)
+            assert not re.search(r";\s*[=+\-@%|]", value)
             assert "\x1b" not in value
             assert "\n" not in value
 
@@ -127,3 +135,20 @@ def test_a_code_span_cannot_be_left(text: str) -> None:
 def test_prose_keeps_ordinary_words_readable() -> None:
     assert prose("the account's password has expired (0xC0000071)") == "the account's password has expired (0xC0000071)"
     assert prose("www.evil.test https://evil.test") == "www&#46;evil.test https&#58;//evil.test"
+    assert prose("root@vm #1 & <b>") == "root&#64;vm \\#1 &amp; &lt;b&gt;"
+
+
+@samples.unhurried
+@given(samples.hostile)
+@example("root@vm a|b #1 &amp; <b> `x` www.a.b http://c \\ [x](y) ~~z~~ *a* _b_ &#64;")
+def test_who_reads_markdown_reads_the_text(text: str) -> None:
+    """By a real parser: nothing but a paragraph, and in it what was meant, character by character."""
+    html = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(f"x {prose(text)} x")
+    found = re.fullmatch(r"<p>(.*)</p>\n", html, re.DOTALL)
+    assert found is not None
+    assert "<" not in found[1]
+    assert unescape(found[1]) == f"x {visible(text)} x"
+
+
+def test_the_operator_is_notified_by_nobody() -> None:
+    assert "by `root@vm`, started" in markdown_of([samples.outcome()], samples.run(operator="root@vm"))

@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 from io import StringIO
 
+import pytest
 from hypothesis import given
 
 from pusher.models import AccountTried, Check, CheckResult, Outcome, Run
@@ -57,6 +58,15 @@ def test_a_suite_a_run_and_a_case_a_host() -> None:
         assert int(suite.get(attribute) or -1) == len(suite.findall(f"testcase/{tag}")) > 0
     assert int(suite.get("tests") or -1) == len(cases) == 40
     assert {p.get("name"): p.get("value") for p in suite.iter("property")}["operator"] == "CORP\\ada"
+
+
+@pytest.mark.parametrize(
+    ("operator", "host"),
+    [("root@push1", "push1"), ("ada@corp.example@push1", "push1"), ("CORP\\ada", "CORP\\ada"), ("", "localhost")],
+)
+def test_the_host_is_the_one_that_pushed(operator: str, host: str) -> None:
+    (suite,) = junit_of([samples.outcome()], samples.run(operator=operator))
+    assert suite.get("hostname") == host
 
 
 def test_each_status_has_its_verdict() -> None:

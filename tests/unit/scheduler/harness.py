@@ -42,7 +42,7 @@ from pusher.targets.resolver import Resolution, failed
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, User
 from pusher.transports.memory.wire import Killed
 from pusher.transports.port import Endpoint, Limits, Session, Transport
-from tests.pe import program
+from tests.pe import program as program
 
 EXE, CONF, LOG = "labagent\\labagent.exe", "labagent\\conf\\labagent.toml", "labagent\\labagent.log"
 SERVICE = "LabAgent"

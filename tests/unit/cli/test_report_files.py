@@ -1,0 +1,81 @@
+"""``pusher report`` into a file, a pipe and a terminal, whatever their encodings."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.workplace import Workplace
+
+SITE = "münchen-東京"
+
+
+@pytest.fixture
+def reported(place: Workplace) -> Workplace:
+    """A run of which each format says something that no code page of eight bits holds."""
+    place.inventory({"all": "ab"}, {"all": f"site: {SITE}"})
+    assert place.check().status == 0
+    return place
+
+
+def test_a_spreadsheet_is_told_the_encoding(reported: Workplace) -> None:
+    said = reported.run("report", "last", "--format", "csv", "-o", "r.csv")
+    assert (said.status, said.out) == (0, "")
+    data = Path("r.csv").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbfrun,target,")
+    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))))
+    assert {row["site"] for row in rows} == {SITE}
+    plain = reported.run("report", "last", "--format", "csv").out
+    assert plain.encode() == data[3:], "a pipe gets no mark"
+
+
+@pytest.mark.parametrize("format", ["json", "junit", "markdown"])
+def test_no_other_format_has_a_mark(reported: Workplace, format: str) -> None:
+    assert reported.run("report", "last", "--format", format, "-o", "r").status == 0
+    assert reported.run("report", "last", "--format", format).out.encode() == Path("r").read_bytes()
+    assert not Path("r").read_bytes().startswith(b"\xef\xbb\xbf")
+
+
+class Terminal(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+
+ENCODINGS = [("ascii", "surrogateescape"), ("ascii", "strict"), ("latin-1", "strict"), ("cp1252", "strict")]
+
+
+@pytest.mark.parametrize(("encoding", "errors"), ENCODINGS)
+@pytest.mark.parametrize(
+    "command", [("show", "last"), ("show", "last", "a.corp.example"), ("runs",), ("report", "last", "--format", "csv")]
+)
+def test_a_terminal_that_lacks_characters_shows_the_rest(
+    reported: Workplace, monkeypatch: pytest.MonkeyPatch, encoding: str, errors: str, command: tuple[str, ...]
+) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", Terminal(shown, encoding=encoding, errors=errors, write_through=True))
+    said = reported.run(*command)
+    monkeypatch.undo()
+    assert (said.status, said.err) == (0, "")
+    text = shown.getvalue().decode(encoding)
+    assert "corp" in text or "check" in text
+    assert "東" not in text
+
+
+@pytest.mark.parametrize("format", ["junit", "html", "csv"])
+def test_a_pipe_gets_what_the_document_says_it_is(
+    reported: Workplace, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    """XML says that it is UTF-8; a locale does not change that."""
+    kept = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(kept, encoding="latin-1", errors="strict", newline=""))
+    assert reported.run("report", "last", "--format", format).status == 0
+    data = kept.getvalue()
+    monkeypatch.undo()
+    assert "\\u" in data.decode() if format == "html" else SITE in data.decode()
+    if format == "junit":
+        assert SITE in {case.get("classname", "").rpartition(".")[2] for case in ET.fromstring(data).iter("testcase")}
