@@ -149,7 +149,8 @@ class Target:
     """One machine of an inventory, before it is resolved.
 
     ``address`` is an IP address given by the operator (None: the name is to be resolved); ``port`` overrides
-    SMB's own; ``variables`` fill ``{name}`` placeholders of a package's service command.
+    SMB's own; ``variables`` fill ``{name}`` placeholders of a package's service command. ``machine`` is what it calls
+    itself, where its name in the inventory is only a label; ``aliases`` are other names that the inventory has for it.
     """
 
     name: str
@@ -161,7 +162,19 @@ class Target:
     variables: Mapping[str, str] = field(default_factory=lambda: _NOTHING, hash=False)
     domain_controller_allowed: bool = False
     winrm: WinrmWay = WinrmWay()
+    machine: str | None = None
+    aliases: tuple[str, ...] = ()
     source: Source | None = None
+
+    @property
+    def own_name(self) -> str:
+        """The name that the machine itself has to prove: in its challenge, its certificate and its Kerberos ticket."""
+        return self.machine or self.name
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Every name by which a pattern may mean it, as written; the inventory's own comes first."""
+        return (self.name, *((self.machine,) if self.machine else ()), *self.aliases)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -86,7 +86,7 @@ def _fits(pattern: str, target: Target) -> bool:
         return fnmatchcase((target.site or "").lower(), rest.lower())
     if colon and kind == "group":
         return _in_group(rest, target)
-    names = [target.name.lower().rstrip("."), *([target.address] if target.address else [])]
+    names = [*(name.lower().rstrip(".") for name in target.all_names), *([target.address] if target.address else [])]
     return any(fnmatchcase(name, pattern.lower()) for name in names)
 
 

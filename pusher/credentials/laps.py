@@ -74,13 +74,13 @@ class Laps:
         return secret
 
     async def _computer(self, target: Target) -> Entry:
-        wanted = f"(&(objectCategory=computer){_named(target.name)})"
+        wanted = f"(&(objectCategory=computer){_named(target.own_name)})"
         found = [entry async for entry in self._directory.search(self._base, wanted, ATTRIBUTES)]
         if not found:
-            raise _refused("laps-no-computer", f"{target.name} below {self._base}")
+            raise _refused("laps-no-computer", f"{target.own_name} below {self._base}")
         if len(found) > 1:
             # Whose password would be sent to whom? The names are the machines' own claims.
-            raise _refused("laps-no-computer", f"{len(found)} computers claim to be {target.name}")
+            raise _refused("laps-no-computer", f"{len(found)} computers claim to be {target.own_name}")
         return found[0]
 
 

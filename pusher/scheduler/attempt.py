@@ -182,7 +182,7 @@ class _Attempt:
     async def _prove_identity(self, link: Link) -> PeerIdentity:
         self._at(Stage.IDENTIFY)
         who = await self._timed("identify", link.identify())
-        wrong = mismatch(self.target.name, who)
+        wrong = mismatch(self.target, self.address, who)
         if wrong:
             raise ProblemError(problem("wrong-host", detail=wrong))
         self.record.machine = who.machine or None

@@ -62,8 +62,8 @@ def _reached(found: Problem) -> tuple[int, bool]:
 
 def _endpoint(target: Target, address: str, kind: TransportKind) -> Endpoint:
     if kind is TransportKind.SMB:
-        return Endpoint(host=target.name, address=address, port=target.port or 0)
+        return Endpoint(host=target.own_name, address=address, port=target.port or 0)
     way = target.winrm
     return Endpoint(
-        host=target.name, address=address, port=way.port or 0, scheme=way.scheme, fingerprint=way.fingerprint
+        host=target.own_name, address=address, port=way.port or 0, scheme=way.scheme, fingerprint=way.fingerprint
     )

@@ -1,36 +1,37 @@
-"""What Ansible's two inventory formats have in common: hosts, groups, and which variables mean something here.
+"""What Ansible's inventory formats have in common: hosts, groups, and who inherits what.
 
-Here lives the collector that both readers fill. What must not live here: reading INI or YAML.
+Here lives the collector that all their readers fill. What must not live here: reading INI, YAML or JSON, and what a
+variable means (``ansible_variables``).
 
-``ansible_host`` gives the address, or the name to be looked up. ``site`` (or ``pusher_site``), ``pusher_port``,
-``pusher_transports`` and ``pusher_domain_controller`` are settings; other variables with a plain value fill a
-package's placeholders. Everything else of Ansible's own (connection, user, password, ``ansible_port``, which is
-WinRM's or SSH's) is ignored, and said so by name, never by value.
+How a host is reached is settled here, as Ansible settles it: its own variables before those of its groups, a group
+before those above it; among groups of one height the later name in the alphabet, unless ``ansible_group_priority``
+says otherwise. Everything else is inherited by the rules of all inventories (``groups``).
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
 
-from pusher.config import Wrong, hint, listed, shown
+from pusher.config import Wrong, listed, plain
 from pusher.models import Source
-from pusher.problems import BadInput
 from pusher.targets import drafts
-from pusher.targets.drafts import Draft, GroupDraft, HostDraft, Named, Settings
-from pusher.targets.ranges import is_host_name, parse_address, parse_host_address
-from pusher.targets.selection import ALIAS_VARIABLE
+from pusher.targets.ansible_variables import (
+    INHERITED,
+    Fact,
+    Facts,
+    Variables,
+    checked,
+    finding_of,
+    place_of,
+    settings_of,
+    way_of,
+)
+from pusher.targets.drafts import NO_FINDING, NO_SETTINGS, Draft, GroupDraft, HostDraft, Named, Settings
+from pusher.targets.membership import MembershipIndex
+from pusher.targets.ranges import Pattern, canonical_name, parse_address, parse_pattern
 
-T = TypeVar("T")
-
-Variables = Mapping[str, tuple[str | None, Source]]
-"""Names with value and place; None: a value that is not plain text (a list, a vault)."""
-
-_OWN = ("pusher_site", "pusher_port", "pusher_transports", "pusher_domain_controller")
 _WHOLE = frozenset({"all", "ungrouped"})
+_PRIORITY = "ansible_group_priority"
 
 
 @dataclass(slots=True)
@@ -48,14 +49,13 @@ class Collector:
         self._file = file
         self._groups: dict[str, _Group] = {}
         self._hosts: dict[str, dict[str, tuple[str | None, Source]]] = {}
-        self._ignored: dict[str, None] = {}
-        self._ports = False
+        self._ports: dict[str, tuple[str, Source]] = {}
 
     def group(self, name: str, source: Source) -> None:
         """A group is named."""
         if name not in self._groups:
             if name not in _WHOLE:
-                self._checked(lambda: drafts.label(name, "group"), source)
+                checked(lambda: drafts.label(name, "group"), source)
             self._groups[name] = _Group(source)
 
     def has_group(self, name: str) -> bool:
@@ -67,10 +67,11 @@ class Collector:
         return tuple(self._groups)
 
     def host(self, group: str, text: str, variables: Variables, source: Source) -> None:
-        """A host or range of hosts stands in a group; ``NAME:PORT`` is understood, and the port ignored."""
+        """A host or range of hosts stands in a group; ``NAME:PORT`` is understood as ``ansible_port``."""
         before, colon, port = text.rpartition(":")
-        if colon and port.isdigit() and parse_address(text) is None and "]" not in port:
-            text, self._ports = before, True
+        if colon and before and port.isdigit() and parse_address(text) is None and "]" not in port:
+            text = before
+            self._ports.setdefault(text, (port, source))
         self._groups[group].hosts.setdefault(text, source)
         self._hosts.setdefault(text, {}).update(variables)
 
@@ -84,97 +85,183 @@ class Collector:
 
     def draft(self) -> Draft:
         """What was collected."""
-        groups = tuple(self._group_draft(name, group) for name, group in self._groups.items())
+        return _Translation(self._file, self._groups, self._hosts, self._ports).draft()
+
+
+class _Translation:
+    """From what was collected to a draft."""
+
+    def __init__(
+        self,
+        file: str,
+        groups: dict[str, _Group],
+        hosts: dict[str, dict[str, tuple[str | None, Source]]],
+        ports: dict[str, tuple[str, Source]],
+    ) -> None:
+        self._file, self._groups, self._hosts, self._ports = file, groups, hosts, ports
+        self._ignored: set[str] = set()
+        self._used: set[str] = set()
+        self._ports_used: set[str] = set()
+        self._unnamed: list[str] = []
+        self._inheritance = _Inheritance(groups)
+        self._translated: dict[str, HostDraft | None] = {}
+
+    def draft(self) -> Draft:
+        groups = tuple(self._group(name, group) for name, group in self._groups.items())
         everyone = self._groups.get("all")
-        defaults = self._settings(everyone.variables)[0] if everyone is not None else drafts.NO_SETTINGS
+        defaults = self._settings(everyone.variables) if everyone is not None else NO_SETTINGS
         return Draft(file=self._file, groups=groups, defaults=defaults, notes=self._notes())
 
-    # -- translation ----------------------------------------------------------------------------------------
-
-    def _group_draft(self, name: str, group: _Group) -> GroupDraft:
-        whole = name in _WHOLE
-        settings, host = self._settings(group.variables)
-        if settings.address is not None or host is not None:
-            raise BadInput(group.variables["ansible_host"][1], "ansible_host stands at a group", "it at single hosts")
+    def _group(self, name: str, group: _Group) -> GroupDraft:
+        settings = self._settings(group.variables)
         children = group.children
         if name == "all":  # every group is below it, said or not; but what is said has to exist
             children = {child: source for child, source in children.items() if child not in self._groups}
+        hosts = [self._host(text, source) for text, source in group.hosts.items()]
         return GroupDraft(
             # The two groups that Ansible adds by itself: being in them says nothing about a host.
-            name="" if whole else name,
+            name="" if name in _WHOLE else name,
             source=group.source,
-            hosts=tuple(self._host_draft(text, source) for text, source in group.hosts.items()),
+            hosts=tuple(host for host in hosts if host is not None),
             children=tuple(
                 Named(text=child, source=source) for child, source in children.items() if child != "ungrouped"
             ),
-            settings=drafts.NO_SETTINGS if name == "all" else settings,  # those of all are the defaults
+            settings=NO_SETTINGS if name == "all" else settings,  # those of all are the defaults
         )
 
-    def _host_draft(self, text: str, source: Source) -> HostDraft:
-        variables = self._hosts[text]
-        settings, host = self._settings(variables)
-        if host is not None:
-            if "[" in text:
-                found = f"{shown(text)} is many machines with one ansible_host"
-                raise BadInput(variables["ansible_host"][1], found, "ansible_host only beside a single name")
-            settings = dataclasses.replace(settings, variables={**settings.variables, ALIAS_VARIABLE: text})
-        return self._checked(lambda: drafts.host_draft(host or text, source, settings), source)
+    def _settings(self, variables: Variables, *, of_host: bool = False) -> Settings:
+        settings, ignored = settings_of(variables, of_host=of_host)
+        self._ignored |= ignored
+        return settings
 
-    def _settings(self, variables: Variables) -> tuple[Settings, str | None]:
-        """Settings, and the name to look up where ``ansible_host`` is one."""
-        settings, host = drafts.NO_SETTINGS, None
-        plain: dict[str, str] = {}
-        for name, (value, source) in variables.items():
-            if value is None or "{{" in value:
-                self._ignored[name] = None
-            elif name == "ansible_host":
-                address, host = self._checked(partial(_address_or_name, value), source)
-                settings = dataclasses.replace(settings, address=address)
-            elif name in {"site", *_OWN}:
-                settings = self._own_setting(settings, name, value, source)
-            elif name.startswith("pusher_"):
-                raise BadInput(source, f"{shown(name)} is not a setting{hint(name, _OWN)}", listed(_OWN))
-            elif name.startswith("ansible_"):
-                self._ignored[name] = None
-            else:
-                try:
-                    plain[drafts.variable_name(name)] = value
-                except Wrong:
-                    self._ignored[name] = None
-        return dataclasses.replace(settings, variables=plain), host
+    def _host(self, text: str, source: Source) -> HostDraft | None:
+        """The host as it is in this group: the same everywhere but for its place."""
+        if text not in self._translated:
+            self._translated[text] = self._made(text, source)
+        made = self._translated[text]
+        return None if made is None else replace(made, source=source)
 
-    def _own_setting(self, settings: Settings, name: str, value: str, source: Source) -> Settings:
-        if name in {"site", "pusher_site"}:
-            site = self._checked(lambda: drafts.site_label(value), source)
-            return dataclasses.replace(settings, site=site, site_source=source)
-        if name == "pusher_port":
-            return dataclasses.replace(settings, port=self._checked(lambda: drafts.port(value), source))
-        if name == "pusher_transports":
-            words = value.replace(",", " ").split()
-            return dataclasses.replace(settings, transports=self._checked(lambda: drafts.transports(words), source))
-        leave = self._checked(lambda: drafts.domain_controller(value), source)
-        return dataclasses.replace(settings, domain_controller_allowed=leave)
+    def _made(self, text: str, source: Source) -> HostDraft | None:
+        own = self._hosts[text]
+        facts = self._facts(text)
+        finding = finding_of(facts)
+        settings = self._settings(own, of_host=True)
+        if finding is not NO_FINDING:
+            try:
+                return drafts.host_draft(text, source, replace(settings, machine=None), finding)
+            except Wrong:  # a name that no machine of ours has, of a host that is none of ours
+                self._unnamed.append(text)
+                return None
+        place = place_of(text, facts)
+        way, used = way_of(facts)
+        self._used |= used
+        if used and "ansible_port" not in own:
+            self._ports_used.add(text)
+        settings = replace(
+            settings,
+            address=place.settings.address,
+            aliases=place.settings.aliases,
+            affixes=place.settings.affixes,
+            variables={**settings.variables, **place.settings.variables},
+            winrm=way.winrm,
+            transports=settings.transports or way.transports,
+        )
+        return checked(lambda: drafts.host_draft(place.text, source, settings), source)
+
+    def _facts(self, text: str) -> Facts:
+        facts = dict(self._inheritance.of(text))
+        if text in self._ports:
+            value, source = self._ports[text]
+            facts["ansible_port"] = Fact(value=value, source=source)
+        own = self._hosts[text].items()
+        facts.update({name: Fact(value=value, source=source) for name, (value, source) in own if name in INHERITED})
+        return facts
 
     def _notes(self) -> tuple[str, ...]:
         notes: list[str] = []
-        if self._ports:
+        if set(self._ports) - self._ports_used:
             notes.append(f"{self._file}: the ports behind host names are Ansible's connection ports and are ignored")
-        if self._ignored:
-            names = listed(sorted(self._ignored), last="and")
+        if ignored := self._ignored - self._used:
+            names = listed(sorted(ignored), last="and")
             notes.append(f"{self._file}: Ansible variables that say nothing to pusher are ignored: {names}")
+        if self._unnamed:
+            names = listed((plain(text) for text in self._unnamed), last="and")
+            notes.append(
+                f"{self._file}: hosts of other connections, whose names are no host names, are passed over: {names}"
+            )
         return tuple(notes)
 
-    @staticmethod
-    def _checked(convert: Callable[[], T], source: Source) -> T:
-        try:
-            return convert()
-        except Wrong as exc:
-            raise BadInput(source, exc.found, exc.expected) from exc
 
+class _Inheritance:
+    """What a host has from its groups of the variables that say how it is reached."""
 
-def _address_or_name(text: str) -> tuple[str | None, str | None]:
-    if parse_address(text) is not None:
-        return parse_host_address(text), None
-    if is_host_name(text):
-        return None, text
-    raise Wrong(f"ansible_host {shown(text)} is neither an address nor a host name", "an IP address or a host name")
+    def __init__(self, groups: dict[str, _Group]) -> None:
+        self._groups = groups
+        self._parents: dict[str, list[str]] = {name: [] for name in groups}
+        for name, group in groups.items():
+            for child in group.children:
+                if child in self._parents:
+                    self._parents[child].append(name)
+        self._direct: dict[str, set[str]] = {}
+        for name, group in groups.items():
+            for text in group.hosts:
+                self._direct.setdefault(text, set()).add(name)
+        self._ranges: list[str] = []
+        self._index: MembershipIndex | None = None
+        self._known: dict[frozenset[str], Facts] = {}
+        self._depths: dict[str, int] = {}
+        self._any = any(INHERITED & group.variables.keys() for group in groups.values())
+
+    def of(self, text: str) -> Facts:
+        if not self._any:
+            return {}
+        direct = frozenset(self._direct[text] | self._by_range(text))
+        known = self._known.get(direct)
+        if known is None:
+            known = self._known[direct] = self._work_out(direct)
+        return known
+
+    def _by_range(self, text: str) -> set[str]:
+        """The groups in which the host stands by a range too."""
+        if self._index is None:
+            patterns: list[Pattern] = []
+            for listed_text in self._direct:
+                if "[" in listed_text:
+                    try:
+                        patterns.append(parse_pattern(listed_text))
+                    except Wrong:
+                        continue  # refused with its place, once it is its turn
+                    self._ranges.append(listed_text)
+            self._index = MembershipIndex(patterns)
+        if "[" in text or not self._ranges or not text:
+            return set()
+        found = self._index.containing(canonical_name(text))
+        return {group for number in found for group in self._direct[self._ranges[number]]}
+
+    def _work_out(self, direct: frozenset[str]) -> Facts:
+        above: set[str] = {"all"} & self._groups.keys()
+        queue = list(direct)
+        while queue:
+            name = queue.pop()
+            if name not in above:
+                above.add(name)
+                queue.extend(self._parents[name])
+        facts: dict[str, Fact] = {}
+        for name in sorted(above, key=lambda name: (self._depth(name), self._priority(name), name)):
+            for variable, (value, source) in self._groups[name].variables.items():
+                if variable in INHERITED:
+                    facts[variable] = Fact(value=value, source=source, inherited=True)
+        return facts
+
+    def _depth(self, name: str) -> int:
+        """How far below ``all``, by the longest way; a circle, which is refused later, ends the count."""
+        if name == "all":
+            return 0
+        if name not in self._depths:
+            self._depths[name] = 1
+            self._depths[name] = 1 + max((self._depth(parent) for parent in self._parents[name]), default=0)
+        return self._depths[name]
+
+    def _priority(self, name: str) -> int:
+        value, _ = self._groups[name].variables.get(_PRIORITY, (None, None))
+        return int(value) if value is not None and value.isdecimal() and len(value) < 10 else 1

@@ -1,4 +1,4 @@
-"""Ansible's INI inventory: hosts, ``[group]``, ``[group:children]`` and ``[group:vars]``.
+"""Ansible's INI inventory: hosts, ``[group]`` (or ``[group:hosts]``), ``[group:children]`` and ``[group:vars]``.
 
 Here lives the reading of its lines. What must not live here: what the variables mean (``ansible``).
 """
@@ -15,7 +15,7 @@ from pusher.targets.ansible import Collector
 from pusher.targets.drafts import Draft
 
 SECTION = re.compile(r"^\s*\[([^\]]*)\]\s*(?:[#;].*)?$")
-_KINDS = ("children", "vars")
+_KINDS = ("hosts", "children", "vars")
 _HOST_LINE = "NAME key=value …"
 
 
@@ -96,7 +96,7 @@ class _IniReader:
             self._collector.group("all", source)
         elif group not in known:
             found = f"[{plain(group)}:vars] belongs to no group{hint(group, known)}"
-            raise BadInput(source, found, listed((*known, "all")))
+            raise BadInput(source, found, listed(dict.fromkeys((*known, "all"))))
 
 
 def _unquoted(value: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from pusher.config import Document, Path, hint, listed, shown
 from pusher.problems import BadInput
-from pusher.targets.ansible import Collector, Variables
+from pusher.targets.ansible import Collector
+from pusher.targets.ansible_variables import Variables
 from pusher.targets.drafts import Draft
 
 KEYS = ("hosts", "children", "vars")

@@ -13,7 +13,14 @@ from types import MappingProxyType
 
 from pusher.config import Wrong, shown
 from pusher.models import Source, TransportKind, WinrmWay
-from pusher.targets.ranges import AddressBlock, Pattern, parse_address, parse_host_address, parse_pattern
+from pusher.targets.ranges import (
+    AddressBlock,
+    Pattern,
+    is_host_name,
+    parse_address,
+    parse_host_address,
+    parse_pattern,
+)
 from pusher.targets.sites import Subnet
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -27,13 +34,21 @@ TRANSPORTS = "a list of smb and winrm"
 PORT = "a port number from 1 to 65535"
 FINGERPRINT = "a certificate's SHA-256 as 64 hexadecimal digits, with or without colons"
 SCHEME = "https or http"
+MACHINE = "the machine's own name, such as ws501.corp.example or WS501"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """What defaults, a group or a host say about machines; None: nothing."""
+    """What defaults, a group or a host say about machines; None: nothing.
+
+    ``aliases``: other names that the inventory has for a host. ``affixes``: what stands before and after those names in
+    the names of a range, so that each of its hosts has its own alias.
+    """
 
     address: str | None = None
+    machine: str | None = None
+    aliases: tuple[str, ...] = ()
+    affixes: tuple[str, str] | None = None
     site: str | None = None
     site_source: Source | None = None
     port: int | None = None
@@ -48,7 +63,10 @@ NO_SETTINGS = Settings()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What the directory says of a computer. ``code``: the catalogue's, for one that is left out, and ``why``."""
+    """What the directory (or an export of it, or Ansible's variables) says of a computer.
+
+    ``code``: the catalogue's, for one that is left out, and ``why``.
+    """
 
     is_domain_controller: bool = False
     code: str | None = None
@@ -117,15 +135,24 @@ class Draft:
     notes: tuple[str, ...] = ()
 
 
-def host_draft(text: str, source: Source, settings: Settings = NO_SETTINGS) -> HostDraft:
+def host_draft(text: str, source: Source, settings: Settings = NO_SETTINGS, finding: Finding = NO_FINDING) -> HostDraft:
     """A host's line; raises Wrong."""
     pattern = parse_pattern(text)
+    if settings.machine is not None and not pattern.is_single:
+        raise Wrong(f"{shown(text)} is many machines with one name of their own", "a machine only beside a single name")
     if settings.address is not None:
         if isinstance(pattern, AddressBlock) or pattern.is_address:
             raise Wrong(f"{shown(text)} is an address and has another one", "a name, or one address")
         if not pattern.is_single:
             raise Wrong(f"{shown(text)} is many machines with one address", "an address only beside a single name")
-    return HostDraft(pattern=pattern, source=source, settings=settings)
+    return HostDraft(pattern=pattern, source=source, settings=settings, finding=finding)
+
+
+def machine_name(text: str) -> str:
+    """What a machine calls itself: its DNS name, or its plain one; raises Wrong."""
+    if parse_address(text) is not None or not is_host_name(text):
+        raise Wrong(f"{shown(text)} is not what a machine calls itself", MACHINE)
+    return text.removesuffix(".")
 
 
 def label(text: str, what: str) -> str:

@@ -6,7 +6,7 @@ size. What must not live here: the formats (each has its reader), look-ups, anyt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,12 +14,12 @@ from types import MappingProxyType
 from pusher.config import hint, shown
 from pusher.models import DOMAIN_CONTROLLERS, Source, Target
 from pusher.problems import BadInput
-from pusher.targets.drafts import NO_FINDING, NO_SETTINGS, Draft, Finding, GroupDraft, HostDraft, Settings
+from pusher.targets.drafts import NO_FINDING, Draft, Finding, GroupDraft, HostDraft, Settings
 from pusher.targets.formats import read_draft
 from pusher.targets.groups import Effective, GroupGraph
 from pusher.targets.membership import MembershipIndex
 from pusher.targets.ranges import MAX_TARGETS, Pattern, canonical_name, parse_address
-from pusher.targets.selection import ALIAS_VARIABLE, EVERYTHING, Decision, Selector, Subject, parse_selector
+from pusher.targets.selection import EVERYTHING, Decision, Selector, Subject, parse_selector
 from pusher.targets.sites import SiteTable
 
 _FEW = 5000
@@ -64,7 +64,8 @@ class Inventory:
         self._refuse_too_many()
         self.sites = SiteTable.of(draft.subnets)
         self._index = MembershipIndex([entry.pattern for entry in self._entries])
-        self._addresses = _given_addresses(self._entries)
+        self._addresses = _given(self._entries, lambda settings: settings.address)
+        self._machines = _given(self._entries, lambda settings: settings.machine and canonical_name(settings.machine))
         self._default_site = draft.defaults.site
         self._settled: dict[tuple[int, ...], tuple[Settings, Effective]] = {}
         self._refuse_contradictions()
@@ -161,6 +162,8 @@ class Inventory:
             site=site,
             transports=settings.transports or effective.transports,
             winrm=settings.winrm or effective.winrm,
+            machine=settings.machine,
+            aliases=(*settings.aliases, *_within(name, settings.affixes)),
             groups=groups,
             variables=variables,
             domain_controller_allowed=effective.domain_controller_allowed if leave is None else leave,
@@ -185,18 +188,17 @@ class Inventory:
     def _decide(self, target: Target, canonical: str, members: tuple[int, ...], selector: Selector) -> Decision:
         excluded = self._exclusion(target, members, selector)
         decision = selector.decide(target) if excluded is None else None
-        if target.address is not None:
-            for name, other_members in self._same_address(target.address, canonical):
-                other = self._target(name, name, other_members)
-                if other.port != target.port:
-                    continue  # forwarded ports: several machines behind one address
-                other_excluded = self._exclusion(other, other_members, selector)
-                if excluded is None and other_excluded is not None:
-                    excluded = f"same address as {name}, which is {other_excluded}"
-                if decision is not None and decision.included and other_members[0] < members[0]:
-                    first = selector.decide(other)
-                    if other_excluded is None and first.included:
-                        return self._duplicate(name, self._entries[other_members[0]].source)
+        for same, name, other_members in self._same_machine(target, canonical):
+            other = self._target(name, name, other_members)
+            if same == "address" and _ports(other) != _ports(target):
+                continue  # forwarded ports: several machines behind one address
+            other_excluded = self._exclusion(other, other_members, selector)
+            if excluded is None and other_excluded is not None:
+                excluded = f"same {same} as {name}, which is {other_excluded}"
+            if decision is not None and decision.included and other_members[0] < members[0]:
+                first = selector.decide(other)
+                if other_excluded is None and first.included:
+                    return self._duplicate(name, self._entries[other_members[0]].source)
         if excluded is not None:
             return Decision(included=False, why=excluded, code="excluded")
         assert decision is not None
@@ -229,14 +231,17 @@ class Inventory:
                 return exclude.why
         return selector.exclusion(target)
 
-    def _same_address(self, address: str, canonical: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """The other names of the inventory that have this address."""
-        names = self._addresses.get(address, ())
-        for name in (*names, address):
+    def _same_machine(self, target: Target, canonical: str) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+        """The other names of the inventory for this machine: what they share, the name, and where it is listed."""
+        own = canonical_name(target.own_name)
+        shared = [("address", name) for name in self._addresses.get(target.address or "", ())]
+        shared += [("address", target.address)] if target.address is not None else []
+        shared += [("machine", name) for name in (*self._machines.get(own, ()), own)]
+        for same, name in shared:
             if name != canonical:
                 members = self._index.containing(name)
                 if members:
-                    yield name, members
+                    yield same, name, members
 
     @staticmethod
     def _duplicate(name: str, source: Source) -> Decision:
@@ -274,26 +279,35 @@ class Inventory:
                 yield f"{exclude.source}: exclude {shown(exclude.term.text)} names no host of the inventory"
 
     def _is_known(self, literal: str) -> bool:
-        if self._index.containing(literal) or literal in self._addresses:
+        if self._index.containing(literal) or literal in self._addresses or literal in self._machines:
             return True
-        if any(entry.settings.variables.get(ALIAS_VARIABLE, "").lower() == literal for entry in self._entries):
+        if any(canonical_name(alias) == literal for entry in self._entries for alias in entry.settings.aliases):
             return True
-        return "." not in literal and any(
-            name.partition(".")[0].lower() == literal for entry in self._entries for name in entry.pattern
-        )
+        bare = "." not in literal
+        for entry in self._entries:
+            others = (*entry.settings.aliases, *([entry.settings.machine] if entry.settings.machine else []))
+            if bare and any(_bare(name) == literal for name in others):
+                return True
+            affixes = entry.settings.affixes
+            if (bare or affixes) and any(
+                literal in ((_bare(name),) if bare else ()) or literal in map(canonical_name, _within(name, affixes))
+                for name in entry.pattern
+            ):
+                return True
+        return False
 
 
 def _entries(draft: Draft) -> tuple[_Entry, ...]:
     """The lines in order; the same words under another group are the same line with one group more."""
     entries: list[_Entry] = []
     seen: dict[str, int] = {}
-    addressed: dict[str, tuple[str, Source]] = {}
+    addressed: dict[tuple[str, str], tuple[str, Source]] = {}
     listed = [(number, host) for number, group in enumerate(draft.groups) for host in group.hosts]
     # The order of the file, which a table of hosts with a column of groups does not have by its groups.
     listed.sort(key=lambda item: (item[1].source.line, item[1].source.column))
     for number, host in listed:
         key = canonical_name(host.pattern.text)
-        _refuse_second_address(host, key, addressed)
+        _refuse_second(host, key, addressed)
         at = seen.get(key)
         if at is not None and number not in entries[at].groups:
             known = entries[at]
@@ -327,52 +341,66 @@ def _first_finding(one: Finding, other: Finding) -> Finding:
     return Finding(is_domain_controller=is_one, code=said.code, why=said.why)
 
 
-def _refuse_second_address(host: HostDraft, key: str, addressed: dict[str, tuple[str, Source]]) -> None:
-    address = host.settings.address
-    if address is None:
-        return
-    first, source = addressed.setdefault(key, (address, host.source))
-    if first != address:
-        found = f"{shown(key)} has the address {address} here and {first} in {source}"
-        raise BadInput(host.source, found, "one address")
+def _refuse_second(host: HostDraft, key: str, known: dict[tuple[str, str], tuple[str, Source]]) -> None:
+    """One name is one machine: it has one address, and calls itself one thing."""
+    for what, a_what, said in (
+        ("address", "the address", host.settings.address),
+        ("machine", "the machine", host.settings.machine),
+    ):
+        if said is None:
+            continue
+        first, source = known.setdefault((what, key), (said, host.source))
+        if canonical_name(first) != canonical_name(said):
+            found = f"{shown(key)} has {a_what} {said} here and {first} in {source}"
+            raise BadInput(host.source, found, f"one {what}")
 
 
-def _given_addresses(entries: tuple[_Entry, ...]) -> dict[str, tuple[str, ...]]:
+def _given(entries: tuple[_Entry, ...], said: Callable[[Settings], str | None]) -> dict[str, tuple[str, ...]]:
+    """The names of the entries by what they say of themselves."""
     found: dict[str, tuple[str, ...]] = {}
     for entry in entries:
-        address = entry.settings.address
-        if address is not None:
+        key = said(entry.settings)
+        if key:
             name = canonical_name(entry.pattern.text)
-            if name not in found.get(address, ()):
-                found[address] = (*found.get(address, ()), name)
+            if name not in found.get(key, ()):
+                found[key] = (*found.get(key, ()), name)
     return found
 
 
+def _ports(target: Target) -> tuple[int | None, int | None]:
+    return target.port, target.winrm.port
+
+
+def _bare(name: str) -> str:
+    return canonical_name(name).partition(".")[0]
+
+
+def _within(name: str, affixes: tuple[str, str] | None) -> tuple[str, ...]:
+    """The alias of a host of a range: its name without what stands around it."""
+    if affixes is None:
+        return ()
+    before, after = affixes
+    if len(name) <= len(before) + len(after) or not (name.startswith(before) and name.endswith(after)):
+        return ()
+    return (name[len(before) : len(name) - len(after)],)
+
+
 def _first_of(all_settings: list[Settings]) -> Settings:
-    """What the first that says something says, for each setting."""
-    if len(all_settings) == 1:
-        return all_settings[0]
-    variables: dict[str, str] = {}
-    merged = NO_SETTINGS
-    for settings in all_settings:
-        variables = {**settings.variables, **variables}
+    """What the first that says something says, for each setting; aliases and variables add up."""
+    merged = all_settings[0]
+    for settings in all_settings[1:]:
         leave = merged.domain_controller_allowed
         merged = Settings(
             address=merged.address or settings.address,
+            machine=merged.machine or settings.machine,
+            aliases=tuple(dict.fromkeys((*merged.aliases, *settings.aliases))),
+            affixes=merged.affixes or settings.affixes,
             site=merged.site or settings.site,
             site_source=merged.site_source or settings.site_source,
             port=merged.port or settings.port,
             transports=merged.transports or settings.transports,
             winrm=merged.winrm or settings.winrm,
             domain_controller_allowed=settings.domain_controller_allowed if leave is None else leave,
+            variables={**settings.variables, **merged.variables},
         )
-    return Settings(
-        address=merged.address,
-        site=merged.site,
-        site_source=merged.site_source,
-        port=merged.port,
-        transports=merged.transports,
-        winrm=merged.winrm,
-        domain_controller_allowed=merged.domain_controller_allowed,
-        variables=variables,
-    )
+    return merged

@@ -26,6 +26,6 @@ class Placing:
         if address is not None:
             target = self._sites.placed(target, address)
         asks = target.address is None and DOMAIN_CONTROLLERS not in target.groups
-        if asks and await self._announced.has(target.name):
+        if asks and any([await self._announced.has(name) for name in {target.name, target.own_name}]):
             target = replace(target, groups=(*target.groups, DOMAIN_CONTROLLERS))
         return target

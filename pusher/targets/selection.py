@@ -2,7 +2,8 @@
 
 Here live pure values that decide about one target and say why. What must not live here: files, names' look-up.
 
-A pattern is a glob on the name, on the given address, or on ``group:NAME`` and ``site:NAME``; a block such as
+A pattern is a glob on any of its names (what the machine calls itself and aliases are names too), on the given
+address, or on ``group:NAME`` and ``site:NAME``; a block such as
 ``10.9.0.0/26``; a range such as ``ws[001:010].paris.example``; or, after ``~``, a regular expression that is
 matched from the beginning, as Ansible does. A word without a dot also names the machine by its first label.
 Commas separate; in a limit ``!`` takes away and ``&`` keeps only what also matches.
@@ -23,9 +24,6 @@ from pusher.models import Source, Target
 from pusher.problems import BadInput
 from pusher.targets.drafts import Named
 from pusher.targets.ranges import canonical_name, parse_address, parse_pattern
-
-ALIAS_VARIABLE = "inventory_hostname"
-"""Ansible's name for a host whose address is given apart; selection knows the host by it too."""
 
 _GLOB = re.compile(r"[*?\[]")
 _RANGE = re.compile(r"\[[^\]]*:[^\]]*\]")
@@ -68,14 +66,11 @@ class Term:
             return any(self.accepts(group.lower()) for group in target.groups)
         if self.subject is Subject.SITE:
             return target.site is not None and self.accepts(target.site.lower())
-        name = canonical_name(target.name)
-        if self.accepts(name) or (target.address is not None and self.accepts(target.address)):
-            return True
-        alias = target.variables.get(ALIAS_VARIABLE)
-        if alias is not None and self.accepts(alias.lower()):
+        names = [canonical_name(name) for name in target.all_names]
+        if any(self.accepts(name) for name in names) or (target.address is not None and self.accepts(target.address)):
             return True
         bare = self.literal is not None and "." not in self.literal
-        return bare and parse_address(name) is None and name.partition(".")[0] == self.literal
+        return bare and any(name.partition(".")[0] == self.literal for name in names if parse_address(name) is None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

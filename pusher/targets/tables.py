@@ -1,7 +1,7 @@
 """Inventories without structure: CSV with a header, and a plain list of names.
 
 Here live both readers. What must not live here: expansion, selection.
-CSV: columns ``name`` (needed), ``address``, ``site``, ``port``, ``groups`` (separated by spaces or ``|``),
+CSV: columns ``name`` (needed), ``address``, ``machine``, ``site``, ``port``, ``groups`` (separated by spaces or ``|``),
 ``transports`` (likewise), ``domain_controller`` and ``var:NAME``; separated by comma, semicolon or tab as the header
 is. A plain list: one name or range a line; ``#`` begins a comment.
 """
@@ -23,7 +23,7 @@ from pusher.targets.ranges import parse_host_address
 
 T = TypeVar("T")
 
-COLUMNS = ("name", "address", "site", "port", "groups", "transports", "domain_controller")
+COLUMNS = ("name", "address", "machine", "site", "port", "groups", "transports", "domain_controller")
 _VARIABLE = "var:"
 _SEPARATORS = (",", ";", "\t")
 _SEVERAL = re.compile(r"[\s|;]+")
@@ -147,6 +147,7 @@ class _CsvReader:
         site = self._read(row.get("site"), drafts.site_label)
         return Settings(
             address=self._read(row.get("address"), parse_host_address),
+            machine=self._read(row.get("machine"), drafts.machine_name),
             site=site,
             site_source=row["site"].source if site is not None else None,
             port=self._read(row.get("port"), drafts.port),

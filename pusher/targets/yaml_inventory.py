@@ -72,6 +72,9 @@ class _Defaults(_Settings):
 class _Host(_Settings):
     name: str = Field(description="a host name")
     address: str | None = Field(default=None, description="an IP address in quotes")
+    machine: Annotated[str, AfterValidator(drafts.machine_name)] | None = Field(
+        default=None, description=drafts.MACHINE
+    )
     domain_controller: DomainController | None = Field(default=None, description="allow or refuse")
 
 
@@ -208,7 +211,7 @@ class _Reader:
                 return drafts.host_draft(item, source)
             except Wrong as exc:
                 self._refuse(path, exc)
-        settings = self._settings(item, path, item.domain_controller)
+        settings = dataclasses.replace(self._settings(item, path, item.domain_controller), machine=item.machine)
         if item.address is not None:
             try:
                 settings = dataclasses.replace(settings, address=parse_host_address(item.address))

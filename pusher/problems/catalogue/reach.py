@@ -78,8 +78,9 @@ REACH = [
 IDENTIFY = [
     Code("wrong-host", Stage.IDENTIFY, GIVE_UP, FAILED,
          "another machine answers at this name's address; nothing was sent to it",
-         "Correct the stale DNS record or the address in the inventory (scavenge DNS, renew DHCP), then push "
-         "again."),
+         "If the name in the inventory is only a label for the machine that answers, write the machine's own name "
+         "beside it (machine: NAME; pusher resolve --identify prints it). Otherwise correct the stale DNS record or "
+         "the address in the inventory (scavenge DNS, renew DHCP). Then push again."),
     Code("identity-unproven", Stage.IDENTIFY, NEXT, FAILED,
          "the machine does not say who it is",
          "The target offers no NTLM challenge to compare its name with: use Kerberos for it."),

@@ -66,7 +66,7 @@ def test_an_unknown_site_leaves_out_on_either_side() -> None:
 
 
 def test_the_alias_of_an_ansible_host_names_it_too() -> None:
-    target = machine(variables={"inventory_hostname": "Web1"})
+    target = machine(aliases=("Web1",))
     assert parse_selector("web*").decide(target).included
     assert not parse_selector(None, "web1").decide(target).included
 
