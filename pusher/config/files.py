@@ -22,6 +22,9 @@ _CHUNK = 256 * 1024
 # a line number always means the same line. Every format is held to it, since no name needs more.
 _UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LINE_END = re.compile(r"\r\n|\n|\r")
+# A byte order mark at a line's beginning: files that were joined (copy a.txt+b.txt). It says nothing there.
+_JOINED = re.compile("(?m)^\ufeff+")
+_ZIP = b"PK\x03\x04"
 _ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -64,6 +67,9 @@ def read_text(path: Path, limit: int = MAX_BYTES) -> str:
 
 def decode(data: bytes, file: str) -> str:
     """Text of ``data``; a byte or character that does not belong is named with its line and column."""
+    if data.startswith(_ZIP):
+        found = "this is an Excel workbook (or another ZIP file)"
+        raise BadInput(Source(file=file), found, "a text file; save a workbook as CSV UTF-8")
     encoding = next((name for mark, name in _ENCODINGS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
@@ -73,8 +79,9 @@ def decode(data: bytes, file: str) -> str:
     bad = _UNPRINTABLE.search(text)
     if bad is not None:
         found = f"the control character U+{ord(bad[0]):04X}"
-        raise BadInput(place(file, text, bad.start()), found, "a text file")
-    return text
+        expected = "a text file in UTF-8, or in UTF-16 with a byte order mark" if bad[0] == "\0" else "a text file"
+        raise BadInput(place(file, text, bad.start()), found, expected)
+    return _JOINED.sub("", text)
 
 
 def read_lines(path: Path, limit: int = MAX_BYTES) -> list[str]:

@@ -26,7 +26,7 @@ from pusher.targets.ansible_variables import (
     settings_of,
     way_of,
 )
-from pusher.targets.drafts import NO_FINDING, NO_SETTINGS, Draft, GroupDraft, HostDraft, Named, Settings
+from pusher.targets.drafts import NO_FINDING, NO_SETTINGS, Draft, Form, GroupDraft, HostDraft, Named, Settings
 from pusher.targets.membership import MembershipIndex
 from pusher.targets.ranges import Pattern, canonical_name, parse_address, parse_pattern
 
@@ -45,8 +45,8 @@ class _Group:
 class Collector:
     """Takes an inventory in as Ansible reads it: mentions add up, the later value of a variable wins."""
 
-    def __init__(self, file: str) -> None:
-        self._file = file
+    def __init__(self, file: str, form: Form) -> None:
+        self._file, self._form = file, form
         self._groups: dict[str, _Group] = {}
         self._hosts: dict[str, dict[str, tuple[str | None, Source]]] = {}
         self._ports: dict[str, tuple[str, Source]] = {}
@@ -75,6 +75,11 @@ class Collector:
         self._groups[group].hosts.setdefault(text, source)
         self._hosts.setdefault(text, {}).update(variables)
 
+    def host_variables(self, text: str, variables: Variables) -> None:
+        """Variables of a host, said apart from its groups; of one that is in no group they say nothing."""
+        if text in self._hosts:
+            self._hosts[text].update(variables)
+
     def child(self, group: str, child: str, source: Source) -> None:
         """A group stands in another one."""
         self._groups[group].children.setdefault(child, source)
@@ -85,7 +90,7 @@ class Collector:
 
     def draft(self) -> Draft:
         """What was collected."""
-        return _Translation(self._file, self._groups, self._hosts, self._ports).draft()
+        return _Translation(self._file, self._form, self._groups, self._hosts, self._ports).draft()
 
 
 class _Translation:
@@ -94,11 +99,13 @@ class _Translation:
     def __init__(
         self,
         file: str,
+        form: Form,
         groups: dict[str, _Group],
         hosts: dict[str, dict[str, tuple[str | None, Source]]],
         ports: dict[str, tuple[str, Source]],
     ) -> None:
-        self._file, self._groups, self._hosts, self._ports = file, groups, hosts, ports
+        self._file, self._form = file, form
+        self._groups, self._hosts, self._ports = groups, hosts, ports
         self._ignored: set[str] = set()
         self._used: set[str] = set()
         self._ports_used: set[str] = set()
@@ -110,7 +117,7 @@ class _Translation:
         groups = tuple(self._group(name, group) for name, group in self._groups.items())
         everyone = self._groups.get("all")
         defaults = self._settings(everyone.variables) if everyone is not None else NO_SETTINGS
-        return Draft(file=self._file, groups=groups, defaults=defaults, notes=self._notes())
+        return Draft(file=self._file, form=self._form, groups=groups, defaults=defaults, notes=self._notes())
 
     def _group(self, name: str, group: _Group) -> GroupDraft:
         settings = self._settings(group.variables)

@@ -12,7 +12,7 @@ from pusher.config import hint, listed, plain
 from pusher.models import Source
 from pusher.problems import BadInput
 from pusher.targets.ansible import Collector
-from pusher.targets.drafts import Draft
+from pusher.targets.drafts import Draft, Form
 
 SECTION = re.compile(r"^\s*\[([^\]]*)\]\s*(?:[#;].*)?$")
 _KINDS = ("hosts", "children", "vars")
@@ -27,7 +27,7 @@ def read_ansible_ini(lines: list[str], file: str) -> Draft:
 class _IniReader:
     def __init__(self, lines: list[str], file: str) -> None:
         self._file, self._lines = file, lines
-        self._collector = Collector(file)
+        self._collector = Collector(file, Form.ANSIBLE_INI)
 
     def draft(self) -> Draft:
         self._collector.group("ungrouped", Source(file=self._file))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 
 from pusher.config import Wrong, shown
@@ -35,6 +36,17 @@ PORT = "a port number from 1 to 65535"
 FINGERPRINT = "a certificate's SHA-256 as 64 hexadecimal digits, with or without colons"
 SCHEME = "https or http"
 MACHINE = "the machine's own name, such as ws501.corp.example or WS501"
+
+
+class Form(StrEnum):
+    """How an inventory is written."""
+
+    OWN = "YAML"
+    CSV = "CSV"
+    LIST = "a plain list"
+    ANSIBLE_INI = "Ansible INI"
+    ANSIBLE_YAML = "Ansible YAML"
+    ANSIBLE_JSON = "Ansible JSON"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,6 +139,7 @@ class Draft:
     """A whole inventory as written."""
 
     file: str
+    form: Form
     groups: tuple[GroupDraft, ...]
     defaults: Settings = NO_SETTINGS
     nameservers: tuple[str, ...] = ()

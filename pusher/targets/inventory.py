@@ -1,25 +1,26 @@
 """The inventory: every target of a run, lazily, each with the reason why it is in or out.
 
-Here live ``load_inventory`` and ``Inventory``: merging of lines that name one machine, duplicates, the bound on
-size. What must not live here: the formats (each has its reader), look-ups, anything that contacts a machine.
+Here live ``load_inventory`` and ``Inventory``: duplicates, the bound on size, what the options may name. What must not
+live here: the formats (each has its reader), merging lines (``entries``), look-ups, anything that contacts a machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from pusher.config import hint, shown
+from pusher.config import hint, listed, nearest, plain, shown
 from pusher.models import DOMAIN_CONTROLLERS, Source, Target
 from pusher.problems import BadInput
-from pusher.targets.drafts import NO_FINDING, Draft, Finding, GroupDraft, HostDraft, Settings
+from pusher.targets.drafts import Draft, GroupDraft, Settings
+from pusher.targets.entries import entries_of, first_of, given
 from pusher.targets.formats import read_draft
 from pusher.targets.groups import Effective, GroupGraph
 from pusher.targets.membership import MembershipIndex
-from pusher.targets.ranges import MAX_TARGETS, Pattern, canonical_name, parse_address
-from pusher.targets.selection import EVERYTHING, Decision, Selector, Subject, parse_selector
+from pusher.targets.ranges import MAX_TARGETS, canonical_name, parse_address
+from pusher.targets.selection import EVERYTHING, Decision, Selector, Subject, Term, parse_selector
 from pusher.targets.sites import SiteTable
 
 _FEW = 5000
@@ -31,17 +32,6 @@ class Selected:
 
     target: Target
     decision: Decision
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Entry:
-    """A name or range of the inventory, with every group that lists it in the same words."""
-
-    pattern: Pattern
-    groups: tuple[int, ...]
-    settings: Settings
-    source: Source
-    finding: Finding = NO_FINDING
 
 
 def load_inventory(path: Path) -> Inventory:
@@ -58,14 +48,14 @@ class Inventory:
         self.nameservers = draft.nameservers
         self.certificate_authority = draft.certificate_authority
         self._groups = GroupGraph(draft)
-        self._entries = _entries(draft)
+        self._entries = entries_of(draft)
         if not self._entries and not self.directory_groups:
             raise BadInput(Source(file=draft.file), "the inventory lists no host", "at least one host or range")
         self._refuse_too_many()
         self.sites = SiteTable.of(draft.subnets)
         self._index = MembershipIndex([entry.pattern for entry in self._entries])
-        self._addresses = _given(self._entries, lambda settings: settings.address)
-        self._machines = _given(self._entries, lambda settings: settings.machine and canonical_name(settings.machine))
+        self._addresses = given(self._entries, lambda settings: settings.address)
+        self._machines = given(self._entries, lambda settings: settings.machine and canonical_name(settings.machine))
         self._default_site = draft.defaults.site
         self._settled: dict[tuple[int, ...], tuple[Settings, Effective]] = {}
         self._refuse_contradictions()
@@ -99,21 +89,14 @@ class Inventory:
 
         A mistyped ``--exclude`` would otherwise push to the very machine that it was meant to spare.
         """
-        selector = parse_selector(limit, exclude)
-        for option, term in selector.terms:
-            if term.literal is None:
-                continue
-            if term.subject is Subject.HOST:
-                if not self._is_known(term.literal):
-                    near = hint(term.literal, self._index.single_names[:_FEW])
-                    found = f"{shown(term.text)} names no host of {self.file}{near}"
-                    raise BadInput(Source(file=option), found, "a host of the inventory, or a glob such as ws01*")
-                continue
-            known = self.group_names if term.subject is Subject.GROUP else tuple(sorted(self.site_names))
-            if term.literal not in {name.lower() for name in known}:
-                what = term.subject.value
-                found = f"{shown(term.text)} names no {what} of {self.file}{hint(term.literal, known)}"
-                raise BadInput(Source(file=option), found, f"a {what} of the inventory")
+        selector = parse_selector(limit, exclude, self.group_names)
+        for option, sparing, term in selector.terms:
+            if term.subject is not Subject.HOST:
+                self._refuse_unknown_label(option, sparing, term)
+            elif term.literal is None:
+                self._refuse_glob_of_groups(option, term)
+            elif not self._is_known(term.literal):
+                raise self._unknown_host(option, sparing, term, selector)
         return selector
 
     def targets(self, selector: Selector = EVERYTHING) -> Iterator[Selected]:
@@ -179,7 +162,7 @@ class Inventory:
         direct = entries[0].groups
         if len(entries) > 1:
             direct = tuple(sorted({number for entry in entries for number in entry.groups}))
-        settings = _first_of([entry.settings for entry in entries])
+        settings = first_of([entry.settings for entry in entries])
         found = settings, self._groups.effective(direct)
         if not any(entry.pattern.is_single for entry in entries):
             self._settled[members] = found
@@ -227,7 +210,7 @@ class Inventory:
 
     def _exclusion(self, target: Target, members: tuple[int, ...], selector: Selector) -> str | None:
         for exclude in self._settle(members)[1].excludes:
-            if exclude.term.matches(target):
+            if exclude.term.spares(target):
                 return exclude.why
         return selector.exclusion(target)
 
@@ -246,6 +229,52 @@ class Inventory:
     @staticmethod
     def _duplicate(name: str, source: Source) -> Decision:
         return Decision(included=False, why=f"duplicate of {name} ({source})", code="duplicate")
+
+    # -- checks of the options ------------------------------------------------------------------------------
+
+    def _refuse_unknown_label(self, option: str, sparing: bool, term: Term) -> None:
+        """A group or site that there is not."""
+        what, known = term.subject.value, self.group_names
+        if term.subject is Subject.SITE:
+            known = tuple(sorted(self.site_names))
+        if term.literal is None or term.literal in {name.lower() for name in known}:
+            return
+        near = "" if sparing else hint(term.literal, known)
+        found = f"{shown(term.text)} names no {what} of {self.file}{near}"
+        raise BadInput(Source(file=option), found, f"a {what} of the inventory: {listed(known) or 'it has none'}")
+
+    def _unknown_host(self, option: str, sparing: bool, term: Term, selector: Selector) -> BadInput:
+        """What to write instead of a name that no host bears.
+
+        What spares a machine gets no "did you mean": whoever took a wrong one would spare that, and push to the one
+        that he meant. Nor is a machine named that another pattern spares.
+        """
+        found = f"{shown(term.text)} names no host of {self.file}"
+        for kind, names in (("group", self.group_names), ("site", tuple(self.site_names))):
+            same = next((name for name in names if name.lower() == term.literal), None)
+            if same is not None:
+                return BadInput(Source(file=option), f"{found}, but a {kind}", f"{kind}:{same}")
+        if sparing:
+            expected = "a host of the inventory as pusher resolve prints it, or a glob such as ws01*"
+            return BadInput(Source(file=option), found, expected)
+        spared = [t for _, spares, t in selector.terms if spares] + [e.term for e in self._groups.excludes]
+        hosts = {
+            name: name
+            for name in self._index.single_names[:_FEW]
+            if not any(t.subject is Subject.HOST and t.spares(Target(name=name)) for t in spared)
+        }
+        meant = {name: f"group:{name}" for name in self.group_names} | hosts
+        near = nearest(term.literal or "", meant)
+        found += f" (did you mean {plain(meant[near])}?)" if near is not None else ""
+        return BadInput(Source(file=option), found, "a host of the inventory, or a glob such as ws01*")
+
+    def _refuse_glob_of_groups(self, option: str, term: Term) -> None:
+        """In Ansible a glob means groups too; here it would match nothing, and spare nothing."""
+        same = next((name for name in self.group_names if term.accepts(name.lower())), None)
+        if same is None or any(term.spares(selected.target) for selected in self._targets(EVERYTHING)):
+            return
+        found = f"{shown(term.text)} matches no host of {self.file}, but the group {same}"
+        raise BadInput(Source(file=option), found, f"group:{plain(term.text)}")
 
     # -- checks at loading ----------------------------------------------------------------------------------
 
@@ -275,8 +304,13 @@ class Inventory:
             yield f"{self.file}: defaults.site gives every target a site, so the subnets under sites have no effect"
         for exclude in self._groups.excludes:
             literal = exclude.term.literal
-            if literal is not None and exclude.term.subject is Subject.HOST and not self._is_known(literal):
-                yield f"{exclude.source}: exclude {shown(exclude.term.text)} names no host of the inventory"
+            if literal is None or exclude.term.subject is not Subject.HOST or self._is_known(literal):
+                continue
+            same = next((name for name in self.group_names if name.lower() == literal), None)
+            if same is not None and not self.directory_groups:
+                found = f"exclude {shown(exclude.term.text)} names no host of the inventory, but a group"
+                raise BadInput(exclude.source, found, f"group:{same}")
+            yield f"{exclude.source}: exclude {shown(exclude.term.text)} names no host of the inventory"
 
     def _is_known(self, literal: str) -> bool:
         if self._index.containing(literal) or literal in self._addresses or literal in self._machines:
@@ -297,76 +331,6 @@ class Inventory:
         return False
 
 
-def _entries(draft: Draft) -> tuple[_Entry, ...]:
-    """The lines in order; the same words under another group are the same line with one group more."""
-    entries: list[_Entry] = []
-    seen: dict[str, int] = {}
-    addressed: dict[tuple[str, str], tuple[str, Source]] = {}
-    listed = [(number, host) for number, group in enumerate(draft.groups) for host in group.hosts]
-    # The order of the file, which a table of hosts with a column of groups does not have by its groups.
-    listed.sort(key=lambda item: (item[1].source.line, item[1].source.column))
-    for number, host in listed:
-        key = canonical_name(host.pattern.text)
-        _refuse_second(host, key, addressed)
-        at = seen.get(key)
-        if at is not None and number not in entries[at].groups:
-            known = entries[at]
-            entries[at] = _Entry(
-                pattern=known.pattern,
-                groups=(*known.groups, number),
-                settings=_first_of([known.settings, host.settings]),
-                source=known.source,
-                finding=_first_finding(known.finding, host.finding),
-            )
-            continue
-        seen[key] = len(entries)
-        entries.append(
-            _Entry(
-                pattern=host.pattern,
-                groups=(number,),
-                settings=host.settings,
-                source=host.source,
-                finding=host.finding,
-            )
-        )
-    return tuple(entries)
-
-
-def _first_finding(one: Finding, other: Finding) -> Finding:
-    """What several groups' queries say of one computer: the first reason to leave it out counts."""
-    if other is NO_FINDING or other == one:
-        return one
-    said = one if one.code is not None else other
-    is_one = one.is_domain_controller or other.is_domain_controller
-    return Finding(is_domain_controller=is_one, code=said.code, why=said.why)
-
-
-def _refuse_second(host: HostDraft, key: str, known: dict[tuple[str, str], tuple[str, Source]]) -> None:
-    """One name is one machine: it has one address, and calls itself one thing."""
-    for what, a_what, said in (
-        ("address", "the address", host.settings.address),
-        ("machine", "the machine", host.settings.machine),
-    ):
-        if said is None:
-            continue
-        first, source = known.setdefault((what, key), (said, host.source))
-        if canonical_name(first) != canonical_name(said):
-            found = f"{shown(key)} has {a_what} {said} here and {first} in {source}"
-            raise BadInput(host.source, found, f"one {what}")
-
-
-def _given(entries: tuple[_Entry, ...], said: Callable[[Settings], str | None]) -> dict[str, tuple[str, ...]]:
-    """The names of the entries by what they say of themselves."""
-    found: dict[str, tuple[str, ...]] = {}
-    for entry in entries:
-        key = said(entry.settings)
-        if key:
-            name = canonical_name(entry.pattern.text)
-            if name not in found.get(key, ()):
-                found[key] = (*found.get(key, ()), name)
-    return found
-
-
 def _ports(target: Target) -> tuple[int | None, int | None]:
     return target.port, target.winrm.port
 
@@ -383,24 +347,3 @@ def _within(name: str, affixes: tuple[str, str] | None) -> tuple[str, ...]:
     if len(name) <= len(before) + len(after) or not (name.startswith(before) and name.endswith(after)):
         return ()
     return (name[len(before) : len(name) - len(after)],)
-
-
-def _first_of(all_settings: list[Settings]) -> Settings:
-    """What the first that says something says, for each setting; aliases and variables add up."""
-    merged = all_settings[0]
-    for settings in all_settings[1:]:
-        leave = merged.domain_controller_allowed
-        merged = Settings(
-            address=merged.address or settings.address,
-            machine=merged.machine or settings.machine,
-            aliases=tuple(dict.fromkeys((*merged.aliases, *settings.aliases))),
-            affixes=merged.affixes or settings.affixes,
-            site=merged.site or settings.site,
-            site_source=merged.site_source or settings.site_source,
-            port=merged.port or settings.port,
-            transports=merged.transports or settings.transports,
-            winrm=merged.winrm or settings.winrm,
-            domain_controller_allowed=settings.domain_controller_allowed if leave is None else leave,
-            variables={**settings.variables, **merged.variables},
-        )
-    return merged

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pusher.config import Wrong, plain, shown
+from pusher.targets.spelling import name_in
 
 MAX_TARGETS = 1_000_000
 """An inventory larger than this is refused: 20,000 machines are the product's size, and a /8 is a slip."""
@@ -182,7 +183,8 @@ def parse_host_address(text: str) -> str:
 
 
 def parse_pattern(text: str) -> Pattern:
-    """The pattern that ``text`` is; raises Wrong."""
+    """The pattern that ``text`` is, or surely means; raises Wrong."""
+    text = name_in(text)
     if not text.isascii():
         raise Wrong(f"{shown(text)} is not a host name", "an international name in its xn-- form")
     if "/" in text:

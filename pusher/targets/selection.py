@@ -6,7 +6,9 @@ A pattern is a glob on any of its names (what the machine calls itself and alias
 address, or on ``group:NAME`` and ``site:NAME``; a block such as
 ``10.9.0.0/26``; a range such as ``ws[001:010].paris.example``; or, after ``~``, a regular expression that is
 matched from the beginning, as Ansible does. A word without a dot also names the machine by its first label.
-Commas separate; in a limit ``!`` takes away and ``&`` keeps only what also matches.
+Commas separate; in a limit ``!`` takes away and ``&`` keeps only what also matches. What Ansible writes otherwise
+(colons between patterns, ``@FILE``) is refused with what to write here: read as a name it would match nothing, and what
+it was to spare would be pushed to.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ import fnmatch
 import ipaddress
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from pusher.config import Wrong, shown
+from pusher.config import Wrong, plain, shown
 from pusher.models import Source, Target
 from pusher.problems import BadInput
 from pusher.targets.drafts import Named
@@ -27,6 +29,9 @@ from pusher.targets.ranges import canonical_name, parse_address, parse_pattern
 
 _GLOB = re.compile(r"[*?\[]")
 _RANGE = re.compile(r"\[[^\]]*:[^\]]*\]")
+_HEXADECIMAL = re.compile(r"(?=.*:.*:)[0-9A-Fa-f:.*?\[\]]*")
+"""What may be an IPv6 address or a glob for some."""
+_PREFIX = re.compile(r"(?:(?<=^)|(?<=[!&:, ]))(?:group|site):")
 _EXPECTED = "a pattern such as ws0*.paris.example, group:paris, site:paris or ~ws(1|2)"
 
 
@@ -59,6 +64,15 @@ class Term:
     subject: Subject
     accepts: Callable[[str], bool]
     literal: str | None = None
+
+    def spares(self, target: Target) -> bool:
+        """``matches``, and where the term is a DNS name also a target of which only the first label is known."""
+        if self.matches(target):
+            return True
+        label, dot, _ = (self.literal or "").partition(".")
+        if self.subject is not Subject.HOST or not dot:
+            return False
+        return any("." not in name and label == canonical_name(name) for name in target.all_names)
 
     def matches(self, target: Target) -> bool:
         """Whether the target is one of those meant."""
@@ -117,7 +131,7 @@ class Selector:
         for term in self.exclude:
             if term.subject is Subject.SITE and target.site is None:
                 return f"--exclude {shown(term.text)} asks for its site, which is not known"
-            if term.matches(target):
+            if term.spares(target):
                 return f"excluded by --exclude {shown(term.text)}"
         return None
 
@@ -131,7 +145,7 @@ class Selector:
             why = f"matches --limit {shown(hit.text)}"
         for sign, term in self.limit:
             unknown = term.subject is Subject.SITE and target.site is None
-            if sign is Sign.TAKE_AWAY and (unknown or term.matches(target)):
+            if sign is Sign.TAKE_AWAY and (unknown or term.spares(target)):
                 return Decision(included=False, why=f"taken away by --limit {shown('!' + term.text)}")
             if sign is Sign.KEEP and not term.matches(target):
                 return Decision(included=False, why=f"does not match --limit {shown('&' + term.text)}")
@@ -142,30 +156,38 @@ class Selector:
         return shown(",".join(sign.value + term.text for sign, term in self.limit))
 
     @property
-    def terms(self) -> tuple[tuple[str, Term], ...]:
-        """Every term with the option it came from."""
+    def terms(self) -> tuple[tuple[str, bool, Term], ...]:
+        """Every term with the option it came from, and whether it is there to spare a machine."""
         return (
-            *(("--limit", term) for _, term in self.limit),
-            *(("--exclude", term) for term in self.exclude),
+            *(("--limit", sign is Sign.TAKE_AWAY, term) for sign, term in self.limit),
+            *(("--exclude", True, term) for term in self.exclude),
         )
 
 
 EVERYTHING = Selector()
 
 
-def parse_selector(limit: str | Sequence[str] | None = None, exclude: str | Sequence[str] | None = None) -> Selector:
-    """The selector of the options' texts; an option given several times counts as if joined by commas."""
+def parse_selector(
+    limit: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] | None = None,
+    groups: Collection[str] = (),
+) -> Selector:
+    """The selector of the options' texts; an option given several times counts as if joined by commas.
+
+    ``groups``: names of groups, to say how what is meant is written here.
+    """
     limits: list[tuple[Sign, Term]] = []
     for text in _texts(limit, "--limit"):
         sign = next((s for s in (Sign.TAKE_AWAY, Sign.KEEP) if text.startswith(s.value)), Sign.ADD)
-        limits.append((sign, _option_term(text[len(sign.value) :].strip(), "--limit")))
-    excludes = [_option_term(text, "--exclude") for text in _texts(exclude, "--exclude")]
+        limits.append((sign, _option_term(text, sign, "--limit", groups)))
+    excludes = [_option_term(text, Sign.ADD, "--exclude", groups) for text in _texts(exclude, "--exclude")]
     return Selector(limit=tuple(limits), exclude=tuple(excludes))
 
 
 def parse_group_exclude(item: Named, group: str) -> GroupExclude:
     """A group's exclusion; raises BadInput with its place."""
     try:
+        _refuse_ansible(item.text, (), signs=False)
         return GroupExclude(term=parse_term(item.text), group=group, source=item.source)
     except Wrong as exc:
         raise BadInput(item.source, exc.found, exc.expected) from exc
@@ -196,6 +218,36 @@ def parse_term(text: str) -> Term:
         raise Wrong(f"{shown(text)} is not a pattern", _EXPECTED)
     pattern = re.compile(fnmatch.translate(rest.lower()))
     return Term(text=text, subject=subject, accepts=lambda value: pattern.match(value) is not None)
+
+
+def _refuse_ansible(text: str, groups: Collection[str], *, signs: bool) -> None:
+    """Refuses what Ansible understands and this does not; ``signs``: whether ``!`` and ``&`` have a meaning here."""
+    bare = text.lstrip("!& ")
+    if bare.startswith("@"):
+        found = f"{shown(text)} is a file of names in Ansible"
+        raise Wrong(found, f'the names themselves, as in "$(paste -sd, {plain(bare[1:]) or "FILE"})"')
+    rest = _PREFIX.sub("", text)
+    if rest.lstrip("!& ").startswith("~"):
+        return
+    outside = _RANGE.sub("", rest).lstrip("!& ")
+    if ":" in outside and not _HEXADECIMAL.fullmatch(outside):
+        here = _translated(text, groups)
+        if not signs and any(mark in here for mark in "!&"):
+            raise Wrong(
+                f"{shown(text)} is a pattern of Ansible's", "commas between patterns, and ! and & in --limit alone"
+            )
+        raise Wrong(f"{shown(text)} is a pattern of Ansible's", f"commas between patterns: {shown(here)}")
+
+
+def _translated(text: str, groups: Collection[str]) -> str:
+    """A pattern of Ansible's as it is written here: commas for colons, and a prefix before the name of a group."""
+    by_fold = {name.lower(): name for name in groups}
+    parts: list[str] = []
+    for part in re.split(r"(?<!group)(?<!site):(?![^\[]*\])", text):
+        name = part.lstrip("!& ")
+        group = by_fold.get(name.lower())
+        parts += [part if group is None else f"{part[: len(part) - len(name)]}group:{group}"] if name else []
+    return ",".join(parts)
 
 
 def _block_or_range(text: str) -> Callable[[str], bool] | None:
@@ -229,9 +281,13 @@ def _regex(text: str) -> Callable[[str], bool]:
     return lambda value: pattern.match(value) is not None
 
 
-def _option_term(text: str, option: str) -> Term:
+def _option_term(text: str, sign: Sign, option: str, groups: Collection[str]) -> Term:
+    signs = option == "--limit"
     try:
-        return parse_term(text)
+        _refuse_ansible(text, groups, signs=signs)
+        if not signs and text[:1] in {Sign.TAKE_AWAY.value, Sign.KEEP.value}:
+            raise Wrong(f"{shown(text)} begins with {text[0]}", "a pattern alone; ! and & are for --limit")
+        return parse_term(text[len(sign.value) :].strip())
     except Wrong as exc:
         raise BadInput(Source(file=option), exc.found, exc.expected) from exc
 

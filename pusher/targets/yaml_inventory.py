@@ -16,7 +16,7 @@ from pusher.directory import filters, names
 from pusher.models import Source, WinrmWay
 from pusher.problems import BadInput
 from pusher.targets import drafts
-from pusher.targets.drafts import DirectoryQuery, Draft, GroupDraft, HostDraft, Named, Settings
+from pusher.targets.drafts import DirectoryQuery, Draft, Form, GroupDraft, HostDraft, Named, Settings
 from pusher.targets.ranges import parse_host_address
 from pusher.targets.sites import Subnet, parse_subnet
 
@@ -150,6 +150,7 @@ class _Reader:
         defaults = model.defaults or _Defaults()
         return Draft(
             file=self._document.file,
+            form=Form.OWN,
             groups=tuple(self._group(name, group or _Group()) for name, group in model.groups.items()),
             defaults=self._settings(defaults, ("defaults",)),
             nameservers=tuple(defaults.nameservers or ()),

@@ -242,13 +242,35 @@ def test_notes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limit", "exclude", "sentence"),
     [
-        (None, "host9.x", "--exclude: 'host9.x' names no host of F (did you mean host1.x?); expected a host of the "
+        (None, "host9.x", "--exclude: 'host9.x' names no host of F; expected a host of the inventory as pusher resolve "
+                          "prints it, or a glob such as ws01*"),
+        ("host9.x", None, "--limit: 'host9.x' names no host of F (did you mean host1.x?); expected a host of the "
                           "inventory, or a glob such as ws01*"),
         ("group:servrs", None, "--limit: 'group:servrs' names no group of F (did you mean servers?); expected a group "
-                               "of the inventory"),
-        (None, "site:pariss", "--exclude: 'site:pariss' names no site of F (did you mean paris?); expected a site of "
-                              "the inventory"),
-        ("*,!k9", None, "--limit: 'k9' names no host of F; expected a host of the inventory, or a glob such as ws01*"),
+                               "of the inventory: servers"),
+        (None, "site:pariss", "--exclude: 'site:pariss' names no site of F; expected a site of the inventory: paris"),
+        ("*,!k9", None, "--limit: 'k9' names no host of F; expected a host of the inventory as pusher resolve prints "
+                        "it, or a glob such as ws01*"),
+        ("servers", None, "--limit: 'servers' names no host of F, but a group; expected group:servers"),
+        ("servrs", None, "--limit: 'servrs' names no host of F (did you mean group:servers?); expected a host of the "
+                         "inventory, or a glob such as ws01*"),
+        (None, "Servers", "--exclude: 'Servers' names no host of F, but a group; expected group:servers"),
+        (None, "paris", "--exclude: 'paris' names no host of F, but a site; expected site:paris"),
+        (None, "serv*", "--exclude: 'serv*' matches no host of F, but the group servers; expected group:serv*"),
+        ("serv*,&k*", None, "--limit: 'serv*' matches no host of F, but the group servers; expected group:serv*"),
+        ("servers:!host1.x", None, "--limit: 'servers:!host1.x' is a pattern of Ansible's; expected commas between "
+                                   "patterns: 'group:servers,!host1.x'"),
+        ("all:&Servers", None, "--limit: 'all:&Servers' is a pattern of Ansible's; expected commas between patterns: "
+                               "'all,&group:servers'"),
+        (None, "k*:servers", "--exclude: 'k*:servers' is a pattern of Ansible's; expected commas between patterns: "
+                             "'k*,group:servers'"),
+        (None, "all:!k1.y", "--exclude: 'all:!k1.y' is a pattern of Ansible's; expected commas between "
+                            "patterns, and ! and & in --limit alone"),
+        (None, "!k1.y", "--exclude: '!k1.y' begins with !; expected a pattern alone; ! and & are for --limit"),
+        ("@retry.txt", None, "--limit: '@retry.txt' is a file of names in Ansible; expected the names themselves, as "
+                             'in "$(paste -sd, retry.txt)"'),
+        (None, "@retry.txt", "--exclude: '@retry.txt' is a file of names in Ansible; expected the names themselves, "
+                             'as in "$(paste -sd, retry.txt)"'),
     ],
 )  # fmt: skip
 def test_a_mistyped_option_does_not_pass_silently(
@@ -258,6 +280,70 @@ def test_a_mistyped_option_does_not_pass_silently(
     with pytest.raises(BadInput) as caught:
         found.selector(limit, exclude)
     assert caught.value.sentence.replace(found.file, "F") == sentence
+
+
+def test_no_suggestion_names_a_machine_that_is_spared(tmp_path: Path) -> None:
+    """Whoever follows it would push to the machine that he took away in the same breath."""
+    found = inventory(
+        tmp_path, "groups: {s: {hosts: [dc01.x, dc02.x], exclude: ['dc03.*']}, t: {hosts: [dc03.x, web1.x]}}"
+    )
+    for limit, exclude in (("dc0l.x,!dc01.x,!dc02.x", None), ("dc0l.x", "dc0[12].*"), (["dc0l.x", "!dc0*"], None)):
+        with pytest.raises(BadInput) as caught:
+            found.selector(limit, exclude)
+        assert "did you mean" not in caught.value.sentence, (limit, exclude)
+    with pytest.raises(BadInput, match="did you mean dc0"):
+        found.selector("dc0l.x")
+
+
+@pytest.mark.parametrize("text", ["2001:db8::1", "2001:db8::*", "2001:db8:1:*", "~web:x", "group:~a:b", "ws[1:2].x"])
+def test_colons_that_are_no_pattern_of_ansibles(tmp_path: Path, text: str) -> None:
+    found = inventory(tmp_path, "groups: {s: {hosts: ['ws[1:2].x', '2001:db8::1']}}")
+    assert found.selector(text).limit[0][1].text == text
+
+
+def test_a_dns_name_spares_the_machine_that_is_listed_by_its_first_label(tmp_path: Path) -> None:
+    """It may be that one; a machine that is not pushed to today can be tomorrow."""
+    found = inventory(tmp_path, "groups: {s: {hosts: [ws1, ws1.paris.x, ws2]}}")
+    for selector in (found.selector(None, "ws1.paris.x"), found.selector("*,!ws1.paris.x")):
+        assert [s.target.name for s in found.targets(selector) if s.decision.included] == ["ws2"]
+    assert [s.target.name for s in found.targets(found.selector("ws1.paris.x")) if s.decision.included] == [
+        "ws1.paris.x"
+    ]
+
+
+def test_a_groups_exclude_that_names_a_group_is_refused_at_its_line(tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as caught:
+        inventory(tmp_path, "groups: {s: {hosts: [a], exclude: [labs]}, labs: {hosts: [b]}}")
+    sentence = caught.value.sentence
+    assert sentence.endswith(": exclude 'labs' names no host of the inventory, but a group; expected group:labs")
+    assert ":2:" in sentence
+
+
+# -- what a machine calls itself ------------------------------------------------------------------------------------
+
+LABELS = """groups:
+  a: {hosts: [{name: web-frontend, address: 10.0.0.5, machine: WS501.x}]}
+  b: {hosts: [ws501.x, ws502.x], exclude: ['ws501*']}
+"""
+
+
+def test_what_spares_a_machine_spares_its_label_too(tmp_path: Path) -> None:
+    found = inventory(tmp_path, LABELS)
+    why = {s.target.name: (s.decision.included, s.decision.why) for s in found.targets()}
+    assert not why["web-frontend"][0]
+    assert why["web-frontend"][1].startswith("same machine as ws501.x, which is excluded by groups.b.exclude")
+    found = inventory(tmp_path, LABELS.replace(", exclude: ['ws501*']", ""))
+    for pattern in ("ws501", "WS501.x", "ws5*", "web-frontend", "10.0.0.5"):
+        included = [s.target.name for s in found.targets(found.selector(None, pattern)) if s.decision.included]
+        assert "web-frontend" not in included, pattern
+    assert [s.decision.code for s in found.targets(found.selector("web-frontend,ws501.x"))] == [None, "duplicate", None]
+
+
+def test_one_name_calls_itself_one_thing(tmp_path: Path) -> None:
+    text = "groups: {a: {hosts: [{name: web, machine: ws1}]}, b: {hosts: [{name: WEB, machine: ws2}]}}"
+    with pytest.raises(BadInput) as caught:
+        inventory(tmp_path, text)
+    assert "'web' has the machine ws2 here and ws1 in " in caught.value.sentence
 
 
 @pytest.mark.parametrize("name", ["host1.x", "HOST1.X.", "host1", "k2.y", "k3", "10.0.0.7", "10.1.0.1"])
