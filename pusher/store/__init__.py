@@ -1,9 +1,12 @@
 """The store: runs, targets, attempts, events, outcomes, and the journals that survive a kill.
 
-It records and answers; it decides nothing. ``schema`` holds the tables, ``writer`` the thread that commits in
-batches, ``store`` the calls, ``budget`` the lockout ledger, ``migrations`` the steps from one schema to the next.
+It records and answers; it decides nothing. ``opening`` opens one, ``schema`` holds the tables, ``writer`` the thread
+that commits in batches, ``store`` the calls, ``budget`` the lockout ledger, ``faults`` what the database library's
+exceptions mean, ``sqlite_file`` all that is SQLite's own, ``migrations`` the steps from one schema to the next.
 """
 
-from pusher.store.store import Journal, JournalStep, Mark, Store, open_store
+from pusher.store.faults import StoreError
+from pusher.store.opening import open_store
+from pusher.store.store import Journal, JournalStep, Mark, Store
 
-__all__ = ["Journal", "JournalStep", "Mark", "Store", "open_store"]
+__all__ = ["Journal", "JournalStep", "Mark", "Store", "StoreError", "open_store"]

@@ -8,18 +8,19 @@ writing lock, on PostgreSQL the row's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 
 from pusher.clock import Now, utc_now
-from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.problems import ProblemError, Stage, problem
+from pusher.store.faults import StoreError, translated
 from pusher.store.schema import lockout
-from pusher.store.writer import Writer
+from pusher.store.writer import Writer, in_loop
 
 T = TypeVar("T")
 _NEW: dict[str, Any] = {}
@@ -47,26 +48,28 @@ class BudgetLedger:
                 connection.execute(update(lockout).where(mine).values(row))
             return answer
 
-        return asyncio.wrap_future(_translated(self._writer.submit(work)))
+        return in_loop(_of_the_budget(self._writer.submit(work)))
 
     async def look(self, account: str) -> Mapping[str, Any] | None:
         return await asyncio.to_thread(self.read, account)
 
     def read(self, account: str) -> Mapping[str, Any] | None:
         query = select(lockout.c.standing).where(lockout.c.account == account)
-        try:
-            with self._engine.connect() as connection:
-                return connection.execute(query).scalar() or None
-        except SQLAlchemyError as error:
-            raise ProblemError(_unavailable(error)) from error
+        with self._reading() as connection:
+            return connection.execute(query).scalar() or None
 
     def accounts(self) -> Mapping[str, Mapping[str, Any]]:
         query = select(lockout.c.account, lockout.c.standing).order_by(lockout.c.account)
+        with self._reading() as connection:
+            return {account: standing for account, standing in connection.execute(query) if standing}
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
         try:
-            with self._engine.connect() as connection:
-                return {account: standing for account, standing in connection.execute(query) if standing}
-        except SQLAlchemyError as error:
-            raise ProblemError(_unavailable(error)) from error
+            with translated(self._writer.store), self._engine.connect() as connection:
+                yield connection
+        except StoreError as error:
+            raise _unavailable(error) from error
 
     def _lock(self, connection: Connection, account: str) -> Mapping[str, Any] | None:
         """The account's document, locked until the transaction ends.
@@ -86,27 +89,25 @@ class BudgetLedger:
         return found or None
 
 
-def _translated(handed: Future[T]) -> Future[T]:
-    """The same, with the database's own exceptions translated. It cannot be cancelled."""
+def _of_the_budget(handed: Future[T]) -> Future[T]:
+    """The same, with a failure of the store told for what it means here. It cannot be cancelled."""
     told: Future[T] = Future()
     told.set_running_or_notify_cancel()
 
     def tell(done: Future[T]) -> None:
-        try:
+        error = done.exception()
+        if error is None:
             told.set_result(done.result())
-        except SQLAlchemyError as error:
-            problem_error = ProblemError(_unavailable(error))
+        elif isinstance(error, StoreError):
+            problem_error = _unavailable(error)
             problem_error.__cause__ = error
             told.set_exception(problem_error)
-        except BaseException as error:
+        else:
             told.set_exception(error)
 
     handed.add_done_callback(tell)
     return told
 
 
-def _unavailable(error: SQLAlchemyError) -> Problem:
-    """Neither the statement nor its values are shown: only which kind of failure it was."""
-    cause = getattr(error, "orig", None) or error
-    name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__
-    return problem("budget-unavailable", Stage.SIGN_IN, str(name))
+def _unavailable(failure: StoreError) -> ProblemError:
+    return ProblemError(problem("budget-unavailable", Stage.SIGN_IN, failure.problem.message))

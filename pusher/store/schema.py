@@ -51,6 +51,7 @@ runs = Table(
     Column("started_at", Utc, nullable=False),
     Column("ended_at", Utc),
     Column("cancel_at", Utc),
+    Column("worker", JSON),
 )
 
 targets = Table(

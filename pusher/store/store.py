@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Engine,
-    RowMapping,
-    create_engine,
-    event,
-    func,
-    insert,
-    inspect,
-    make_url,
-    select,
-    update,
-)
-from sqlalchemy.exc import SQLAlchemyError
-from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
+from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, update
 
 from pusher.models import (
     AccountTried,
@@ -43,13 +29,13 @@ from pusher.models import (
     TransportKind,
     Verb,
 )
-from pusher.problems import BadInput
+from pusher.problems import problem
 from pusher.store import schema
 from pusher.store.budget import BudgetLedger
+from pusher.store.faults import StoreError, translated
+from pusher.store.sqlite_file import SqliteFile
 from pusher.store.writer import Writer
 
-HEAD = "0002"
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _TARGET_BATCH = 1000
 
 
@@ -78,46 +64,53 @@ class Journal:
     steps: tuple[JournalStep, ...] = ()
 
 
-def open_store(url: str) -> Store:
-    """Open (and where needed create or migrate) the store at ``url``, a SQLAlchemy URL or a file's path.
-
-    BadInput where it cannot be opened or was written by a newer version.
-    """
-    url = url if "://" in url else f"sqlite:///{Path(url).expanduser()}"
-    with ExitStack() as stack:
-        try:
-            engine = _engine(url)
-            stack.callback(engine.dispose)
-            _migrate(engine, url)
-            if engine.dialect.name == "sqlite":
-                _keep_a_log(engine)
-        except (SQLAlchemyError, OSError, ImportError) as error:
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            found = f"the store {_shown(url)} cannot be opened: {reason}"
-            raise BadInput(None, found, "a writable database") from error
-        stack.pop_all()
-    return Store(engine)
-
-
 class Store:
-    """One open store. Writing goes through a thread that commits in batches; reading happens at once."""
+    """One open store. Writing goes through a thread that commits in batches; reading happens at once.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._writer = Writer(engine)
+    Every call may raise StoreError (``store-…``). What is posted raises nothing: its future tells how it went.
+    ``name`` is what its Problems call it, ``file`` its file, where it has one.
+    """
+
+    def __init__(self, engine: Engine, name: str = "the store", file: SqliteFile | None = None) -> None:
+        self._engine, self._name, self._file = engine, name, file
+        self._writer = Writer(engine, name, file.prove if file is not None else lambda: None)
         self.ledger = BudgetLedger(engine, self._writer)
 
+    @property
+    def path(self) -> Path | None:
+        """Its file; None where it is kept by a server."""
+        return self._file.path if self._file is not None else None
+
     def close(self) -> None:
-        """Commit what is left. Raises what a posted write failed with."""
+        """Commit what is left. Raises nothing: who handed something over has been told what became of it."""
         self._writer.close()
         self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """A connection to read by. What it finds is ours, so an entry that makes no sense is damage."""
+        with translated(self._name):
+            try:
+                with self._engine.connect() as connection:
+                    yield connection
+            except (ValueError, LookupError, TypeError) as error:
+                raise StoreError(
+                    problem("store-damaged", detail=f"{self._name}: an entry in it makes no sense")
+                ) from error
 
     # Runs and targets
 
     def begin_run(
-        self, run: Run, options: Mapping[str, Any], targets: Iterable[tuple[str, str | None, str | None]]
+        self,
+        run: Run,
+        options: Mapping[str, Any],
+        targets: Iterable[tuple[str, str | None, str | None]],
+        worker: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record the run and every target's (name, address, site) before anything is contacted."""
+        """Record the run and every target's (name, address, site) before anything is contacted.
+
+        ``worker``: the process that works on it, in words of the caller's own.
+        """
         row = {
             "id": run.id,
             "verb": run.verb.value,
@@ -128,8 +121,9 @@ class Store:
             "parent": run.parent,
             "options": dict(options),
             "started_at": run.started_at,
+            "worker": dict(worker) if worker is not None else None,
         }
-        with self._engine.begin() as connection:
+        with translated(self._name), self._engine.begin() as connection:
             connection.execute(insert(schema.runs), row)
             for batch in _batches(targets):
                 rows = [{"run": run.id, "name": n, "address": a, "site": s} for n, a, s in batch]
@@ -149,29 +143,39 @@ class Store:
         self._writer.write_now(lambda c: c.execute(update(table).where(table.c.id == run).values(cancel_at=at)))
 
     def cancel_asked(self, run: str) -> bool:
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             asked = connection.execute(select(schema.runs.c.cancel_at).where(schema.runs.c.id == run)).scalar()
         return asked is not None
 
-    def target_began(self, run: str, target: str, at: datetime) -> None:
+    def worker(self, run: str) -> dict[str, Any] | None:
+        """The process that works or worked on ``run``, as ``begin_run`` was told."""
+        with self._reading() as connection:
+            found = connection.execute(select(schema.runs.c.worker).where(schema.runs.c.id == run)).scalar()
+        return dict(found) if found else None
+
+    # Posted: nobody waits for these
+
+    def target_began(self, run: str, target: str, at: datetime) -> Future[Any]:
         table = schema.targets
-        self._writer.post(
+        return self._writer.post(
             lambda c: c.execute(update(table).where(table.c.run == run, table.c.name == target).values(began_at=at))
         )
 
-    def event(self, happened: Event) -> None:
+    def event(self, happened: Event) -> Future[Any]:
         row = asdict(happened) | {"stage": happened.stage.value}
-        self._writer.post(lambda c: c.execute(insert(schema.events), row))
+        return self._writer.post(lambda c: c.execute(insert(schema.events), row))
 
     def attempt(
         self, *, run: str, target: str, number: int, stage: Stage, code: str | None, account: str | None,
         started_at: datetime, ended_at: datetime,
-    ) -> None:  # fmt: skip
+    ) -> Future[Any]:  # fmt: skip
         row = {
             "run": run, "target": target, "number": number, "stage": stage.value, "code": code,
             "account": account, "started_at": started_at, "ended_at": ended_at,
         }  # fmt: skip
-        self._writer.post(lambda c: c.execute(insert(schema.attempts), row))
+        return self._writer.post(lambda c: c.execute(insert(schema.attempts), row))
+
+    # Awaited
 
     async def outcome(self, outcome: Outcome) -> None:
         """Durable when it returns. A target has one outcome in a run: a second one replaces the first."""
@@ -216,7 +220,7 @@ class Store:
             .where(table.c.host == host.lower(), table.c.service == service.lower(), table.c.closed_as.is_(None))
             .order_by(table.c.opened_at)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             found = []
             for row in connection.execute(query).mappings():
                 marks = connection.execute(
@@ -238,7 +242,7 @@ class Store:
     def runs(self, limit: int = 50) -> list[Run]:
         """Newest first."""
         query = select(schema.runs).order_by(schema.runs.c.started_at.desc(), schema.runs.c.id).limit(limit)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(query).mappings().all()
         return [self._run(row) for row in rows]
 
@@ -248,20 +252,20 @@ class Store:
             newest = self.runs(1)
             return newest[0] if newest else None
         query = select(schema.runs).where(schema.runs.c.id.startswith(prefix, autoescape=True)).limit(2)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(query).mappings().all()
         return self._run(rows[0]) if len(rows) == 1 else None
 
     def options(self, run: str) -> dict[str, Any]:
         """What the run was started with, as ``begin_run`` was told."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             found = connection.execute(select(schema.runs.c.options).where(schema.runs.c.id == run)).scalar_one()
         return dict(found)
 
     def outcomes(self, run: str) -> Iterator[Outcome]:
         """In the order of their names, streamed."""
         query = select(schema.outcomes).where(schema.outcomes.c.run == run).order_by(schema.outcomes.c.target)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             result = connection.execution_options(yield_per=500).execute(query)
             for row in result.mappings():
                 yield _outcome(row)
@@ -269,7 +273,7 @@ class Store:
     def outcome_of(self, run: str, target: str) -> Outcome | None:
         table = schema.outcomes
         query = select(table).where(table.c.run == run, func.lower(table.c.target) == func.lower(target))
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             row = connection.execute(query).mappings().first()
         return _outcome(row) if row else None
 
@@ -282,7 +286,7 @@ class Store:
             .where(targets.c.run == run, outcomes.c.target.is_(None))
             .order_by(targets.c.name)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [(name, began is not None) for name, began in connection.execute(query)]
 
     def events(self, run: str, target: str) -> list[Event]:
@@ -292,7 +296,7 @@ class Store:
             .where(table.c.run == run, func.lower(table.c.target) == func.lower(target))
             .order_by(table.c.id)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [
                 Event(
                     run=row["run"],
@@ -308,7 +312,7 @@ class Store:
     def _run(self, row: RowMapping) -> Run:
         table = schema.outcomes
         query = select(table.c.status, func.count()).where(table.c.run == row["id"]).group_by(table.c.status)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             counts = {Status(status): count for status, count in connection.execute(query)}
         return Run(
             id=row["id"],
@@ -322,80 +326,6 @@ class Store:
             parent=row["parent"],
             counts=counts,
         )
-
-
-def _engine(url: str) -> Engine:
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        if engine.url.database and engine.url.database != ":memory:":
-            file = Path(engine.url.database)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            if not file.exists():
-                file.touch(mode=0o600)
-
-        @event.listens_for(engine, "connect")
-        def _settings(connection: Any, _: Any) -> None:
-            # FULL: a journal's intent must survive a power loss, not only a crash.
-            for pragma in ("synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
-                connection.execute(f"PRAGMA {pragma}")
-
-    return engine
-
-
-def _migrate(engine: Engine, url: str) -> None:
-    with engine.begin() as connection:
-        if _is_current(connection, url):
-            return
-        if engine.dialect.name == "sqlite":
-            # Alone, and all or nothing: Python's sqlite3 begins no transaction for a CREATE TABLE.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            if _is_current(connection, url):
-                return
-        # Loaded only where there is something to migrate.
-        from alembic import command
-        from alembic.config import Config
-
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, HEAD)
-
-
-def _is_busy(error: BaseException) -> bool:
-    return getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-
-
-@retry(
-    retry=retry_if_exception(_is_busy),
-    stop=stop_after_delay(30),
-    wait=wait_random(max=0.1),
-    reraise=True,
-)
-def _keep_a_log(engine: Engine) -> None:
-    """WAL is kept in the file, so it is set only once the file is known to be a store.
-
-    SQLite does not wait for its lock here, whatever the timeout: another command may set it in the same moment.
-    """
-    with engine.connect() as connection:
-        if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-
-
-def _is_current(connection: Connection, url: str) -> bool:
-    """False where there is something to migrate; BadInput where it is not for us to touch."""
-    if connection.dialect.has_table(connection, "alembic_version"):
-        version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-        if version is not None and str(version) > HEAD:
-            raise BadInput(None, f"the store {_shown(url)} was written by a newer pusher (schema {version})", HEAD)
-        return bool(version == HEAD)
-    if inspect(connection).get_table_names():
-        raise BadInput(None, f"{_shown(url)} is another program's database", "a store of pusher, or a new file")
-    return False
-
-
-def _shown(url: str) -> str:
-    """The URL as it may be shown: a password in it stays hidden."""
-    return make_url(url).render_as_string(hide_password=True)
 
 
 def _batches(

@@ -1,8 +1,10 @@
 """The writer: one thread that owns the writing connection and commits what has gathered as one batch.
 
 A caller that needs to know waits for the commit (``write``, or ``submit`` where it wants an answer, too); one that
-does not, goes on (``post``). Order is kept: what was handed over first is committed first. One statement that fails
-costs only itself, not its batch: the others of it are done again, so work is made of its connection alone.
+does not, goes on (``post``) and is told by the future how it went. Order is kept: what was handed over first is
+committed first. One statement that fails costs only itself, not its batch: the others of it are done again, so work
+is made of its connection alone. What the database does not do is a StoreError, and nobody waits for ever: not for one
+that does not answer, and not for a thread that has ended.
 """
 
 from __future__ import annotations
@@ -12,14 +14,23 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from pusher.problems import problem
+from pusher.store.faults import StoreError, store_error
+
 T = TypeVar("T")
 Work = Callable[[Connection], object]
 _BATCH = 256
+
+PATIENCE = 60.0
+"""Seconds for which a commit is waited for. It may come later all the same: the journal is made for that."""
+_OF_ALL = frozenset({"store-locked", "store-unavailable"})
+"""Failures that the rest of a batch would meet too, and each would wait for its own."""
 
 
 @dataclass(slots=True)
@@ -30,72 +41,95 @@ class _Item:
 
 
 class Writer:
-    """Commits work in the order it was given. ``close`` commits what is left and ends the thread."""
+    """Commits work in the order it was given. ``close`` commits what is left and ends the thread.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._queue: queue.Queue[_Item | None] = queue.Queue()
-        self._failure: BaseException | None = None
+    ``store`` is what its Problems call it; ``prove`` raises where a commit did not reach what was opened.
+    """
+
+    def __init__(self, engine: Engine, store: str = "the store", prove: Callable[[], None] = lambda: None) -> None:
+        self._engine, self.store, self._prove = engine, store, prove
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._batch: list[_Item] = []
+        self._ended: StoreError | None = None
+        # Made now: a thread that dies for want of memory has none to make it of.
+        self._late = StoreError(problem("store-unavailable", detail=f"{store}: no answer for {PATIENCE:g} s"))
+        self._gone = StoreError(problem("store-unavailable", detail=f"{store}: the thread that writes has ended"))
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def post(self, work: Work) -> None:
-        """Hand over and go on. A failure is raised by the next ``write`` or by ``close``."""
-        self._put(work).add_done_callback(self._note_failure)
+    def post(self, work: Work) -> Future[Any]:
+        """Hand over and go on; the future tells how it went."""
+        return self._put(work)
 
     async def write(self, work: Work) -> None:
         """Hand over and wait until it is durable."""
-        self._raise_failure()
-        await asyncio.wrap_future(self._put(work))
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await in_loop(self._put(work))
+        except TimeoutError as error:
+            raise self._late from error
 
     def submit(self, work: Callable[[Connection], T]) -> Future[T]:
-        """Hand over; the future has the answer once it is durable. Nobody else's failure is told here."""
+        """Hand over; the future has the answer once it is durable."""
         return self._put(work)
 
     def write_now(self, work: Work) -> None:
         """As ``write``, for callers without an event loop."""
-        self._raise_failure()
-        self._put(work).result()
+        try:
+            self._put(work).result(PATIENCE)
+        except TimeoutError as error:
+            raise self._late from error
 
     def close(self) -> None:
+        """Never raises: who handed something over has been told what became of it."""
         self._queue.put(None)
-        self._thread.join()
-        self._raise_failure()
+        self._thread.join(PATIENCE)
 
     def _put(self, work: Work) -> Future[Any]:
         item = _Item(work)
         # From now on it cannot be cancelled: a waiting task that is cancelled must not take its work out of a batch.
         item.done.set_running_or_notify_cancel()
-        self._queue.put(item)
+        with self._lock:
+            if self._ended is None:
+                self._queue.put(item)
+                return item.done
+        item.done.set_exception(self._ended)
         return item.done
 
-    def _note_failure(self, done: Future[Any]) -> None:
-        self._failure = self._failure or done.exception()
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
+    # The thread
 
     def _run(self) -> None:
-        while batch := self._gather():
-            try:
-                with self._engine.begin() as connection:
-                    for item in batch:
-                        item.answer = item.work(connection)
-            except BaseException:
-                self._one_by_one(batch)
-            else:
-                for item in batch:
-                    item.done.set_result(item.answer)
+        try:
+            while self._gather():
+                self._commit()
+        except BaseException as error:
+            # What nobody foresaw (no memory, say). Told to all who wait, and not to the terminal.
+            self._gone.__cause__ = error
+        finally:
+            self._end()
 
-    def _gather(self) -> list[_Item]:
-        """At least one item, or none at the end."""
+    def _end(self) -> None:
+        with self._lock:
+            self._ended = self._gone
+        while True:
+            for item in self._batch:
+                if not item.done.done():
+                    item.done.set_exception(self._gone)
+            try:
+                left = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            self._batch = [left] if left is not None else []
+
+    def _gather(self) -> bool:
+        """Fill the batch with one item at least; False at the end."""
+        self._batch.clear()
         first = self._queue.get()
         if first is None:
-            return []
-        batch = [first]
-        while len(batch) < _BATCH:
+            return False
+        self._batch.append(first)
+        while len(self._batch) < _BATCH:
             try:
                 item = self._queue.get_nowait()
             except queue.Empty:
@@ -103,15 +137,80 @@ class Writer:
             if item is None:
                 self._queue.put(None)
                 break
-            batch.append(item)
-        return batch
+            self._batch.append(item)
+        return True
 
-    def _one_by_one(self, batch: list[_Item]) -> None:
-        for item in batch:
-            try:
-                with self._engine.begin() as connection:
-                    item.answer = item.work(connection)
-            except BaseException as error:
-                item.done.set_exception(error)
+    def _commit(self) -> None:
+        try:
+            self._prove()
+            self._in_one(self._batch)
+        except BaseException as error:
+            failure = self._translated(error)
+            if len(self._batch) > 1 and not _is_of_all(failure):
+                self._one_by_one()
             else:
-                item.done.set_result(item.answer)
+                _fail(self._batch, failure)
+        else:
+            self._tell(self._batch)
+
+    def _one_by_one(self) -> None:
+        for number, item in enumerate(self._batch):
+            try:
+                self._in_one([item])
+            except BaseException as error:
+                failure = self._translated(error)
+                _fail([item], failure)
+                if _is_of_all(failure):
+                    _fail(self._batch[number + 1 :], failure)
+                    return
+            else:
+                self._tell([item])
+
+    def _in_one(self, items: list[_Item]) -> None:
+        with self._engine.begin() as connection:
+            for item in items:
+                item.answer = item.work(connection)
+
+    def _tell(self, items: list[_Item]) -> None:
+        """Durable, if what was written to is still what was opened."""
+        try:
+            self._prove()
+        except BaseException as error:
+            _fail(items, self._translated(error))
+            return
+        for item in items:
+            item.done.set_result(item.answer)
+
+    def _translated(self, error: BaseException) -> BaseException:
+        return store_error(error, self.store) or error
+
+
+def _is_of_all(failure: BaseException) -> bool:
+    return isinstance(failure, StoreError) and failure.problem.code in _OF_ALL
+
+
+def _fail(items: list[_Item], failure: BaseException) -> None:
+    for item in items:
+        item.done.set_exception(failure)
+
+
+def in_loop(handed: Future[T]) -> asyncio.Future[T]:
+    """The same for the running loop, which may have ended by the time it is done: then nobody waits any more."""
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[T] = loop.create_future()
+
+    def tell(done: Future[T]) -> None:
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_copy, done, told)
+
+    handed.add_done_callback(tell)
+    return told
+
+
+def _copy(done: Future[T], told: asyncio.Future[T]) -> None:
+    if told.done():
+        return
+    if (error := done.exception()) is not None:
+        told.set_exception(error)
+    else:
+        told.set_result(done.result())

@@ -20,9 +20,13 @@ from pusher.problems.catalogue.reach import IDENTIFY, REACH
 from pusher.problems.catalogue.resolve import RESOLVE
 from pusher.problems.catalogue.rights import RIGHTS
 from pusher.problems.catalogue.sign_in import SIGN_IN
+from pusher.problems.catalogue.store import STORE
 
 __all__ = ["CATALOGUE", "Code", "Part"]
 
 CATALOGUE: Mapping[str, Code] = MappingProxyType(
-    {row.code: row for row in (*RESOLVE, *DIRECTORY, *REACH, *IDENTIFY, *SIGN_IN, *RIGHTS, *INSTALL, *INSTALLERS)}
+    {
+        row.code: row
+        for row in (*RESOLVE, *DIRECTORY, *REACH, *IDENTIFY, *SIGN_IN, *RIGHTS, *INSTALL, *INSTALLERS, *STORE)
+    }
 )

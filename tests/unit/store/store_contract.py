@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import IntegrityError
 
 from pusher.models import (
     AccountTried,
@@ -30,7 +32,8 @@ from pusher.models import (
     TransportKind,
     Verb,
 )
-from pusher.store import Mark, Store, open_store, schema
+from pusher.store import Mark, Store, StoreError, open_store, schema, writer
+from pusher.store.writer import Writer
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -262,18 +265,63 @@ class StoreContract:
         await asyncio.sleep(0)
         gate.set()
         ends = await asyncio.gather(*writes, wrong, return_exceptions=True)
-        assert [type(end).__name__ for end in ends] == ["NoneType", "NoneType", "IntegrityError"]
+        assert [end.problem.code if isinstance(end, StoreError) else end for end in ends] == [
+            None, None, "store-refused",
+        ]  # fmt: skip
         assert [event.kind for event in store.events("r", "ws01")] == [f"good{n}" for n in range(20) if n % 5]
         assert [outcome.target for outcome in store.outcomes("r")] == ["ws01", "ws02"]
-        with pytest.raises(Exception, match="FOREIGN KEY"):
-            await store.outcome(an_outcome("told"))
-        await store.outcome(an_outcome("and on it goes"))
 
-    async def test_a_failure_nobody_waited_for_is_told_at_the_end(self, url: str) -> None:
+    async def test_a_posted_write_that_fails_is_told_by_its_own_future_and_by_nothing_else(self, url: str) -> None:
         store = open_store(url)
-        store.event(replace(an_event("x", "bad"), run="none"))
-        with pytest.raises(Exception, match="FOREIGN KEY"):
-            store.close()
+        store.begin_run(a_run(), {}, [])
+        wrong = store.event(replace(an_event("x", "bad"), run="none"))
+        right = store.event(an_event("ws01", "good"))
+        await store.outcome(an_outcome("ws01"))
+        failure = wrong.exception(30)
+        assert isinstance(failure, StoreError)
+        assert failure.problem.code == "store-refused"
+        assert isinstance(failure.__cause__, IntegrityError)
+        assert right.exception(30) is None
+        store.close()
+
+    # A writer that does not write
+
+    async def test_nobody_waits_for_a_writer_that_has_died(self, url: str) -> None:
+        """Whatever ends its thread: those who wait are told, those who come later too, and it can be closed."""
+        store = open_store(url)
+        store.begin_run(a_run(), {}, [])
+        begun, gate = threading.Event(), threading.Event()
+        store._writer.post(lambda _: (begun.set(), gate.wait(30)))
+        assert begun.wait(30)
+        waiting = [asyncio.create_task(store.outcome(an_outcome(f"ws{n:02}"))) for n in range(3)]
+        posted = store.event(an_event("ws01", "late"))
+        await asyncio.sleep(0)
+        with patch.object(Writer, "_gather", _dying):
+            gate.set()
+            ends = await asyncio.gather(*waiting, return_exceptions=True)
+            store._writer._thread.join(30)
+        ends += [posted.exception(30), store.event(an_event("ws01", "later")).exception(30)]
+        with pytest.raises(StoreError) as told:
+            await store.outcome(an_outcome("ws03"))
+        ends.append(told.value)
+        with pytest.raises(StoreError):
+            store.end_run("r", NOON)
+        assert [type(end) for end in ends] == [StoreError] * 6
+        assert {end.problem.code for end in ends if isinstance(end, StoreError)} == {"store-unavailable"}
+        store.close()
+
+    async def test_a_database_that_does_not_answer_is_not_waited_for_for_ever(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(writer, "PATIENCE", 0.05)
+        gate = threading.Event()
+        store._writer.post(lambda _: gate.wait(30))
+        with pytest.raises(StoreError) as told:
+            await store.outcome(an_outcome("ws01"))
+        assert told.value.problem.code == "store-unavailable"
+        with pytest.raises(StoreError):
+            store.end_run("r", NOON)
+        gate.set()
 
     async def test_a_cancelled_write_stops_nobody_elses(self, store: Store) -> None:
         gate = threading.Event()
@@ -381,3 +429,7 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     from pusher.store.store import _outcome_row
 
     return _outcome_row(outcome)
+
+
+def _dying(_: Writer) -> bool:
+    raise MemoryError

@@ -15,8 +15,8 @@ from sqlalchemy import create_engine
 
 from pusher.problems import BadInput
 from pusher.store import open_store
+from pusher.store.opening import HEAD
 from pusher.store.schema import metadata
-from pusher.store.store import HEAD
 from tests.unit.store.store_contract import StoreContract, a_run, an_outcome
 
 
@@ -86,6 +86,7 @@ def test_a_store_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path: P
     first.close()
     with sqlite3.connect(path) as connection:
         connection.execute("DROP TABLE lockout")
+        connection.execute("ALTER TABLE runs DROP COLUMN worker")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
     again = open_store(str(path))
     assert again.unfinished("r") == [("ws01", False)]

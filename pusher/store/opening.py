@@ -1,0 +1,83 @@
+"""Opening a store: created, brought to the newest schema, or refused with a sentence that says why."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, inspect, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from pusher.problems import BadInput
+from pusher.store import sqlite_file
+from pusher.store.faults import StoreError
+from pusher.store.store import Store
+
+HEAD = "0003"
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def open_store(url: str) -> Store:
+    """Open (and where needed create or migrate) the store at ``url``, a SQLAlchemy URL or a file's path.
+
+    BadInput where it cannot be opened or was written by a newer version.
+    """
+    url = url if "://" in url else f"sqlite:///{Path(url).expanduser()}"
+    # What its pool would print of a connection that went wrong is told as a Problem.
+    logging.getLogger("sqlalchemy").setLevel(logging.CRITICAL + 1)
+    with ExitStack() as stack:
+        try:
+            engine = create_engine(url)
+            stack.callback(engine.dispose)
+            file = sqlite_file.file_of(engine)
+            if engine.dialect.name == "sqlite":
+                sqlite_file.settle(engine, file)
+            _migrate(engine, url)
+            if engine.dialect.name == "sqlite":
+                sqlite_file.keep_a_log(engine)
+            if file is not None:
+                file.pin()
+            opened = Store(engine, _shown(url), file)
+        except (SQLAlchemyError, OSError, ImportError, StoreError, RuntimeError, MemoryError) as error:
+            reason = (str(getattr(error, "orig", None) or error) or type(error).__name__).splitlines()[0]
+            found = f"the store {_shown(url)} cannot be opened: {reason}"
+            raise BadInput(None, found, "a writable database") from error
+        stack.pop_all()
+    return opened
+
+
+def _migrate(engine: Engine, url: str) -> None:
+    with engine.begin() as connection:
+        if _is_current(connection, url):
+            return
+        if engine.dialect.name == "sqlite":
+            # Alone, and all or nothing: Python's sqlite3 begins no transaction for a CREATE TABLE.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            if _is_current(connection, url):
+                return
+        # Loaded only where there is something to migrate.
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, HEAD)
+
+
+def _is_current(connection: Connection, url: str) -> bool:
+    """False where there is something to migrate; BadInput where it is not for us to touch."""
+    if connection.dialect.has_table(connection, "alembic_version"):
+        version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        if version is not None and str(version) > HEAD:
+            raise BadInput(None, f"the store {_shown(url)} was written by a newer pusher (schema {version})", HEAD)
+        return bool(version == HEAD)
+    if inspect(connection).get_table_names():
+        raise BadInput(None, f"{_shown(url)} is another program's database", "a store of pusher, or a new file")
+    return False
+
+
+def _shown(url: str) -> str:
+    """The URL as it may be shown: a password in it stays hidden."""
+    return make_url(url).render_as_string(hide_password=True)
