@@ -10,22 +10,28 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from pusher.cli.signals import heeded
+from pusher.cli.streams import OUTPUT_LOST
 from pusher.clock import utc_now
-from pusher.models import Event, Outcome, Stage, Status
-from pusher.problems import CATALOGUE, Part
-from pusher.report import JsonView, LiveView, PlainView, QuietView, Tally, View, exit_status
+from pusher.models import Event, Outcome, Run, Stage, Status
+from pusher.problems import CATALOGUE, Part, Problem
+from pusher.report import JsonView, LiveView, PlainView, QuietView, Summary, Tally, View, exit_status
 from pusher.report.style import console_for
+from pusher.report.views import Unfailing
 from pusher.scheduler.job import Stop
+from pusher.store import StoreError
 from pusher.wiring.prepared import Prepared
 from pusher.wiring.session import Session
 
 _POLL_CANCEL = 1.0
-INTERRUPTED, FAILURE_LIMIT = 130, 3
+_NAMED = 3
+INTERRUPTED, FAILURE_LIMIT, NOT_ALL_WELL = 130, 3, 1
 
 
 def view_for(as_json: bool, quiet: bool) -> View:
@@ -41,14 +47,23 @@ def view_for(as_json: bool, quiet: bool) -> View:
 
 def execute(prepared: Prepared, view: View) -> int:
     """Run it to its end; the command's exit status."""
-    with Session(prepared, view.note) as session, contextlib.closing(view):
-        return asyncio.run(_Execution(session, view).go())
+    shown = Unfailing(view)
+    with Session(prepared, shown.note) as session, contextlib.closing(session.unstored), contextlib.closing(shown):
+        execution = Execution(session, shown)
+        status = asyncio.run(execution.go())
+    for words in execution.closing_words():
+        print(words, file=sys.stderr)
+    return status
 
 
-class _Execution:
-    """One run under asyncio. It is the run's ``Watcher``: what happens goes to the view and the log."""
+class Execution:
+    """One run under asyncio. It is the run's ``Watcher``: what happens goes to the view and the log.
 
-    def __init__(self, session: Session, view: View) -> None:
+    Whatever fails of what is recorded or shown, the run goes to its end; then ``closing_words`` say so, and the exit
+    status is not 0.
+    """
+
+    def __init__(self, session: Session, view: Unfailing) -> None:
         self._session, self._view = session, view
         self._log = structlog.get_logger().bind(run=session.run.id)
         self._stages: dict[str, Stage] = {}
@@ -57,11 +72,28 @@ class _Execution:
         self._interrupts = 0
         self._stop = Stop()
         self._work: asyncio.Task[None] | None = None
+        self._losses: Mapping[str, Problem] = {}
+        self._wrong: list[str] = []
+        """What went wrong with the run as a whole, in sentences."""
 
     async def go(self) -> int:
         # From before the run is recorded until its end is: no signal costs it either.
         with heeded(asyncio.get_running_loop(), self._interrupt):
             return await self._run(self._stop)
+
+    def closing_words(self) -> list[str]:
+        """What the operator has to be told at the end, whatever the view; empty where all is as it should be."""
+        words = [*self._session.unstored.closing_words(), *self._wrong]
+        if len(self._losses) > self._session.unstored.count:
+            names, first = sorted(self._losses), next(iter(self._losses.values()))
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            words.append(
+                f"Not all that happened to {', '.join(names[:_NAMED])}{more} could be stored ({first.code}: "
+                f"{first.message}). {first.remedy}"
+            )
+        if self._view.failure is not None:
+            words.append(f"The run could not be shown to its end ({self._view.failure}); 'pusher show last' shows it.")
+        return words
 
     async def _run(self, stop: Stop) -> int:
         session, view = self._session, self._view
@@ -72,6 +104,7 @@ class _Execution:
         for note in session.prepared.notes():
             view.note(note)
         runner = session.runner(self, self._outcome, stop)
+        self._losses = runner.losses.first
         work = self._work = asyncio.create_task(runner.run(session.prepared.targets(), left_out))
         listening = asyncio.create_task(self._listen_for_cancel(stop))
         try:
@@ -79,16 +112,46 @@ class _Execution:
         except asyncio.CancelledError:
             if not self._interrupts:
                 raise
+        except Exception as error:
+            self._log.exception("internal-error")
+            self._wrong.append(f"The run ended early by a fault of pusher's own ({type(error).__name__}); see the log.")
         finally:
             listening.cancel()
-            ended = session.store.end_run(session.run.id, utc_now())
             summary = self._tally.summary()
+            ended = self._ended(summary)
             self._log.info("run-ended", counts={status.value: count for status, count in summary.counts.items()})
             view.finished(ended, summary)
             await session.leave()
         if self._interrupts or stop.code == "cancelled":
             return INTERRUPTED
-        return FAILURE_LIMIT if stop.code == "failure-limit" else exit_status(self._statuses)
+        if stop.code == "failure-limit":
+            return FAILURE_LIMIT
+        return self._status()
+
+    def _ended(self, summary: Summary) -> Run:
+        """The run as the store has it; where that cannot be told of its end, as it is known here."""
+        run, now = self._session.run, utc_now()
+        try:
+            ended = self._session.store.end_run(run.id, now)
+            unfinished = self._session.store.unfinished(run.id)
+        except StoreError as error:
+            found = error.problem
+            self._log.error("run-end-not-stored", code=found.code, detail=found.message)
+            self._wrong.append(
+                f"The end of run {run.id} could not be stored ({found.code}: {found.message}). {found.remedy}"
+            )
+            return replace(run, ended_at=now, counts=summary.counts)
+        if len(unfinished) > self._session.unstored.count:
+            missing = len(unfinished) - self._session.unstored.count
+            self._wrong.append(f"{missing:,} targets have no outcome; 'pusher retry {run.id}' takes them up.")
+        return ended
+
+    def _status(self) -> int:
+        """0 only where every target ended well, and all of it was stored and shown."""
+        if self._wrong or self._losses or self._session.unstored.count:
+            return NOT_ALL_WELL
+        status = exit_status(self._statuses)
+        return OUTPUT_LOST if status == 0 and self._view.failure is not None else status
 
     # Watcher
 
@@ -122,8 +185,15 @@ class _Execution:
 
     async def _listen_for_cancel(self, stop: Stop) -> None:
         """``pusher cancel RUN`` from another terminal arrives by way of the store."""
+        failed = False
         while not stop.code:
             await asyncio.sleep(_POLL_CANCEL)
-            if await asyncio.to_thread(self._session.store.cancel_asked, self._session.run.id):
+            try:
+                asked = await asyncio.to_thread(self._session.store.cancel_asked, self._session.run.id)
+            except Exception as error:  # the run goes on, and may be stopped by Ctrl-C; the next look may be better
+                if not failed:
+                    self._log.warning("cancel-not-readable", detail=str(error))
+                failed, asked = True, False
+            if asked:
                 self._view.note("Stopping: the run was cancelled from elsewhere.")
                 stop.cancel()

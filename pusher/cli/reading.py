@@ -12,6 +12,7 @@ from rich.console import RenderableType
 
 from pusher.cli.streams import in_utf_8
 from pusher.clock import utc_now
+from pusher.credentials.process import Process, is_gone_for_people
 from pusher.models import Outcome, Run, Status, Verb
 from pusher.problems import CATALOGUE, BadInput, Part
 from pusher.report import run_record, summarise
@@ -115,8 +116,23 @@ def cancel(run: str, store: str | None) -> None:
         found = _find(opened, run)
         if found.ended_at is not None:
             raise BadInput(None, f"run {found.id} has ended already", "a run that goes on")
+        worker = _worker(opened, found)
+        if worker is not None and is_gone_for_people(worker):
+            raise BadInput(
+                None, f"nobody works on run {found.id} any more: its process (pid {worker.pid} on {worker.host}) has "
+                "ended", f"a run that goes on; 'pusher retry {found.id}' takes up what has no outcome")  # fmt: skip
         opened.ask_cancel(found.id, utc_now())
-    _print(f"Asked run {found.id} to stop; what is in flight finishes or is undone.")
+    by = f" (pid {worker.pid} on {worker.host})" if worker is not None else ""
+    _print(f"Asked run {found.id}{by} to stop; what is in flight finishes or is undone.")
+
+
+def _worker(store: Store, run: Run) -> Process | None:
+    """The process that works or worked on a run; None where the store does not tell (an earlier version's run)."""
+    known = store.worker(run.id)
+    try:
+        return Process(**known) if known else None
+    except TypeError:
+        return None
 
 
 def explain(code: str | None, as_json: bool) -> None:

@@ -39,6 +39,13 @@ def is_gone(process: Process) -> bool:
     return _started(process.pid) != process.started
 
 
+def is_gone_for_people(process: Process) -> bool:
+    """True also where a machine of its name was started anew since. Not for the ledger: two may bear one name."""
+    boot = boot_id()
+    restarted = bool(boot and process.place) and not process.place.startswith(f"{boot}/")
+    return is_gone(process) or (restarted and process.host == socket.gethostname())
+
+
 def _place() -> str:
     """Empty where there is no /proc to ask."""
     try:

@@ -1,14 +1,17 @@
 """Carrying out steps: journal the intent of a step, then act; on a failure put back what was begun.
 
 What is common to packages of files with a service (``driver``) and to installers (``installing``): the journal, the
-cancellation between steps, the fresh session after a lost one, and the words for what could not be put back.
+cancellation between steps, the fresh session after a lost one, and the words for what could not be put back. Whatever
+fails, a store that cannot be written or a fault of pusher's own too, the host is put back; only being stopped at once
+leaves that to the next push.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -17,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 from pusher.install import machine
 from pusher.models import Stage, Status, StepTime
-from pusher.problems import ProblemError, problem
+from pusher.problems import Problem, ProblemError, problem
 from pusher.store import Journal, Mark
 from pusher.transports.port import Session
 
@@ -110,40 +113,60 @@ class Carrier:
                 await self._timed(step.value, partial(course.effect, step))
                 await self._book.mark(journal, step, Mark.DONE)
                 state = machine.advance(state, f"{step}-done", course.table)
-        except (ProblemError, asyncio.CancelledError) as error:
+        except (Exception, asyncio.CancelledError) as error:
             state = machine.advance(state, machine.FAILED, course.table)
             if state == machine.COMMITTED:
-                # Only an old file would not go; the open journal lets the next push remove it.
+                # Only an old file would not go, or the journal not be told; open, it lets the next push finish.
                 self._listener.note(Stage.VERIFY, "left-behind", str(error))
                 return
             if isinstance(error, asyncio.CancelledError):
                 raise  # stopped at once: the journal stays open, and the next push undoes it
-            lost = error.problem.code in SESSION_GONE and error is not self._made_up_for
-            await self._undo(journal, course, begun, error, lost)
-            raise
-        await self._book.close(journal, state)
+            cause = _cause(error, course.stages[begun[-1]] if begun else Stage.RECORD)
+            lost = cause.code in SESSION_GONE and error is not self._made_up_for
+            await self._undo(journal, course, begun, error, cause, lost)
+            if isinstance(error, ProblemError):
+                raise
+            raise ProblemError(cause) from error
+        with self._unwritten():
+            await self._book.close(journal, state)
 
     async def _undo(
-        self, journal: Journal, course: Course, begun: list[StrEnum], cause: ProblemError, lost: bool
+        self, journal: Journal, course: Course, begun: list[StrEnum], error: Exception, cause: Problem, lost: bool
     ) -> None:
         """Undo what was begun. What cannot be undone is said."""
-        self._listener.note(cause.problem.stage, "undo", f"after {cause.problem.code}: {', '.join(begun) or 'nothing'}")
+        self._listener.note(cause.stage, "undo", f"after {cause.code}: {', '.join(begun) or 'nothing'}")
         try:
             await self._timed("undo", lambda: self._put_back(journal, course, begun, lost))
-        except ProblemError as error:
-            left = replace(cause.problem, message=f"{cause.problem.message}; what was begun is still on the host "
-                           f"({error.problem.code}), the next push undoes it first")  # fmt: skip
-            self._listener.note(cause.problem.stage, machine.STRANDED, error.problem.message)
-            raise ProblemError(left) from error
-        await self._book.close(journal, machine.UNDONE)
+        except Exception as second:
+            why = _cause(second, cause.stage)
+            left = replace(cause, message=f"{cause.message}; what was begun is still on the host "
+                           f"({why.code}), the next push undoes it first")  # fmt: skip
+            self._listener.note(cause.stage, machine.STRANDED, why.message)
+            second.__context__ = error
+            raise ProblemError(left) from second
+        with self._unwritten():
+            await self._book.close(journal, machine.UNDONE)
+
+    @contextlib.contextmanager
+    def _unwritten(self) -> Iterator[None]:
+        """Within it the journal is told what the host has come to already.
+
+        Where it cannot be told it says less than the truth, and the next push does once more what has been done: it
+        looks before it acts, so that changes nothing. The run knows from its losses that its record is not whole.
+        """
+        try:
+            yield
+        except Exception as error:
+            self._listener.note(Stage.RECORD, "journal-behind", _cause(error, Stage.RECORD).message)
 
     async def _put_back(self, journal: Journal, course: Course, begun: list[StrEnum], lost: bool) -> None:
         """On this session, or where that is lost (now or while undoing) on a fresh one: an undo may be done twice."""
         if not lost:
             try:
                 await course.put_back(journal, begun)
-            except ProblemError as error:
-                if error.problem.code not in SESSION_GONE:
+            except Exception as error:
+                # A fault of ours tells nothing about the session, so that is tried on a fresh one too.
+                if isinstance(error, ProblemError) and error.problem.code not in SESSION_GONE:
                     raise
             else:
                 return
@@ -166,3 +189,8 @@ class Carrier:
             return await call()
         finally:
             self.times.append(StepTime(step=name, seconds=round(time.monotonic() - began, 4)))
+
+
+def _cause(error: Exception, stage: Stage) -> Problem:
+    """What failed; a fault of pusher's own is one too, and its text may hold anything."""
+    return error.problem if isinstance(error, ProblemError) else problem("internal-error", stage, type(error).__name__)

@@ -72,9 +72,11 @@ class Driver(Carrier):
             before = Before.from_json(journal.before)
             state = machine.replay((s.step, s.mark) for s in journal.steps if s.mark is not Mark.UNDONE)
             begun = [Step(s.step) for s in journal.steps if s.mark is Mark.INTENT]
-            if machine.must_finish(state):
+            # One whose last intent is there and that was put back all the same could not tell that it had been written.
+            if machine.must_finish(state) and not any(s.mark is Mark.UNDONE for s in journal.steps):
                 self._listener.note(Stage.LOCK, "recovery", f"finishing run {journal.run}, killed at {state}")
-                await steps.remove_old(self._session, before)
+                for dest in before.replaced:
+                    await _sweep(self._session, remote_path(dest))
                 await self._book.close(journal, machine.COMMITTED)
             else:
                 self._listener.note(Stage.LOCK, "recovery", f"undoing run {journal.run}, killed at {state}")
@@ -111,16 +113,17 @@ class Driver(Carrier):
 
     async def _undo_steps(self, journal: Journal, before: Before, begun: Sequence[Step]) -> None:
         """Undo as much as can be undone: one step that will not go back does not keep the others."""
-        first: ProblemError | None = None
+        first: Exception | None = None
         for step in reversed(begun):
             try:
                 await steps.UNDOS[step](self._session, before)
-            except ProblemError as error:
-                if error.problem.code in SESSION_GONE:
+            except Exception as error:
+                if isinstance(error, ProblemError) and error.problem.code in SESSION_GONE:
                     raise
                 first = first or error
             else:
-                await self._book.mark(journal, step, Mark.UNDONE)
+                with self._unwritten():
+                    await self._book.mark(journal, step, Mark.UNDONE)
         if first is not None:
             raise first
 

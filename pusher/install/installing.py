@@ -166,7 +166,8 @@ class InstallerDriver(Carrier):
         async def put_back(journal: Journal, begun: Sequence[InstallerStep]) -> None:
             await self._leave(package, installer)
             for step in reversed(begun):
-                await self._book.mark(journal, step, Mark.UNDONE)
+                with self._unwritten():
+                    await self._book.mark(journal, step, Mark.UNDONE)
 
         await self._carry_out(
             Course(

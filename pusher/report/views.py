@@ -8,6 +8,7 @@ the view that fits (that is the command line's).
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock
 from typing import Protocol, TextIO
 
@@ -42,6 +43,42 @@ class View(Protocol):
 
     def close(self) -> None:
         """Give the terminal back, whatever happened."""
+
+
+class Unfailing:
+    """A view that never raises: one that fails is given up, and costs no host anything. ``failure``: what failed."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self.failure: str | None = None
+
+    def started(self, run: Run, total: int | None) -> None:
+        self._show(lambda: self._view.started(run, total))
+
+    def stage(self, target: str, stage: Stage) -> None:
+        self._show(lambda: self._view.stage(target, stage))
+
+    def outcome(self, outcome: Outcome) -> None:
+        self._show(lambda: self._view.outcome(outcome))
+
+    def note(self, text: str) -> None:
+        self._show(lambda: self._view.note(text))
+
+    def finished(self, run: Run, summary: Summary) -> None:
+        self._show(lambda: self._view.finished(run, summary))
+
+    def close(self) -> None:
+        """Tried in any case: a live screen has taken the terminal."""
+        with suppress(Exception):
+            self._view.close()
+
+    def _show(self, say: Callable[[], None]) -> None:
+        if self.failure is not None:
+            return
+        try:
+            say()
+        except Exception as error:
+            self.failure = type(error).__name__
 
 
 def outcome_line(outcome: Outcome) -> str:

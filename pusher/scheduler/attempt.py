@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
+import structlog
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_fixed, wait_random_exponential
 
 from pusher.checks import Subject, prove
@@ -51,6 +52,8 @@ from pusher.scheduler.ways import Way, further, open_ways, ways_to, worth_anothe
 from pusher.transports.port import Hold, Link, PeerIdentity, Session
 
 T = TypeVar("T")
+
+_log = structlog.get_logger()
 
 _GRACE = 120.0
 """Seconds past its deadline in which a target may still finish or undo the step it is at."""
@@ -109,21 +112,29 @@ class _Attempt:
 
     async def run(self) -> Outcome:
         started, found, done = self.job.now(), None, None
+        fault: BaseException | None = None
         try:
             # The story watches the deadline itself and puts back what it began; this is for a host that stalls it.
             async with asyncio.timeout(self.job.deadline + _GRACE + _own_time(self.job.package)):
                 done = await self._story()
         except ProblemError as error:
-            found = error.problem
+            found, fault = error.problem, error
         except TimeoutError:
             found = problem("deadline", self.record.stage)
         except BadInput as error:
             found = problem("command-incomplete", Stage.RESOLVE, error.sentence)
+        except Exception as error:  # a fault of ours is an outcome too, and its text may hold anything
+            found = problem("internal-error", self.record.stage, type(error).__name__)
+            fault = error
+        if found is not None and found.code == "internal-error":
+            _log.error("internal-error", run=self.job.run, target=self.target.name, stage=found.stage.value,
+                       exc_info=fault)  # fmt: skip
         ended = _outcome(self.job, self.target, self.address, self.record, self.number, started, found, done)
-        self.job.store.attempt(
+        recorded = self.job.store.attempt(
             run=self.job.run, target=self.target.name, number=self.number, stage=ended.stage, code=ended.code,
             account=ended.account, started_at=started, ended_at=ended.ended_at,
         )  # fmt: skip
+        self.job.losses.watch(self.target.name, recorded)
         return ended
 
     async def _story(self) -> Done:
@@ -355,7 +366,8 @@ class _Attempt:
 
     def _at(self, stage: Stage) -> None:
         self.record.stage = stage
-        self.job.watcher.stage(self.target.name, stage)
+        with contextlib.suppress(Exception):  # who watches costs no host anything
+            self.job.watcher.stage(self.target.name, stage)
         # What puts a host back is not cancelled: that would leave the host half done.
         if stage in _INTERRUPTIBLE and not self._putting_back and (code := self._cancelled()):
             raise ProblemError(problem(code, stage))
@@ -370,8 +382,9 @@ class _Attempt:
             run=self.job.run, target=self.target.name, at=self.job.now(), stage=self.record.stage,
             kind=kind, detail=detail,
         )  # fmt: skip
-        self.job.store.event(happened)
-        self.job.watcher.event(happened)
+        self.job.losses.watch(self.target.name, self.job.store.event(happened))
+        with contextlib.suppress(Exception):
+            self.job.watcher.event(happened)
 
     async def _timed(self, step: str, awaitable: Awaitable[T]) -> T:
         began = time.monotonic()

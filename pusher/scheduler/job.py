@@ -13,6 +13,7 @@ from pusher.credentials.laps import PerHostSecrets
 from pusher.credentials.tickets import Tickets
 from pusher.install.payload import Payload
 from pusher.models import Account, Event, Package, Secret, Stage, TransportKind, Verb
+from pusher.scheduler.losses import Losses
 from pusher.store import Store
 from pusher.targets.resolver import Resolver
 from pusher.transports.port import Limits, Transport
@@ -80,3 +81,4 @@ class Job:
     per_host: PerHostSecrets | None = None
     stop: Stop = field(default_factory=Stop)
     claims: Claims = field(default_factory=Claims)
+    losses: Losses = field(default_factory=Losses)

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 import structlog
 from asyncio_pool import AioPool
@@ -26,9 +27,21 @@ _log = structlog.get_logger()
 _AHEAD = 4
 """Targets resolved ahead, as a multiple of those worked on at once."""
 
+_BATCH = 250
+"""Outcomes of targets on which nothing is done, written down at once."""
+
+_PASSING = frozenset({"store-locked", "store-refused"})
+"""Of the store's failures those that the next outcome need not meet."""
+
 Report = Callable[[Outcome], None]
+Unstored = Callable[[Outcome, Problem], None]
+"""Told of an outcome that the store did not take, and why, before ``Report`` is."""
 Place = Callable[[Target, str], Awaitable[Target]]
 """Adds to a target what is known of it by its address and name: its site, whether it is a domain controller."""
+
+
+def _to_nobody(_: Outcome, __: Problem) -> None:
+    """Nobody keeps what the store did not take."""
 
 
 async def _as_it_is(target: Target, _: str) -> Target:
@@ -36,7 +49,11 @@ async def _as_it_is(target: Target, _: str) -> Target:
 
 
 class Runner:
-    """Works through targets; ``report`` is told of each outcome after it is durable in the store."""
+    """Works through targets; ``report`` is told of each outcome after it is durable in the store.
+
+    One that the store does not take goes to ``unstored``, and the run begins nothing more: who knows what it would do
+    that nobody writes down. ``losses`` are all that could not be written.
+    """
 
     def __init__(
         self,
@@ -46,8 +63,10 @@ class Runner:
         report: Report,
         place: Place = _as_it_is,
         max_failures: int = 0,
+        unstored: Unstored = _to_nobody,
     ) -> None:
         self._job, self._caps, self._retry, self._report = job, caps, retry, report
+        self._unstored, self.losses = unstored, job.losses
         self._place, self._max_failures = place, max_failures
         self._admission = Admission(caps)
         self._failures = 0
@@ -61,8 +80,9 @@ class Runner:
 
         Cancelled: each target under way ends at its next await.
         """
-        for target, why in left_out:
-            await self._finish(failed(self._job, target, target.address, why, self._job.now()))
+        await self._finish_all(
+            failed(self._job, target, target.address, why, self._job.now()) for target, why in left_out
+        )
         watch = asyncio.create_task(self._wake_on_stop())
         try:
             exhausted = False
@@ -70,7 +90,7 @@ class Runner:
                 exhausted = exhausted or not await self._resolve_ahead(targets)
                 await self._let_in()
                 if self._job.stop.code and not exhausted:
-                    await self._end_unbegun(targets)
+                    await self._end_all((target, target.address) for target in targets)
                     exhausted = True
                 if exhausted and not (self._resolving or self._admission.waiting or self._admission.running):
                     break
@@ -79,6 +99,12 @@ class Runner:
         except asyncio.CancelledError:
             await self._pool.cancel()
             await self._pool.join()
+            raise
+        except Exception:
+            # A fault of ours, here or in the inventory: what is in work finishes or is put back.
+            self._job.stop.cancel("internal-error")
+            await self._pool.join()
+            await self._end_all((entry.target, entry.address) for entry in self._admission.drain())
             raise
         finally:
             watch.cancel()
@@ -110,15 +136,15 @@ class Runner:
 
     async def _let_in(self) -> None:
         if self._job.stop.code:
-            for entry in self._admission.drain():
-                await self._end(entry.target, entry.address)
+            await self._end_all((entry.target, entry.address) for entry in self._admission.drain())
             return
         while (admitted := self._admission.take(time.monotonic())) is not None:
             await self._pool.spawn(self._guarded(self._attempt(admitted), admitted.target))
 
     async def _attempt(self, entry: Entry) -> None:
         try:
-            self._job.store.target_began(self._job.run, entry.target.name, self._job.now())
+            began = self._job.store.target_began(self._job.run, entry.target.name, self._job.now())
+            self._job.losses.watch(entry.target.name, began)
             outcome = await attempt(self._job, entry.target, entry.address, entry.attempt)
             wait = self._retry.wait(_problem_of(outcome), entry.attempt)
             if wait is not None and not self._job.stop.code:
@@ -156,21 +182,36 @@ class Runner:
             await writing
             raise
 
+    async def _finish_all(self, outcomes: Iterable[Outcome]) -> None:
+        """Many at once: each alone would wait for the disk."""
+        left = iter(outcomes)
+        while batch := list(islice(left, _BATCH)):
+            await asyncio.gather(*(self._finish(outcome) for outcome in batch))
+
     async def _record(self, outcome: Outcome) -> None:
-        await self._job.store.outcome(outcome)
+        try:
+            await self._job.store.outcome(outcome)
+        except Exception as error:
+            self._keep_elsewhere(outcome, error)
         self._ended.add(outcome.target)
-        self._report(outcome)
+        try:
+            self._report(outcome)
+        except Exception:  # who is told of it costs no outcome, and no other target anything
+            _log.exception("internal-error", run=self._job.run, target=outcome.target, stage=Stage.RECORD.value)
         self._failures += outcome.status in (Status.FAILED, Status.UNREACHABLE)
         if self._max_failures and self._failures >= self._max_failures:
             self._job.stop.cancel("failure-limit")
 
-    async def _end_unbegun(self, targets: Iterator[Target]) -> None:
-        for target in targets:
-            await self._end(target, target.address)
+    def _keep_elsewhere(self, outcome: Outcome, error: Exception) -> None:
+        why = self._job.losses.note(outcome.target, error)
+        _log.error("outcome-not-stored", run=self._job.run, target=outcome.target, code=why.code, exc_info=error)
+        self._unstored(outcome, why)
+        if why.code not in _PASSING:
+            self._job.stop.cancel("store-lost")
 
-    async def _end(self, target: Target, address: str | None) -> None:
+    async def _end_all(self, places: Iterable[tuple[Target, str | None]]) -> None:
         found = problem(self._job.stop.code or "cancelled", Stage.RECORD)
-        await self._finish(failed(self._job, target, address, found, self._job.now()))
+        await self._finish_all(failed(self._job, target, address, found, self._job.now()) for target, address in places)
 
     async def _wait(self) -> None:
         due = self._admission.next_due()

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from pusher.problems import problem
 from pusher.store.faults import StoreError, store_error
@@ -29,8 +30,6 @@ _BATCH = 256
 
 PATIENCE = 60.0
 """Seconds for which a commit is waited for. It may come later all the same: the journal is made for that."""
-_OF_ALL = frozenset({"store-locked", "store-unavailable"})
-"""Failures that the rest of a batch would meet too, and each would wait for its own."""
 
 
 @dataclass(slots=True)
@@ -51,6 +50,7 @@ class Writer:
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._batch: list[_Item] = []
         self._ended: StoreError | None = None
+        self._is_connected = False
         # Made now: a thread that dies for want of memory has none to make it of.
         self._late = StoreError(problem("store-unavailable", detail=f"{store}: no answer for {PATIENCE:g} s"))
         self._gone = StoreError(problem("store-unavailable", detail=f"{store}: the thread that writes has ended"))
@@ -142,11 +142,12 @@ class Writer:
 
     def _commit(self) -> None:
         try:
+            self._is_connected = False
             self._prove()
             self._in_one(self._batch)
         except BaseException as error:
             failure = self._translated(error)
-            if len(self._batch) > 1 and not _is_of_all(failure):
+            if len(self._batch) > 1 and not self._is_of_all(failure):
                 self._one_by_one()
             else:
                 _fail(self._batch, failure)
@@ -160,14 +161,16 @@ class Writer:
             except BaseException as error:
                 failure = self._translated(error)
                 _fail([item], failure)
-                if _is_of_all(failure):
+                if self._is_of_all(failure):
                     _fail(self._batch[number + 1 :], failure)
                     return
             else:
                 self._tell([item])
 
     def _in_one(self, items: list[_Item]) -> None:
+        self._is_connected = False
         with self._engine.begin() as connection:
+            self._is_connected = True
             for item in items:
                 item.answer = item.work(connection)
 
@@ -181,12 +184,15 @@ class Writer:
         for item in items:
             item.done.set_result(item.answer)
 
+    def _is_of_all(self, failure: BaseException) -> bool:
+        """The rest of the batch would meet it too, and each would wait for its own."""
+        if not isinstance(failure, StoreError):
+            return False
+        dropped = isinstance(failure.__cause__, DBAPIError) and failure.__cause__.connection_invalidated
+        return dropped or not self._is_connected or failure.problem.code == "store-locked"
+
     def _translated(self, error: BaseException) -> BaseException:
         return store_error(error, self.store) or error
-
-
-def _is_of_all(failure: BaseException) -> bool:
-    return isinstance(failure, StoreError) and failure.problem.code in _OF_ALL
 
 
 def _fail(items: list[_Item], failure: BaseException) -> None:

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import getpass
 import socket
+import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
 
 import structlog
 
@@ -19,6 +23,7 @@ from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.kerberos import Krb5
 from pusher.credentials.krb5_settings import host_names_as_written
 from pusher.credentials.laps import Laps, is_laps
+from pusher.credentials.process import this_process
 from pusher.credentials.reader import reader_of
 from pusher.credentials.readings import Readings
 from pusher.credentials.tickets import Tickets
@@ -28,6 +33,7 @@ from pusher.directory.port import Directory, DirectoryAccount
 from pusher.log import start_log
 from pusher.models import Account, Run, TransportKind
 from pusher.problems import BadInput, Problem
+from pusher.report.unstored import Unstored
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.job import Job, Stop, Watcher
 from pusher.scheduler.retry import RetryPolicy
@@ -94,6 +100,9 @@ class Session:
             started_at=utc_now(),
             parent=options.origin.run if options.origin else None,
         )
+        beside = [self.store.path.parent] if self.store.path is not None else []
+        folders = [*beside, data_folder(), Path(tempfile.gettempdir())]
+        self.unstored = Unstored(self.run.id, folders, lambda line: print(line, file=sys.stderr))
 
     def __enter__(self) -> Session:
         return self
@@ -104,7 +113,7 @@ class Session:
     def begin(self) -> None:
         """Record the run and all its targets; from here on a kill loses nothing."""
         rows = ((target.name, target.address, target.site) for target in self.prepared.targets())
-        self.store.begin_run(self.run, self.prepared.options.to_json(), rows)
+        self.store.begin_run(self.run, self.prepared.options.to_json(), rows, asdict(this_process()))
 
     def runner(self, watcher: Watcher, report: Report, stop: Stop) -> Runner:
         """To be called inside the event loop, as ``leave`` after it."""
@@ -157,6 +166,7 @@ class Session:
             report,
             placing_for(prepared.inventory),
             options.max_failures,
+            self.unstored.add,
         )
 
     def _unprotect(self, account: DirectoryAccount, kerberos: Krb5, guard: LockoutGuard) -> DpapiNg:

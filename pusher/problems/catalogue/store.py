@@ -26,7 +26,7 @@ STORE = [
          "pusher's store refuses an entry",
          "Please report it with the log lines of this target."),
     Code("store-lost", Stage.RECORD, GIVE_UP, CANCELLED,
-         "the run stopped before this target because outcomes could no longer be stored",
+         "the run stopped before this target was done: outcomes could no longer be stored",
          "Mend the store as the first failures say, then run the same command again."),
 ]
 # fmt: on

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any, TypeVar
 from unittest import mock
 
 from pusher.scheduler import attempt
-from pusher.store.writer import Work, Writer
+from pusher.store import budget, writer
 
 T = TypeVar("T")
 
@@ -68,24 +69,28 @@ def _record(**known: Any) -> Any:
 
 
 _REAL_RECORD = attempt._Record
-_write = Writer.write
+_in_loop = writer.in_loop
 
 
-async def _write_while_time_stands(self: Writer, work: Work) -> None:
+def _in_loop_while_time_stands(handed: Future[T]) -> asyncio.Future[T]:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, FlyingLoop)
-    loop.flying.threads_awaited += 1
-    try:
-        await _write(self, work)
-    finally:
-        loop.flying.threads_awaited -= 1
+    flying, told = loop.flying, _in_loop(handed)
+    flying.threads_awaited += 1
+
+    def over(_: object) -> None:
+        flying.threads_awaited -= 1
+
+    told.add_done_callback(over)
+    return told
 
 
 def fly(work: Coroutine[Any, Any, T]) -> T:
     """Run ``work`` to its end in a loop of its own whose time flies."""
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(Writer, "write", _write_while_time_stands))
+        for module in (writer, budget):
+            stack.enter_context(mock.patch.object(module, "in_loop", _in_loop_while_time_stands))
         stack.enter_context(mock.patch.object(attempt, "_Record", _record))
-        for module in _CLOCKED:
-            stack.enter_context(mock.patch(f"{module}.time", _Clock))
+        for name in _CLOCKED:
+            stack.enter_context(mock.patch(f"{name}.time", _Clock))
         return stack.enter_context(asyncio.Runner(loop_factory=FlyingLoop)).run(work)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pusher.credentials.budget import LockoutPolicy
 from pusher.credentials.guard import LockoutGuard
-from pusher.models import DOMAIN_CONTROLLERS, Outcome, Secret, Stage, Status, Target, Verb
+from pusher.models import DOMAIN_CONTROLLERS, Outcome, Stage, Status, Target, Verb
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.job import Stop
 from pusher.scheduler.retry import RetryPolicy
@@ -411,7 +411,7 @@ def test_a_failure_inside_pusher_costs_one_target(store: Store) -> None:
     assert codes == {"ok": 9, "internal-error": 1}
     assert [entry["event"] for entry in logs] == ["internal-error"]
     (failed,) = [outcome for outcome in estate.reported if outcome.code]
-    assert failed.stage is Stage.RECORD
+    assert failed.stage is Stage.STAGE
     assert failed.message is not None
     assert "ZeroDivisionError" in failed.message
     assert "a mistake of ours" not in failed.message, "an error's text may hold anything"
@@ -437,9 +437,3 @@ def test_a_check_and_a_removal_are_runs_too(store: Store) -> None:
     hosts = [make_host() for _ in range(5)]
     assert run(lambda: Estate(store, hosts, verb=Verb.CHECK, package=None, payload=None))[0] == {"ok": 5}
     assert run(lambda: Estate(store, hosts, verb=Verb.REMOVE))[0] == {"ok": 5}
-
-
-def test_accounts_of_a_run_have_their_secrets_read_once(store: Store) -> None:
-    """A secret is not asked for again on each host: the job holds it."""
-    _, estate = run(lambda: Estate(store, [make_host() for _ in range(3)]))
-    assert estate.job.secrets == {"admin": Secret("right")}

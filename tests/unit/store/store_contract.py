@@ -291,7 +291,7 @@ class StoreContract:
         store = open_store(url)
         store.begin_run(a_run(), {}, [])
         begun, gate = threading.Event(), threading.Event()
-        store._writer.post(lambda _: (begun.set(), gate.wait(30)))
+        store._writer.post(lambda _: [begun.set(), gate.wait(30)])  # type: ignore[func-returns-value]
         assert begun.wait(30)
         waiting = [asyncio.create_task(store.outcome(an_outcome(f"ws{n:02}"))) for n in range(3)]
         posted = store.event(an_event("ws01", "late"))

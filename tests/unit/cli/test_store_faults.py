@@ -1,0 +1,337 @@
+"""A store that fails at every single call of a run: an install, an upgrade, a removal, an undo, a recovery.
+
+Whatever fails: the host is as it was or as it should be, the exit status is not 0, no target is without an outcome in
+the store or in the file beside it, and the next push is right, however much less than the truth the journal says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest import mock
+
+import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pusher.cli import execute
+from pusher.cli.execute import Execution
+from pusher.clock import utc_now
+from pusher.install.names import NEW, OLD
+from pusher.install.payload import Payload
+from pusher.models import Outcome, Package, Run, Stage, Status, Target, Verb
+from pusher.problems import problem
+from pusher.report import Summary
+from pusher.report.unstored import Unstored
+from pusher.report.views import Unfailing
+from pusher.scheduler.admission import Caps
+from pusher.scheduler.job import Stop, Watcher
+from pusher.scheduler.retry import RetryPolicy
+from pusher.scheduler.run import Report, Runner
+from pusher.store import Store, StoreError
+from pusher.transports.memory import Fault, MemoryHost, MemoryTransport, Moment, StartFault
+from pusher.transports.memory import How as Wire
+from pusher.transports.memory.wire import Killed
+from pusher.wiring.session import Session
+from tests.unit.install.test_installing import make_package as make_installer
+from tests.unit.install.test_installing import windows
+from tests.unit.scheduler.failing_store import FailingStore, How, Plan
+from tests.unit.scheduler.flying import fly
+from tests.unit.scheduler.harness import (
+    CONF,
+    EXE,
+    SERVICE,
+    DyingStore,
+    Names,
+    install_by_hand,
+    make_host,
+    make_job,
+    make_package,
+    make_payload,
+    program,
+    shared_store,
+)
+
+FILES = {EXE: program("1.4.2"), CONF: b"version = '1.4.2'"}
+OLD_FILES = {EXE: program("1.3.0")}
+ADDRESS = "10.0.0.1"
+_numbers = itertools.count(1)
+_runs = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    with shared_store() as made:
+        yield made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A host before a run, and what the run does to it. ``ends``: with which statuses where the store works."""
+
+    name: str
+    ends: Status
+    host: Callable[[], MemoryHost]
+    package: Package
+    verb: Verb = Verb.PUSH
+    crash: str = ""
+    """A push was killed here before, at this call."""
+
+    @property
+    def payload(self) -> Payload:
+        if self.package.installer is None:
+            return make_payload(self.package, FILES)
+        (file,) = self.package.files
+        return Payload({file.dest: f"{file.dest[-3:]} {self.package.version}".encode()})
+
+
+def _older() -> MemoryHost:
+    host = make_host()
+    install_by_hand(host, make_package("1.3.0", OLD_FILES), OLD_FILES)
+    return host
+
+
+def _present() -> MemoryHost:
+    host = make_host()
+    install_by_hand(host, make_package(files=FILES), FILES)
+    return host
+
+
+def _older_where_the_new_one_fails() -> MemoryHost:
+    """The service starts again where its old program is back."""
+    host = _older()
+    start = host.services.start
+
+    def starting(name: str, now: float) -> float | None:
+        is_new = host.read(f"Windows\\{EXE}") == FILES[EXE]
+        host.services.start_faults = {SERVICE.lower(): StartFault.FAIL} if is_new else {}
+        return start(name, now)
+
+    host.services.start = starting  # type: ignore[method-assign]
+    return host
+
+
+def _with_tool(present: bool, code: int = 0) -> MemoryHost:
+    made = windows(code=code)
+    if present:
+        made.install()
+    return made.host
+
+
+PACKAGE, TOOL = make_package(files=FILES), make_installer()
+SCENARIOS = [
+    Scenario(name="install", ends=Status.INSTALLED, host=make_host, package=PACKAGE),
+    Scenario(name="upgrade", ends=Status.UPGRADED, host=_older, package=PACKAGE),
+    Scenario(name="undo", ends=Status.FAILED, host=_older_where_the_new_one_fails, package=PACKAGE),
+    Scenario(name="remove", ends=Status.REMOVED, host=_present, package=PACKAGE, verb=Verb.REMOVE),
+    Scenario(name="recover", ends=Status.UPGRADED, host=_older, package=PACKAGE, crash="store:place-done"),
+    Scenario(name="finish", ends=Status.UNCHANGED, host=_older, package=PACKAGE, crash="store:commit-intent"),
+    Scenario(name="msi", ends=Status.INSTALLED, host=lambda: _with_tool(False), package=TOOL),
+    Scenario(name="msi-fails", ends=Status.FAILED, host=lambda: _with_tool(False, 1603), package=TOOL),
+    Scenario(name="msi-remove", ends=Status.REMOVED, host=lambda: _with_tool(True), package=TOOL, verb=Verb.REMOVE),
+]
+
+
+class _Nobody:
+    """A view that shows nothing."""
+
+    def started(self, run: Run, total: int | None) -> None: ...
+    def stage(self, target: str, stage: Stage) -> None: ...
+    def outcome(self, outcome: Outcome) -> None: ...
+    def note(self, text: str) -> None: ...
+    def finished(self, run: Run, summary: Summary) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Session:
+    """What ``Session`` is to a run, over a host in memory. One more target is left out."""
+
+    def __init__(self, scenario: Scenario, host: MemoryHost, store: Store, folder: Path) -> None:
+        self.scenario, self.host, self.store = scenario, host, store
+        self.run = Run(id=f"fault-{next(_runs):06}", verb=scenario.verb, inventory="-", package="p", version="1",
+                       operator="-", started_at=utc_now())  # fmt: skip
+        self.printed: list[str] = []
+        self.unstored = Unstored(self.run.id, [folder], self.printed.append)
+        target, spared = Target(name=host.name), Target(name="spared.corp.example")
+        self.names = {target.name, spared.name}
+        self.prepared = SimpleNamespace(
+            left_out=lambda: iter([(spared, problem("excluded"))]),
+            targets=lambda: iter([target]),
+            count=lambda: 1,
+            notes=lambda: iter(()),
+        )
+
+    def begin(self) -> None:
+        self.store.begin_run(self.run, {}, [(name, None, None) for name in sorted(self.names)])
+
+    def runner(self, watcher: Watcher, report: Report, stop: Stop) -> Runner:
+        package, host = self.scenario.package, self.host
+        job = make_job(
+            self.store, MemoryTransport({ADDRESS: host}), package=package, payload=self.scenario.payload,
+            verb=self.scenario.verb, run=self.run.id, watcher=watcher, stop=stop, resolver=Names({host.name: ADDRESS}),
+        )  # fmt: skip
+        return Runner(job, Caps(total=5, subnet=0), RetryPolicy(attempts=1), report, unstored=self.unstored.add)
+
+    async def leave(self) -> None: ...
+
+
+@dataclass(kw_only=True)
+class Seen:
+    status: int
+    outcomes: dict[str, Status]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    words: list[str]
+
+
+def _look(host: MemoryHost) -> dict[str, Any]:
+    """All but empty folders of ours and the host's own name, which its service's command bears."""
+    seen = host.snapshot()
+    disk = {
+        path: data for path, data in seen["disk"].items() if path not in ("windows\\pusher", "windows\\pusher-check")
+    }
+    services = {name: (up, repr(config).replace(host.name, "HOST")) for name, (config, up) in seen["services"].items()}
+    return {"disk": disk, "services": services, "values": dict(host.values)}
+
+
+async def _prepared(scenario: Scenario, store: Store) -> MemoryHost:
+    host = scenario.host()
+    if scenario.crash:
+        with pytest.raises(Killed):
+            await _push(scenario, host, store, Fault(how=Wire.DIE, call=scenario.crash, moment=Moment.AFTER))
+    return host
+
+
+async def _push(scenario: Scenario, host: MemoryHost, store: Store, *faults: Fault) -> Outcome:
+    """One attempt by a process of its own, whose store's calls count as calls of the transport."""
+    from pusher.scheduler.attempt import attempt
+
+    transport = MemoryTransport({ADDRESS: host}, *faults)
+    job = make_job(DyingStore(store, transport), transport, package=scenario.package, payload=scenario.payload,
+                   verb=scenario.verb)  # fmt: skip
+    return await attempt(job, Target(name=host.name), ADDRESS, next(_numbers))
+
+
+async def _run(scenario: Scenario, host: MemoryHost, store: Store, plan: Plan, folder: Path) -> Seen:
+    """The whole run, as the command does it."""
+    before = _look(host)
+    session = _Session(scenario, host, FailingStore(store, plan), folder)
+    execution = Execution(cast(Session, session), Unfailing(_Nobody()))
+    try:
+        status = await execution.go()
+    except StoreError as error:
+        # It could not even be begun: one sentence, and exit status 2.
+        assert plan.number == plan.calls == 1, error
+        return Seen(status=2, outcomes={}, before=before, after=_look(host), words=[str(error)])
+    finally:
+        session.unstored.close()
+    outcomes = {outcome.target: outcome.status for outcome in store.outcomes(session.run.id)}
+    for file in session.unstored.files:
+        assert file.stat().st_mode & 0o777 == 0o600
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        outcomes |= {line["target"]: Status(line["status"]) for line in lines}
+        assert len(lines) == session.unstored.count
+    assert outcomes.keys() == session.names, "a target without an outcome"
+    return Seen(status=status, outcomes={name: end for name, end in outcomes.items() if name == host.name},
+                before=before, after=_look(host), words=execution.closing_words())  # fmt: skip
+
+
+async def _undisturbed(scenario: Scenario, store: Store, folder: Path) -> tuple[dict[str, Any], int]:
+    """The host after a run where nothing fails, and how many calls of the store that takes."""
+    plan, host = Plan(), await _prepared(scenario, store)
+    seen = await _run(scenario, host, store, plan, folder)
+    assert list(seen.outcomes.values()) == [scenario.ends]
+    assert seen.status == (0 if scenario.ends.is_success else 1)
+    assert seen.words == []
+    return seen.after, plan.calls
+
+
+_FAULTS = [(scenario, how) for scenario in SCENARIOS for how in How]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Nobody cancels from elsewhere, and the log goes nowhere."""
+    with mock.patch.object(execute, "_POLL_CANCEL", 1e6), structlog.testing.capture_logs():
+        yield
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("scenario", "how"), _FAULTS, ids=[f"{one.name}-{how.name}" for one, how in _FAULTS])
+def test_whatever_the_store_does_not_do_no_host_is_left_half_done(
+    scenario: Scenario, how: How, store: Store, tmp_path: Path
+) -> None:
+    async def story() -> list[str]:
+        wanted, calls = await _undisturbed(scenario, store, tmp_path)
+        wrong, number = list[str](), 0
+        while True:
+            number += 1
+            plan, host = Plan(number, how), await _prepared(scenario, store)
+            seen = await _run(scenario, host, store, plan, tmp_path)
+            if not plan.has_struck:
+                break
+            at = f"call {number} of {calls}: exit {seen.status}, {list(seen.outcomes.values())}"
+            wrong += [f"{at}: {why}" for why in _faults_of(scenario, seen, wanted)]
+            again = await _push(scenario, host, store)
+            if _look(host) != wanted or again.status.is_success != scenario.ends.is_success:
+                wrong.append(f"{at}: the next push: {again.status} {again.message}")
+            if store.open_journals(host.name, scenario.package.key):
+                wrong.append(f"{at}: a journal is open after the next push")
+        assert number > calls > 5, "every call was met"
+        return wrong
+
+    wrong = fly(story())
+    assert not wrong, "\n".join(wrong)
+
+
+def _faults_of(scenario: Scenario, seen: Seen, wanted: dict[str, Any]) -> Iterator[str]:
+    if seen.status == 0:
+        yield "the run ended 0"
+    if not seen.words:
+        yield "nobody was told"
+    (end,) = seen.outcomes.values() if seen.outcomes else (Status.FAILED,)
+    # What an installer has done it has done, and a recovery brings back what was there before the push that was killed.
+    may_be = [wanted] if end.is_success else [seen.before, wanted]
+    if scenario.crash and not end.is_success:
+        may_be.append(_look_of(scenario.host))
+    if seen.after not in may_be:
+        yield f"the host is neither as it was nor as it should be ({end})"
+    if [path for path in seen.after["disk"] if path.endswith((NEW, OLD))] and not scenario.crash:
+        yield "files lie about"
+
+
+def _look_of(make: Callable[[], MemoryHost]) -> dict[str, Any]:
+    return _look(make())
+
+
+@pytest.mark.thorough
+@settings(max_examples=60, deadline=None)
+@given(
+    scenario=st.sampled_from([one for one in SCENARIOS if one.ends is not Status.FAILED]),
+    how=st.sampled_from(How),
+    number=st.integers(2, 30),
+    killed_at=st.integers(10, 80),
+)
+def test_killed_while_the_store_fails_too_the_next_push_is_right(
+    scenario: Scenario, how: How, number: int, killed_at: int, store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The journal says less than the truth, and nobody undid anything."""
+
+    async def story() -> None:
+        wanted, _ = await _undisturbed(scenario, store, tmp_path_factory.mktemp("undisturbed"))
+        host = await _prepared(scenario, store)
+        with contextlib.suppress(Killed):
+            await _push(scenario, host, FailingStore(store, Plan(number, how)), Fault(how=Wire.DIE, number=killed_at))
+        again = await _push(scenario, host, store)
+        assert again.status.is_success, (again.code, again.message)
+        assert _look(host) == wanted
+        assert not store.open_journals(host.name, scenario.package.key)
+
+    fly(story())

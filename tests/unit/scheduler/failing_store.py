@@ -1,0 +1,93 @@
+"""A store whose n-th call fails, or is done and said to have failed, or fails with all that come after it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from pusher.models import Run
+from pusher.store import Store
+from pusher.store.faults import translated
+from pusher.store.writer import Work, Writer
+
+
+class How(Enum):
+    ONCE = auto()
+    """This one call fails."""
+    IN_DOUBT = auto()
+    """This one is done, and said to have failed: the connection to the database went down with the answer."""
+    FROM_THEN_ON = auto()
+    """This call fails and all after it."""
+
+
+class Plan:
+    """Counts the calls, and tells which are to fail. ``number`` counts from 1; 0: none fails."""
+
+    def __init__(self, number: int = 0, how: How = How.ONCE) -> None:
+        self.number, self.how = number, how
+        self.calls = 0
+
+    @property
+    def has_struck(self) -> bool:
+        return 0 < self.number <= self.calls
+
+    def is_due(self) -> bool:
+        self.calls += 1
+        return self.calls == self.number or (self.how is How.FROM_THEN_ON and self.has_struck)
+
+
+def _fail(_: Connection | None = None) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode, full.sqlite_errorname = sqlite3.SQLITE_FULL, "SQLITE_FULL"
+    raise OperationalError("", None, full)
+
+
+class _FailingWriter(Writer):
+    """The same thread and queue as the writer it is made of."""
+
+    def __init__(self, writer: Writer, plan: Plan) -> None:
+        self.__dict__.update(writer.__dict__)
+        self._plan = plan
+
+    def _put(self, work: Work) -> Future[Any]:
+        if not self._plan.is_due():
+            return super()._put(work)
+        if self._plan.how is How.IN_DOUBT:
+            super()._put(work)
+        return super()._put(_fail)
+
+
+class FailingStore(Store):
+    """``store``, some of whose calls fail; the ledger of the lockout budget is left out."""
+
+    def __init__(self, store: Store, plan: Plan) -> None:
+        self.__dict__.update(store.__dict__)
+        self.plan = plan
+        self._writer = _FailingWriter(store._writer, plan)
+
+    def begin_run(
+        self,
+        run: Run,
+        options: Mapping[str, Any],
+        targets: Iterable[tuple[str, str | None, str | None]],
+        worker: Mapping[str, Any] | None = None,
+    ) -> None:
+        with translated(self._name):
+            if self.plan.is_due():
+                _fail()
+            super().begin_run(run, options, targets, worker)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with translated(self._name):
+            if self.plan.is_due():
+                _fail()
+        with super()._reading() as connection:
+            yield connection
