@@ -13,15 +13,18 @@ from hypothesis import strategies as st
 from impacket import nt_errors, system_errors
 
 import pusher
-from pusher.problems import CATALOGUE, Stage
-from pusher.transports import codes
+from pusher.problems import CATALOGUE, NextMove, Stage
+from pusher.transports import codes, ntstatus, win32
 from pusher.transports.codes import NTSTATUS, WIN32, Doing, from_ntstatus, from_win32, of
 from pusher.transports.foreign import ERRNO
 from pusher.transports.smb.faults import CLASSES
+from pusher.transports.win32 import NCA
+from tests.unit.transports.not_sent import NOT_SENT
 
 ALL_CODES = {
     "NTSTATUS": set(NTSTATUS.values()),
     "WIN32": set(WIN32.values()),
+    "NCA": set(NCA.values()),
     "_WHILE": set(codes._WHILE.values()) | {code for _, code in codes._WHILE},
     "CLASSES": set(CLASSES.values()),
     "ERRNO": set(ERRNO.values()),
@@ -91,17 +94,13 @@ def _comments(source: str) -> dict[int, str]:
 
 def test_the_numbers_are_what_their_comments_say() -> None:
     """A typo in a number would leave its comment behind."""
-    named = _comments(inspect.getsource(codes))
-    assert len(named) > 40
-    for number, name in named.items():
-        known = (
-            nt_errors.ERROR_MESSAGES
-            if number > 0x80000000 or number in (0x103, 0x10B, 0x10C)
-            else system_errors.ERROR_MESSAGES
-        )
-        if number in known:
-            official = known[number][0].removeprefix("STATUS_").removeprefix("ERROR_")
-            assert official == name, f"{number:#x} is {official}, the comment says {name}"
+    for module, known, least in ((ntstatus, nt_errors, 300), (win32, system_errors, 300)):
+        named = _comments(inspect.getsource(module))
+        assert len(named) > least
+        for number, name in named.items():
+            if number in known.ERROR_MESSAGES:
+                official = known.ERROR_MESSAGES[number][0].removeprefix("STATUS_").removeprefix("ERROR_")
+                assert official == name, f"{number:#x} is {official}, the comment says {name}"
 
 
 EXPECTED_NAMES = {
@@ -158,6 +157,60 @@ def test_the_names_have_the_codes_that_they_should() -> None:
         found[name] = (NTSTATUS if name.startswith("STATUS_") else WIN32).get(by_name[name])
     assert found == {name: EXPECTED_NAMES[name] for name in found}
     assert len(found) > len(EXPECTED_NAMES) - 5, "names that impacket does not know prove nothing"
+
+
+SAYS_NOTHING = {
+    "UNSUCCESSFUL", "INVALID_INFO_CLASS", "INFO_LENGTH_MISMATCH", "INVALID_PARAMETER", "INVALID_DEVICE_REQUEST",
+    "BUFFER_TOO_SMALL", "EAS_NOT_SUPPORTED", "EA_TOO_LARGE", "NONEXISTENT_EA_ENTRY", "NO_EAS_ON_FILE",
+    "INSUFFICIENT_BUFFER", "INTERNAL_ERROR", "FS_DRIVER_REQUIRED", "NOT_A_REPARSE_POINT",
+}  # fmt: skip
+"""Statuses of which no more can be said than that the conversation went wrong: a mistake of ours, or of the server."""
+
+NAMES = {
+    "STATUS": ({number: name for number, (name, _) in nt_errors.ERROR_MESSAGES.items()}, NTSTATUS),
+    "ERROR": ({number: name for number, (name, _) in system_errors.ERROR_MESSAGES.items()}, WIN32),
+}
+RANGES = {
+    "STATUS": [range(0xC0000001, 0xC0001000)],
+    "ERROR": [
+        range(1, 260), range(299, 310),  # files, devices, networks
+        range(1051, 1085), range(1100, 1265), range(1290, 1400),  # services, shutting down, networks, signing in
+        range(1450, 1464), range(1700, 1834), range(1898, 1940),  # resources, RPC
+    ],
+}  # fmt: skip
+"""The numbers of the file server, the service manager, sign-ins and RPC."""
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_every_documented_number_of_these_services_is_decided_on(kind: str) -> None:
+    """A table that grew by what a lab happens to send has gaps where Windows sends something else."""
+    names, table = NAMES[kind]
+    not_sent = {name for group in NOT_SENT.values() for name in group.split()}
+    asked = {
+        number: names[number].removeprefix(f"{kind}_") for span in RANGES[kind] for number in span if number in names
+    }
+    assert len(asked) > 600, "the vendor's names are read from a library; none would prove nothing"
+    undecided = {
+        f"{number:#x} {name}" for number, name in asked.items() if number not in table and name not in not_sent
+    }
+    assert undecided == set()
+    dull = {name for number, name in asked.items() if table.get(number) == "protocol-error"}
+    assert dull <= SAYS_NOTHING
+
+
+def test_what_is_listed_as_never_sent_exists_and_is_listed_once() -> None:
+    listed = [name for group in NOT_SENT.values() for name in group.split()]
+    known = {
+        name.removeprefix("STATUS_").removeprefix("ERROR_") for names, _ in NAMES.values() for name in names.values()
+    }
+    assert sorted(listed) == sorted(set(listed))
+    assert set(listed) <= known
+
+
+@pytest.mark.parametrize("number", [8, 14, 170, 231, 1450, 1455, 0xC0000017, 0xC000009A, 0xC00000AB, 0xC000012D])
+def test_what_passes_by_itself_is_retried(number: int) -> None:
+    found = from_ntstatus(number, Doing.FILE) if number > 0x80000000 else from_win32(number, Doing.START)
+    assert found.next_move is NextMove.RETRY
 
 
 @pytest.mark.parametrize(
