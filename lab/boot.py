@@ -24,6 +24,7 @@ from lab.order import Order
 from lab.samba import LAPS_ACCOUNT, Samba
 from lab.scenarios import AdminShare
 from lab.scm import ServiceManagerPipe
+from lab.winreg import RegistryPipe
 
 HOME = Path("/run/lab")
 DISK = HOME / "disk"  # the host's folder
@@ -97,7 +98,7 @@ def boot(order: Order) -> Booted:
     server = Samba(
         name=order.name, home=HOME / "samba", logs=LOGS, drive=DRIVE, environment=environment(), membership=member
     )
-    server.configure(order.admin_share, order.encryption)
+    server.configure(order.admin_share, order.encryption, order.windows[0])
     children = {"wine": relay}
     if member is not None:
         from lab.domain.bridge import Bridge  # which few hosts need
@@ -110,7 +111,9 @@ def boot(order: Order) -> Booted:
     server.add_accounts(order.passwords, order.account)
     children["samba-dcerpcd"], children["smbd"] = server.start()
     port = _relay_port(relay)
-    ServiceManagerPipe(server.pipes / "svcctl", lambda: socket.create_connection(("127.0.0.1", port))).start()
+    svcctl = server.pipes / "svcctl"
+    ServiceManagerPipe(svcctl, lambda: socket.create_connection(("127.0.0.1", port)), order.windows).start()
+    RegistryPipe(server.pipe("winreg")).start()
     return Booted(samba=server, relay_port=port, children=children)
 
 
@@ -136,6 +139,10 @@ def _file_system(order: Order) -> None:
         kernel.mount("overlay", PREFIX, "overlay", options=options)
     else:
         kernel.bind(DISK / "prefix", PREFIX)
+    if order.windows[0].upper() != "C":
+        drive = PREFIX / "dosdevices" / f"{order.windows[0].lower()}:"
+        drive.unlink(missing_ok=True)
+        drive.symlink_to(DRIVE)
     if not order.winrm.curl:
         (DRIVE / "windows" / "system32" / "curl.exe").unlink(missing_ok=True)
     if order.admin_share is AdminShare.FULL:
@@ -192,8 +199,8 @@ def _preinstall(executable: str, place: str, display_name: str, command: str) ->
         f"\n[{_SERVICE_KEY}] {int(time.time())}\n"
         f'"DisplayName"="{display_name}"\n'
         '"ErrorControl"=dword:00000001\n'
-        # A plain string, as Wine writes it: one marked as expandable would be expanded when it is read, where
-        # Windows keeps it as it was written.
+        # A plain string, as Wine writes it: one marked as expandable would be expanded by Wine when it is read, with
+        # Wine's own folders. What Windows makes of it is scm.py's business.
         f'"ImagePath"="{quoted}"\n'
         '"ObjectName"="LocalSystem"\n'
         '"PreshutdownTimeout"=dword:0002bf20\n'

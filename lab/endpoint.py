@@ -105,6 +105,7 @@ def config(order: Order, *, disk: Path, home: Path, logs: Path, helper: Path, ru
     """What the endpoint of a host is told; the paths are those inside it."""
     return Config(
         name=order.name,
+        windows=order.windows,
         domain=order.domain,
         address=order.address,
         users=users(order),

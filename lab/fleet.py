@@ -315,6 +315,7 @@ class Lab:
             admin_share=scenario.admin_share,
             encryption=scenario.encryption,
             preinstalled=_preinstalled(scenario, built),
+            windows=scenario.windows,
             fresh=fresh,
             link=asdict(scenario.link) if scenario.link else None,
             lock_held=scenario.lock_held,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.processes import write_atomically
-from lab.scenarios import Account, AdminShare, WinRm
+from lab.scenarios import WINDOWS, Account, AdminShare, WinRm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,7 @@ class Order:
     admin_share: AdminShare = AdminShare.NORMAL
     encryption: str = "if_required"
     preinstalled: dict[str, str] | None = None  # a service that is there before anybody pushes; see boot.py
+    windows: str = WINDOWS  # where Windows says that it is; all of it is drive C: of Wine
     fresh: bool = True  # the disk is new; otherwise the host boots with what is on it
     membership: Membership | None = None
     link: dict[str, Any] | None = None

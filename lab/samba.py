@@ -126,8 +126,10 @@ class Samba:
     def pipes(self) -> Path:
         return self.home / "ncalrpc" / "np"
 
-    def configure(self, admin_share: AdminShare, encryption: str) -> None:
-        """Write smb.conf and what it refers to."""
+    def configure(self, admin_share: AdminShare, encryption: str, system_drive: str = "C") -> None:
+        """Write smb.conf and what it refers to. Where Windows is on another drive, C$ leads to an empty disk."""
+        other = self.home / "other"
+        other.mkdir(parents=True)
         for folder in _FOLDERS:
             (self.home / folder).mkdir(mode=0o700 if folder == "private" else 0o755, parents=True)
         role = _STANDALONE.format(home=self.home)
@@ -141,7 +143,8 @@ class Samba:
             read_only = "yes" if admin_share is AdminShare.READ_ONLY else "no"
             for share, comment, path, locked in (
                 ("ADMIN$", "Remote Admin", self.drive / "windows", read_only),
-                ("C$", "Default share", self.drive, "no"),
+                (f"{system_drive}$", "Default share", self.drive, "no"),
+                *([] if system_drive == "C" else [("C$", "Default share", other, "no")]),
             ):
                 text += _SHARE.format(
                     name=share, comment=comment, path=path, administrators=_ADMINISTRATORS, read_only=locked
@@ -223,6 +226,15 @@ class Samba:
                 raise SambaError(f"smbd or samba-dcerpcd did not start; see {self.logs}")
             time.sleep(0.01)
         return [pipes, server]
+
+    def pipe(self, name: str) -> Path:
+        """The socket of a pipe that Samba serves itself; returns once it is there."""
+        limit = time.monotonic() + 20
+        while not (self.pipes / name).exists():
+            if time.monotonic() > limit:
+                raise SambaError(f"samba-dcerpcd does not serve {name}; see {self.logs}")
+            time.sleep(0.01)
+        return self.pipes / name
 
     def service_state(self, service: str, password_file: Path) -> str | None:
         """One service's state in net's words; None while there is no answer."""

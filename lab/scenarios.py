@@ -13,6 +13,7 @@ from typing import Any
 
 CURRENT_VERSION = "1.4.2"
 OLDER_VERSION = "1.3.0"
+WINDOWS = r"C:\WINDOWS"
 CA = "lab-ca.pem"  # the file of the lab's certificate authority
 
 
@@ -116,6 +117,7 @@ class Scenario:
     link: Link | None = None
     lock_held: bool = False  # somebody else holds the host's push lock
     encryption: str = "if_required"  # smb.conf's "smb encrypt"
+    windows: str = WINDOWS  # where Windows says that it is
     smb: bool = True  # port 445 is open
     winrm: WinRm = field(default_factory=WinRm)
     transports: tuple[str, ...] = ("smb",)  # what the inventory says of the host
@@ -466,6 +468,14 @@ _ROWS = (
         link=Link(fault="stall", after_messages=1),
     ),
     *_WINRM_ROWS,
+    Scenario(
+        name="windows-on-d",
+        description="Windows is on drive D:, and C$ leads to another disk",
+        group="healthy",
+        expect_status="installed",
+        windows=r"D:\Windows",
+        transports=("smb", "winrm"),
+    ),
 )
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType({row.name: row for row in _ROWS})

@@ -6,6 +6,7 @@ Ours is only what Wine leaves out or gets wrong, each a named function below:
 - `open_mask`: the caller's rights (Wine refuses nobody);
 - `ask_status_ex`, `status_from_ex`: QueryServiceStatus, which services.exe does not implement, asked as
   QueryServiceStatusEx;
+- `config_as_windows`: QueryServiceConfigW, whose image path Wine gives back as it was written, and Windows expanded;
 - call ids (Wine answers every bind with call id 1) and fragment sizes (Wine announces its own): whole calls
   are passed on, so each side sees its own ids and sizes.
 
@@ -15,6 +16,7 @@ One thread a pipe. Not here: bytes of PDUs (dcerpc.py), of the handshake (npa.py
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import struct
 import threading
@@ -24,6 +26,7 @@ from pathlib import Path
 
 from lab import access, dcerpc, npa
 from lab.dcerpc import Call, Pdu, Type
+from lab.scenarios import WINDOWS
 
 log = logging.getLogger("lab.scm")
 
@@ -32,6 +35,7 @@ OBJECT_NAME_NOT_FOUND = 0xC0000034
 AUTHENTICATION_TYPE_NOT_RECOGNIZED = 8
 
 _QUERY_SERVICE_STATUS = 6
+_QUERY_SERVICE_CONFIG = 17
 _QUERY_SERVICE_STATUS_EX = 40
 # The calls that open a handle; the wanted access is the last parameter of each.
 _OPENING = {
@@ -41,6 +45,7 @@ _OPENING = {
     28: access.SERVICE,  # ROpenServiceA
 }
 _HANDLE_SIZE = 20
+_CONFIG_FIXED = 36
 _STATUS_SIZE, _STATUS_PROCESS_SIZE = 28, 36
 _LARGEST_FRAGMENT = 4280
 _LARGEST_CALL = 1 << 20
@@ -64,6 +69,33 @@ def status_from_ex(stub: bytes) -> bytes:
     has_status = len(stub) >= 4 + _STATUS_PROCESS_SIZE + 8
     status = stub[4 : 4 + _STATUS_SIZE] if has_status else bytes(_STATUS_SIZE)
     return status + stub[-4:]
+
+
+def as_windows(image_path: str, windows: str) -> str:
+    """An image path as Windows' service manager gives it back: its environment's names expanded. Wine's own programs
+    are where Windows is."""
+    drive = windows[:2]
+    names = {
+        **dict.fromkeys(("systemroot", "windir"), windows),
+        "systemdrive": drive,
+        "programfiles": f"{drive}\\Program Files",
+        "programfiles(x86)": f"{drive}\\Program Files (x86)",
+        "programdata": f"{drive}\\ProgramData",
+    }
+    expanded = re.sub("%([^%]+)%", lambda name: names.get(name[1].lower(), name[0]), image_path)
+    return re.sub(r'^("?)[Cc]:\\[Ww]indows\\', lambda start: f"{start[1]}{windows}\\", expanded)
+
+
+def config_as_windows(stub: bytes, windows: str) -> bytes:
+    """The answer of QueryServiceConfigW with its image path expanded: QUERY_SERVICE_CONFIGW's first string."""
+    if len(stub) < _CONFIG_FIXED + 12 + 8 or not int.from_bytes(stub[12:16], "little"):
+        return stub
+    count = int.from_bytes(stub[_CONFIG_FIXED + 8 : _CONFIG_FIXED + 12], "little")
+    start, end = _CONFIG_FIXED + 12, _CONFIG_FIXED + 12 + 2 * count
+    text = stub[start:end].decode("utf-16-le")
+    made = as_windows(text.rstrip("\0"), windows) + "\0"
+    data = struct.pack("<III", len(made), 0, len(made)) + made.encode("utf-16-le")
+    return stub[:_CONFIG_FIXED] + data + bytes(-len(data) % 4) + stub[end + -end % 4 :]
 
 
 class _Messages:
@@ -139,7 +171,8 @@ class _Wine:
 class _Pipe:
     """One opened pipe, from the handshake to the closing."""
 
-    def __init__(self, client: _Messages, wine: _Wine, caller: npa.Caller) -> None:
+    def __init__(self, client: _Messages, wine: _Wine, caller: npa.Caller, windows: str) -> None:
+        self._windows = windows
         self._client = client
         self._wine = wine
         self._caller = caller
@@ -192,14 +225,19 @@ class _Pipe:
         if call.opnum == _QUERY_SERVICE_STATUS:
             answer = self._wine.call(ask_status_ex(call))
             return answer if isinstance(answer, Pdu) else status_from_ex(answer)
+        if call.opnum == _QUERY_SERVICE_CONFIG:
+            answer = self._wine.call(call)
+            return answer if isinstance(answer, Pdu) else config_as_windows(answer, self._windows)
         return self._wine.call(call)
 
 
 class ServiceManagerPipe:
     """Serves the Unix socket that smbd looks for when a client opens \\PIPE\\svcctl."""
 
-    def __init__(self, path: Path, connect: Callable[[], socket.socket]) -> None:
-        """`connect` opens the way to services.exe; an OSError from it means that there is none."""
+    def __init__(self, path: Path, connect: Callable[[], socket.socket], windows: str = WINDOWS) -> None:
+        """`connect` opens the way to services.exe; an OSError from it means that there is none. `windows`: where
+        Windows says that it is."""
+        self._windows = windows
         self._connect = connect
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -229,7 +267,7 @@ class ServiceManagerPipe:
                 with upstream:
                     client.answer(npa.reply())
                     log.info("opened by %s, administrator: %s", caller.user, caller.is_administrator)
-                    _Pipe(client, _Wine(upstream), caller).run()
+                    _Pipe(client, _Wine(upstream), caller, self._windows).run()
             except (npa.HandshakeError, dcerpc.PduError):
                 log.exception("closed a pipe that cannot be served")
             except OSError as exc:

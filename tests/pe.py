@@ -18,7 +18,7 @@ def version_resource(version: str) -> bytes:
     )
 
 
-def program(version: str | None, *, inner: bytes = b"", machine: int = 0x8664, pad: int = 0) -> bytes:
+def program(version: str | None, *, inner: bytes = b"", machine: int = 0x8664, pad: int = 3000) -> bytes:
     """An image whose own version is ``version``; ``inner`` is carried as a resource (RT_RCDATA) before it."""
     resources = _resources(([(10, inner)] if inner else []) + ([(16, version_resource(version))] if version else []))
     optional = struct.pack("<H", 0x20B).ljust(108, b"\0") + struct.pack("<I", 16)

@@ -22,11 +22,12 @@ _SPACE = "root\\cimv2"
 class Facts:
     """One of `CLASSES`."""
 
-    def __init__(self, helper: Helper, name: str, *, host: str, windows: Path) -> None:
+    def __init__(self, helper: Helper, name: str, *, host: str, folder: Path, windows: str) -> None:
+        """`folder` is where the Windows folder really is, `windows` where it says that it is."""
         self._helper = helper
         self._name = name
         self._host = host
-        self._windows = windows
+        self._folder, self._windows = folder, windows
 
     async def get(self, keys: Mapping[str, str]) -> Row | None:
         """Without selectors these classes have one instance each, as far as Windows lets one ask so."""
@@ -49,14 +50,18 @@ class Facts:
                 return {**row, "DNSHostName": self._host, "PartOfDomain": False, "Workgroup": "WORKGROUP"}
             case "Win32_LogicalDisk":
                 return self._disk(row)
+            case "Win32_OperatingSystem":
+                drive = self._windows[:2]
+                system = {"WindowsDirectory": self._windows, "SystemDirectory": f"{self._windows}\\System32"}
+                return {**row, **system, "SystemDrive": drive}
             case _:
                 # Windows writes DeviceID; wbemprox has it in other letters.
                 return {("DeviceID" if key == "DeviceId" else key): value for key, value in row.items()}
 
     def _disk(self, row: Row) -> Row | None:
-        """Drive C: alone; Wine has one more, for all of the Unix file system."""
+        """The system drive alone; Wine has one more, for all of the Unix file system."""
         if row.get("DeviceId") != "C:":
             return None
-        room = os.statvfs(self._windows)
+        room = os.statvfs(self._folder)
         rest = {key: value for key, value in row.items() if key != "DeviceId"}
-        return {**rest, "DeviceID": "C:", "FreeSpace": str(room.f_bavail * room.f_frsize)}
+        return {**rest, "DeviceID": self._windows[:2], "FreeSpace": str(room.f_bavail * room.f_frsize)}

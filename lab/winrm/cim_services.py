@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from lab.scm import as_windows
 from lab.winrm import wql
 from lab.winrm.cim import NoSuchMethod, Row
 from lab.winrm.wine import KEEP, Helper
@@ -58,7 +59,8 @@ def return_value(error: int) -> int:
 class Services:
     """The class Win32_Service."""
 
-    def __init__(self, helper: Helper, host: str) -> None:
+    def __init__(self, helper: Helper, host: str, windows: str) -> None:
+        self._windows = windows
         self._helper = helper
         self._host = host
 
@@ -148,7 +150,7 @@ class Services:
             "ErrorControl": _ERROR_CONTROLS[found["error_control"] & 3],
             "ExitCode": found["win32_exit"],
             "Name": found["name"],
-            "PathName": found["path"],
+            "PathName": as_windows(found["path"], self._windows),
             "ProcessId": found["process"],
             "ServiceSpecificExitCode": found["service_exit"],
             "ServiceType": _TYPES.get(found["type"] & 0x3F, "Unknown"),

@@ -68,6 +68,7 @@ class Config:
     """Paths are those inside the host."""
 
     name: str
+    windows: str  # where Windows says that it is
     domain: str
     address: str  # the host's own, outside
     users: list[User]

@@ -48,13 +48,13 @@ class Service:
         helper = self._helper = Helper(config.helper)
         machine = config.name.upper()
         providers: dict[str, Provider] = {
-            "win32_service": Services(helper, machine),
+            "win32_service": Services(helper, machine, config.windows),
             "cim_datafile": Files(helper, folders=False),
             "win32_directory": Files(helper, folders=True),
             "stdregprov": Registry(helper),
         }
         for name in CLASSES:
-            providers[name.lower()] = Facts(helper, name, host=config.name, windows=_WINDOWS)
+            providers[name.lower()] = Facts(helper, name, host=config.name, folder=_WINDOWS, windows=config.windows)
         self._cim = Cim(helper, providers)
         self._shell_actions: dict[str, Callable[[Message, Shell], Awaitable[Reply]]] = {
             f"{TRANSFER}/Get": self._get,

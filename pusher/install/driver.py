@@ -19,7 +19,7 @@ from pusher.models import Package, Stage, Status
 from pusher.problems import Problem, ProblemError, problem
 from pusher.store import Journal, Mark
 from pusher.transports.paths import dest_of, parents, remote_path, same_program
-from pusher.transports.port import RemotePath, ServiceConfig, Session
+from pusher.transports.port import RemotePath, ServiceConfig, Session, SystemFolders
 
 STAGES = {
     Step.STAGE: Stage.STAGE,
@@ -56,7 +56,9 @@ class Driver(Carrier):
         await self.recover()
         name = service_of(package).name
         service = await self._session.service_config(name)
-        if service is not None and not same_program(service.image_path, wanted_config(package, command).image_path):
+        if service is not None and not same_program(
+            service.image_path, wanted_config(package, command).image_path, await self._session.folders()
+        ):
             raise ProblemError(problem("service-exists-foreign", Stage.SERVICE, f"{name} runs {service.image_path}"))
         self._listener.stage(Stage.SERVICE)
         if service is not None:
@@ -137,14 +139,19 @@ async def observe(session: Session, package: Package) -> Observation:
         limit = file.size if (there := await session.stat(path)) and there.size == file.size else _READ_BACK
         files[file.dest] = await session.digest(path, limit=limit) if there else None
     missing = await steps.missing_folders(session, [remote_path(f.dest) for f in package.files])
+    if foreign := [folder for folder in missing if not is_own_folder(folder)]:
+        where = f"{foreign[0]}, which is Windows' own, is not on this machine"
+        raise ProblemError(problem("path-not-found", Stage.STAGE, where))
     leftovers = [dest for dest in package.leftovers if await session.stat(remote_path(dest)) is None]
     name = service_of(package).name
+    service = await session.service_config(name)
     return Observation(
         files=files,
         missing_folders=tuple(dest_of(folder) for folder in missing),
-        service=await session.service_config(name),
+        service=service,
         status=await session.service_status(name),
         missing_leftovers=tuple(leftovers),
+        folders=await session.folders() if service is not None else SystemFolders(),
     )
 
 

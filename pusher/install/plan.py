@@ -7,14 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pusher.install.machine import Step
 from pusher.models import Package, PackageFile, ServiceSpec, Status
 from pusher.problems import Problem, Stage, problem
-from pusher.transports.paths import same_program
-from pusher.transports.port import FileDigest, ServiceConfig, ServiceState, ServiceStatus, StartType
+from pusher.transports.paths import same_command, same_program
+from pusher.transports.port import FileDigest, ServiceConfig, ServiceState, ServiceStatus, StartType, SystemFolders
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +26,7 @@ class Observation:
     service: ServiceConfig | None
     status: ServiceStatus | None
     missing_leftovers: tuple[str, ...] = ()
+    folders: SystemFolders = field(default_factory=SystemFolders)
 
     @property
     def state(self) -> ServiceState:
@@ -109,14 +110,14 @@ def wanted_config(package: Package, command: str) -> ServiceConfig:
 def decide(package: Package, wanted: ServiceConfig, seen: Observation) -> Plan | Problem:
     """The plan for a host, or ``service-exists-foreign`` or ``newer-version-present``."""
     name = service_of(package).name
-    if seen.service is not None and not same_program(seen.service.image_path, wanted.image_path):
+    if seen.service is not None and not same_program(seen.service.image_path, wanted.image_path, seen.folders):
         what = f"{name} runs {seen.service.image_path}"
         return problem("service-exists-foreign", Stage.SERVICE, what)
     installed = installed_version(package, seen)
     if installed is not None and version_key(installed) > version_key(package.version):
         return problem("newer-version-present", Stage.RIGHTS, f"{installed} is there, {package.version} was to come")
     changed = tuple(f for f in package.files if not _holds(seen.files[f.dest], f))
-    same_service = seen.service is not None and _same_config(seen.service, wanted)
+    same_service = seen.service is not None and _same_config(seen.service, wanted, seen.folders)
     starts = wanted.start_type is not StartType.DISABLED
     steps = _steps(bool(changed), same_service, seen.state, starts)
     fresh = seen.service is None or not any(seen.files.values())
@@ -183,10 +184,10 @@ def _holds(there: FileDigest | None, file: PackageFile) -> bool:
     return there is not None and there.size == file.size and there.sha256 == file.sha256
 
 
-def _same_config(there: ServiceConfig, wanted: ServiceConfig) -> bool:
+def _same_config(there: ServiceConfig, wanted: ServiceConfig, folders: SystemFolders) -> bool:
     # Description and delayed start are left out: not every service manager keeps them.
     return (
-        there.image_path == wanted.image_path
+        same_command(there.image_path, wanted.image_path, folders)
         and there.display_name == wanted.display_name
         and there.start_type == wanted.start_type
         and there.account.lower() == wanted.account.lower()

@@ -1,30 +1,36 @@
-"""Where a package's files go on a host, and whether two image paths name the same program. Pure.
+"""Where a package's files go on a host, and whether two image paths mean the same command. Pure.
 
-ADMIN$ is %SystemRoot% and C$ the system drive (MS-SMB2 and Windows' defaults); a machine whose system drive is
-not C: is refused ADMIN$ paths by nothing here, but ``%ProgramFiles%`` and its like would miss.
+ADMIN$ is %SystemRoot% (MS-SMB2 and Windows' defaults); what is below the system drive goes by ``SYSTEM_DRIVE``,
+whatever that drive's letter. ``%ProgramFiles%`` and its like are on that drive under the names that every Windows
+gives them; a machine on which they are elsewhere lacks the folder, and is told so before anything is copied.
 """
 
 from __future__ import annotations
 
-from pusher.transports.port import RemotePath
+import re
+from collections.abc import Mapping
+
+from pusher.transports.port import SYSTEM_DRIVE, RemotePath, SystemFolders
 
 _SHARES = {
     "%systemroot%": ("ADMIN$", ""),
     "%windir%": ("ADMIN$", ""),
-    "%systemdrive%": ("C$", ""),
-    "%programfiles%": ("C$", "Program Files"),
-    "%programfiles(x86)%": ("C$", "Program Files (x86)"),
-    "%programdata%": ("C$", "ProgramData"),
+    "%systemdrive%": (SYSTEM_DRIVE, ""),
+    "%programfiles%": (SYSTEM_DRIVE, "Program Files"),
+    "%programfiles(x86)%": (SYSTEM_DRIVE, "Program Files (x86)"),
+    "%programdata%": (SYSTEM_DRIVE, "ProgramData"),
 }
-_FIXED = {
-    "%systemroot%": "c:\\windows",
-    "%windir%": "c:\\windows",
-    "\\systemroot": "c:\\windows",
-    "%systemdrive%": "c:",
-    "%programfiles%": "c:\\program files",
-    "%programfiles(x86)%": "c:\\program files (x86)",
-    "%programdata%": "c:\\programdata",
+_ON_DRIVE = {
+    "programfiles": "\\Program Files",
+    "programw6432": "\\Program Files",
+    "programfiles(x86)": "\\Program Files (x86)",
+    "commonprogramfiles": "\\Program Files\\Common Files",
+    "programdata": "\\ProgramData",
+    "allusersprofile": "\\ProgramData",
 }
+_NAME = re.compile(r"%([^%]+)%")
+_FOLDER = re.compile(r"[A-Za-z]:(\\[A-Za-z0-9 ._-]{1,60}){1,5}")
+_SYSTEM_PROGRAM = re.compile(r'"?(?P<windows>[^"]+?)\\system32\\', re.IGNORECASE)
 
 
 def remote_path(dest: str) -> RemotePath:
@@ -49,23 +55,64 @@ def parents(path: RemotePath) -> list[RemotePath]:
     return [RemotePath(share=path.share, path="\\".join(parts[: n + 1])) for n in range(len(parts))]
 
 
-def program_of(image_path: str) -> str:
+def windows_of(image_path: str) -> SystemFolders | None:
+    """Where Windows is, by the image path of one of its own services; None where that does not tell."""
+    found = _SYSTEM_PROGRAM.match(image_path)
+    return SystemFolders(windows=found["windows"]) if found and _FOLDER.fullmatch(found["windows"]) else None
+
+
+def expanded(text: str, folders: SystemFolders) -> str:
+    """Windows' own names in ``text`` as its service manager expands them; any other name stays as it is."""
+    known = _known(folders)
+    return _NAME.sub(lambda name: known.get(name[1].lower(), name[0]), text)
+
+
+def program_of(image_path: str, folders: SystemFolders) -> str:
     """The program of a service's image path, in one spelling: no quotes, no arguments, names expanded, lower case."""
-    text = image_path.strip()
-    program = text[1:].partition('"')[0] if text.startswith('"') else _unquoted_program(text)
-    program = program.lower().replace("/", "\\")
-    for name, folder in _FIXED.items():
-        if program.startswith(name):
-            return folder + program[len(name) :]
-    return program
+    return _command_of(image_path, folders)[0].lower()
 
 
-def same_program(one: str, other: str) -> bool:
+def same_program(one: str, other: str, folders: SystemFolders) -> bool:
     """True where both image paths start the same program, whatever their arguments."""
-    return program_of(one) == program_of(other)
+    return program_of(one, folders) == program_of(other, folders)
 
 
-def _unquoted_program(text: str) -> str:
-    # Windows tries each prefix that ends at a space; the first that names a program file is meant here.
-    end = text.lower().find(".exe")
-    return text[: end + 4] if end >= 0 else text.partition(" ")[0]
+def same_command(there: str, wanted: str, folders: SystemFolders) -> bool:
+    """True where what the machine has is what the wanted image path becomes there: same program, same arguments.
+
+    Names that only the machine knows (%COMPUTERNAME%) are taken for whatever stands in their place.
+    """
+    program, arguments = _command_of(wanted, folders)
+    theirs, given = _command_of(there, folders)
+    if there.lstrip().startswith('"') is not wanted.lstrip().startswith('"') and " " in program:
+        return False  # one of the two leaves it to Windows to guess where the program's name ends
+    return _matches(theirs.lower(), program.lower()) and _matches(given, arguments)
+
+
+def _matches(there: str, wanted: str) -> bool:
+    parts = re.split(r"%[^%]+%", wanted)
+    return there == wanted or (len(parts) > 1 and re.fullmatch(".*".join(map(re.escape, parts)), there) is not None)
+
+
+def _known(folders: SystemFolders) -> Mapping[str, str]:
+    return {
+        "systemroot": folders.windows,
+        "windir": folders.windows,
+        "systemdrive": folders.drive,
+        **{name: folders.drive + path for name, path in _ON_DRIVE.items()},
+    }
+
+
+def _command_of(image_path: str, folders: SystemFolders) -> tuple[str, str]:
+    """The program with backslashes and names expanded, and its arguments."""
+    text = expanded(image_path.strip(), folders)
+    if text.startswith('"'):
+        program, _, arguments = text[1:].partition('"')
+    else:
+        # Windows tries each prefix that ends at a space; the first that names a program file is meant here.
+        end = text.lower().find(".exe") + 4
+        program, arguments = (text[:end], text[end:]) if end > 3 else text.partition(" ")[::2]
+    program = program.replace("/", "\\").removeprefix("\\??\\")
+    if program.lower().startswith("\\systemroot\\"):
+        program = folders.windows + program[len("\\systemroot") :]
+    return program, arguments.strip()

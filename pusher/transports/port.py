@@ -95,6 +95,21 @@ class RemotePath:
         return f"{self.share}\\{self.path}"
 
 
+SYSTEM_DRIVE = "C$"
+"""The share of the drive that Windows is on, whatever its letter: an adapter opens ``D$`` where that is D:."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SystemFolders:
+    """Where a machine has its Windows, as ``C:\\Windows``; the default is where nearly all have it."""
+
+    windows: str = "C:\\Windows"
+
+    @property
+    def drive(self) -> str:
+        return self.windows[:2]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileInfo:
     size: int
@@ -145,7 +160,10 @@ class ServiceStatus:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceConfig:
-    """What the service database keeps: image path, start type, account, display name and description."""
+    """What the service database keeps: image path, start type, account, display name and description.
+
+    Windows gives an image path back with its environment's names expanded, however it was written.
+    """
 
     image_path: str
     display_name: str
@@ -176,6 +194,9 @@ class Session(Protocol):
 
     async def is_domain_controller(self) -> bool:
         """What the Server service says of the machine's role."""
+
+    async def folders(self) -> SystemFolders:
+        """Where Windows is: its own names in a service's image path come back as these folders."""
 
     async def architecture(self) -> str | None:
         """``x64``, ``x86``, ``arm64``; None where it cannot be told."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pusher.transports.memory import StartFault
+from pusher.transports.paths import expanded
 from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
 from tests.contract.bench import Machine
 from tests.contract.transport_suite import TransportSuite, code_of, ignore, until
@@ -30,8 +31,10 @@ class ServicesContract(TransportSuite):
     async def test_the_life_of_a_service(self, machine: Machine, session: Session, service: str) -> None:
         config = _config(machine, service)
         await session.create_service(service, config)
-        assert _plain(await session.service_config(service)) == config
-        assert _plain(await session.service_config(service.upper())) == config
+        given_back = await _given_back(session, config)
+        assert "%" not in given_back.image_path
+        assert _plain(await session.service_config(service)) == given_back
+        assert _plain(await session.service_config(service.upper())) == given_back
         assert await _state(session, service) is ServiceState.STOPPED
         await session.start_service(service)
         await until(machine, lambda: _is(session, service, ServiceState.RUNNING))
@@ -48,7 +51,11 @@ class ServicesContract(TransportSuite):
         await session.create_service(service, config)
         other = replace(config, display_name=service + " other")
         assert await code_of(session.create_service(service, other)) == "service-exists-foreign"
-        assert _plain(await session.service_config(service)) == config
+        assert _plain(await session.service_config(service)) == await _given_back(session, config)
+
+    async def test_where_windows_is(self, session: Session) -> None:
+        folders = await session.folders()
+        assert (folders.windows.lower(), folders.drive) == ("c:\\windows", "C:")
 
     async def test_a_service_is_configured_anew(self, machine: Machine, session: Session, service: str) -> None:
         await session.create_service(service, _config(machine, service))
@@ -58,9 +65,9 @@ class ServicesContract(TransportSuite):
             start_type=StartType.DISABLED,
         )
         await session.configure_service(service, changed)
-        assert _plain(await session.service_config(service)) == changed
+        assert _plain(await session.service_config(service)) == await _given_back(session, changed)
         await session.configure_service(service, changed)
-        assert _plain(await session.service_config(service)) == changed
+        assert _plain(await session.service_config(service)) == await _given_back(session, changed)
 
     async def test_a_service_that_runs_goes_when_it_has_stopped(
         self, machine: Machine, session: Session, service: str
@@ -175,6 +182,11 @@ def _config(machine: Machine, name: str, fault: StartFault | None = None) -> Ser
     return ServiceConfig(
         image_path=machine.service_command(name, fault), display_name=f"{name} shown", start_type=StartType.DEMAND
     )
+
+
+async def _given_back(session: Session, config: ServiceConfig) -> ServiceConfig:
+    """As the service manager gives back what it was given: the names in the image path expanded."""
+    return replace(config, image_path=expanded(config.image_path, await session.folders()))
 
 
 def _plain(config: ServiceConfig | None) -> ServiceConfig | None:

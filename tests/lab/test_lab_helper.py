@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.scenarios import WINDOWS
 from lab.winrm.config import Behaviour, Config, User
 from lab.winrm.journal import Journal
 from lab.winrm.service import Service
@@ -67,6 +68,7 @@ def test_a_client_is_told_of_a_provider_that_has_crashed(tmp_path: Path) -> None
     """By a fault, as Windows tells it: not by a connection that is dropped."""
     user = User(name="pushadm", password="", administrator=True, refused=None)
     config = Config(
+        windows=WINDOWS,
         name="ws01",
         domain="lab.test",
         address="127.0.0.1",

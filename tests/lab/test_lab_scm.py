@@ -176,3 +176,39 @@ def test_pipes_do_not_wait_for_each_other(pipe: Path, wine: PlayedWine) -> None:
     assert quick.call(0, HANDLE) == b"done"
     release.set()
     assert dcerpc.response_stub(slow.receive()) == b"done"
+
+
+# What Windows' service manager makes of an image path, and Wine's does not.
+
+
+def config_stub(image_path: str, *rest: str) -> bytes:
+    """The answer of QueryServiceConfigW, by hand: fixed part, strings, the size that was needed, no error."""
+    texts = [image_path, *rest]
+    stub = struct.pack("<9I", 16, 2, 1, 0x20000, 0x20004, 0, 0x20008, 0x2000C, 0x20010)
+    for text in texts:
+        units = text.encode("utf-16-le") + b"\0\0"
+        stub += struct.pack("<III", len(units) // 2, 0, len(units) // 2) + units + bytes(-len(units) % 4)
+    return stub + struct.pack("<II", 300, 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "windows", "back"),
+    [
+        ('"%SystemRoot%\\lab\\x.exe" --a', "C:\\WINDOWS", '"C:\\WINDOWS\\lab\\x.exe" --a'),
+        (
+            '"%windir%\\x.exe" %ProgramData% %OTHER%',
+            "D:\\Windows",
+            '"D:\\Windows\\x.exe" D:\\ProgramData %OTHER%',
+        ),
+        ("C:\\windows\\system32\\rpcss.exe", "D:\\Windows", "D:\\Windows\\system32\\rpcss.exe"),
+        ('"C:\\Program Files\\x.exe"', "D:\\Windows", '"C:\\Program Files\\x.exe"'),
+    ],
+)
+def test_an_image_path_comes_back_expanded(given: str, windows: str, back: str) -> None:
+    others = ("", "", "LocalSystem", "Lab agent")
+    assert scm.config_as_windows(config_stub(given, *others), windows) == config_stub(back, *others)
+
+
+def test_an_answer_without_a_configuration_is_passed_on() -> None:
+    for stub in (bytes(36) + struct.pack("<II", 300, 122), b"", bytes(100)):
+        assert scm.config_as_windows(stub, "C:\\WINDOWS") == stub

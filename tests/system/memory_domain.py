@@ -18,10 +18,10 @@ from typing import Any
 from lab.domain import Domain
 from lab.domain.domain import Seen
 from tests.contract.lab_domain import started
+from tests.pe import program
 from tests.system import memory_fleet
 from tests.system.command import Pusher
 from tests.system.test_secrets import everything_in, leaks
-from tests.unit.scheduler.harness import program
 
 THRESHOLD, RESERVE = 5, 2  # of the lab's domain (lab/domain/recipe.py), and of the accounts files here
 ALLOWED = THRESHOLD - RESERVE

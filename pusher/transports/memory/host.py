@@ -18,13 +18,14 @@ from pusher.transports import by_service
 from pusher.transports.memory.disk import Disk, Entry, Key, NtError, key_of
 from pusher.transports.memory.services import Services, Win32Error
 from pusher.transports.paths import program_of
-from pusher.transports.port import PeerIdentity, ServiceState, ServiceStatus
+from pusher.transports.port import SYSTEM_DRIVE, PeerIdentity, ServiceState, ServiceStatus, SystemFolders
 
 _LOGON_FAILURE, _LOCKED, _DISABLED, _EXPIRED = 0xC000006D, 0xC0000234, 0xC0000072, 0xC0000193
 _MUST_CHANGE, _NO_SHARE, _DENIED, _NONE_MAPPED = 0xC0000224, 0xC00000CC, 0xC0000022, 0xC0000073
 _FILE_NOT_FOUND = 2
 _CURRENT = "hklm\\software\\microsoft\\windows nt\\currentversion"
-_FOLDERS = ("Windows", "Windows\\Temp", "Windows\\System32", "Program Files", "ProgramData")
+_IN_WINDOWS = ("", "\\Temp", "\\System32")
+_BESIDE = ("Program Files", "ProgramData")
 _PLENTY = 64 * 1024**3
 
 
@@ -94,6 +95,7 @@ class MemoryHost:
     registry_denied: bool = False
     rights: dict[str, frozenset[str]] = field(default_factory=dict)
     leaves: dict[str, str] = field(default_factory=dict)
+    folders: SystemFolders = field(default_factory=SystemFolders)
     port: int = 445
     refuses: str | None = None
     mute: bool = False
@@ -107,7 +109,8 @@ class MemoryHost:
     def __post_init__(self) -> None:
         self.disk = Disk(self.room)
         self.services = Services(self._program)
-        for folder in _FOLDERS:
+        windows = self.folders.windows[3:]
+        for folder in (*(windows + inner for inner in _IN_WINDOWS), *_BESIDE):
             self.disk.make_folder(key_of(folder), folder.rpartition("\\")[2])
 
     @property
@@ -144,7 +147,7 @@ class MemoryHost:
 
     def root(self, share: str, user: User) -> Key:
         """Where a share leads to; what a tree connect refuses."""
-        roots: dict[str, Key] = {"ADMIN$": ("windows",), "C$": ()}
+        roots: dict[str, Key] = {"ADMIN$": key_of(self.folders.windows[3:]), SYSTEM_DRIVE: ()}
         if share.upper() not in roots or share.upper() in self.missing_shares:
             raise NtError(_NO_SHARE)
         if not user.administrator:
@@ -198,8 +201,8 @@ class MemoryHost:
         return {"disk": self.disk.snapshot(), "services": self.services.snapshot(self.now())}
 
     def _program(self, image_path: str) -> Entry | None:
-        drive, _, path = program_of(image_path).partition("\\")
-        entry = self.disk.find(key_of(path)) if drive == "c:" else None
+        drive, _, path = program_of(image_path, self.folders).partition("\\")
+        entry = self.disk.find(key_of(path)) if drive == self.folders.drive.lower() else None
         return None if entry is None or entry.is_folder else entry
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from pusher.models import Credential, Protocol, TransportKind
@@ -20,6 +21,7 @@ from pusher.transports.memory.disk import Key, NtError, key_of
 from pusher.transports.memory.host import MemoryHost, Ran, User
 from pusher.transports.memory.services import Win32Error
 from pusher.transports.memory.wire import Fault, Wire
+from pusher.transports.paths import expanded
 from pusher.transports.port import (
     Endpoint,
     FileDigest,
@@ -33,6 +35,7 @@ from pusher.transports.port import (
     ServiceConfig,
     ServiceStatus,
     Session,
+    SystemFolders,
 )
 
 T = TypeVar("T")
@@ -153,6 +156,9 @@ class _MemorySession:
     async def is_domain_controller(self) -> bool:
         return await self._wire.call("is_domain_controller", Doing.FACTS, lambda: self._host.is_domain_controller)
 
+    async def folders(self) -> SystemFolders:
+        return await self._wire.call("folders", Doing.FACTS, lambda: self._host.folders)
+
     async def architecture(self) -> str | None:
         return await self._wire.call("architecture", Doing.FACTS, lambda: self._reading(self._host.architecture))
 
@@ -245,7 +251,10 @@ class _MemorySession:
     async def service_config(self, name: str) -> ServiceConfig | None:
         def work() -> ServiceConfig | None:
             self._manager()
-            return self._services.config(name, self._host.now())
+            config = self._services.config(name, self._host.now())
+            if config is None:
+                return None
+            return replace(config, image_path=expanded(config.image_path, self._host.folders))
 
         return await self._wire.call("service_config", Doing.SERVICE, work, what=name)
 

@@ -21,18 +21,20 @@ from smbprotocol.tree import TreeConnect
 
 from pusher import runner
 from pusher.models import Credential, Protocol, TransportKind
-from pusher.problems import ProblemError, Stage
+from pusher.problems import NextMove, ProblemError, Stage
 from pusher.transports import by_service
 from pusher.transports.bridge import Bridge, Pool
 from pusher.transports.bridged import BridgedSession
 from pusher.transports.challenge import NEGOTIATE_MESSAGE, parse_challenge
 from pusher.transports.codes import Doing, of
 from pusher.transports.port import (
+    SYSTEM_DRIVE,
     Endpoint,
     Limits,
     Link,
     PeerIdentity,
     Session,
+    SystemFolders,
 )
 from pusher.transports.probe import answering
 from pusher.transports.smb import policy
@@ -188,7 +190,7 @@ class _SmbSession(BridgedSession):
         identity: PeerIdentity,
         limits: Limits,
     ) -> None:
-        shares = Shares(session, connection.server_name)
+        shares = Shares(session, connection.server_name, self._system_drive)
 
         def bound(pipe: str, interface: Any) -> Any:
             tree: TreeConnect = shares.tree("IPC$")
@@ -200,6 +202,18 @@ class _SmbSession(BridgedSession):
 
     async def is_domain_controller(self) -> bool:
         return await self._call(lambda: policy.is_domain_controller(self._bound), Doing.FACTS, "server type")
+
+    async def folders(self) -> SystemFolders:
+        return await self._call(self._services.folders, Doing.FACTS, "where Windows is")
+
+    def _system_drive(self) -> str:
+        """The share of the drive that Windows is on; where an account may not ask, C$ as on nearly all."""
+        try:
+            return f"{self._services.folders().drive[0]}$"
+        except ProblemError as error:
+            if error.problem.next_move is NextMove.RETRY:
+                raise
+            return SYSTEM_DRIVE
 
     async def architecture(self) -> str | None:
         return await self._call(self._files.architecture, Doing.FACTS, "architecture")

@@ -45,7 +45,7 @@ from smbprotocol.tree import TreeConnect
 from pusher.problems import ProblemError
 from pusher.transports.codes import Doing, of
 from pusher.transports.image import FileVersionScan, machine_of
-from pusher.transports.port import FileDigest, FileInfo, RemotePath
+from pusher.transports.port import SYSTEM_DRIVE, FileDigest, FileInfo, RemotePath
 from pusher.transports.smb.connection import CHUNK, ImplausibleError
 from pusher.transports.smb.faults import guarded
 
@@ -60,18 +60,19 @@ _SHARE_ALL = ShareAccess.FILE_SHARE_READ | ShareAccess.FILE_SHARE_WRITE | ShareA
 
 
 class Shares:
-    """The session's tree connects, made when first asked for."""
+    """The session's tree connects, made when first asked for. ``drive``: the share of the system drive."""
 
-    def __init__(self, session: Session, address: str) -> None:
-        self._session, self._address = session, address
+    def __init__(self, session: Session, address: str, drive: Callable[[], str] = lambda: SYSTEM_DRIVE) -> None:
+        self._session, self._address, self._drive = session, address, drive
         self._trees: dict[str, TreeConnect] = {}
 
     def tree(self, share: str) -> TreeConnect:
         key = share.upper()
         if key not in self._trees:
             doing = Doing.ADMIN_SHARE if key == "ADMIN$" else Doing.SHARE
-            tree = TreeConnect(self._session, f"\\\\{self._address}\\{share}")
-            guarded(doing, tree.connect, "" if doing is Doing.ADMIN_SHARE else share)
+            name = self._drive() if key == SYSTEM_DRIVE else share
+            tree = TreeConnect(self._session, f"\\\\{self._address}\\{name}")
+            guarded(doing, tree.connect, "" if doing is Doing.ADMIN_SHARE else name)
             self._trees[key] = tree
         return self._trees[key]
 

@@ -17,7 +17,8 @@ from impacket.dcerpc.v5.rpcrt import DCERPCException
 
 from pusher.problems import ProblemError
 from pusher.transports.codes import Doing, from_win32, of
-from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType
+from pusher.transports.paths import windows_of
+from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType, SystemFolders
 from pusher.transports.smb.faults import guarded
 
 T = TypeVar("T")
@@ -29,6 +30,8 @@ _NO_CHANGE = 0xFFFFFFFF
 _DESCRIPTION, _DELAYED = 1, 3
 _UNSUPPORTED = {50, 87, 120, 124, 1783}
 _MAX_CONFIG = 8192
+_WINDOWS_OWN = ("RpcSs", "EventLog", "LanmanServer")
+"""Services of every Windows whose program is in its System32."""
 
 
 class ServiceManager:
@@ -39,6 +42,7 @@ class ServiceManager:
         self._rpc: Any = None
         self._manager: Any = None
         self._watched: tuple[str, Any] | None = None
+        self._folders: SystemFolders | None = None
 
     def open(self) -> None:
         """Bind and open the manager with the right to create services; the proof of that right."""
@@ -87,6 +91,20 @@ class ServiceManager:
             )
 
         return self._with_service(name, _QUERY, work)
+
+    def folders(self) -> SystemFolders:
+        """Where Windows is: the manager gives the image paths of Windows' own services back expanded.
+
+        It answers where the Remote Registry is disabled. Where it does not tell, Windows is where nearly all have it.
+        """
+        if self._folders is None:
+            told = (self._with_service(name, scmr.SERVICE_QUERY_CONFIG, self._image_path) for name in _WINDOWS_OWN)
+            found = (windows_of(path) for path in told if path is not None)
+            self._folders = next((folders for folders in found if folders is not None), SystemFolders())
+        return self._folders
+
+    def _image_path(self, service: Any) -> str:
+        return _text(scmr.hRQueryServiceConfigW(self._rpc, service)["lpServiceConfig"]["lpBinaryPathName"])
 
     def create(self, name: str, config: ServiceConfig) -> None:
         self.open()

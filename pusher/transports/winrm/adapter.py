@@ -27,6 +27,7 @@ from pusher.transports.port import (
     PeerIdentity,
     RemotePath,
     Session,
+    SystemFolders,
 )
 from pusher.transports.probe import answering
 from pusher.transports.winrm import facts
@@ -265,6 +266,10 @@ class _WinrmSession(BridgedSession):
 
     async def is_domain_controller(self) -> bool:
         return await self._call(lambda: facts.is_domain_controller(self._client), Doing.FACTS, "domain role")
+
+    async def folders(self) -> SystemFolders:
+        self._refuse(Doing.FACTS, "where Windows is")
+        return SystemFolders(windows=self._folders.windows)
 
     async def architecture(self) -> str | None:
         return await self._call(lambda: facts.architecture(self._client), Doing.FACTS, "architecture")

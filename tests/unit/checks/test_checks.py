@@ -173,7 +173,7 @@ def test_a_folder_that_cannot_be_removed_again() -> None:
     ("there", "evidence"),
     [
         (None, "nothing is there, 1.4.2 would be installed"),
-        (program("1.4.2", pad=3000), "1.4.2 is there already"),
+        (program("1.4.2"), "1.4.2 is there already"),
         (program("1.3.0"), "1.3.0.0 is there, 1.4.2 would replace it"),
         (b"no program of ours", "another build is there, 1.4.2 would replace it"),
     ],

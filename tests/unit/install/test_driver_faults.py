@@ -22,6 +22,7 @@ from pusher.models import Outcome, Package, Status, Verb
 from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, Moment
 from pusher.transports.memory.wire import Killed
+from tests.pe import program
 from tests.unit.scheduler.flying import fly
 from tests.unit.scheduler.harness import (
     CONF,
@@ -32,7 +33,6 @@ from tests.unit.scheduler.harness import (
     make_host,
     make_package,
     make_payload,
-    program,
     push,
 )
 

@@ -38,8 +38,9 @@ from pusher.transports.detection import Found
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, Ran
 from pusher.transports.memory.disk import key_of
 from pusher.transports.memory.wire import Killed
+from tests.pe import program
 from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import DyingStore, Watching, make_host, make_job, program, shared_run
+from tests.unit.scheduler.harness import DyingStore, Watching, make_host, make_job, shared_run
 
 CODE = "{6D3B3E0A-5C11-4A53-8E0B-000000000200}"
 UNINSTALL = f"hklm\\software\\microsoft\\windows\\currentversion\\uninstall\\{CODE}".lower()

@@ -15,8 +15,9 @@ from pusher.problems import BadInput, ProblemError, problem
 from pusher.transports.memory import Fault, How, MemoryHost, StartFault
 from pusher.transports.paths import remote_path
 from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, Session, StartType
+from tests.pe import program
 from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import CONF, EXE, LOG, SERVICE, make_host, make_package, program, signed_in
+from tests.unit.scheduler.harness import CONF, EXE, LOG, SERVICE, make_host, make_package, signed_in
 
 T = TypeVar("T")
 PROGRAM = f"Windows\\{EXE}"

@@ -56,7 +56,7 @@ _shared_runs: dict[str, str] = {}
 
 
 def make_package(version: str = "1.4.2", files: Mapping[str, bytes] | None = None, **changes: Any) -> Package:
-    content = files or {EXE: program(version, pad=3000), CONF: f"version = '{version}'".encode()}
+    content = files or {EXE: program(version), CONF: f"version = '{version}'".encode()}
     service = ServiceSpec(
         name=SERVICE,
         display_name=changes.pop("display_name", "Lab Agent"),
@@ -79,7 +79,7 @@ def make_package(version: str = "1.4.2", files: Mapping[str, bytes] | None = Non
 
 
 def make_payload(package: Package, files: Mapping[str, bytes] | None = None) -> Payload:
-    return Payload(files or {EXE: program(package.version, pad=3000), CONF: f"version = '{package.version}'".encode()})
+    return Payload(files or {EXE: program(package.version), CONF: f"version = '{package.version}'".encode()})
 
 
 def make_host(name: str = "", **changes: Any) -> MemoryHost:

@@ -8,6 +8,7 @@ from typing import Any
 from pusher.models import Outcome, Status
 from pusher.store import Store
 from pusher.transports.memory import Fault, MemoryHost, MemoryTransport, User
+from tests.pe import program
 from tests.unit.scheduler.flying import fly
 from tests.unit.scheduler.harness import (
     ADMIN,
@@ -16,7 +17,6 @@ from tests.unit.scheduler.harness import (
     make_account,
     make_host,
     make_package,
-    program,
     push,
 )
 

@@ -15,8 +15,9 @@ from pusher.scheduler.job import Stop
 from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport
 from pusher.transports.port import Limits
+from tests.pe import program
 from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import EXE, SERVICE, Watching, make_account, make_host, make_job, program, push
+from tests.unit.scheduler.harness import EXE, SERVICE, Watching, make_account, make_host, make_job, push
 from tests.unit.scheduler.stories import ADDRESS, MUTATING, ended, push_once, tidy, upgradable
 
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.transports.paths import dest_of, parents, program_of, remote_path, same_program
-from pusher.transports.port import RemotePath
+from pusher.transports.paths import dest_of, parents, program_of, remote_path, same_command, same_program, windows_of
+from pusher.transports.port import RemotePath, SystemFolders
+
+USUAL = SystemFolders()
 
 parts = st.text("abcXYZ09 ._-", min_size=1, max_size=8)
 relative = st.lists(parts, min_size=1, max_size=4).map("\\".join)
@@ -69,7 +71,7 @@ def test_parents_come_topmost_first(path: str) -> None:
     ],
 )
 def test_the_program_of_an_image_path(image_path: str, program: str) -> None:
-    assert program_of(image_path) == program
+    assert program_of(image_path, USUAL) == program
 
 
 @pytest.mark.parametrize(
@@ -84,8 +86,54 @@ def test_the_program_of_an_image_path(image_path: str, program: str) -> None:
     ],
 )
 def test_the_same_program(one: str, other: str, same: bool) -> None:
-    assert same_program(one, other) == same
-    assert same_program(other, one) == same
+    assert same_program(one, other, USUAL) == same
+    assert same_program(other, one, USUAL) == same
+
+
+ELSEWHERE = SystemFolders(windows="D:\\WINNT")
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "folders", "same"),
+    [
+        # What the service manager gives back of what it was given, and who wrote it first.
+        ('"C:\\WINDOWS\\lab\\x.exe" --site Hq', '"%SystemRoot%\\lab\\x.exe" --site Hq', USUAL, True),
+        ('"D:\\winnt\\lab\\x.exe" --site Hq', '"%SystemRoot%\\lab\\x.exe" --site Hq', ELSEWHERE, True),
+        ('"D:\\WINNT\\lab\\x.exe"', '"%windir%/lab/x.exe"', ELSEWHERE, True),
+        ('"D:\\Program Files\\lab\\x.exe"', '"%ProgramFiles%\\lab\\x.exe"', ELSEWHERE, True),
+        ('"x.exe" --log C:\\ProgramData\\x.log', '"x.exe" --log %ProgramData%\\x.log', USUAL, True),
+        ('"x.exe" --log D:\\x.log', '"x.exe" --log %SYSTEMDRIVE%\\x.log', ELSEWHERE, True),
+        ('"%SystemRoot%\\lab\\x.exe"', '"%SystemRoot%\\lab\\x.exe"', ELSEWHERE, True),
+        ("C:\\Windows\\x.exe -k", '"%SystemRoot%\\x.exe" -k', USUAL, True),
+        ("\\SystemRoot\\lab\\x.exe -k", "%SystemRoot%\\lab\\x.exe -k", ELSEWHERE, True),
+        ('"x.exe" --name WS07 --id 1', '"x.exe" --name %COMPUTERNAME% --id 1', USUAL, True),
+        ('"x.exe" --name WS07 --id 2', '"x.exe" --name %COMPUTERNAME% --id 1', USUAL, False),
+        # Another drive, another case of an argument, another argument, a path that Windows must guess at.
+        ('"D:\\Windows\\lab\\x.exe"', '"%SystemRoot%\\lab\\x.exe"', USUAL, False),
+        ('"C:\\Windows\\lab\\x.exe" --site HQ', '"%SystemRoot%\\lab\\x.exe" --site hq', USUAL, False),
+        ('"C:\\Windows\\lab\\x.exe" --site hq -v', '"%SystemRoot%\\lab\\x.exe" --site hq', USUAL, False),
+        ("C:\\Program Files\\lab\\x.exe", '"%ProgramFiles%\\lab\\x.exe"', USUAL, False),
+    ],
+)
+def test_the_same_command(there: str, wanted: str, folders: SystemFolders, same: bool) -> None:
+    assert same_command(there, wanted, folders) == same
+
+
+@pytest.mark.parametrize(
+    ("image_path", "windows"),
+    [
+        ("C:\\WINDOWS\\system32\\svchost.exe -k rpcss -p", "C:\\WINDOWS"),
+        ('"D:\\WINNT\\System32\\svchost.exe" -k rpcss', "D:\\WINNT"),
+        ("%SystemRoot%\\system32\\svchost.exe -k rpcss", None),
+        ("C:\\Program Files\\x.exe", None),
+        ("", None),
+        ("C:\\" + "x" * 500 + "\\System32\\svchost.exe", None),
+        ("C:\\a&calc\\System32\\svchost.exe", None),
+    ],
+)
+def test_where_windows_is_by_a_service_of_its_own(image_path: str, windows: str | None) -> None:
+    found = windows_of(image_path)
+    assert (found.windows if found else None) == windows
 
 
 def test_walking_about_on_a_share() -> None:
