@@ -11,6 +11,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,7 +28,8 @@ _STARTS = 0.4
 class RegistryPipe:
     """Takes the place of Samba's socket at `path`, which gets another name."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
         self._samba = path.with_name(path.name + ".samba")
         path.rename(self._samba)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -59,7 +61,7 @@ class RegistryPipe:
                 _pass_on(client, samba)
 
     def _starting(self) -> bool:
-        now = time.monotonic()
+        now = self._now()
         if self._runs is None:
             self._runs = now + _STARTS
         return now < self._runs

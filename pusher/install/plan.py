@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pusher.install.machine import Step
 from pusher.models import Package, PackageFile, ServiceSpec, Status
 from pusher.problems import Problem, Stage, problem
-from pusher.transports.paths import same_command, same_program
+from pusher.transports.paths import respelled, same_command, same_program
 from pusher.transports.port import FileDigest, ServiceConfig, ServiceState, ServiceStatus, StartType, SystemFolders
 
 
@@ -133,11 +133,18 @@ def decide(package: Package, wanted: ServiceConfig, seen: Observation) -> Plan |
         replaced=tuple(f.dest for f in changed if seen.files[f.dest] is not None),
         added=tuple(f.dest for f in changed if seen.files[f.dest] is None),
         new_folders=seen.missing_folders,
-        service=seen.service,
+        service=_as_written(seen, wanted),
         was_running=seen.state not in (ServiceState.STOPPED, ServiceState.STOP_PENDING),
         leftovers=seen.missing_leftovers,
     )
     return Plan(steps=steps, status=status, files=changed, before=before, installed_version=installed)
+
+
+def _as_written(seen: Observation, wanted: ServiceConfig) -> ServiceConfig | None:
+    """The service as an undo writes it: not with the folders that the service manager has put for their names."""
+    if seen.service is None:
+        return None
+    return replace(seen.service, image_path=respelled(seen.service.image_path, wanted.image_path, seen.folders))
 
 
 def _steps(files: bool, same_service: bool, state: ServiceState, starts: bool) -> tuple[Step, ...]:

@@ -89,6 +89,18 @@ def same_command(there: str, wanted: str, folders: SystemFolders) -> bool:
     return _matches(theirs.lower(), program.lower()) and _matches(given, arguments)
 
 
+def respelled(there: str, wanted: str, folders: SystemFolders) -> str:
+    """What the machine has, with its program written as in the wanted image path where that means the same.
+
+    The service manager has expanded what an earlier push wrote; to be put back it is written as it was.
+    """
+    program, arguments = _split(wanted.strip())
+    same = _command_of(there, folders)[0].lower() == _command_of(wanted, folders)[0].lower()
+    if not same or there.startswith('"') is not program.startswith('"'):
+        return there
+    return program + there.strip()[len(_split(there.strip())[0]) :]
+
+
 def _matches(there: str, wanted: str) -> bool:
     parts = re.split(r"%[^%]+%", wanted)
     return there == wanted or (len(parts) > 1 and re.fullmatch(".*".join(map(re.escape, parts)), there) is not None)
@@ -105,14 +117,19 @@ def _known(folders: SystemFolders) -> Mapping[str, str]:
 
 def _command_of(image_path: str, folders: SystemFolders) -> tuple[str, str]:
     """The program with backslashes and names expanded, and its arguments."""
-    text = expanded(image_path.strip(), folders)
-    if text.startswith('"'):
-        program, _, arguments = text[1:].partition('"')
-    else:
-        # Windows tries each prefix that ends at a space; the first that names a program file is meant here.
-        end = text.lower().find(".exe") + 4
-        program, arguments = (text[:end], text[end:]) if end > 3 else text.partition(" ")[::2]
-    program = program.replace("/", "\\").removeprefix("\\??\\")
+    program, arguments = _split(expanded(image_path.strip(), folders))
+    program = program.strip('"').replace("/", "\\").removeprefix("\\??\\")
     if program.lower().startswith("\\systemroot\\"):
         program = folders.windows + program[len("\\systemroot") :]
     return program, arguments.strip()
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The program as it is written, with its quotes, and what follows."""
+    if text.startswith('"'):
+        end = text.find('"', 1) + 1 or len(text)
+    else:
+        # Windows tries each prefix that ends at a space; the first that names a program file is meant here.
+        end = text.lower().find(".exe") + 4
+        end = end if end > 3 else text.find(" ") if " " in text else len(text)
+    return text[:end], text[end:]

@@ -42,6 +42,8 @@ SIGNED_ONLY = replace(
 SPARE = ("spare1", "spare2", "spare3")
 CRASH_FRESH, CRASH_OLDER = ("fresh1", "fresh2"), ("older1", "older2")
 SIGNED = "signed"
+ON_D = "ond"
+"""Its Windows is on drive D:."""
 NEVER_PUSHED = "asnew"
 """The older version as the lab installed it: to compare with, never to push to."""
 _KEPT: Mapping[str, Scenario] = {
@@ -49,6 +51,7 @@ _KEPT: Mapping[str, Scenario] = {
     **dict.fromkeys(CRASH_OLDER, _OLDER),
     SIGNED: SIGNED_ONLY,
     NEVER_PUSHED: _OLDER,
+    ON_D: SCENARIOS["windows-on-d"],
 }
 SCENARIO_HOSTS = [*every_scenario()[: len(SCENARIOS)], HostSpec(name="rollback", scenario=ROLLBACK)]
 HOSTS = SCENARIO_HOSTS + [HostSpec(name=name, scenario=scenario) for name, scenario in _KEPT.items()]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from lab import Host
 from tests.system import witness
-from tests.system.site import Site
+from tests.system.site import ON_D, Site
 
 pytestmark = pytest.mark.lab
 
@@ -118,6 +119,31 @@ def test_push_then_nothing_to_do_then_remove(site: Site, hosts: list[Host], inve
     twice = pusher.remove(inventory)
     assert (twice.status, set(twice.verdicts.values())) == (0, {("unchanged", None)})
     assert [witness.snapshot(host) for host in hosts] == before
+
+
+def test_windows_on_another_drive(site: Site, fresh: Callable[[str], Host], tmp_path: Path) -> None:
+    """The command's %SystemRoot% comes back as D:\\Windows, and %ProgramData% is not behind C$."""
+    host, data = fresh(ON_D), b"some configuration"
+    place = "source = 'a.conf'\ndest = '%ProgramData%\\labagent\\a.conf'"
+    more = f"[[file]]\n{place}\nsha256 = '{sha256(data).hexdigest()}'\n"
+    package = site.package_of(tmp_path / "package", more=more)
+    (package / "a.conf").write_bytes(data)
+    kinds = ("smb", "winrm")
+    over = {kind: site.inventory_of(tmp_path, [host], name=f"{kind}.yaml", transports=kind) for kind in kinds}
+    pusher = site.pusher(tmp_path / "run", package)
+    first = pusher.push(over["smb"])
+    assert first.verdict == ("installed", None), first.everything_said()
+    placed = host.admin_share.parent / "ProgramData" / "labagent" / "a.conf"
+    assert placed.read_bytes() == data
+    before = witness.snapshot(host)
+    assert len(before.agents) == 1
+    for kind, inventory in over.items():
+        again = pusher.push(inventory)
+        assert (again.verdict, again.outcome["transport"]) == (("unchanged", None), kind), again.everything_said()
+        assert witness.snapshot(host) == before  # the process is the same too
+    removed = pusher.remove(over["smb"])
+    assert removed.verdict == ("removed", None), removed.everything_said()
+    assert not placed.parent.exists()
 
 
 def test_remove_takes_the_named_leftovers_and_the_folder(

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.transports.paths import dest_of, parents, program_of, remote_path, same_command, same_program, windows_of
+from pusher.transports.paths import (
+    dest_of,
+    parents,
+    program_of,
+    remote_path,
+    respelled,
+    same_command,
+    same_program,
+    windows_of,
+)
 from pusher.transports.port import RemotePath, SystemFolders
 
 USUAL = SystemFolders()
@@ -117,6 +126,20 @@ ELSEWHERE = SystemFolders(windows="D:\\WINNT")
 )
 def test_the_same_command(there: str, wanted: str, folders: SystemFolders, same: bool) -> None:
     assert same_command(there, wanted, folders) == same
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "written"),
+    [
+        ('"C:\\WINDOWS\\lab\\x.exe" --old', '"%SystemRoot%\\lab\\x.exe" --new', '"%SystemRoot%\\lab\\x.exe" --old'),
+        ("C:\\WINDOWS\\lab\\x.exe --old", "%SystemRoot%\\lab\\x.exe", "%SystemRoot%\\lab\\x.exe --old"),
+        ("C:\\WINDOWS\\lab\\x.exe --old", '"%SystemRoot%\\lab\\x.exe"', "C:\\WINDOWS\\lab\\x.exe --old"),
+        ('"C:\\Other\\x.exe" --old', '"%SystemRoot%\\lab\\x.exe"', '"C:\\Other\\x.exe" --old'),
+    ],
+)
+def test_what_was_there_is_written_as_it_was(there: str, wanted: str, written: str) -> None:
+    assert respelled(there, wanted, USUAL) == written
+    assert same_command(there, written, USUAL)
 
 
 @pytest.mark.parametrize(
