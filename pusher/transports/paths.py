@@ -94,7 +94,7 @@ def respelled(there: str, wanted: str, folders: SystemFolders) -> str:
 
     The service manager has expanded what an earlier push wrote; to be put back it is written as it was.
     """
-    program, arguments = _split(wanted.strip())
+    program, _ = _split(wanted.strip())
     same = _command_of(there, folders)[0].lower() == _command_of(wanted, folders)[0].lower()
     if not same or there.startswith('"') is not program.startswith('"'):
         return there
