@@ -42,7 +42,7 @@ from pusher.targets.resolver import Resolution, failed
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, User
 from pusher.transports.memory.wire import Killed
 from pusher.transports.port import Endpoint, Limits, Session, Transport
-from tests.pe import program as program
+from tests import pe
 
 EXE, CONF, LOG = "labagent\\labagent.exe", "labagent\\conf\\labagent.toml", "labagent\\labagent.log"
 SERVICE = "LabAgent"
@@ -53,6 +53,11 @@ LOCAL = ".\\pushadm"
 _MEMORY = Path("/dev/shm")
 _numbers = itertools.count(1)
 _shared_runs: dict[str, str] = {}
+
+
+def program(version: str) -> bytes:
+    """An agent of that version, of a size that a copy can be cut in."""
+    return pe.program(version, pad=3000)
 
 
 def make_package(version: str = "1.4.2", files: Mapping[str, bytes] | None = None, **changes: Any) -> Package:
