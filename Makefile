@@ -7,7 +7,7 @@ PYTEST := $(PYTHON) -m pytest
 # Without bytecode each process compiles all it imports anew, and pytest rewrites all its asserts.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-fast check bench lab-up lab-down lock newest wheels clean
+.PHONY: help setup demo test test-fast check bench lab-up lab-down lock newest wheels dist check-wheel clean
 
 help:
 	@echo 'make demo       set up everything, push an agent onto the lab, write report.html'
@@ -18,6 +18,8 @@ help:
 	@echo 'make lab-up     start the lab and leave it running; make lab-down ends it'
 	@echo 'make lock       make the locks anew from pyproject.toml; RENEW=1 takes newer releases'
 	@echo 'make newest     the fast tests with the newest of everything, and what differs'
+	@echo 'make dist       the wheel and the source archive, the same bytes each time'
+	@echo 'make check-wheel  the wheel in an empty environment, pushing onto lab hosts'
 	@echo 'make wheels     fetch all that set-up needs into wheels/, for a machine without network'
 
 setup:
@@ -70,6 +72,16 @@ newest: $(UV)
 	@.ci/setup.sh
 	@$(PYTHON) packaging/newest.py $(abspath $(UV))
 
+dist:
+	@.ci/setup.sh dist
+	@rm -rf dist
+	@env -u SOURCE_DATE_EPOCH $(PYTHON) -m hatchling build
+	@cd dist && sha256sum *
+
+check-wheel: dist
+	@.ci/setup.sh lab
+	@$(PYTHON) -m tests.packaging dist/*.whl
+
 wheels:
 	@.ci/setup.sh
 	@rm -rf wheels.new
@@ -79,4 +91,4 @@ wheels:
 	@echo "wheels/ holds all that .ci/setup.sh installs from then on; copy it beside another checkout"
 
 clean: lab-down
-	rm -rf .venv .tools .newest report.html
+	rm -rf dist .venv .tools .newest report.html

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets up what this checkout needs, on a fresh Debian 12: the virtual environment, from its lock, and the Debian packages
-# of the parts named as arguments (lab, browser). Safe to repeat; takes milliseconds when all is there, and no network.
+# of the parts named as arguments (lab, browser, dist). Safe to repeat; takes milliseconds when all is there, and no network.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -41,6 +41,7 @@ missing_for_lab="" lab=""
 for part in "$@"; do
     case "$part" in
         lab) lab=yes missing_for_lab=$("$python" lab/packages.py) ;;
+        dist) missing="$missing$(absent gcc-mingw-w64-x86-64)" ;;
         browser) missing="$missing$(absent chromium fonts-dejavu-core)" ;;
         *) echo "setup.sh: unknown part $part" >&2; exit 2 ;;
     esac

@@ -1,6 +1,6 @@
-"""``python -m pusher`` and the ``pusher`` command."""
+"""``python -m pusher``: the same as the ``pusher`` command, whose entry is outside of this package (see there why)."""
 
-from pusher.cli import main
+from push_installer import main
 
 __all__ = ["main"]
 

@@ -2,7 +2,7 @@
 
 Here lives how a domain controller is asked for the key (MS-GKDI 3.1.4.1 GetKey, by RPC, sealed), and what of the blob
 and of its answer is believed. What must not live here: LAPS. Over ``dpapi_ng``, loaded when it is first needed
-(``pusher[laps]``).
+(the extra ``laps``).
 
 The blob is whatever its machine has written into the directory, so it never says whom to ask: ``[directory]`` does.
 The sign-in is by the reader's ticket, of the one guarded AS-REQ that ``Tickets`` makes; NTLM is never used, and
@@ -34,7 +34,6 @@ _HOLD_OFF = timedelta(minutes=1)
 _MAX_INDEX = 31
 """MS-GKDI 3.1.4.1: an L1 and an L2 index is 0 to 31. The library counts down to it, whatever it is."""
 _SILENT = "directory-unreachable"
-_MISSING = "pip install 'pusher[laps]'"
 
 
 class DpapiNg:
@@ -171,7 +170,7 @@ def _loaded(whose: str) -> ModuleType:
     try:
         from dpapi_ng import _client
     except ImportError as error:
-        raise _refused("laps-encrypted", f"{whose}: {_MISSING}") from error
+        raise _refused("laps-encrypted", whose) from error
     found: ModuleType = _client
     return found
 

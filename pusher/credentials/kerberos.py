@@ -1,7 +1,7 @@
 """The adapter to Kerberos: each question in a thread, under a deadline, its failure a Problem.
 
 What must not live here: what is asked of the library (``krb5_calls``, loaded when it is first needed: it comes with
-``pusher[kerberos]``), when an account is asked for, and the lockout budget (``tickets``).
+the extra ``kerberos``), when an account is asked for, and the lockout budget (``tickets``).
 """
 
 from __future__ import annotations

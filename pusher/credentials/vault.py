@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from pusher import installation
 from pusher.models import Account
 from pusher.problems import BadInput
 
 _TIMEOUT = 10
 """Seconds without a byte."""
-_EXTRA = "hvac; install it with: pip install 'pusher[vault]'"
 _SAYS: Mapping[str, str] = {
     "Unauthorized": "does not accept VAULT_TOKEN",
     "Forbidden": "does not let VAULT_TOKEN read {path} (or nothing is mounted there)",
@@ -44,7 +44,8 @@ def read_vault(reference: str, account: Account, environ: Mapping[str, str]) -> 
         import hvac
         from requests.exceptions import RequestException
     except ImportError as error:
-        raise BadInput(account.source, f"account {account.name!r} has a vault: secret", _EXTRA) from error
+        wanted = f"hvac; install it with: {installation.add('vault')}"
+        raise BadInput(account.source, f"account {account.name!r} has a vault: secret", wanted) from error
     client = hvac.Client(
         url=address.rstrip("/"),
         token=token,

@@ -32,8 +32,6 @@ from pusher.problems import Problem, ProblemError, problem
 
 _LDAP, _LDAPS = 389, 636
 
-_MISSING = "pip install 'pusher[directory]'"
-
 
 _UNREACHED = frozenset({"socket", "name"})
 _BEFORE = frozenset({"kerberos-before", "missing", "certificate", "tls"})
@@ -232,7 +230,7 @@ def _of_sign_in(answer: dict[str, Any], server: str) -> Problem:
     if kind == "tls":
         return problem("directory-tls-failed", None, server)
     if kind == "missing":
-        return problem("directory-unavailable", None, _MISSING)
+        return problem("directory-unavailable")
     if kind == "ldap" and number is not None:
         return faults.of_ldap(number, Stage.SIGN_IN)
     return problem("directory-failed", None, str(answer.get("type", ""))[:80])

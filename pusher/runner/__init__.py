@@ -1,9 +1,11 @@
 """The runner: the small service program that runs an installer for a push over SMB, and how it is built.
 
-    python -m pusher.runner     builds pusher-run.exe beside its source (needs gcc-mingw-w64-x86-64)
+    python -m pusher.runner            builds pusher-run.exe beside its source (needs gcc-mingw-w64-x86-64)
+    python -m pusher.runner --record   and records its SHA-256 as the known one: after a change of source or compiler
 
 Here: its source, its bytes, and their hash. Not here: what is done with it on a machine (transports.smb.runner).
-The same source and compiler give the same bytes, so its SHA-256 tells which one was on a machine.
+The same source and compiler give the same bytes, so its SHA-256 tells which one was on a machine. The known one, of
+Debian 12's compiler, is in pusher-run.exe.sha256, as ``sha256sum --check`` reads it; no wheel has another.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 SOURCE, PROGRAM = _HERE / "runner.c", _HERE / "pusher-run.exe"
+KNOWN = _HERE / "pusher-run.exe.sha256"
 BUILD = "python -m pusher.runner"
 COMPILER = "x86_64-w64-mingw32-gcc"
 _FLAGS = (
@@ -48,14 +51,42 @@ def load() -> Runner:
     return Runner(program=program, sha256=hashlib.sha256(program).hexdigest())
 
 
-def build() -> Path:
+def known() -> str:
+    """The SHA-256 that the program has by this source and Debian 12's compiler."""
+    return recorded()[PROGRAM.name]
+
+
+def recorded() -> dict[str, str]:
+    """SHA-256 by file name: of the program, and of the source that it was built from."""
+    lines = KNOWN.read_text(encoding="ascii").splitlines()
+    return {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
+
+
+def verify(program: Path) -> None:
+    """Raises RunnerMissingError where a program is not the known one."""
+    found = hashlib.sha256(program.read_bytes()).hexdigest()
+    if found != known():
+        raise RunnerMissingError(
+            f"{program.name} has the SHA-256 {found}, and {KNOWN.name} says {known()}: {SOURCE.name} was changed, or "
+            f"this is not the compiler of Debian 12; {BUILD} --record takes it for the known one"
+        )
+
+
+def record() -> None:
+    """Take the program that was built for the known one."""
+    files = (PROGRAM, SOURCE)
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files]
+    KNOWN.write_text("".join(lines), encoding="ascii")
+
+
+def build(target: Path = PROGRAM) -> Path:
     """Build it; raises RunnerMissingError where the compiler is missing or fails."""
     if shutil.which(COMPILER) is None:
         raise RunnerMissingError(f"{COMPILER} is missing: install gcc-mingw-w64-x86-64")
-    beside = PROGRAM.with_suffix(".making")
-    command = [COMPILER, *_FLAGS, SOURCE.name, "-o", beside.name, *_LIBRARIES]
+    beside = target.with_suffix(".making")
+    command = [COMPILER, *_FLAGS, SOURCE.name, "-o", str(beside), *_LIBRARIES]
     done = subprocess.run(command, cwd=_HERE, capture_output=True, text=True, check=False)  # noqa: S603 (no input)
     if done.returncode:
         raise RunnerMissingError(f"{COMPILER} failed:\n{done.stderr}")
-    beside.rename(PROGRAM)  # whole or not at all, also for one who reads it now
-    return PROGRAM
+    beside.rename(target)  # whole or not at all, also for one who reads it now
+    return target

@@ -1,14 +1,20 @@
-"""Build the runner: ``python -m pusher.runner``."""
+"""Build the runner: ``python -m pusher.runner [--record]``."""
 
 from __future__ import annotations
 
 import sys
 
-from pusher.runner import RunnerMissingError, build, load
+from pusher.runner import RunnerMissingError, build, load, record, verify
 
 if __name__ == "__main__":
     try:
         made = build()
+        if sys.argv[1:] == ["--record"]:
+            record()
     except RunnerMissingError as error:
         sys.exit(str(error))
     print(f"{made} SHA-256 {load().sha256}")
+    try:
+        verify(made)
+    except RunnerMissingError as error:
+        print(f"note: {error}", file=sys.stderr)  # it works here all the same; only a wheel must have the known one

@@ -28,7 +28,7 @@ from tests.contract.kerberos_contract import RIGHT, KerberosContract
 from tests.unit.scheduler.harness import make_account, make_host, shared_store
 from tests.unit.scheduler.test_run import Estate
 
-krb5 = pytest.importorskip("krb5", reason="Kerberos is not installed here: pip install 'pusher[kerberos]'")
+krb5 = pytest.importorskip("krb5", reason="Kerberos is not installed here: it is in the extra kerberos")
 pytestmark = pytest.mark.lab
 
 _AES256 = 18
@@ -161,7 +161,9 @@ class TestKrb5(KerberosContract):
         self, realm: KdcRealm, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The library's sign-in (three legs, host/ at the domain controller) against an acceptor with that key."""
-        sign_in = pytest.importorskip("dpapi_ng._rpc._auth", reason="pip install 'pusher[laps]'")
+        sign_in = pytest.importorskip(
+            "dpapi_ng._rpc._auth", reason="dpapi-ng is not installed: it is in the extra laps"
+        )
         monkeypatch.setenv("KRB5_KTNAME", str(realm.kdc.keytab(["dc1.lab.test"])))
         kerberos = realm.kerberos()
         ticket = await kerberos.by_password(f"push@{REALM}", Secret(RIGHT))

@@ -63,6 +63,6 @@ def test_without_accounts_the_process_signs_in_as_itself(site: Site, pusher: Pus
     installed = find_spec("krb5") is not None and find_spec("gssapi") is not None
     assert line["code"] == ("ticket-missing" if installed else "kerberos-unavailable")
     if not installed:
-        assert "pip install" in line["remedy"] and "pusher[kerberos]" in line["remedy"]
+        assert "Install it with: " in line["remedy"]
     assert line["accounts_tried"] == [{"account": "own-identity", "code": line["code"]}]
     assert [entry for entry in seen if entry.status == "NT_STATUS_OK"] == []

@@ -25,7 +25,7 @@ from pusher.transports.port import Endpoint, Limits
 from pusher.transports.smb import SmbTransport
 from tests.contract.lab_domain import started
 
-krb5 = pytest.importorskip("krb5", reason="Kerberos is not installed here: pip install 'pusher[kerberos]'")
+krb5 = pytest.importorskip("krb5", reason="Kerberos is not installed here: it is in the extra kerberos")
 pytestmark = pytest.mark.lab
 
 

@@ -13,7 +13,7 @@ from lab.domain.recipe import STRICT_POLICY
 from tests.system.command import Ended
 from tests.system.memory_domain import RESERVE, WRONG, Fleet, Ground, standing
 
-krb5 = pytest.importorskip("krb5", reason="Kerberos is not installed here: pip install 'pusher[kerberos]'")
+krb5 = pytest.importorskip("krb5", reason="Kerberos is not installed here: it is in the extra kerberos")
 pytestmark = pytest.mark.lab
 
 TARGETS = 3

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pusher import installation
 from pusher.models import NextMove, Stage, Status
 
 
@@ -21,15 +23,23 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A row of the catalogue."""
+    """A row of the catalogue. ``advice`` is the remedy; ``{install:EXTRA}`` in it is the command that adds an extra."""
 
     code: str
     stage: Stage
     next_move: NextMove
     status: Status
     meaning: str
-    remedy: str
+    advice: str
     part: Part = Part.TARGET
+
+    @property
+    def remedy(self) -> str:
+        """What an administrator can do, with commands that work as they are printed."""
+        return _INSTALL.sub(lambda found: installation.add(found[1]), self.advice)
+
+
+_INSTALL = re.compile(r"\{install:([a-z]+)\}")
 
 
 RETRY, NEXT, GIVE_UP, STOP, TRANSPORT, WAIT = (

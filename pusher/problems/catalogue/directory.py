@@ -10,7 +10,7 @@ from pusher.problems.catalogue.code import FAILED, GIVE_UP, RETRY, UNREACHABLE, 
 DIRECTORY = [
     Code("directory-unavailable", Stage.RESOLVE, GIVE_UP, FAILED,
          "LDAP with Kerberos is not installed with this pusher",
-         "Install it with: pip install 'pusher[directory]' (needs gcc, libldap2-dev, libsasl2-dev and libkrb5-dev, and "
+         "Install it with: {install:directory} (needs gcc, libldap2-dev, libsasl2-dev and libkrb5-dev, and "
          "libsasl2-modules-gssapi-mit to run)."),
     Code("directory-unreachable", Stage.RESOLVE, RETRY, UNREACHABLE,
          "no domain controller serves the directory",

@@ -71,7 +71,7 @@ SIGN_IN = [
          "Turn guest fallback off on the target and correct the account."),
     Code("kerberos-unavailable", Stage.SIGN_IN, NEXT, FAILED,
          "Kerberos is not installed with this pusher",
-         "Install it with: pip install 'pusher[kerberos]' (needs libkrb5-dev and gcc)."),
+         "Install it with: {install:kerberos} (needs libkrb5-dev and gcc)."),
     Code("kerberos-failed", Stage.SIGN_IN, NEXT, FAILED,
          "Kerberos gave no ticket for this target",
          "Run kinit for the process's own identity, and give the host by its full DNS name."),
@@ -118,7 +118,7 @@ SIGN_IN = [
          "directory's account may also lack the right to read the expiry time."),
     Code("laps-encrypted", Stage.SIGN_IN, NEXT, FAILED,
          "the machine's LAPS password is encrypted, and this pusher cannot decrypt it",
-         "Decrypting takes pip install 'pusher[laps]', Kerberos and RPC to a Windows domain controller, and a "
+         "Decrypting takes the extra for it ({install:laps}), Kerberos and RPC to a Windows domain controller, and a "
          "[directory] account among the LAPS policy's authorized password decryptors; or turn 'Enable password "
          "encryption' off there for these machines."),
     Code("laps-other-account", Stage.SIGN_IN, NEXT, FAILED,

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from pusher import installation
 from pusher.credentials.dpapi import DpapiNg
 from pusher.credentials.laps import ENCRYPTED, Laps
 from pusher.credentials.tickets import Ticket
@@ -24,7 +25,7 @@ from pusher.directory.port import DirectoryAccount
 from pusher.models import Account, Protocol, Secret, Target
 from pusher.problems import NextMove, ProblemError, problem
 
-pytest.importorskip("dpapi_ng", reason="dpapi-ng is not installed here: pip install 'pusher[laps]'")
+pytest.importorskip("dpapi_ng", reason="dpapi-ng is not installed here: it is in the extra laps")
 from dpapi_ng import KeyCache, _client, ncrypt_protect_secret
 from dpapi_ng._blob import DPAPINGBlob
 
@@ -267,9 +268,9 @@ async def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ImportError(name)
         return real(name, *args)
 
+    monkeypatch.setattr(installation, "add", lambda extra: f"(add {extra})")
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ProblemError) as caught:
         await Domain().dpapi(GOOD, WHOSE)
     assert caught.value.problem.code == "laps-encrypted"
-    assert "pip install 'pusher[laps]'" in caught.value.problem.message
-    assert "pip install 'pusher[laps]'" in caught.value.problem.remedy
+    assert "(add laps)" in caught.value.problem.remedy

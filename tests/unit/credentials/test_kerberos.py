@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pusher import installation
 from pusher.credentials.kerberos import Krb5, SecretUse, translate
 from pusher.models import NextMove, Secret
 from pusher.problems import CATALOGUE, Problem, ProblemError
@@ -34,7 +35,7 @@ def now() -> datetime:
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartKdc]:
-    pytest.importorskip("krb5", reason="Kerberos is not installed here: pip install 'pusher[kerberos]'")
+    pytest.importorskip("krb5", reason="Kerberos is not installed here: it is in the extra kerberos")
     with ExitStack() as stack:
 
         def started(*answers: int, folder: str = "kdc", **more: Any) -> ScriptedKdc:
@@ -157,12 +158,13 @@ async def test_without_the_package_it_is_one_sentence(monkeypatch: pytest.Monkey
         return real(name, *given, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr(installation, "add", lambda extra: f"(add {extra})")
     kerberos = Krb5(now)
     for call in (kerberos.own, lambda: kerberos.by_password(WHO, Secret(PASSWORD))):
         with pytest.raises(ProblemError) as caught:
             await call()
         assert caught.value.problem.code == "kerberos-unavailable"
-        assert "pip install 'pusher[kerberos]'" in caught.value.problem.remedy
+        assert "(add kerberos)" in caught.value.problem.remedy
     kerberos.close()
 
 

@@ -20,7 +20,7 @@ THEIRS = """
 
 def asked_for(name: str) -> str:
     """The principal that gssapi makes of a host's service."""
-    gssapi = pytest.importorskip("gssapi", reason="Kerberos is not installed here: pip install 'pusher[kerberos]'")
+    gssapi = pytest.importorskip("gssapi", reason="Kerberos is not installed here: it is in the extra kerberos")
     made = gssapi.Name(f"cifs@{name}", gssapi.NameType.hostbased_service)
     return str(made.canonicalize(gssapi.MechType.kerberos))
 
@@ -41,7 +41,7 @@ def test_dns_does_not_name_the_host(theirs: Path) -> None:
 
 
 def test_the_rest_is_the_operators(theirs: Path) -> None:
-    krb5 = pytest.importorskip("krb5", reason="Kerberos is not installed here: pip install 'pusher[kerberos]'")
+    krb5 = pytest.importorskip("krb5", reason="Kerberos is not installed here: it is in the extra kerberos")
     with host_names_as_written():
         assert krb5.get_default_realm(krb5.init_context()) == b"THEIRS.TEST"
 

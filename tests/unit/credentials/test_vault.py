@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from pusher import installation
 from pusher.credentials.secrets import read_secret
 from pusher.models import Account, Protocol, Source
 from pusher.problems import BadInput
 from tests.unit.credentials.vault_server import TOKEN, VALUE, RecordedVault, recorded_vault
 
-pytest.importorskip("hvac", reason="Vault's client is not installed here: pip install 'pusher[vault]'")
+pytest.importorskip("hvac", reason="Vault's client is not installed here: it is in the extra vault")
 
 
 @pytest.fixture
@@ -164,5 +165,6 @@ def test_without_the_package_it_is_one_sentence(vault: RecordedVault, monkeypatc
         return real(name, *given, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert "pip install 'pusher[vault]'" in refused("vault:old/push#password", environment(vault))
+    monkeypatch.setattr(installation, "add", lambda extra: f"(add {extra})")
+    assert "(add vault)" in refused("vault:old/push#password", environment(vault))
     assert vault.asked == []

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from pusher import installation
 from pusher.directory.ldap import LdapDirectory
 from pusher.directory.port import Bounds, DirectoryAccount, Entry, NotSentError, NotTriedError, Scope
 from pusher.directory.process import ChildProcess
@@ -353,11 +354,12 @@ async def gone(child: ChildProcess) -> None:
 async def test_a_library_that_is_not_installed_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bonsai.py").write_text("raise ImportError\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(installation, "add", lambda extra: f"(add {extra})")
     directory = LdapDirectory(ACCOUNT, Secret(PLANTED))
     with pytest.raises(ProblemError) as caught:
         await search(directory)
     found = caught.value.problem
-    assert found.code == "directory-unavailable" and "pip install 'pusher[directory]'" in found.message
+    assert found.code == "directory-unavailable" and "(add directory)" in found.remedy
     await directory.close()
 
 

@@ -24,7 +24,7 @@ from tests.unit.transports.winrm.listener import Listener, Script, secret_free
 from tests.unit.transports.winrm.test_adapter import windows
 
 pytestmark = pytest.mark.lab
-pytest.importorskip("gssapi", reason="Kerberos is not installed here: pip install 'pusher[kerberos]'")
+pytest.importorskip("gssapi", reason="Kerberos is not installed here: it is in the extra kerberos")
 
 Listen = Callable[..., Listener]
 
