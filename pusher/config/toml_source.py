@@ -14,7 +14,7 @@ from pathlib import Path as FilePath
 
 from pusher.config.document import Document, Path
 from pusher.config.files import SMALL_FILE, place, read_text, split_lines
-from pusher.config.wording import plain
+from pusher.config.wording import is_visible, plain
 from pusher.models import Source
 from pusher.problems import BadInput
 
@@ -30,8 +30,9 @@ _LITERAL = re.compile(r"'[^']*'")
 _MULTI_BASIC = re.compile(r'"""(?:[^\\]|\\.)*?"""(?:"{0,2})', re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _CONTROLS = frozenset("btnfre")
-_OPEN_AT_END = re.compile(r"\\[\"'][ \t]*(?:#.*)?$")
+_OPEN_AT_END = re.compile(r"\\\"[ \t]*(?:#.*)?$")
 _BACKSLASH = "'…' around text with backslashes, or each backslash twice"
+_VALUE = "'text', a number, true or false"
 _TYPOGRAPHIC = "“”„‟‘’‚‛«»"
 _MULTI_LITERAL = re.compile(r"'''.*?'''(?:'{0,2})", re.DOTALL)
 
@@ -112,7 +113,10 @@ def _syntax(exc: tomllib.TOMLDecodeError, text: str, file: str) -> BadInput:
         )
     if character and character in _TYPOGRAPHIC:
         return BadInput(source, f"the TOML cannot be read: {character} is a typographic quotation mark", "' or \"")
-    return BadInput(source, f"the TOML cannot be read: {what}", "valid TOML")
+    if character and not is_visible(character):
+        found = f"the TOML cannot be read: here is U+{ord(character):04X}, a character that is not seen"
+        return BadInput(source, found, "no such character")
+    return BadInput(source, f"the TOML cannot be read: {what}", _VALUE if what == "invalid value" else "valid TOML")
 
 
 class _Scanner:

@@ -142,6 +142,7 @@ def test_a_pusher_that_is_killed_has_spent_what_it_had(ground: Ground, way: str)
     fleet.go()
     ended = last.push(fleet.inventory, *QUICK)
     assert codes_of(ended) == {"lockout-budget-spent": TARGETS}
+    assert all("cut off before a verdict came" in line["message"] for line in ended.outcomes.values())
     failures = ground.counted("push3") - before
     assert 1 <= failures <= ALLOWED
     assert failures == ground.domain.bad_password_count("push3")

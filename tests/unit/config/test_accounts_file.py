@@ -178,7 +178,8 @@ BAD = [
     (with_secret("keytab:/x/y"), "F:4:10: account 'p': there is no file /x/y; expected a keytab"),
     (with_secret("ccache:/x/y"), "F:4:10: account 'p': there is no file /x/y; expected a Kerberos ticket cache"),
     (ONE.replace('"prompt"', "5"), f"F:4:10: account[1].secret is a number; expected {SECRET}, in quotation marks"),
-    (ONE.replace('"prompt"', PLANTED), "F:4:10: the TOML cannot be read: invalid value; expected valid TOML"),
+    (ONE.replace('"prompt"', PLANTED), "F:4:10: the TOML cannot be read: invalid value; expected 'text', a number, "
+                                       "true or false"),
     (ONE + f'password = "{PLANTED}"\n', "F:5:1: account[1].password is not a known key; expected name, user, secret, "
                                         "scope, protocol, realm, never, packages or "
                                         "domain_controllers"),

@@ -309,6 +309,7 @@ UNQUOTED = (
         ("Lab Agent\\agent.exe", "%SystemRoot%\\Lab Agent\\agent.exe"),
         # The variable itself hides a space.
         ("%ProgramFiles%\\lab\\agent.exe", "%ProgramFiles%\\lab\\agent.exe"),
+        ("%ProgramFiles(x86)%\\lab\\agent.exe", "%ProgramFiles(x86)%\\lab\\agent.exe"),
     ],
 )
 def test_an_unquoted_program_in_a_path_with_spaces_is_refused(folder: Path, dest: str, path: str) -> None:

@@ -142,6 +142,16 @@ def test_positions_in_tables_and_arrays_of_tables() -> None:
         ("x = 'a\n'", "f:1:7: the TOML cannot be read: found invalid character '\\n'; expected valid TOML"),
         ("x = " + "[" * 3000, "f: values are nested too deep; expected fewer levels"),
         ("x = " + "9" * 5000, "f: a number that is too long; expected a shorter number"),
+        ("a = CORP\\svc\n", "f:1:5: the TOML cannot be read: invalid value; expected 'text', a number, true or false"),
+        ("a = True\n", "f:1:5: the TOML cannot be read: invalid value; expected 'text', a number, true or false"),
+        (
+            "a =\u00a0'b'\n",
+            "f:1:4: the TOML cannot be read: here is U+00A0, a character that is not seen; expected no such character",
+        ),
+        (
+            "a\u200b = 'b'\n",
+            "f:1:2: the TOML cannot be read: here is U+200B, a character that is not seen; expected no such character",
+        ),
         ("a = “b”\n", "f:1:5: the TOML cannot be read: “ is a typographic quotation mark; expected ' or \""),
         ("a = 'x'\nb = ‘c’", "f:2:5: the TOML cannot be read: ‘ is a typographic quotation mark; expected ' or \""),
     ],

@@ -19,6 +19,9 @@ from pusher.report.render import render
 from pusher.report.text import visible
 from tests.unit.report import report_samples as samples
 
+MARKED_UP = {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "code", "strong", "ul", "li"}
+"""The elements of a Markdown report."""
+
 
 def csv_of(*outcomes: Outcome) -> list[dict[str, str]]:
     out = StringIO()
@@ -121,6 +124,8 @@ def test_hostile_text_in_markdown_is_text(text: str) -> None:
     row = next(line for line in made.splitlines() if "| failed | rights |" in line)
     assert len(re.findall(r"(?<!\\)\|", row)) == 6
     assert "\x1b" not in made
+    html = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(made)
+    assert set(re.findall(r"<([^\s/>]+)", html)) <= MARKED_UP, "by a real parser, and one that lets HTML through"
 
 
 @samples.unhurried
