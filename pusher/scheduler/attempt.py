@@ -19,7 +19,14 @@ from datetime import datetime
 from typing import TypeVar
 
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_fixed, wait_random_exponential
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_fixed,
+    wait_random_exponential,
+)
 
 from pusher.checks import Subject, prove
 from pusher.credentials.ladder import is_domain_controller, ladder, why_nobody
@@ -60,7 +67,10 @@ _GRACE = 120.0
 _LASTING_LOCKS = frozenset({TransportKind.WINRM})
 """Transports whose lock outlives a pusher that was killed, until the target ends its idle shell."""
 _ORPHANED = 90
-"""Seconds for which such a lock is waited for, where a journal tells that a push was cut off here."""
+"""Seconds for which such a lock is waited for: whether somebody lives who holds it cannot be seen."""
+_LOCK_AGAIN = 2.0
+"""Seconds between two tries."""
+_TRIES = 3
 _WITHOUT_LEAVE = frozenset({"domain-controller-refused", "domain-controller-account"})
 """Problems of a machine on which nothing may be done."""
 _ACCOUNTS_FAULT = frozenset({NextMove.NEXT_ACCOUNT, NextMove.STOP_ACCOUNT})
@@ -247,7 +257,8 @@ class _Attempt:
         self._at(Stage.SIGN_IN)
         if account.protocol is Protocol.NTLM and not (who.machine or who.proof):
             raise ProblemError(problem("identity-unproven"))
-        host = who.machine or self.address
+        # Where it does not say what it is called, a certificate or a ticket proves the inventory's name.
+        host = who.machine or self.target.name
         session = await sign_in(
             self.job, self.target, link, account, host, lambda signing_in: self._timed("sign-in", signing_in),
             still_wanted=lambda: self._at(Stage.SIGN_IN),
@@ -280,9 +291,10 @@ class _Attempt:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(session.close)
             self._at(Stage.LOCK)
-            book = HostBook(self.job, self.target.name, who.machine or self.address, package.key)
-            lasting = way.transport.kind in _LASTING_LOCKS and await book.left_open()
-            await stack.enter_async_context(self._lock(session, patience=_ORPHANED if lasting else 0))
+            book = HostBook(self.job, self.target.name, who.machine or None, package.key, self.address)
+            # One killed over WinRM may have left its lock, before or after it had a journal, also for one over SMB.
+            orphaned = way.transport.kind in _LASTING_LOCKS or bool(await book.left_open())
+            await stack.enter_async_context(self._lock(session, patience=_ORPHANED if orphaned else 0))
 
             async def reopen() -> Session:
                 """A fresh session for undoing after a lost connection: the same account, once more by the budget."""
@@ -325,16 +337,22 @@ class _Attempt:
         ``patience``: for how many seconds a lock held by another is waited for.
         """
         assert self.job.package is not None
-        path = lock_path(self.job.package.lock)
+        path, clock = lock_path(self.job.package.lock), asyncio.get_running_loop().time
+        until = clock() + patience
 
         async def take() -> Hold:
+            self._at(Stage.LOCK)  # a run that is cancelled does not wait on
             await session.make_folder(STAGING)
             return await session.hold(path)
 
+        def waiting(state: RetryCallState) -> None:
+            if patience and state.attempt_number == 1:
+                self._note("lock-held", f"waiting up to {patience} s: one that was killed may hold it for a minute")
+
         async for trial in AsyncRetrying(
-            retry=retry_if_exception(lambda error: _lock_may_come(error, patience)),
-            stop=stop_after_attempt(3 + patience),
-            wait=wait_fixed(1 if patience else 0),
+            retry=lambda state: _lock_may_come(state, until - clock()),
+            wait=wait_fixed(_LOCK_AGAIN if patience else 0),
+            before_sleep=waiting,
             reraise=True,
         ):
             with trial:
@@ -407,11 +425,14 @@ def _worth_another_connect(error: BaseException) -> bool:
     return isinstance(error, ProblemError) and error.problem.code in {"connection-lost", "too-busy", "host-unreachable"}
 
 
-def _lock_may_come(error: BaseException, patience: int) -> bool:
-    # Another pusher may remove the empty folder between our two calls; that alone is always worth another try.
+def _lock_may_come(state: RetryCallState, left: float) -> bool:
+    error = state.outcome.exception() if state.outcome is not None else None
     if not isinstance(error, ProblemError):
         return False
-    return error.problem.code == "path-not-found" or (patience > 0 and error.problem.code == "push-in-progress")
+    if error.problem.code == "push-in-progress":
+        return left > 0
+    # Another pusher may remove the empty folder between our two calls; that alone is always worth another try.
+    return error.problem.code == "path-not-found" and state.attempt_number < _TRIES
 
 
 def _outcome(

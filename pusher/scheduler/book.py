@@ -1,4 +1,4 @@
-"""A host's journal in the store, as the install driver sees it."""
+"""A host's journal in the store, as the install driver sees it, and by what name a machine is known in it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ class HostBook:
 
     A write that fails is noted among the run's losses, and what was posted for this target before and failed is
     raised by the next call: all that was handed over earlier is decided by then.
+
+    ``machine``: what the machine calls itself. A listener that takes no NTLM does not say it (None): then the name by
+    which a ticket or a certificate has proven the machine stands for it, the inventory's. So that a push that was
+    killed over one transport is found over the other, journals of the same ``target`` count as this machine's where
+    either side did not know its own name; where both did, they have to be the same.
     """
 
-    def __init__(self, job: Job, target: str, host: str, service: str) -> None:
-        self._job, self._target, self._host, self._service = job, target, host, service
+    def __init__(self, job: Job, target: str, machine: str | None, service: str, address: str = "") -> None:
+        self._job, self._target, self._machine, self._service = job, target, machine, service
+        self._nameless = (target, address)  # an address is what earlier versions took for the name
 
     async def open(self, before: dict[str, object]) -> Journal:
         with self._noted():
             return await self._job.store.open_journal(
-                host=self._host, service=self._service, run=self._job.run, target=self._target, before=before,
-                at=self._job.now(),
+                host=self._machine or self._target, service=self._service, run=self._job.run, target=self._target,
+                before=before, at=self._job.now(),
             )  # fmt: skip
 
     async def mark(self, journal: Journal, step: StrEnum, mark: Mark) -> None:
@@ -37,7 +43,10 @@ class HostBook:
 
     async def left_open(self) -> Sequence[Journal]:
         with self._noted():
-            return self._job.store.open_journals(self._host, self._service)
+            return self._job.store.open_journals(
+                self._machine or self._target, self._service,
+                target=self._target, under=self._nameless if self._machine else None,
+            )  # fmt: skip
 
     @contextmanager
     def _noted(self) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, and_, func, insert, or_, select, update
 
 from pusher.models import (
     AccountTried,
@@ -212,12 +212,22 @@ class Store:
             lambda c: c.execute(update(table).where(table.c.id == journal).values(closed_as=closed_as))
         )
 
-    def open_journals(self, host: str, service: str) -> list[Journal]:
-        """Journals that no one closed: the marks of a push that was killed, oldest first."""
+    def open_journals(
+        self, host: str, service: str, *, target: str = "", under: Collection[str] | None = ()
+    ) -> list[Journal]:
+        """Journals that no one closed: the marks of a push that was killed, oldest first.
+
+        Those of ``host``; and of those of the inventory's ``target``, such as are kept under one of the names ``under``
+        (None: under whatever name).
+        """
         table, steps = schema.journals, schema.journal_steps
+        its = table.c.target == target
+        if under is not None:
+            its = and_(its, table.c.host.in_([name.lower() for name in under]))
         query = (
             select(table)
-            .where(table.c.host == host.lower(), table.c.service == service.lower(), table.c.closed_as.is_(None))
+            .where(or_(table.c.host == host.lower(), its))
+            .where(table.c.service == service.lower(), table.c.closed_as.is_(None))
             .order_by(table.c.opened_at)
         )
         with self._reading() as connection:

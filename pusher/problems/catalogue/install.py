@@ -10,7 +10,8 @@ from pusher.problems.catalogue.code import CANCELLED, FAILED, GIVE_UP, RETRY, Co
 INSTALL = [
     Code("push-in-progress", Stage.LOCK, RETRY, FAILED,
          "another push holds this machine's lock",
-         "Wait for the other push to end; the lock frees itself when its connection drops."),
+         "Wait for the other push to end. The lock frees itself when its connection drops; that of a push that was "
+         "killed over WinRM within a minute, for which the next one waits by itself."),
     Code("file-in-use", Stage.STAGE, RETRY, FAILED,
          "a file is held open by another process",
          "A virus scanner or the agent itself holds it: push again, or stop what holds it."),

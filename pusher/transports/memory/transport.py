@@ -49,12 +49,19 @@ _PORTS = {TransportKind.SMB: 445, TransportKind.WINRM: 5986}
 
 
 class MemoryTransport:
-    """One pusher's way to ``hosts``, by address. ``calls`` counts all it made, ``struck`` the faults that went off."""
+    """One pusher's way to ``hosts``, by address. ``calls`` counts all it made, ``struck`` the faults that went off.
+
+    ``nameless``: no host says what it is called; a certificate proves it, as with a listener that takes no NTLM.
+    """
 
     def __init__(
-        self, hosts: Mapping[str, MemoryHost], *faults: Fault, kind: TransportKind = TransportKind.SMB
+        self,
+        hosts: Mapping[str, MemoryHost],
+        *faults: Fault,
+        kind: TransportKind = TransportKind.SMB,
+        nameless: bool = False,
     ) -> None:
-        self.kind = kind
+        self.kind, self.nameless = kind, nameless
         self.hosts = hosts
         self.faults = list(faults)
         self.calls: list[str] = []
@@ -114,9 +121,10 @@ class _MemoryLink:
         return self._wire.secret_sent
 
     async def identify(self) -> PeerIdentity:
-        host = self._wire.host
+        host, nameless = self._wire.host, self._wire.transport.nameless
+        unnamed = PeerIdentity(encrypts=host.encrypts, proof=f"certificate for {host.name}, issued by a CA in memory")
         self._identity = await self._wire.call(
-            "identify", Doing.IDENTIFY, lambda: host.identity, self._wire.limits.connect
+            "identify", Doing.IDENTIFY, lambda: unnamed if nameless else host.identity, self._wire.limits.connect
         )
         return self._identity
 

@@ -57,6 +57,7 @@ class Pushing(Protocol):
     """The pusher whose wires these are: it counts their calls, and may be killed."""
 
     kind: TransportKind
+    nameless: bool
     dead: bool
 
     def due(self, call: str) -> Fault | None: ...

@@ -127,10 +127,44 @@ def test_another_machine_is_no_reason_for_another_transport(store: Store) -> Non
     assert (outcome.code, winrm.calls["open"], winrm.sign_ins) == ("wrong-host", 0, [])
 
 
-@pytest.mark.parametrize(("cut_off", "code"), [(True, None), (False, "push-in-progress")])
-def test_the_lock_of_a_push_that_was_cut_off_is_waited_for(store: Store, cut_off: bool, code: str | None) -> None:
-    """Over WinRM the target frees it only after a while; somebody else's is not waited for."""
-    host = make_host("ws77.corp.example" if cut_off else "ws78.corp.example", port=5986)
+@pytest.mark.parametrize(
+    ("kind", "journal", "freed", "code"),
+    [
+        (WINRM, False, 60, None),  # killed between the lock and the journal
+        (WINRM, True, 60, None),
+        (SMB, True, 60, None),  # killed over WinRM, pushed to over SMB
+        (SMB, False, 60, "push-in-progress"),
+        (WINRM, False, 600, "push-in-progress"),
+    ],
+)
+def test_the_lock_of_a_push_that_was_cut_off_is_waited_for(
+    store: Store, kind: TransportKind, journal: bool, freed: int, code: str | None
+) -> None:
+    """Over WinRM the target frees it only after a while, and nobody can see whether its holder lives."""
+    host = make_host(port=5986 if kind is WINRM else 445)
+    host.write("Windows\\pusher\\LabAgent.lock", b"")
+    lock = host.disk.find(("windows", "pusher", "labagent.lock"))
+    assert lock is not None
+    lock.held = True
+    target = Target(name=host.name, transports=BOTH)
+
+    async def story() -> tuple[Outcome, list[str]]:
+        transport = MemoryTransport({ADDRESS: host}, kind=kind)
+        job = make_job(store, transport, transports={kind: transport})
+        if journal:
+            assert job.package is not None
+            await HostBook(job, host.name, host.name, job.package.key).open(NOTHING_BEFORE.to_json())
+        asyncio.get_running_loop().call_later(freed, lambda: setattr(lock, "held", False))
+        outcome = await attempt(job, target, ADDRESS, 1)
+        return outcome, [event.kind for event in store.events(job.run, host.name)]
+
+    outcome, events = fly(story())
+    assert outcome.code == code
+    assert events.count("lock-held") == (kind is WINRM or journal)
+
+
+def test_nobody_waits_for_a_lock_when_the_run_is_cancelled(store: Store) -> None:
+    host = make_host(port=5986)
     host.write("Windows\\pusher\\LabAgent.lock", b"")
     lock = host.disk.find(("windows", "pusher", "labagent.lock"))
     assert lock is not None
@@ -139,14 +173,11 @@ def test_the_lock_of_a_push_that_was_cut_off_is_waited_for(store: Store, cut_off
     async def story() -> Outcome:
         transport = MemoryTransport({ADDRESS: host}, kind=WINRM)
         job = make_job(store, transport, transports={WINRM: transport})
-        if cut_off:
-            assert job.package is not None
-            book = HostBook(job, host.name, host.name, job.package.key)
-            await book.open(NOTHING_BEFORE.to_json())
-        asyncio.get_running_loop().call_later(60, lambda: setattr(lock, "held", False))
+        asyncio.get_running_loop().call_later(10, job.stop.cancel)
         return await attempt(job, Target(name=host.name, transports=BOTH), ADDRESS, 1)
 
-    assert fly(story()).code == code
+    assert fly(story()).code == "cancelled"
+    assert host.calls["hold"] < 10
 
 
 def replace_name(host: MemoryHost, name: str) -> MemoryHost:

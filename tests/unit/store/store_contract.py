@@ -240,6 +240,22 @@ class StoreContract:
         assert [journal.id for journal in store.open_journals("h", "s")] == [ids[2], ids[0]], "oldest first"
         assert store.open_journals("h", "other") == store.open_journals("other", "s") == []
 
+    async def test_journals_of_a_target_under_other_names(self, store: Store) -> None:
+        ids = {}
+        for host, target in (("m", "t"), ("T", "t"), ("10.0.0.1", "t"), ("other", "t"), ("m", "x"), ("t", "y")):
+            made = await store.open_journal(host=host, service="s", run="r", target=target, before={}, at=NOON)
+            ids[made.id] = (host, target)
+
+        def found(host: str, **asked: Any) -> set[tuple[str, str]]:
+            return {ids[journal.id] for journal in store.open_journals(host, "s", **asked)}
+
+        assert found("M") == {("m", "t"), ("m", "x")}
+        assert found("M", target="t", under=("t", "10.0.0.1")) == {*found("m"), ("T", "t"), ("10.0.0.1", "t")}
+        assert found("t", target="t", under=None) == {
+            ("m", "t"), ("T", "t"), ("10.0.0.1", "t"), ("other", "t"), ("t", "y"),
+        }  # fmt: skip
+        assert store.open_journals("m", "none", target="t", under=None) == []
+
     async def test_a_mark_may_be_made_twice(self, store: Store) -> None:
         journal = await store.open_journal(host="h", service="s", run="r", target="t", before={}, at=NOON)
         for _ in range(2):
