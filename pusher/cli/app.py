@@ -13,13 +13,19 @@ from pusher.cli import reading
 from pusher.cli.options import (
     Accounts,
     AsJson,
+    Authority,
+    Concurrency,
+    ConnectTimeout,
     Exclude,
+    Identify,
     Inventory,
     Limit,
     MaybePackage,
     Package,
     Quiet,
     StoreUrl,
+    TransportName,
+    refuse_unknown_transport,
     with_options_of_a_run,
     with_run_options,
 )
@@ -116,15 +122,28 @@ def resolve(
     accounts: Accounts = None,
     limit: Limit = None,
     exclude: Exclude = None,
+    identify: Identify = False,
+    transport: TransportName = "auto",
+    ca: Authority = None,
+    concurrency: Concurrency = 50,
+    connect_timeout: ConnectTimeout = 5.0,
     json: AsJson = False,
 ) -> None:
     """Show who would be pushed to, and how that was decided; only name servers and the directory are asked.
+
+    With --identify the machines that would be pushed to are asked what they call themselves, before any sign-in: no
+    account is used, and nothing of one is sent. --transport, --ca, --concurrency and --connect-timeout are for that.
 
     Example: pusher resolve inventory/paris.yaml --limit 'group:paris,!ws2*'
     """
     from pusher.cli.resolving import resolve as resolve_targets
 
-    resolve_targets(Options(inventory=inventory, accounts=accounts, limit=limit or (), exclude=exclude or ()), json)
+    refuse_unknown_transport(transport)
+    options = Options(
+        inventory=inventory, accounts=accounts, limit=limit or (), exclude=exclude or (), transport=transport, ca=ca,
+        concurrency=concurrency, connect_timeout=connect_timeout,
+    )  # fmt: skip
+    resolve_targets(options, json, identify=identify)
 
 
 @app.command()

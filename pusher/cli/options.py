@@ -40,16 +40,28 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Only the closing summary."
 Package = Annotated[Path, typer.Option("--package", help="The package's folder, with its package.toml.")]
 MaybePackage = Annotated[Path | None, typer.Option("--package", help="The package's folder, with its package.toml.")]
 
+Identify = Annotated[
+    bool,
+    typer.Option(
+        "--identify",
+        help="Ask each address what it calls itself, with no account, and print it as lines for the inventory.",
+    ),
+]
+Concurrency = Annotated[int, typer.Option("--concurrency", min=1, max=1000, help="Machines worked on at once.")]
+TransportName = Annotated[str, typer.Option("--transport", help="smb, winrm, or auto: as the inventory says.")]
+Authority = Annotated[
+    Path | None,
+    typer.Option("--ca", help="Who signs the certificates of WinRM, in PEM. [default: this system's list]"),
+]
+ConnectTimeout = Annotated[float, typer.Option("--connect-timeout", min=0.1, help="Seconds to wait for an answer.")]
+
 _RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
     "accounts": (Accounts, None),
     "limit": (Limit, None),
     "exclude": (Exclude, None),
     "store": (StoreUrl, None),
     "log": (Log, None),
-    "concurrency": (
-        Annotated[int, typer.Option("--concurrency", min=1, max=1000, help="Machines worked on at once.")],
-        50,
-    ),
+    "concurrency": (Concurrency, 50),
     "per_site": (
         Annotated[int, typer.Option("--per-site", min=0, help="... of one site at most; 0: no limit.")],
         0,
@@ -58,17 +70,8 @@ _RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[int, typer.Option("--per-subnet", min=0, help="... of one /24 at most; 0: no limit.")],
         25,
     ),
-    "transport": (
-        Annotated[str, typer.Option("--transport", help="smb, winrm, or auto: as the inventory says.")],
-        "auto",
-    ),
-    "ca": (
-        Annotated[
-            Path | None,
-            typer.Option("--ca", help="Who signs the certificates of WinRM, in PEM. [default: this system's list]"),
-        ],
-        None,
-    ),
+    "transport": (TransportName, "auto"),
+    "ca": (Authority, None),
     "content_port": (
         Annotated[
             int,
@@ -86,10 +89,7 @@ _RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[float, typer.Option("--deadline", min=1, help="Seconds allowed for one machine.")],
         900.0,
     ),
-    "connect_timeout": (
-        Annotated[float, typer.Option("--connect-timeout", min=0.1, help="Seconds to wait for an answer.")],
-        5.0,
-    ),
+    "connect_timeout": (ConnectTimeout, 5.0),
     "max_failures": (
         Annotated[int, typer.Option("--max-failures", min=0, help="Stop the run at this many; 0: never.")],
         0,
@@ -167,8 +167,11 @@ def _options(taken: dict[str, Any]) -> Options:
     return Options(**_checked({**taken, "limit": taken["limit"] or (), "exclude": taken["exclude"] or ()}))
 
 
-def _checked(taken: dict[str, Any]) -> dict[str, Any]:
-    transport = taken.get("transport", "auto")
+def refuse_unknown_transport(transport: str) -> None:
     if transport not in ("smb", "winrm", "auto"):
         raise BadInput(None, f"--transport {transport} is unknown", "smb, winrm or auto")
+
+
+def _checked(taken: dict[str, Any]) -> dict[str, Any]:
+    refuse_unknown_transport(taken.get("transport", "auto"))
     return taken

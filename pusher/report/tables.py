@@ -20,6 +20,7 @@ from rich.text import Text
 
 from pusher.models import Outcome, Run, Status
 from pusher.report.closing import closing
+from pusher.report.labels import Asked
 from pusher.report.record import outcome_record, run_record
 from pusher.report.style import STATUS_STYLE, counts_text, plain, status_text
 from pusher.report.summary import Summary
@@ -125,7 +126,10 @@ def _why(outcome: Outcome) -> Text:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResolvedRow:
-    """A target of the inventory and how it was decided whether it is pushed."""
+    """A target of the inventory and how it was decided whether it is pushed.
+
+    ``asked``: what its address says of itself, where it was asked.
+    """
 
     name: str
     address: str | None
@@ -133,27 +137,40 @@ class ResolvedRow:
     group: str | None
     pushed: bool
     why: str
+    asked: Asked | None = None
 
 
 def resolve_table(rows: Iterable[ResolvedRow]) -> RenderableType:
     """``pusher resolve``: who would be pushed, and how that was decided."""
     listed = list(rows)
-    made = table("host", "address", "site", "group", "", "why")
+    by_name = any(row.asked is not None for row in listed)
+    made = table("host", "address", *(["calls itself"] if by_name else []), "site", "group", "", "why")
     keep_whole(made, 0, (visible(row.name) for row in listed), 26)
     keep_whole(made, 1, (visible(row.address or "") for row in listed), 15)
     pushed = 0
     for row in listed:
         pushed += row.pushed
         verdict = Text("in", style="green") if row.pushed else Text("out", style="blue")
-        made.add_row(plain(row.name), plain(row.address), plain(row.site), plain(row.group), verdict, plain(row.why))
+        own = [_own_name(row.asked)] if by_name else []
+        made.add_row(
+            plain(row.name), plain(row.address), *own, plain(row.site), plain(row.group), verdict, plain(row.why)
+        )
     if not made.rows:
         return Text("The inventory has no targets.")
     out = len(made.rows) - pushed
     return Group(made, Text(), Text(f"{hosts(pushed)} in, {number(out)} out", style="bold"))
 
 
+def _own_name(asked: Asked | None) -> Text:
+    if asked is None:
+        return Text()
+    if asked.machine is None:
+        return plain(asked.code, "yellow")
+    return plain(asked.machine, "green" if asked.fits else "bold red")
+
+
 def resolve_record(row: ResolvedRow) -> dict[str, Any]:
-    return {
+    record = {
         "target": row.name,
         "address": row.address,
         "site": row.site,
@@ -161,6 +178,9 @@ def resolve_record(row: ResolvedRow) -> dict[str, Any]:
         "pushed": row.pushed,
         "why": row.why,
     }
+    if row.asked is not None:
+        record |= {"machine": row.asked.machine, "fits": row.asked.fits, "code": row.asked.code}
+    return record
 
 
 def statuses_table() -> RenderableType:

@@ -6,6 +6,7 @@ A way is a transport with the endpoint it would connect to. What must not live h
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pusher.models import Status, Target, TransportKind
@@ -26,11 +27,18 @@ class Way:
 
 def ways_to(job: Job, target: Target, address: str) -> list[Way]:
     """Every way that this run has: the one that --transport asks for, or those of the inventory, in its order."""
-    kinds = target.transports if job.only is None else (job.only,)
+    return ways_over(job.transports, job.only, target, address)
+
+
+def ways_over(
+    transports: Mapping[TransportKind, Transport], only: TransportKind | None, target: Target, address: str
+) -> list[Way]:
+    """Every way over the transports given; ``only``: by no other than this one."""
+    kinds = target.transports if only is None else (only,)
     return [
-        Way(transport=job.transports[kind], endpoint=_endpoint(target, address, kind))
+        Way(transport=transports[kind], endpoint=_endpoint(target, address, kind))
         for kind in kinds
-        if kind in job.transports
+        if kind in transports
     ]
 
 

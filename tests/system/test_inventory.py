@@ -45,6 +45,27 @@ def test_resolve_tells_who_is_in_and_why(site: Site, pusher: Pusher, tmp_path: P
     assert said.status == 0 and one.fqdn in said.stdout and one.address in said.stdout
 
 
+def test_a_label_is_pushed_to_by_what_its_address_calls_itself(site: Site, pusher: Pusher, tmp_path: Path) -> None:
+    """Refused; told, with no account, what the machine is called; and with that line in the inventory ready."""
+    host = site.host("spare1")
+    label = site.inventory_of(tmp_path, [f"{{name: web-frontend, address: {host.address}}}"])
+    with new_sign_ins(host) as seen:
+        refused = pusher.check(label)
+        told = pusher.run("resolve", label, "--identify", "--json")
+    assert refused.verdict == ("failed", "wrong-host"), refused.everything_said()
+    assert f"{host.fqdn} answers at {host.address}, the address that the inventory gives" in refused.outcome["message"]
+    assert (told.status, told.stderr) == (0, ""), told.everything_said()
+    (row,) = told.lines
+    assert (row["machine"], row["fits"], row["code"]) == (host.fqdn, False, "wrong-host")
+    assert seen == []
+    folder = tmp_path / "pasted"
+    folder.mkdir()
+    pasted = site.inventory_of(folder, [row["paste"].removeprefix("- ")])
+    assert pusher.check(pasted).verdict == ("ready", None)
+    (row,) = pusher.run("resolve", pasted, "--identify", "--json").lines
+    assert (row["machine"], row["fits"], row["code"], row["paste"]) == (host.fqdn, True, None, None)
+
+
 def test_an_unknown_name_is_an_outcome(site: Site, pusher: Pusher, tmp_path: Path) -> None:
     ended = pusher.push(site.inventory_of(tmp_path, ["nosuch.lab.test"]))
     assert (ended.status, ended.verdict) == (1, ("unreachable", "name-not-found"))

@@ -1,0 +1,67 @@
+"""Who answers at a target's address, as it says itself: nobody is signed in, and nothing of any account is sent.
+
+Here lives that question, over the first transport that answers it. What must not live here: what follows from the
+answer (``identity``), where the question is printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pusher.models import Target, TransportKind
+from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.scheduler.ways import Way, further, open_ways, ways_over
+from pusher.transports.port import Limits, Link, PeerIdentity, Transport
+
+_PATIENCE = 4
+"""Times the connect timeout that one transport may take, connecting, TLS and the question together."""
+
+
+async def ask(
+    transports: Mapping[TransportKind, Transport],
+    only: TransportKind | None,
+    target: Target,
+    address: str,
+    limits: Limits,
+) -> PeerIdentity:
+    """Who answers; ProblemError where nobody does, or says no name."""
+    ways = await open_ways(_ways(transports, only, target, address), limits.connect)
+    worst: Problem | None = None
+    for way in ways:
+        try:
+            who = await _ask(way, limits)
+        except ProblemError as error:
+            worst = further(worst, error.problem)
+        else:
+            if who.machine:
+                return who
+            worst = further(worst, problem("identity-unproven", Stage.IDENTIFY))
+    raise ProblemError(worst or problem("no-transport", detail=", ".join(target.transports)))
+
+
+def _ways(
+    transports: Mapping[TransportKind, Transport], only: TransportKind | None, target: Target, address: str
+) -> list[Way]:
+    """Those of a push, and plain HTTP last: no secret goes there, and a label is in no certificate."""
+    ways = ways_over(transports, only, target, address)
+    plain = [
+        Way(transport=way.transport, endpoint=replace(way.endpoint, scheme="http", fingerprint=None))
+        for way in ways
+        if way.transport.kind is TransportKind.WINRM and not way.endpoint.port and way.endpoint.scheme is None
+    ]
+    return [*ways, *plain]
+
+
+async def _ask(way: Way, limits: Limits) -> PeerIdentity:
+    link: Link | None = None
+    try:
+        async with asyncio.timeout(_PATIENCE * limits.connect):
+            link = await way.transport.open(way.endpoint, limits)
+            return await link.identify()
+    except TimeoutError as error:
+        raise ProblemError(problem("timed-out", Stage.IDENTIFY, "asking who answers")) from error
+    finally:
+        if link is not None:
+            await link.close()

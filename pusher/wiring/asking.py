@@ -1,0 +1,48 @@
+"""The transports for asking who answers, without an account, a store or a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pusher.models import Target, TransportKind
+from pusher.scheduler.asking import ask
+from pusher.settings import Options
+from pusher.targets.inventory import Inventory
+from pusher.transports.bridge import Pool
+from pusher.transports.port import Limits, PeerIdentity, Transport
+from pusher.transports.smb import SmbTransport
+from pusher.transports.winrm.adapter import WinrmTransport
+from pusher.wiring.authority import authority_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Asks any number of targets at once; ``only``: by no other transport."""
+
+    transports: dict[TransportKind, Transport]
+    only: TransportKind | None
+    limits: Limits
+
+    async def __call__(self, target: Target, address: str) -> PeerIdentity:
+        """Who answers; raises ProblemError."""
+        return await ask(self.transports, self.only, target, address, self.limits)
+
+
+@contextmanager
+def asker_for(options: Options, inventory: Inventory) -> Iterator[Asker]:
+    """For as long as targets are asked."""
+    authority = authority_of(options, inventory)
+    pool = Pool(options.concurrency)
+    try:
+        yield Asker(
+            transports={
+                TransportKind.SMB: SmbTransport(pool),
+                TransportKind.WINRM: WinrmTransport(pool, ca=authority, content=None),
+            },
+            only=None if options.transport == "auto" else TransportKind(options.transport),
+            limits=Limits(connect=options.connect_timeout),
+        )
+    finally:
+        pool.close()
