@@ -25,6 +25,7 @@ from lab.samba import LAPS_ACCOUNT, Samba
 from lab.scenarios import AdminShare
 from lab.scm import ServiceManagerPipe
 from lab.winreg import RegistryPipe
+from lab.winrm.wine import as_user
 
 HOME = Path("/run/lab")
 DISK = HOME / "disk"  # the host's folder
@@ -224,7 +225,8 @@ def _start_relay() -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=wine_environment(),
+            # The service manager, and what it starts: the machine itself.
+            env=as_user(wine_environment(), "SYSTEM"),
         )
 
 

@@ -249,6 +249,10 @@ class ServiceSpec:
     description: str = ""
 
 
+RUN_AS_SYSTEM, RUN_AS_ACCOUNT = "system", "account"
+"""What ``Installer.run_as`` may say: the machine itself, or the push account in its network logon."""
+
+
 class InstallerKind(StrEnum):
     MSI = "msi"
     EXE = "exe"
@@ -259,7 +263,7 @@ class Installer:
     """The file of a package that installs the rest, and how it is run. ``timeout`` is in seconds.
 
     ``product_code`` is the MSI's own. ``log`` and ``uninstall`` (an EXE's; an MSI needs neither) may start with an
-    environment name.
+    environment name. ``run_as``: see ``RUN_AS_SYSTEM``.
     """
 
     kind: InstallerKind
@@ -269,6 +273,7 @@ class Installer:
     timeout: float = 900.0
     log: str | None = None
     uninstall: str | None = None
+    run_as: str = RUN_AS_SYSTEM
     product_code: str | None = None
 
 

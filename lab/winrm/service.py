@@ -193,7 +193,8 @@ class Service:
         if isinstance(shell, CmdShell):
             command = CmdCommand(identity, " ".join(parts))
             shell.commands[identity] = command
-            await command.start(self.config.runner, Path(self.config.folder), shell.variables, shell.directory)
+            folder = Path(self.config.folder)
+            await command.start(self.config.runner, folder, shell.owner, shell.variables, shell.directory)
         else:
             await shell.begin_with(identity, base64.b64decode(parts[-1]))
         return Reply(body=f"<rsp:CommandResponse><rsp:CommandId>{identity}</rsp:CommandId></rsp:CommandResponse>")

@@ -95,14 +95,16 @@ class CmdCommand(Command):
     _process: asyncio.subprocess.Process
     _task: asyncio.Task[None]
 
-    async def start(self, runner: str, folder: Path, variables: dict[str, str], directory: str | None) -> None:
+    async def start(
+        self, runner: str, folder: Path, user: str, variables: dict[str, str], directory: str | None
+    ) -> None:
         self._result = folder / f"{self.id}.code"
         told = {
             "LABCMD": self.line,
             "LABCWD": directory or _HOME,
             "LABRC": "Z:" + str(self._result).replace("/", "\\"),
         }
-        self._runner, self._environment = runner, {**wine.environment(), **variables, **told}
+        self._runner, self._environment = runner, {**wine.as_user(wine.environment(), user), **variables, **told}
         self._written = self._stopped = False
         self._refusal = bytearray()
         await self._spawn()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 from pydantic import AfterValidator, Field
 
@@ -18,7 +18,7 @@ from pusher.install.destinations import PLACES, destination, place
 from pusher.install.fields import SERVICE_NAME, VERSION, matching, one_line, registry_key, service_name
 from pusher.install.msi import MsiError, read_properties
 from pusher.install.names import staging_folder
-from pusher.models import Detect, DetectBy, Installer, InstallerKind, PackageFile
+from pusher.models import RUN_AS_SYSTEM, Detect, DetectBy, Installer, InstallerKind, PackageFile
 from pusher.problems import BadInput
 from pusher.transports.detection import numbers
 
@@ -67,6 +67,9 @@ class InstallerModel(FormatModel):
     arguments: Annotated[str, AfterValidator(_arguments)] | None = Field(default=None, description="arguments")
     success: list[Annotated[int, Field(ge=0, le=0xFFFFFFFF)]] | None = Field(
         default=None, min_length=1, max_length=64, description=_CODES
+    )
+    run_as: Literal["system", "account"] = Field(
+        default=RUN_AS_SYSTEM, description="system (the machine itself) or account (the one that signs in)"
     )
     timeout: Duration = Field(default=900.0, ge=1, le=21_600, description='a duration from "1s" to "6h"')
     log: Annotated[str, AfterValidator(place)] | None = Field(default=None, description="the path of a log file")
@@ -138,6 +141,7 @@ def installer_of(
             timeout=model.timeout,
             log=model.log,
             uninstall=model.uninstall,
+            run_as=model.run_as,
         )
     for key, instead in (("log", "pusher keeps Windows Installer's own"), ("uninstall", "its product code removes it")):
         if getattr(model, key) is not None:
@@ -148,6 +152,7 @@ def installer_of(
         arguments=model.arguments or "",
         success=MSI_SUCCESS if model.success is None else frozenset(model.success),
         timeout=model.timeout,
+        run_as=model.run_as,
         product_code=_product_code(document, file, version),
     )
 

@@ -21,13 +21,13 @@ from pusher.install.machine import InstallerStep
 from pusher.install.names import STAGING, installer_log, staging_folder
 from pusher.install.payload import Payload
 from pusher.install.steps import patiently
-from pusher.models import Detect, Installer, InstallerKind, Package, PackageFile, Stage, Status
+from pusher.models import RUN_AS_ACCOUNT, Detect, Installer, InstallerKind, Package, PackageFile, Stage, Status
 from pusher.problems import Problem, ProblemError, problem
 from pusher.store import Journal, Mark
 from pusher.transports import by_service
 from pusher.transports.detection import Found, detect, numbers
 from pusher.transports.paths import dest_of, parents, remote_path
-from pusher.transports.port import RemotePath
+from pusher.transports.port import SIGNED_IN, SYSTEM, RemotePath, RunAs
 
 STAGES = {
     InstallerStep.STAGE: Stage.STAGE,
@@ -201,7 +201,7 @@ class InstallerDriver(Carrier):
     async def _run(self, package: Package, installer: Installer, line: str, removing: bool = False) -> None:
         """Run it, once. Where the connection is lost meanwhile, what can still be known of its end is asked for."""
         self._listener.note(Stage.START, "command", line)
-        self._listener.note(Stage.START, "runner", self._session.runner)
+        self._listener.note(Stage.START, "runner", self._session.runner(_identity(installer)))
         code = await self._code_of(line, package, installer)
         if code is None:
             return  # the host cannot tell; the detection rule will
@@ -215,7 +215,7 @@ class InstallerDriver(Carrier):
 
     async def _code_of(self, line: str, package: Package, installer: Installer) -> int | None:
         try:
-            return await self._session.run(line, installer.timeout)
+            return await self._session.run(line, installer.timeout, _identity(installer))
         except ProblemError as error:
             if error.problem.code not in SESSION_GONE:
                 await self._tell_log(package, installer)
@@ -267,6 +267,10 @@ class InstallerDriver(Carrier):
             if left:
                 await asyncio.sleep(_GONE_PAUSE)
         raise ProblemError(problem("still-detected", Stage.SERVICE, found.seen))
+
+
+def _identity(installer: Installer) -> RunAs:
+    return SIGNED_IN if installer.run_as == RUN_AS_ACCOUNT else SYSTEM
 
 
 def _parts(package: Package) -> tuple[Installer, Detect]:

@@ -1,9 +1,9 @@
-"""The runner: the small service program that runs an installer for a push over SMB, and how it is built.
+"""The runner: the small service program that runs an installer as the machine itself, and how it is built.
 
     python -m pusher.runner            builds pusher-run.exe beside its source (needs gcc-mingw-w64-x86-64)
     python -m pusher.runner --record   and records its SHA-256 as the known one: after a change of source or compiler
 
-Here: its source, its bytes, and their hash. Not here: what is done with it on a machine (transports.smb.runner).
+Here: its source, its bytes, and their hash. Not here: what is done with it on a machine (transports.by_service).
 The same source and compiler give the same bytes, so its SHA-256 tells which one was on a machine. The known one, of
 Debian 12's compiler, is in pusher-run.exe.sha256, as ``sha256sum --check`` reads it; no wheel has another.
 """
@@ -46,7 +46,7 @@ def load() -> Runner:
     try:
         program = PROGRAM.read_bytes()
     except OSError as error:
-        found = f"{PROGRAM.name}, which runs installers over SMB, is not built"
+        found = f"{PROGRAM.name}, which runs installers as SYSTEM, is not built"
         raise RunnerMissingError(f"{found}: run {BUILD}") from error
     return Runner(program=program, sha256=hashlib.sha256(program).hexdigest())
 

@@ -1,4 +1,4 @@
-/* pusher-run: the service that runs one installer for a push over SMB, and tells how it ended.
+/* pusher-run: the service that runs one installer for a push, and tells how it ended.
  *
  *   pusher-run.exe LIMIT COMMAND LINE …
  *

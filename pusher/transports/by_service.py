@@ -1,6 +1,7 @@
 """Running a command by a service: the runner is put on the machine, made a service, started, watched, taken away.
 
-Over any session that can put files and manage services (MS-SCMR 3.1.4); SMB has no other way to start a program.
+Over any session that can put files and manage services (MS-SCMR 3.1.4, Win32_Service): a service is what runs as the
+machine itself, with all of SYSTEM's rights and with a profile, which the network logon of a push account is not.
 The command stands in the service's image path, so what was run as SYSTEM is in the machine's own log (event 7045).
 One runner may be on a machine: one found there was left by a push that was killed. ``settle`` waits for it, tells
 how it ended, and takes it away; nothing else is ever started beside it.
@@ -15,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
+from pusher import runner
 from pusher.problems import Problem, ProblemError
 from pusher.transports.codes import Doing, from_win32, of
 from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
@@ -51,6 +53,19 @@ def verdict(status: ServiceStatus) -> int | Problem:
     if status.win32_exit in (_NEVER_STARTED, 1067):
         return of("runner-failed", Doing.RUN, f"Win32 exit code {status.win32_exit}")
     return from_win32(status.win32_exit, Doing.RUN)
+
+
+def program() -> runner.Runner:
+    """The runner's bytes and their hash; ``runner-missing`` where it was never built."""
+    try:
+        return runner.load()
+    except runner.RunnerMissingError as error:
+        raise ProblemError(of("runner-missing", Doing.RUN, str(error))) from error
+
+
+def words() -> str:
+    """What runs a command, for the record."""
+    return f"service {NAME}, {PROGRAM.name} SHA-256 {program().sha256}"
 
 
 async def run(session: Session, program: bytes, command: str, limit: float) -> int:

@@ -173,6 +173,16 @@ class ServiceConfig:
     description: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunAs:
+    """Who runs a command: ``account`` as the service manager writes it; empty: who is signed in, in that logon."""
+
+    account: str = "LocalSystem"
+
+
+SYSTEM, SIGNED_IN = RunAs(), RunAs(account="")
+
+
 class Hold(Protocol):
     """The host's lock, held until closed or until the connection drops."""
 
@@ -188,8 +198,7 @@ class Session(Protocol):
 
     identity: PeerIdentity
 
-    @property
-    def runner(self) -> str:
+    def runner(self, run_as: RunAs = SYSTEM) -> str:
         """What carries out ``run`` there, in words for the record."""
 
     async def is_domain_controller(self) -> bool:
@@ -256,11 +265,11 @@ class Session(Protocol):
     async def delete_service(self, name: str) -> bool:
         """Mark it for deletion; False where no such service exists."""
 
-    async def run(self, command: str, limit: float) -> int:
+    async def run(self, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
         """Run a command line as an elevated process of the machine and wait for its end; its exit code, unsigned.
 
         The command is run at most once. ``installer-timed-out`` where it has not ended after ``limit`` seconds; it
-        may then still be running.
+        may then still be running. ``run-as-unsupported`` where the transport cannot run it so.
         """
 
     async def tail(self, path: RemotePath, limit: int) -> bytes | None:

@@ -12,7 +12,7 @@ from pusher.directory.port import Directory
 from pusher.install.installing import removal_command
 from pusher.install.package import PACKAGE_FILE, load_package, placeholders, render_command
 from pusher.install.payload import Payload, load_payload
-from pusher.models import Package, Source, Target, TransportKind, Verb
+from pusher.models import RUN_AS_ACCOUNT, Package, Source, Target, TransportKind, Verb
 from pusher.problems import BadInput, Problem, Stage, problem
 from pusher.runner import RunnerMissingError
 from pusher.runner import load as load_runner
@@ -145,11 +145,15 @@ class Prepared:
         if self.verb is Verb.REMOVE and removal_command(package, package.installer) is None:
             raise BadInput(place, "installer.uninstall is missing, and nothing else tells how its product is removed",
                            "a quoted program and its silent arguments")  # fmt: skip
-        if TransportKind.SMB in self.transports:
-            try:
-                load_runner()
-            except RunnerMissingError as error:
-                raise BadInput(place, str(error), "--transport winrm, or the runner built") from error
+        if package.installer.run_as == RUN_AS_ACCOUNT:
+            if TransportKind.SMB in self.transports:
+                found = 'installer.run_as is "account", and over SMB an installer runs as the machine itself'
+                raise BadInput(place, found, 'targets by WinRM only (--transport winrm), or run_as = "system"')
+            return
+        try:
+            load_runner()
+        except RunnerMissingError as error:
+            raise BadInput(place, str(error), "the runner built") from error
 
 
 def _package(options: Options, verb: Verb) -> tuple[Package | None, Payload | None]:

@@ -92,6 +92,7 @@ def winrm(winrm_lab: Lab) -> Iterator[Transport]:
 
 class _OverWinrm(TransportContract):
     scheme = "https"
+    runs_as_signed_in = True
 
     # One HTTP status says all of these.
     wrong_password = ("sign-in-refused",)

@@ -9,7 +9,7 @@ import pytest
 
 from pusher.transports.memory import StartFault
 from pusher.transports.paths import expanded
-from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
+from pusher.transports.port import SIGNED_IN, RemotePath, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
 from tests.contract.bench import Machine
 from tests.contract.transport_suite import TransportSuite, code_of, ignore, until
 
@@ -151,6 +151,14 @@ class ServicesContract(TransportSuite):
 
     async def test_a_command_that_does_not_end_is_told(self, session: Session, machine: Machine) -> None:
         assert await code_of(session.run(machine.endless_command(), self.patience)) == "installer-timed-out"
+
+    async def test_a_command_may_be_run_by_who_is_signed_in(self, session: Session) -> None:
+        line = '"%SystemRoot%\\System32\\cmd.exe" /c exit 7'
+        if self.runs_as_signed_in:
+            assert await session.run(line, 30, SIGNED_IN) == 7
+            assert "WinRS" in session.runner(SIGNED_IN)
+        else:
+            assert await code_of(session.run(line, 30, SIGNED_IN)) == "run-as-unsupported"
 
     async def test_running_leaves_nothing_behind(self, session: Session, machine: Machine) -> None:
         endless = machine.endless_command()

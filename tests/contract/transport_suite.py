@@ -42,6 +42,8 @@ class TransportSuite:
 
     patience: float = 2
     """Seconds that an endless command is given."""
+    runs_as_signed_in = False
+    """Whether commands can be run in the logon of who is signed in."""
     wrong_password: tuple[str, ...] = ("wrong-password",)
     # Servers may keep to themselves whether the account exists.
     no_account: tuple[str, ...] = ("no-such-account", "wrong-password")

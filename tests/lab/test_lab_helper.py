@@ -49,6 +49,7 @@ def wine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in.write_text(_WINE)
     stand_in.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("WINEPREFIX", str(tmp_path / "prefix"))
 
 
 def test_whoever_waits_for_a_helper_that_ends_is_told_and_the_next_one_is_served() -> None:
@@ -106,7 +107,7 @@ def test_a_program_that_wine_failed_to_start_is_started_again(
 
     async def story() -> CmdCommand:
         command = CmdCommand("C1", line)
-        await command.start("runner.exe", tmp_path, {}, None)
+        await command.start("runner.exe", tmp_path, "pushadm", {}, None)
         while not command.finished:
             assert await command.wait(20)
             command.changed.clear()

@@ -30,8 +30,9 @@ async def test_a_command_is_begun_once(
     played.write_text(_WINE.format(folder=tmp_path, failures=failures), encoding="ascii")
     played.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("WINEPREFIX", str(tmp_path / "prefix"))
     command = CmdCommand("0001", line)
-    await command.start("runner.exe", tmp_path, {}, None)
+    await command.start("runner.exe", tmp_path, "pushadm", {}, None)
     while not command.finished:
         await command.wait(10)
         command.take(1000)

@@ -1,6 +1,7 @@
 """Real installers: MSI packages built with wixl, and an .exe of ours; and package folders around them.
 
-An MSI of ours brings one program and one registry value, and replaces older versions of itself (a major upgrade).
+An MSI of ours brings one program and two registry values, its version and who has run it, and replaces older versions
+of itself (a major upgrade).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _PRODUCT = """<?xml version="1.0" encoding="utf-8"?>
           <Component Id="Main" Guid="6D3B3E0A-5C11-4A53-8E0B-0D5E6A7C9002" Win64="yes">
             <File Id="Exe" Source="labtool.exe" Name="labtool.exe" KeyPath="yes"/>
             <RegistryValue Root="HKLM" Key="SOFTWARE\\LabTool" Name="Version" Type="string" Value="{version}"/>
+            <RegistryValue Root="HKLM" Key="SOFTWARE\\LabTool" Name="RunBy" Type="string" Value="[LogonUser]"/>
           </Component>
         </Directory>
       </Directory>

@@ -48,12 +48,15 @@ INSTALLERS = [
     Code("uninstall-unknown", Stage.SERVICE, GIVE_UP, FAILED,
          "the package does not say how its product is removed",
          "Add installer.uninstall to package.toml: the quoted program that removes it, with its silent arguments."),
+    Code("run-as-unsupported", Stage.START, GIVE_UP, FAILED,
+         "the transport cannot run an installer as the account that signs in",
+         'Push it with --transport winrm, or take run_as = "account" out of [installer].'),
     Code("runner-missing", Stage.START, GIVE_UP, FAILED,
-         "this pusher was put together without its runner, which runs installers over SMB",
-         "Build it with: python -m pusher.runner (needs gcc-mingw-w64-x86-64), or push over WinRM."),
+         "this pusher was put together without its runner, which runs installers as SYSTEM",
+         "Build it with: python -m pusher.runner (needs gcc-mingw-w64-x86-64)."),
     Code("runner-failed", Stage.START, GIVE_UP, FAILED,
          "the service that runs the installer could not do its work",
          "Look at the System log for PusherRun (events 7045, 7009, 7031) and at what the virus scanner did to "
-         "pusher-run.exe; or push over WinRM."),
+         "pusher-run.exe; or push over WinRM with run_as = \"account\" in [installer]."),
 ]
 # fmt: on

@@ -23,6 +23,8 @@ from pusher.transports.memory.services import Win32Error
 from pusher.transports.memory.wire import Fault, Wire
 from pusher.transports.paths import expanded
 from pusher.transports.port import (
+    SIGNED_IN,
+    SYSTEM,
     Endpoint,
     FileDigest,
     FileInfo,
@@ -32,6 +34,7 @@ from pusher.transports.port import (
     Moved,
     PeerIdentity,
     RemotePath,
+    RunAs,
     ServiceConfig,
     ServiceStatus,
     Session,
@@ -311,14 +314,15 @@ class _MemorySession:
 
         return await self._wire.call("delete_service", Doing.SERVICE, work, what=name)
 
-    @property
-    def runner(self) -> str:
-        return "service PusherRun in memory" if self._wire.transport.kind is TransportKind.SMB else "memory"
+    def runner(self, run_as: RunAs = SYSTEM) -> str:
+        return "WinRS in memory" if run_as == SIGNED_IN else "service PusherRun in memory"
 
-    async def run(self, command: str, limit: float) -> int:
-        """As the real ones do: over SMB by a service, over WinRM at once."""
-        if self._wire.transport.kind is TransportKind.SMB:
+    async def run(self, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
+        """As the real ones do: by a service; over WinRM at once too, for who is signed in."""
+        if run_as != SIGNED_IN:
             return await by_service.run(self, _RUNNER, command, limit)
+        if self._wire.transport.kind is TransportKind.SMB:
+            raise ProblemError(of("run-as-unsupported", Doing.RUN, command))
 
         def work() -> Ran:
             self._manager()

@@ -19,7 +19,6 @@ from smbprotocol.session import Session as SmbProtocolSession
 from smbprotocol.session import SMB2SessionSetupRequest, SMB2SessionSetupResponse
 from smbprotocol.tree import TreeConnect
 
-from pusher import runner
 from pusher.models import Credential, Protocol, TransportKind
 from pusher.problems import NextMove, ProblemError, Stage
 from pusher.transports import by_service
@@ -28,11 +27,14 @@ from pusher.transports.bridged import BridgedSession
 from pusher.transports.challenge import NEGOTIATE_MESSAGE, parse_challenge
 from pusher.transports.codes import Doing, of
 from pusher.transports.port import (
+    SIGNED_IN,
+    SYSTEM,
     SYSTEM_DRIVE,
     Endpoint,
     Limits,
     Link,
     PeerIdentity,
+    RunAs,
     Session,
     SystemFolders,
 )
@@ -225,13 +227,13 @@ class _SmbSession(BridgedSession):
         await self._call(self._services.open, Doing.SERVICE_MANAGER, "service manager")
         return "service manager opened with SC_MANAGER_CREATE_SERVICE"
 
-    @property
-    def runner(self) -> str:
-        """What ``run`` runs commands by, for the record."""
-        return f"service {by_service.NAME}, {by_service.PROGRAM.name} SHA-256 {_runner().sha256}"
+    def runner(self, run_as: RunAs = SYSTEM) -> str:
+        return by_service.words()
 
-    async def run(self, command: str, limit: float) -> int:
-        return await by_service.run(self, _runner().program, command, limit)
+    async def run(self, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
+        if run_as == SIGNED_IN:
+            raise ProblemError(of("run-as-unsupported", Doing.RUN, "SMB starts programs by the service manager only"))
+        return await by_service.run(self, by_service.program().program, command, limit)
 
     async def registry_value(self, key: str, name: str) -> str | int | None:
         return await self._call(lambda: policy.registry_value(self._bound, key, name), Doing.REGISTRY, f"{key}, {name}")
@@ -244,13 +246,6 @@ class _SmbSession(BridgedSession):
 
     async def close(self) -> None:
         await _hang_up(self._connection, self._bridge, self._limits, self._services.close)
-
-
-def _runner() -> runner.Runner:
-    try:
-        return runner.load()
-    except runner.RunnerMissingError as error:
-        raise ProblemError(of("runner-missing", Doing.RUN, str(error))) from error
 
 
 async def _hang_up(

@@ -16,16 +16,20 @@ from typing import TypeVar
 
 from pusher.models import Credential, Protocol, TransportKind
 from pusher.problems import Problem, ProblemError, Stage
+from pusher.transports import by_service
 from pusher.transports.bridge import Bridge, Pool
 from pusher.transports.bridged import Beat, BridgedSession
 from pusher.transports.codes import Doing, of
 from pusher.transports.port import (
+    SIGNED_IN,
+    SYSTEM,
     Endpoint,
     Limits,
     Link,
     Moved,
     PeerIdentity,
     RemotePath,
+    RunAs,
     Session,
     SystemFolders,
 )
@@ -260,9 +264,8 @@ class _WinrmSession(BridgedSession):
         self._files = Files(client, self._folders, shared.content, limits, shared.idle)
         super().__init__(bridge, identity, limits, self._files, self._services)
 
-    @property
-    def runner(self) -> str:
-        return f"WinRS, as {self._user or 'the process itself'}"
+    def runner(self, run_as: RunAs = SYSTEM) -> str:
+        return f"WinRS, as {self._user or 'the process itself'}" if run_as == SIGNED_IN else by_service.words()
 
     async def is_domain_controller(self) -> bool:
         return await self._call(lambda: facts.is_domain_controller(self._client), Doing.FACTS, "domain role")
@@ -280,7 +283,9 @@ class _WinrmSession(BridgedSession):
     async def may_create_services(self) -> str:
         return await self._call(self._services.may_create, Doing.SERVICE_MANAGER, "service manager")
 
-    async def run(self, command: str, limit: float) -> int:
+    async def run(self, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
+        if run_as != SIGNED_IN:
+            return await by_service.run(self, by_service.program().program, command, limit)
         return await self._call(
             lambda: self._files.run(command, limit), Doing.RUN, "installer", limit + self._limits.call
         )

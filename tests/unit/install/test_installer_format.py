@@ -115,7 +115,7 @@ REFUSED = [
     (MSI_TEXT + "arguments = 'A=1\tB=2'\n", "F:8:13: installer.arguments has control characters or spaces around it; expected one line of arguments"),
     (EXE_TEXT + SILENT + "uninstall = 'C:\\a b.exe /S'\n" + RULE, "F:10:13: installer.uninstall: 'C:\\a b.exe /S' does not begin with a quoted program; expected \"%ProgramFiles%\\LabTool\\uninst.exe\" /S"),
     (MSI_TEXT + 'timeout = "0s"\n', "F:8:11: installer.timeout is '0s'; expected a duration from \"1s\" to \"6h\""),
-    (MSI_TEXT + "silent = true\n", "F:8:1: installer.silent is not a known key (did you mean file?); expected file, arguments, success, timeout, log or uninstall"),
+    (MSI_TEXT + "silent = true\n", "F:8:1: installer.silent is not a known key (did you mean file?); expected file, arguments, success, run_as, timeout, log or uninstall"),
     (MSI_TEXT + "[detect]\n", f"F:8:1: detect has no rule; expected {ONE}"),
     (MSI_TEXT + "[detect]\nservice = 'A'\nfile = 'x\\a.exe'\n", f"F:10:8: detect has service and file; expected {ONE}"),
     (MSI_TEXT + "[detect]\nservice = 'A'\nversion = '1.0'\n", "F:10:11: detect.version says nothing beside service; expected version beside file or product_code"),
