@@ -136,7 +136,17 @@ class Killed:
 def killed_over_winrm(place: Site, kit: Kit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
     bench = bench_of(place, kit, place.host("setup2"), "winrm", tmp_path_factory.mktemp("killed"))
     with ThreadPoolExecutor(1) as pool:
-        yield Killed(bench=bench, again=pool.submit(bench.push, kill_in_the_installer(bench)))
+        package = kill_in_the_installer(bench)
+        yield Killed(bench=bench, again=pool.submit(lambda: push_that_waits(bench, package)))
+
+
+def push_that_waits(bench: Bench, package: Path) -> Ended:
+    """The same push again: it waits for the installer, which may end once it does."""
+    with bench.starting(package) as running:
+        eventually(lambda: "waiting for its end" in running.log.read_text(), "the second push's waiting", limit=120)
+        assert bench.runs == 1
+        bench.held.unlink()
+        return running.wait()
 
 
 def kill_in_the_installer(bench: Bench) -> Path:
@@ -280,22 +290,14 @@ def test_an_installer_that_waits_is_ended_with_all_its_processes(bench: Bench) -
 @pytest.mark.parametrize("bench", ["smb"], indirect=True)
 def test_after_a_kill_the_next_push_waits_for_the_installer(bench: Bench) -> None:
     package = kill_in_the_installer(bench)
-    with bench.starting(package) as running:
-        eventually(lambda: "waiting for its end" in running.log.read_text(), "the second push's waiting")
-        assert bench.runs == 1
-        bench.held.unlink()
-        ended = running.wait()
+    ended = push_that_waits(bench, package)
     assert ended.verdict == ("unchanged", None), ended.everything_said()
     assert bench.runs == 1 and bench.drive(SETUP).exists() and bench.is_clean()
 
 
 def test_after_a_kill_over_winrm_the_next_push_waits_for_the_installer(killed_over_winrm: Killed) -> None:
     """First for the lock, which lives in a shell that the machine ends when it has been idle."""
-    bench = killed_over_winrm.bench
-    eventually(lambda: "waiting for its end" in bench.pusher.log_file.read_text(), "the second push's waiting", 150)
-    assert bench.runs == 1
-    bench.held.unlink()
-    ended = killed_over_winrm.again.result()
+    bench, ended = killed_over_winrm.bench, killed_over_winrm.again.result()
     assert ended.verdict == ("unchanged", None), ended.everything_said()
     assert bench.runs == 1 and bench.drive(SETUP).exists() and bench.is_clean()
 
