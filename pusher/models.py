@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -249,7 +250,8 @@ class ServiceSpec:
     description: str = ""
 
 
-RUN_AS_SYSTEM, RUN_AS_ACCOUNT = "system", "account"
+RUN_AS_SYSTEM: Final = "system"
+RUN_AS_ACCOUNT: Final = "account"
 """What ``Installer.run_as`` may say: the machine itself, or the push account in its network logon."""
 
 
