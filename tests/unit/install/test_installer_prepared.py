@@ -40,7 +40,7 @@ def some_runner(tmp_path: Path, no_runner: None) -> None:
 
 @pytest.mark.usefixtures("no_runner")
 def test_a_runner_that_is_not_built_is_missed_before_anything_is_contacted(tmp_path: Path) -> None:
-    for transports, transport in (("smb", "auto"), ("winrm, smb", "auto"), ("winrm, smb", "smb")):
+    for transports, transport in (("smb", "auto"), ("winrm, smb", "auto"), ("winrm", "auto")):
         with pytest.raises(
             BadInput, match=r"package\.toml: pusher-run\.exe, .* is not built: run python -m pusher\.runner"
         ):
@@ -48,9 +48,13 @@ def test_a_runner_that_is_not_built_is_missed_before_anything_is_contacted(tmp_p
 
 
 @pytest.mark.usefixtures("no_runner")
-def test_winrm_needs_no_runner(tmp_path: Path) -> None:
-    assert prepared(tmp_path, MSI_TEXT, transports="winrm").package
-    assert prepared(tmp_path, MSI_TEXT, transports="smb, winrm", transport="winrm").package
+def test_what_runs_as_the_push_account_needs_no_runner_and_goes_by_winrm_only(tmp_path: Path) -> None:
+    text = MSI_TEXT.replace("[installer]", '[installer]\nrun_as = "account"')
+    assert prepared(tmp_path, text, transports="winrm").package
+    assert prepared(tmp_path, text, transports="smb, winrm", transport="winrm").package
+    for transports, transport in (("smb", "auto"), ("winrm, smb", "auto"), ("winrm, smb", "smb")):
+        with pytest.raises(BadInput, match="over SMB an installer runs as the machine itself"):
+            prepared(tmp_path, text, transports=transports, transport=transport)
 
 
 @pytest.mark.usefixtures("some_runner")
