@@ -17,7 +17,7 @@ from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 from pusher.problems import problem
 from pusher.store.faults import StoreError
 
-_LOCK_PATIENCE = 10_000
+LOCK_PATIENCE = 10_000
 """Milliseconds for which a call waits while another process writes."""
 
 
@@ -48,7 +48,7 @@ class SqliteFile:
 
     def _is_whole(self) -> bool:
         """A VACUUM makes it smaller too. Asked on a connection of its own, which knows no page yet."""
-        connection = sqlite3.connect(self.path, timeout=_LOCK_PATIENCE / 1000)
+        connection = sqlite3.connect(self.path, timeout=LOCK_PATIENCE / 1000)
         try:
             (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.DatabaseError as error:
@@ -91,7 +91,7 @@ def settle(engine: Engine, file: SqliteFile | None) -> None:
     @event.listens_for(engine, "connect")
     def _settings(connection: Any, _: Any) -> None:
         # FULL: a journal's intent must survive a power loss, not only a crash.
-        for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_LOCK_PATIENCE}"):
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={LOCK_PATIENCE}"):
             connection.execute(f"PRAGMA {pragma}")
 
 

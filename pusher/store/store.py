@@ -134,7 +134,8 @@ class Store:
         table = schema.runs
         self._writer.write_now(lambda c: c.execute(update(table).where(table.c.id == run).values(ended_at=at)))
         ended = self.run(run)
-        assert ended is not None, "a run that ends was begun"
+        if ended is None:
+            raise StoreError(problem("store-damaged", detail=f"{self._name}: the run is not in it any more"))
         return ended
 
     def ask_cancel(self, run: str, at: datetime) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from pusher.credentials.budget import LockoutPolicy
 from pusher.credentials.guard import LockoutGuard
-from pusher.models import DOMAIN_CONTROLLERS, Outcome, Stage, Status, Target, Verb
+from pusher.models import DOMAIN_CONTROLLERS, Event, Outcome, Stage, Status, Target, Verb
+from pusher.problems import problem
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.job import Stop
 from pusher.scheduler.retry import RetryPolicy
@@ -24,8 +27,10 @@ from pusher.scheduler.run import Runner
 from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, StartFault, User
 from pusher.transports.port import Limits
+from tests.unit.scheduler.failing_store import FailingStore, Plan
+from tests.unit.scheduler.failing_store import How as Failing
 from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import ADMIN, LOCAL, SERVICE, Names, make_account, make_host, make_job
+from tests.unit.scheduler.harness import ADMIN, EXE, LOCAL, SERVICE, Names, make_account, make_host, make_job
 
 
 class Estate:
@@ -36,7 +41,7 @@ class Estate:
         self.addresses = {host.name: f"10.{n // 62500}.{n // 250 % 250}.{n % 250 + 1}" for n, host in enumerate(hosts)}
         self.transport = MemoryTransport({self.addresses[host.name]: host for host in hosts}, *faults)
         self.targets = changes.pop("targets", [Target(name=host.name) for host in hosts])
-        names = ("caps", "retry", "max_failures", "report", "place")
+        names = ("caps", "retry", "max_failures", "report", "place", "unstored")
         runner = {name: changes.pop(name) for name in names if name in changes}
         self.stop = Stop()
         self.reported: list[Outcome] = []
@@ -50,7 +55,7 @@ class Estate:
             runner.get("retry", RetryPolicy(attempts=1)),
             runner.get("report", self.reported.append),
             max_failures=runner.get("max_failures", 0),
-            **{name: runner[name] for name in ("place",) if name in runner},
+            **{name: runner[name] for name in ("place", "unstored") if name in runner},
         )
 
     async def run(self) -> Counter[str]:
@@ -437,3 +442,76 @@ def test_a_check_and_a_removal_are_runs_too(store: Store) -> None:
     hosts = [make_host() for _ in range(5)]
     assert run(lambda: Estate(store, hosts, verb=Verb.CHECK, package=None, payload=None))[0] == {"ok": 5}
     assert run(lambda: Estate(store, hosts, verb=Verb.REMOVE))[0] == {"ok": 5}
+
+
+# What is written down
+
+
+def test_who_is_left_out_is_recorded_many_at_a_time(store: Store) -> None:
+    """Each alone would wait for the disk: a minute for 10,000, before the first push."""
+
+    async def story() -> tuple[Counter[str], int]:
+        estate = Estate(store, [make_host()])
+        spared = [Target(name=f"spared{number}.corp.example") for number in range(1000)]
+        commits = 0
+
+        def count(_: object) -> None:
+            nonlocal commits
+            commits += 1
+
+        event.listen(store._engine, "commit", count)
+        try:
+            await estate.runner.run(iter(estate.targets), [(target, problem("excluded")) for target in spared])
+        finally:
+            event.remove(store._engine, "commit", count)
+        return Counter(outcome.code or "ok" for outcome in store.outcomes(estate.job.run)), commits
+
+    codes, commits = fly(story())
+    assert codes == {"excluded": 1000, "ok": 1}
+    assert commits < 150
+
+
+def test_a_strangers_write_that_fails_ends_nobody_elses_push(store: Store) -> None:
+    """An event of one host cannot be written: that host is put back, and the others never hear of it."""
+
+    async def story() -> tuple[dict[str, str], Estate]:
+        estate = Estate(store, [make_host(latency=0.01) for _ in range(8)])
+        unlucky = estate.hosts[3].name
+        post = store.event
+
+        def posting(happened: Event) -> Future[Any]:
+            return post(replace(happened, run="no such run") if happened.target == unlucky else happened)
+
+        store.__dict__["event"] = posting
+        try:
+            await estate.runner.run(iter(estate.targets))
+        finally:
+            del store.__dict__["event"]
+        return {outcome.target: outcome.code or "ok" for outcome in estate.reported}, estate
+
+    codes, estate = fly(story())
+    unlucky = estate.hosts[3]
+    assert codes == {host.name: "store-refused" if host is unlucky else "ok" for host in estate.hosts}
+    assert unlucky.read(f"Windows\\{EXE}") is None
+    assert not store.open_journals(unlucky.name, SERVICE)
+    assert estate.runner.losses.first.keys() == {unlucky.name}
+
+
+def test_a_run_begins_nothing_more_once_an_outcome_cannot_be_stored(store: Store) -> None:
+    async def story() -> tuple[list[Outcome], list[tuple[str, str]], Estate]:
+        unstored = list[tuple[str, str]]()
+        estate = Estate(
+            FailingStore(store, Plan(40, Failing.FROM_THEN_ON)), [make_host() for _ in range(60)],
+            caps=Caps(total=2, subnet=0), unstored=lambda outcome, why: unstored.append((outcome.target, why.code)),
+        )  # fmt: skip
+        await estate.runner.run(iter(estate.targets))
+        return list(store.outcomes(estate.job.run)), unstored, estate
+
+    stored, unstored, estate = fly(story())
+    assert {*(outcome.target for outcome in stored), *(target for target, _ in unstored)} == {
+        target.name for target in estate.targets
+    }
+    assert {why for _, why in unstored} == {"store-full"}
+    codes = Counter(outcome.code for outcome in estate.reported)
+    assert codes["store-lost"] > 40
+    assert sum(bool(host.calls) for host in estate.hosts) < 20

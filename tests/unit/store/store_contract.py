@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from pusher.models import (
     AccountTried,
@@ -338,6 +339,27 @@ class StoreContract:
         with pytest.raises(StoreError):
             store.end_run("r", NOON)
         gate.set()
+
+    async def test_a_lock_is_waited_for_once_and_not_by_each_of_a_batch(self, store: Store) -> None:
+        """Ten seconds for each of 256 would be most of an hour."""
+        begun, gate, tried = threading.Event(), threading.Event(), list[str]()
+        store._writer.post(lambda _: [begun.set(), gate.wait(30)])  # type: ignore[func-returns-value]
+        assert begun.wait(30)
+
+        def locked(_: Any) -> None:
+            tried.append("locked")
+            busy = sqlite3.OperationalError("database is locked")
+            busy.sqlite_errorcode, busy.sqlite_errorname = sqlite3.SQLITE_BUSY, "SQLITE_BUSY"
+            raise OperationalError("", None, busy)
+
+        ends = [store._writer.post(locked) for _ in range(20)]
+        gate.set()
+        failures = [end.exception(30) for end in ends]
+        codes = [failure.problem.code for failure in failures if isinstance(failure, StoreError)]
+        assert [failure.problem.code for failure in failures if isinstance(failure, StoreError)] == [
+            "store-locked"
+        ] * 20
+        assert len(tried) == 1
 
     async def test_a_cancelled_write_stops_nobody_elses(self, store: Store) -> None:
         gate = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -92,6 +93,25 @@ def test_a_store_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path: P
     assert again.unfinished("r") == [("ws01", False)]
     assert dict(again.ledger.accounts()) == {}
     again.close()
+
+
+async def test_a_store_that_was_vacuumed_in_between_is_no_damage(tmp_path: Path) -> None:
+    """It makes the file smaller, as cutting it short does."""
+    path = tmp_path / "pusher.sqlite"
+    store = open_store(str(path))
+    store.begin_run(a_run(), {}, [(f"ws{n:05}", "10.0.0.1", "s" * 60) for n in range(5000)])
+    await store.outcome(an_outcome("ws00001"))
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        before = path.stat().st_size
+        await store.outcome(an_outcome("ws00002"))
+        other.execute("DELETE FROM targets")
+        other.commit()
+        other.execute("VACUUM")
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert path.stat().st_size < before // 2
+    await store.outcome(an_outcome("ws00003"))
+    store.close()
 
 
 def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:

@@ -9,8 +9,15 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-from collections.abc import Callable, Iterator
+import os
+import shlex
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -35,7 +42,7 @@ from pusher.scheduler.admission import Caps
 from pusher.scheduler.job import Stop, Watcher
 from pusher.scheduler.retry import RetryPolicy
 from pusher.scheduler.run import Report, Runner
-from pusher.store import Store, StoreError
+from pusher.store import Store, StoreError, open_store, sqlite_file
 from pusher.transports.memory import Fault, MemoryHost, MemoryTransport, Moment, StartFault
 from pusher.transports.memory import How as Wire
 from pusher.transports.memory.wire import Killed
@@ -153,8 +160,11 @@ class _Nobody:
 class _Session:
     """What ``Session`` is to a run, over a host in memory. One more target is left out."""
 
-    def __init__(self, scenario: Scenario, host: MemoryHost, store: Store, folder: Path) -> None:
+    def __init__(
+        self, scenario: Scenario, host: MemoryHost, store: Store, folder: Path, transport: MemoryTransport | None = None
+    ) -> None:
         self.scenario, self.host, self.store = scenario, host, store
+        self.transport = transport or MemoryTransport({ADDRESS: host})
         self.run = Run(id=f"fault-{next(_runs):06}", verb=scenario.verb, inventory="-", package="p", version="1",
                        operator="-", started_at=utc_now())  # fmt: skip
         self.printed: list[str] = []
@@ -174,7 +184,7 @@ class _Session:
     def runner(self, watcher: Watcher, report: Report, stop: Stop) -> Runner:
         package, host = self.scenario.package, self.host
         job = make_job(
-            self.store, MemoryTransport({ADDRESS: host}), package=package, payload=self.scenario.payload,
+            self.store, self.transport, package=package, payload=self.scenario.payload,
             verb=self.scenario.verb, run=self.run.id, watcher=watcher, stop=stop, resolver=Names({host.name: ADDRESS}),
         )  # fmt: skip
         return Runner(job, Caps(total=5, subnet=0), RetryPolicy(attempts=1), report, unstored=self.unstored.add)
@@ -232,7 +242,12 @@ async def _run(scenario: Scenario, host: MemoryHost, store: Store, plan: Plan, f
         return Seen(status=2, outcomes={}, before=before, after=_look(host), words=[str(error)])
     finally:
         session.unstored.close()
-    outcomes = {outcome.target: outcome.status for outcome in store.outcomes(session.run.id)}
+    return _seen(session, before, status, execution.closing_words(), store.outcomes(session.run.id))
+
+
+def _seen(session: _Session, before: dict[str, Any], status: int, words: list[str], stored: Iterable[Outcome]) -> Seen:
+    host = session.host
+    outcomes = {outcome.target: outcome.status for outcome in stored}
     for file in session.unstored.files:
         assert file.stat().st_mode & 0o777 == 0o600
         lines = [json.loads(line) for line in file.read_text().splitlines()]
@@ -240,7 +255,7 @@ async def _run(scenario: Scenario, host: MemoryHost, store: Store, plan: Plan, f
         assert len(lines) == session.unstored.count
     assert outcomes.keys() == session.names, "a target without an outcome"
     return Seen(status=status, outcomes={name: end for name, end in outcomes.items() if name == host.name},
-                before=before, after=_look(host), words=execution.closing_words())  # fmt: skip
+                before=before, after=_look(host), words=words)  # fmt: skip
 
 
 async def _undisturbed(scenario: Scenario, store: Store, folder: Path) -> tuple[dict[str, Any], int]:
@@ -335,3 +350,155 @@ def test_killed_while_the_store_fails_too_the_next_push_is_right(
         assert not store.open_journals(host.name, scenario.package.key)
 
     fly(story())
+
+
+# What really happens to a store's file
+
+
+class _Acting(MemoryTransport):
+    """Does something when the n-th call is made."""
+
+    def __init__(self, host: MemoryHost, number: int, act: Callable[[], None]) -> None:
+        super().__init__({ADDRESS: host})
+        self._number, self._act = number, act
+
+    def due(self, call: str) -> Fault | None:
+        if len(self.calls) + 1 == self._number:
+            self._act()
+        return super().due(call)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harm:
+    """What is done to the store in ``folder`` in mid-run, how it is made good, and the codes that tell of it.
+
+    ``is_lost``: what it held is gone, the journal with it.
+    """
+
+    name: str
+    do: Callable[[Path], Callable[[], None]]
+    codes: frozenset[str]
+    is_lost: bool = False
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.glob("s.sqlite*"):
+        path.unlink()
+
+
+def _delete(folder: Path) -> Callable[[], None]:
+    _clear(folder)
+    return lambda: None
+
+
+def _replace(folder: Path) -> Callable[[], None]:
+    _clear(folder)
+    shutil.copy(folder / "empty.sqlite", folder / "s.sqlite")
+    return lambda: None
+
+
+def _truncate(folder: Path) -> Callable[[], None]:
+    os.truncate(folder / "s.sqlite", 0)
+    return partial(_clear, folder)
+
+
+def _cut_in_half(folder: Path) -> Callable[[], None]:
+    os.truncate(folder / "s.sqlite", (folder / "s.sqlite").stat().st_size // 2)
+    return partial(_clear, folder)
+
+
+def _lock(folder: Path) -> Callable[[], None]:
+    connection = sqlite3.connect(folder / "s.sqlite", isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    return connection.close
+
+
+def fill_up(folder: Path) -> Callable[[], None]:
+    """To the last byte of its file system, which must be a small one."""
+    assert os.statvfs(folder).f_blocks * os.statvfs(folder).f_frsize < 64 << 20
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        for size in (1 << 16, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while file.write(b"x" * size):
+                    pass
+    return filler.unlink
+
+
+HARMS = [
+    Harm(name="deleted", do=_delete, codes=frozenset({"store-damaged"}), is_lost=True),
+    Harm(name="replaced", do=_replace, codes=frozenset({"store-damaged"}), is_lost=True),
+    Harm(name="truncated", do=_truncate, codes=frozenset({"store-damaged"}), is_lost=True),
+    Harm(name="cut-in-half", do=_cut_in_half, codes=frozenset({"store-damaged"}), is_lost=True),
+    Harm(name="locked", do=_lock, codes=frozenset({"store-locked"})),
+]
+FULL = Harm(name="full", do=fill_up, codes=frozenset({"store-full", "store-unavailable"}))
+
+
+async def harmed(scenario: Scenario, harm: Harm, folder: Path, every: int = 1) -> list[str]:
+    """What is wrong after runs of which each meets the harm at another call; each has a store of its own."""
+    open_store(str(folder / "empty.sqlite")).close()
+    calm = _Session(scenario, scenario.host(), open_store(str(folder / "calm.sqlite")), folder)
+    assert await Execution(cast(Session, calm), Unfailing(_Nobody())).go() == 0
+    calm.store.close()
+    wanted, wrong = _look(calm.host), list[str]()
+    first = calm.transport.calls.index("sign_in") + 1
+    for number in range(first, len(calm.transport.calls) + 1, every):
+        host, undo = scenario.host(), list[Callable[[], None]]()
+        shutil.copy(folder / "empty.sqlite", folder / "s.sqlite")  # to make one takes longer
+        before, store = _look(host), open_store(str(folder / "s.sqlite"))
+        acting = _Acting(host, number, lambda undo=undo: undo.append(harm.do(folder)))  # type: ignore[misc]
+        session = _Session(scenario, host, store, folder, acting)
+        execution = Execution(cast(Session, session), Unfailing(_Nobody()))
+        status = await execution.go()
+        session.unstored.close()
+        words, after = execution.closing_words(), _look(host)
+        at = f"{harm.name} at call {number} ({calm.transport.calls[number - 1]})"
+        store.close()
+        undo.pop()()
+        reopened = open_store(str(folder / "s.sqlite"))
+        told = _told(session, reopened)
+        if status == 0 or not any(code in line for code in harm.codes for line in words):
+            wrong.append(f"{at}: exit {status}, told: {words}")
+        if not told >= {host.name}:
+            wrong.append(f"{at}: no outcome")
+        if after not in (before, wanted):
+            wrong.append(f"{at}: the host is neither as it was nor as it should be")
+        again = await _push(scenario, host, reopened)
+        if not again.status.is_success or _look(host) != wanted:
+            wrong.append(f"{at}: the next push: {again.status} {again.message}")
+        reopened.close()
+        for path in [*folder.glob("s.sqlite*"), *folder.glob("unstored-*")]:
+            path.unlink()
+    assert number > first, "there were calls to be harmed at"
+    return wrong
+
+
+def _told(session: _Session, store: Store) -> set[str]:
+    """Whose outcome is somewhere: in the store, in the file beside it, or printed."""
+    lines = [line for file in session.unstored.files for line in file.read_text().splitlines()]
+    told = {json.loads(line)["target"] for line in [*lines, *session.printed]}
+    return told | {outcome.target for outcome in store.outcomes(session.run.id)}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("harm", HARMS, ids=[harm.name for harm in HARMS])
+def test_whatever_becomes_of_its_file_hosts_are_put_back(
+    harm: Harm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "LOCK_PATIENCE", 20)
+    upgrade = next(one for one in SCENARIOS if one.name == "upgrade")
+    wrong = fly(harmed(upgrade, harm, tmp_path, every=2))
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.thorough
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    """A small file system of its own, in a namespace of mounts that ends with its process."""
+    mount = f"mount -t tmpfs -o size=4m pusher {shlex.quote(str(tmp_path))}"
+    command = f"{mount} && exec {shlex.quote(sys.executable)} -m tests.unit.cli.full_disk {shlex.quote(str(tmp_path))}"
+    own_user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    done = subprocess.run(
+        ["unshare", "--mount", *own_user, "sh", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
