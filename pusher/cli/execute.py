@@ -67,7 +67,7 @@ class Execution:
         self._session, self._view = session, view
         self._log = structlog.get_logger().bind(run=session.run.id)
         self._stages: dict[str, Stage] = {}
-        self._tally = Tally()
+        self._tally = Tally(beforehand=session.prepared.no_accounts)
         self._statuses: set[Status] = set()
         self._interrupts = 0
         self._stop = Stop()

@@ -7,14 +7,16 @@ wrote the password itself there shall not find it in a log.
 
 from __future__ import annotations
 
+import ipaddress
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pusher.config import Document, FormatModel, Wrong, read_toml, shown, validate
+from pusher.config import Document, FormatModel, Wrong, hint, read_toml, shown, validate
 from pusher.credentials import references
 from pusher.credentials.directory_account import DirectoryModel, directory_account
 from pusher.credentials.ladder import OWN_IDENTITY
@@ -22,7 +24,7 @@ from pusher.credentials.laps import is_laps
 from pusher.credentials.tickets import principal_of
 from pusher.credentials.users import USER, is_domain, is_upn
 from pusher.directory.port import DirectoryAccount
-from pusher.models import Account, Protocol
+from pusher.models import Account, Protocol, Source
 from pusher.problems import BadInput
 
 DEFAULT_RESERVE = 2
@@ -35,6 +37,7 @@ _REALM = "a Kerberos realm such as CORP.EXAMPLE"
 _LEAVE = "true or false: whether it may be sent to a domain controller"
 
 _PACKAGE = re.compile(r"[A-Za-z0-9._*?-]{1,64}", re.ASCII)
+_RANGE = re.compile(r"\[[^\]]*:[^\]]*\]")
 _LABEL = re.compile(r"[\w][\w.@-]{0,63}")
 
 
@@ -73,11 +76,28 @@ class _LockoutModel(FormatModel):
     )
 
 
+class _ElsewhereModel(FormatModel):
+    names: list[Annotated[str, Field(description="a pattern of scope or never")]] = Field(
+        description="a list of patterns of scope or never that other inventories bear"
+    )
+
+
 class _AccountsModel(FormatModel):
     account: list[_AccountModel] | None = Field(default=None, description="[[account]] tables")
     fallback: _FallbackModel | None = Field(default=None, description="a [fallback] table")
     lockout: _LockoutModel | None = Field(default=None, description="a [lockout] table")
     directory: DirectoryModel | None = Field(default=None, description="a [directory] table")
+    elsewhere: _ElsewhereModel | None = Field(default=None, description="an [elsewhere] table")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """A pattern of an account's ``scope`` or ``never`` (``key``), and where it stands."""
+
+    account: str
+    key: str
+    text: str
+    source: Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,11 +109,17 @@ class AccountsFile:
     reserve: int = DEFAULT_RESERVE
     assume_threshold: int = DEFAULT_THRESHOLD
     directory: DirectoryAccount | None = None
+    written: tuple[Written, ...] = ()
+    """Every pattern of ``scope`` and ``never``, in the order of the file."""
+    elsewhere: frozenset[str] = frozenset()
+    """Patterns that an inventory need not bear, case folded."""
+    missing: Path | None = None
+    """Where no accounts file is, though one was looked for."""
 
     @classmethod
-    def own_identity_only(cls) -> AccountsFile:
+    def own_identity_only(cls, missing: Path | None = None) -> AccountsFile:
         """What holds where no accounts file exists: the process's own identity, as a site server does."""
-        return cls(accounts=(), fallback=OWN_IDENTITY)
+        return cls(accounts=(), fallback=OWN_IDENTITY, missing=missing)
 
 
 def load_accounts(path: Path) -> AccountsFile:
@@ -119,7 +145,33 @@ def load_accounts(path: Path) -> AccountsFile:
         reserve=lockout.reserve,
         assume_threshold=lockout.assume_threshold,
         directory=directory_account(document, model.directory) if model.directory is not None else None,
+        written=(written := tuple(_written(document, model))),
+        elsewhere=_elsewhere(document, model, written),
     )
+
+
+def _written(document: Document, model: _AccountsModel) -> Iterator[Written]:
+    tables: list[tuple[tuple[str | int, ...], str, _AccountModel | _FallbackModel]] = [
+        (("account", number), entry.name, entry) for number, entry in enumerate(model.account or [])
+    ]
+    if model.fallback is not None:
+        tables.append((("fallback",), OWN_IDENTITY.name, model.fallback))
+    for path, account, entry in tables:
+        for key in ("scope", "never"):
+            for number, text in enumerate(getattr(entry, key, None) or ()):
+                source = document.source((*path, key, number))
+                yield Written(account=account, key=key, text=text, source=source)
+
+
+def _elsewhere(document: Document, model: _AccountsModel, written: tuple[Written, ...]) -> frozenset[str]:
+    names = model.elsewhere.names if model.elsewhere is not None else []
+    used = {pattern.text.casefold() for pattern in written}
+    for number, name in enumerate(names):
+        if name.casefold() not in used:
+            near = hint(name, [pattern.text for pattern in written])
+            found = f"{shown(name)} stands in no scope and no never{near}"
+            raise BadInput(document.source(("elsewhere", "names", number)), found, "a pattern as it stands there")
+    return frozenset(name.casefold() for name in names)
 
 
 def _account(document: Document, number: int, entry: _AccountModel) -> Account:
@@ -197,6 +249,22 @@ def _check_patterns(key: str, patterns: list[str] | None, expected: str) -> None
             raise Wrong(f"{shown(pattern)} is not a pattern", expected)
         if colon and kind.isalpha() and (kind not in {"site", "group"} or not rest):
             raise Wrong(f"{shown(pattern)} is not a pattern", expected)
+        if not (colon and kind in {"site", "group"}):
+            _check_host_pattern(pattern)
+
+
+def _check_host_pattern(pattern: str) -> None:
+    """What --limit would take and is compared as a glob here would fit nothing, without a word."""
+    if "/" in pattern:
+        try:
+            ipaddress.ip_network(pattern)
+        except ValueError:
+            raise Wrong(f"{shown(pattern)} is not a block of addresses", "a block such as 10.9.0.0/26") from None
+    combined = any(mark in pattern for mark in "!&,") and "[!" not in pattern
+    if combined or pattern.startswith("~") or _RANGE.search(pattern):
+        raise Wrong(
+            f"{shown(pattern)} is neither a name nor a glob", "one name or glob each, such as ws01* or dc[12].*"
+        )
 
 
 def _check_packages(names: list[str] | None) -> None:

@@ -11,6 +11,7 @@ named so that it, and no stronger one, does this work.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
@@ -59,7 +60,7 @@ def left_out(account: Account, target: Target) -> str | None:
 
 
 def in_scope(account: Account, target: Target) -> bool:
-    """True where no scope is given or one of its patterns fits: ``site:NAME``, ``group:NAME`` or a name's glob."""
+    """True where no scope is given or one of its patterns fits: ``site:NAME``, ``group:NAME``, a glob, a block."""
     return not account.scope or any(_fits(pattern, target) for pattern in account.scope)
 
 
@@ -86,8 +87,17 @@ def _fits(pattern: str, target: Target) -> bool:
         return fnmatchcase((target.site or "").lower(), rest.lower())
     if colon and kind == "group":
         return _in_group(rest, target)
+    if "/" in pattern:
+        return _in_block(pattern, target.address)
     names = [*(name.lower().rstrip(".") for name in target.all_names), *([target.address] if target.address else [])]
     return any(fnmatchcase(name, pattern.lower()) for name in names)
+
+
+def _in_block(block: str, address: str | None) -> bool:
+    try:
+        return address is not None and ipaddress.ip_address(address) in ipaddress.ip_network(block)
+    except ValueError:
+        return False
 
 
 def _in_group(pattern: str, target: Target) -> bool:

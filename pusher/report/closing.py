@@ -25,8 +25,10 @@ _LISTED = 4
 
 
 def closing(run: Run, summary: Summary, *, commands: bool = True) -> RenderableType:
-    """Counts, then the causes with their remedies, then the commands to see more."""
+    """Counts, then the causes with their remedies, the first cause first, then the commands to see more."""
     parts: list[RenderableType] = [headline(run, summary), counts_text(summary.counts)]
+    if summary.beforehand and any(cause.status in WORKED_ON for cause in summary.causes):
+        parts += [Text(), Text(visible(summary.beforehand), style="bold")]
     if summary.causes:
         parts += [Text(), causes(summary.causes)]
     if commands:

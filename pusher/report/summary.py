@@ -61,6 +61,8 @@ class Summary:
     bytes_copied: int = 0
     first: datetime | None = None
     last: datetime | None = None
+    beforehand: str | None = None
+    """What was said before the run began that may be the cause of all causes."""
 
     @property
     def total(self) -> int:
@@ -127,8 +129,8 @@ class _Group:
 class Tally:
     """Adds outcomes up one by one; ``summary()`` may be asked for at any time."""
 
-    def __init__(self, sample: int = SAMPLE) -> None:
-        self._sample = sample
+    def __init__(self, sample: int = SAMPLE, beforehand: str | None = None) -> None:
+        self._sample, self._beforehand = sample, beforehand
         self._counts: Counter[Status] = Counter()
         self._groups: dict[str, _Group] = {}
         self._bytes = 0
@@ -159,6 +161,7 @@ class Tally:
             bytes_copied=self._bytes,
             first=self._first,
             last=self._last,
+            beforehand=self._beforehand,
         )
 
 

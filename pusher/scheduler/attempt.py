@@ -114,7 +114,8 @@ def failed(job: Job, target: Target, address: str | None, found: Problem, starte
 
 class _Attempt:
     def __init__(self, job: Job, target: Target, address: str, number: int) -> None:
-        self.job, self.target, self.address, self.number = job, target, address, number
+        # With its address, also where that was looked up: accounts may be for or against addresses.
+        self.job, self.target, self.address, self.number = job, replace(target, address=address), address, number
         self.record = _Record()
         self._link: Link | None = None
         self._refused: set[str] = set()

@@ -73,6 +73,15 @@ class Inventory:
         hosts = (entry.settings.site for entry in self._entries)
         return self._groups.sites | self.sites.names | {site for site in hosts if site}
 
+    def bears(self, name: str) -> bool:
+        """Whether a target has that name, or an address that cannot be told yet. Not a short name, nor an alias."""
+        return parse_address(name) is not None or bool(self._index.containing(canonical_name(name)))
+
+    @property
+    def some_names(self) -> tuple[str, ...]:
+        """Names of hosts that are listed one by one, to find what a mistyped one may have meant."""
+        return self._index.single_names[:_FEW]
+
     @property
     def directory_groups(self) -> tuple[GroupDraft, ...]:
         """The groups whose computers are not known yet: ``directory_query.expand`` asks for them, before a run."""

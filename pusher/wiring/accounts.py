@@ -25,7 +25,7 @@ def accounts_of(options: Options) -> AccountsFile:
     if options.accounts is not None:
         return load_accounts(options.accounts)
     beside = options.inventory.parent / ACCOUNTS_FILE
-    return load_accounts(beside) if beside.exists() else AccountsFile.own_identity_only()
+    return load_accounts(beside) if beside.exists() else AccountsFile.own_identity_only(beside)
 
 
 def accounts_for(listed: AccountsFile, package: str | None) -> AccountsFile:

@@ -24,6 +24,7 @@ from pusher.wiring.authority import authority_of
 from pusher.wiring.directory import directory_secret
 from pusher.wiring.inventory import expanded, read_out
 from pusher.wiring.lockout import budget_note
+from pusher.wiring.patterns import unborne
 
 _NAMED = 5
 """Targets that a note names one by one."""
@@ -43,6 +44,7 @@ class Prepared:
             self._select()
         self.authority = authority_of(options, self.inventory)
         listed = accounts_of(options)
+        self._unborne = tuple(unborne(listed, self.inventory, expanded=not self.inventory.directory_groups))
         self.package, self.payload = _package(options, verb)
         name = self.package.name if self.package is not None else None
         self.accounts, self._misnamed = accounts_for(listed, name), tuple(misnamed(listed, name))
@@ -55,6 +57,7 @@ class Prepared:
             else:
                 self.inventory = read_out(self.inventory, self.accounts, self.directory_secret, options.store)
             self._select()
+            self._unborne = tuple(unborne(listed, self.inventory))
         if self.package is not None:
             self._prove_commands(self.package)
             self._prove_installer(self.package)
@@ -86,9 +89,22 @@ class Prepared:
             return True
         return target.name.lower() in origin.only and all(one.decide(target).included for one in self._further)
 
+    @property
+    def no_accounts(self) -> str | None:
+        """What to say where there is no accounts file: before anything is sent, and ahead of all that comes of it."""
+        if self.accounts.missing is None:
+            return None
+        return (
+            f"there is no accounts file ({self.accounts.missing}): only this process's own identity, its Kerberos "
+            "ticket, is tried; write one there, or name it with --accounts"
+        )
+
     def notes(self) -> Iterator[str]:
         """What the operator should read before anything is sent."""
         yield from self.inventory.notes
+        if self.no_accounts is not None:
+            yield self.no_accounts
+        yield from self._unborne
         yield from self._misnamed
         if (note := budget_note(self.accounts)) is not None:
             yield note

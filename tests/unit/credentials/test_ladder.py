@@ -148,3 +148,17 @@ def test_why_nobody_is_left() -> None:
     own = replace(OWN_IDENTITY, never=("ws*",))
     assert why_nobody([], TARGET, own) == "own-identity never goes to ws*"
     assert why_nobody([], TARGET, None) == ""
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits"),
+    [("10.1.2.0/24", True), ("10.1.0.0/16", True), ("10.1.3.0/24", False), ("fd00::/8", False), ("10.1.2.3/32", True)],
+)
+def test_a_block_fits_an_address(pattern: str, fits: bool) -> None:
+    assert in_scope(account(pattern), TARGET) == fits
+    assert (forbidden_by(replace(account(), never=(pattern,)), TARGET) is not None) == fits
+    for address in (None, "no address"):
+        assert not in_scope(account(pattern), replace(TARGET, address=address))
