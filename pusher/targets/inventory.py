@@ -74,8 +74,14 @@ class Inventory:
         return self._groups.sites | self.sites.names | {site for site in hosts if site}
 
     def bears(self, name: str) -> bool:
-        """Whether a target has that name, or an address that cannot be told yet. Not a short name, nor an alias."""
-        return parse_address(name) is not None or bool(self._index.containing(canonical_name(name)))
+        """Whether a target is meant by that name, as it is written; an address may be one that is not known yet."""
+        return parse_address(name) is not None or self._has(canonical_name(name))
+
+    def _has(self, literal: str) -> bool:
+        """Whether a target is meant by just that canonical name."""
+        if self._index.containing(literal) or literal in self._machines:
+            return True
+        return any(canonical_name(alias) == literal for entry in self._entries for alias in entry.settings.aliases)
 
     @property
     def some_names(self) -> tuple[str, ...]:
@@ -322,9 +328,7 @@ class Inventory:
             yield f"{exclude.source}: exclude {shown(exclude.term.text)} names no host of the inventory"
 
     def _is_known(self, literal: str) -> bool:
-        if self._index.containing(literal) or literal in self._addresses or literal in self._machines:
-            return True
-        if any(canonical_name(alias) == literal for entry in self._entries for alias in entry.settings.aliases):
+        if literal in self._addresses or self._has(literal):
             return True
         bare = "." not in literal
         for entry in self._entries:

@@ -156,11 +156,11 @@ def test_a_run_is_fitted_and_says_so_once(place: Workplace, monkeypatch: pytest.
     monkeypatch.setattr("pusher.wiring.session.raised_for", lambda _: OWN + 2 * A_MACHINE)
     ended = place.check()
     assert (ended.status, ended.pushed) == (0, set("abcdef"))
-    assert ended.err == (
-        "note: this process may have 56 files open: 2 machines are worked on at once, not 6 "
-        "(ulimit -n raises it, or LimitNOFILE= of a service)\n"
-    )
-    assert place.check("--limit", "a,b").err == ""
+    assert ended.notes == [
+        "this process may have 56 files open: 2 machines are worked on at once, not 6 "
+        "(ulimit -n raises it, or LimitNOFILE= of a service)"
+    ]
+    assert place.check("--limit", "a,b").notes == []
 
 
 def high(of: socket.socket) -> socket.socket:

@@ -15,7 +15,8 @@ def test_no_accounts_file(place: Workplace, as_json: bool) -> None:
     assert ended.status == 1
     said = "there is no accounts file (accounts.toml): only this process's own identity"
     if as_json:
-        assert ended.err.startswith(f"note: {said}") and ended.err.count("\n") == 1
+        (note,) = ended.notes
+        assert note.startswith(said)
         return
     first, second = (at for at in range(len(ended.out)) if ended.out.startswith(said, at))
     assert first < ended.out.index("failed      ") < second < ended.out.index("Remedy")
@@ -44,7 +45,7 @@ def test_a_slip_in_scope_is_told(place: Workplace) -> None:
     place.accounts(ACCOUNTS + "scope = ['group:tier0', 'group:teir1']\n")
     place.inventory({"tier0": "a", "rest": "bcdef"})
     ended = place.check()
-    assert ended.err.startswith("note: accounts.toml:5:25: scope of push: 'group:teir1' names no group of i.yaml")
+    assert ended.notes[0].startswith("accounts.toml:5:25: scope of push: 'group:teir1' names no group of i.yaml")
     assert ended.verdicts["a"] == ("ready", None)
     assert {ended.verdicts[name] for name in "bcdef"} == {("failed", "no-account")}
 

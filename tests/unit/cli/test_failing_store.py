@@ -176,6 +176,7 @@ class _Session:
             targets=lambda: iter([target]),
             count=lambda: 1,
             notes=lambda: iter(()),
+            no_accounts=None,
         )
 
     def begin(self) -> None:

@@ -28,6 +28,13 @@ class Said:
     err: str
 
     @property
+    def notes(self) -> list[str]:
+        """What is noted on standard error, but for what is noted of every run without a directory."""
+        lines = [line for line in self.err.splitlines() if "the lockout budget knows" not in line]
+        assert all(line.startswith("note: ") for line in lines), self.err
+        return [line.removeprefix("note: ") for line in lines]
+
+    @property
     def verdicts(self) -> dict[str, tuple[str, str | None]]:
         """Of --json: (status, code) by the first label of the target's name."""
         lines = [json.loads(line) for line in self.out.splitlines()]
