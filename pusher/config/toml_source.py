@@ -114,8 +114,8 @@ def _syntax(exc: tomllib.TOMLDecodeError, text: str, file: str) -> BadInput:
     if character and character in _TYPOGRAPHIC:
         return BadInput(source, f"the TOML cannot be read: {character} is a typographic quotation mark", "' or \"")
     if character and not is_visible(character):
-        found = f"the TOML cannot be read: here is U+{ord(character):04X}, a character that is not seen"
-        return BadInput(source, found, "no such character")
+        unseen = f"the TOML cannot be read: here is U+{ord(character):04X}, a character that is not seen"
+        return BadInput(source, unseen, "no such character")
     return BadInput(source, f"the TOML cannot be read: {what}", _VALUE if what == "invalid value" else "valid TOML")
 
 

@@ -7,14 +7,16 @@ answers, the operator is told so instead of being guessed at.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from pusher.config import Document, parse_yaml, read_text, shown, split_lines
 from pusher.models import Source
 from pusher.problems import BadInput
+from pusher.targets.ansible_folders import notes_on_folders
 from pusher.targets.ansible_ini import SECTION, read_ansible_ini
 from pusher.targets.ansible_yaml import KEYS, META, read_ansible_json, read_ansible_yaml
-from pusher.targets.drafts import Draft
+from pusher.targets.drafts import Draft, Form
 from pusher.targets.spelling import is_ipv6
 from pusher.targets.tables import is_header, read_csv, read_list, separator_line
 from pusher.targets.yaml_inventory import OWN_KEYS, read_own_yaml
@@ -42,7 +44,13 @@ def read_draft(path: Path) -> Draft:
     if not any(line.strip() for line in lines):
         raise BadInput(Source(file=file), "the file is empty", "an inventory")
     _refuse_what_is_none(path, lines)
-    form = _format(path.suffix.lower(), lines, file)
+    draft = _read(_format(path.suffix.lower(), lines, file), text, lines, file)
+    if draft.form in (Form.ANSIBLE_INI, Form.ANSIBLE_YAML):
+        draft = replace(draft, notes=(*draft.notes, *notes_on_folders(path, draft)))
+    return draft
+
+
+def _read(form: str, text: str, lines: list[str], file: str) -> Draft:
     if form == _YAML:
         return _read_yaml(text, file)
     if form == _CSV:

@@ -370,3 +370,53 @@ def test_a_folder_is_told_how_to_become_a_file(tmp_path: Path) -> None:
 def test_the_group_of_domain_controllers_stays_one(tmp_path: Path) -> None:
     found = targets(tmp_path, f"[{DOMAIN_CONTROLLERS}]\ndc01 ansible_host=10.0.0.1\n")
     assert found["dc01"].groups == (DOMAIN_CONTROLLERS,)
+
+
+# -- group_vars and host_vars -----------------------------------------------------------------------------------------
+
+
+def beside(folder: Path, file: str, text: str) -> None:
+    path = folder / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "place"),
+    [
+        ("host_vars/web1.yml", "---\nansible_host: 10.0.0.1\n", "2:1"),
+        ("host_vars/web1", "ansible_winrm_host: 10.0.0.1\n", "1:1"),
+        ("host_vars/ws2/main.yml", "a: 1\n  'ansible_psrp_host': x\n", "2:4"),
+        ("group_vars/all.yaml", "ansible_host: '{{ inventory_hostname }}.x'\n", "1:1"),
+        ("group_vars/win/vars.json", '{\n"ansible_ssh_host": "x"}\n', "2:2"),
+    ],
+)
+def test_an_address_in_a_file_that_is_not_read_is_refused_there(
+    tmp_path: Path, file: str, text: str, place: str
+) -> None:
+    beside(tmp_path, file, text)
+    with pytest.raises(BadInput) as caught:
+        load(tmp_path, "[win]\nweb1\nws[1:3]\n")
+    sentence = caught.value.sentence
+    assert sentence.startswith(f"{tmp_path}/{file}:{place}: ansible_")
+    assert sentence.endswith(
+        "in a file that is not read; expected all in one: ansible-inventory -i h.ini --list > inventory.json"
+    )
+
+
+def test_a_connection_in_a_file_that_is_not_read_is_told_of(tmp_path: Path) -> None:
+    beside(tmp_path, "group_vars/lin.yml", f"ansible_connection: ssh\nansible_password: {SECRET}\n")
+    beside(tmp_path, "group_vars/win.yml", "ansible_connection: ansible.builtin.winrm\n")
+    (note,) = load(tmp_path, "[win]\na\n[lin]\nb\n").notes
+    assert note == (
+        f"{tmp_path}/h.ini: files that say ansible_connection are not read: group_vars/lin.yml "
+        "(ansible-inventory -i h.ini --list > inventory.json reads them)"
+    )
+
+
+def test_files_of_other_inventories_are_no_matter(tmp_path: Path) -> None:
+    beside(tmp_path, "group_vars/linux.yml", "ansible_connection: ssh\nansible_host: x\n")
+    beside(tmp_path, "host_vars/other.yml", "ansible_host: 10.0.0.1\n")
+    beside(tmp_path, "group_vars/win.yml", "\x00$ANSIBLE_VAULT;1.1;AES256\n")
+    assert load(tmp_path, "[win]\na\n").notes == ()
+    assert load(tmp_path, "version: 1\ngroups: {linux: {hosts: [other]}}\n", "own.yaml").notes == ()
