@@ -7,12 +7,13 @@ before that push (or, past its point of no return, finished), and only then look
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from pusher.install import machine, steps
 from pusher.install.carrying import SESSION_GONE, Carrier, Course, Done
 from pusher.install.machine import Step
-from pusher.install.names import NEW, OLD, is_own_folder
+from pusher.install.names import NEW, OLDS, is_own_folder
 from pusher.install.payload import Payload
 from pusher.install.plan import Before, Observation, Plan, decide, service_of, wanted_config
 from pusher.models import Package, Stage, Status
@@ -31,6 +32,9 @@ STAGES = {
     Step.COMMIT: Stage.VERIFY,
 }
 """Under which stage of the story each step counts."""
+
+_NAMED = 5
+"""How many files that would not go a message names."""
 
 _READ_BACK = 64 * 1024 * 1024
 """How much of a file that differs in size is read for its version."""
@@ -61,10 +65,19 @@ class Driver(Carrier):
         ):
             raise ProblemError(problem("service-exists-foreign", Stage.SERVICE, f"{name} runs {service.image_path}"))
         self._listener.stage(Stage.SERVICE)
-        if service is not None:
-            await self._timed("stop", lambda: steps.stop_service(self._session, name, package.stop_timeout))
-            await self._timed("delete-service", lambda: steps.delete_service(self._session, name))
-        removed = await self._timed("remove-files", lambda: remove_files(self._session, package))
+        did: list[str] = []
+        try:
+            if service is not None:
+                await self._timed("stop", lambda: steps.stop_service(self._session, name, package.stop_timeout))
+                did.append(f"service {name} stopped")
+                await self._timed("delete-service", lambda: steps.delete_service(self._session, name))
+                did.append(f"service {name} deleted")
+            removed, kept = await self._timed("remove-files", lambda: remove_files(self._session, package))
+        except ProblemError as error:
+            raise _so_far(error, did, []) from error
+        if kept:
+            did += [f"{removed} file{'s' * (removed != 1)} removed"] * bool(removed)
+            raise _so_far(kept[0][1], did, [path for path, _ in kept]) from kept[0][1]
         found = service is not None or removed
         return Done(status=Status.REMOVED if found else Status.UNCHANGED, steps=tuple(self.times), agent_version=None)
 
@@ -77,8 +90,10 @@ class Driver(Carrier):
             # One whose last intent is there and that was put back all the same could not tell that it had been written.
             if machine.must_finish(state) and not any(s.mark is Mark.UNDONE for s in journal.steps):
                 self._listener.note(Stage.LOCK, "recovery", f"finishing run {journal.run}, killed at {state}")
-                for dest in before.replaced:
-                    await _sweep(self._session, remote_path(dest))
+                for path in map(remote_path, before.replaced):
+                    there = await self._session.stat(path) is not None
+                    if await _sweep(self._session, path, there):
+                        self._listener.note(Stage.LOCK, "left-behind", f"another process holds {path}{before.old}")
                 await self._book.close(journal, machine.COMMITTED)
             else:
                 self._listener.note(Stage.LOCK, "recovery", f"undoing run {journal.run}, killed at {state}")
@@ -132,11 +147,13 @@ class Driver(Carrier):
 
 async def observe(session: Session, package: Package) -> Observation:
     """Look at the host: files, folders and service. Half-done swaps of an unknown push are put right first."""
-    files = {}
+    files, held = {}, False
     for file in package.files:
         path = remote_path(file.dest)
-        await _sweep(session, path)
-        limit = file.size if (there := await session.stat(path)) and there.size == file.size else _READ_BACK
+        there = await session.stat(path)
+        held |= await _sweep(session, path, there is not None)
+        there = there or await session.stat(path)
+        limit = file.size if there and there.size == file.size else _READ_BACK
         files[file.dest] = await session.digest(path, limit=limit) if there else None
     missing = await steps.missing_folders(session, [remote_path(f.dest) for f in package.files])
     if foreign := [folder for folder in missing if not is_own_folder(folder)]:
@@ -151,31 +168,75 @@ async def observe(session: Session, package: Package) -> Observation:
         service=service,
         status=await session.service_status(name),
         missing_leftovers=tuple(leftovers),
+        old_is_held=held,
         folders=await session.folders() if service is not None else SystemFolders(),
     )
 
 
-async def _sweep(session: Session, path: RemotePath) -> None:
-    """Clear what a push from elsewhere left (no journal of ours tells of it); the host's lock makes this safe."""
+async def _sweep(session: Session, path: RemotePath, there: bool) -> bool:
+    """Clear what a push from elsewhere left (no journal of ours tells of it); the host's lock makes this safe.
+
+    True where an old file stays: another process holds it, and it is in nobody's way.
+    """
     await session.remove(path.with_suffix(NEW))
-    if await session.stat(path.with_suffix(OLD)) is not None:
-        if await session.stat(path) is None:
-            await session.rename(path.with_suffix(OLD), path)
-        else:
-            await session.remove(path.with_suffix(OLD))
+    aside: list[RemotePath] = []
+    for old in (path.with_suffix(suffix) for suffix in OLDS):
+        if await _is_there(session, old):
+            aside.append(old)
+        elif there:
+            break  # the second is used only where the first is held
+    if aside and not there:
+        await steps.patiently(partial(session.rename, aside.pop(), path))
+    held = False
+    for old in aside:
+        try:
+            await session.remove(old)
+        except ProblemError as error:
+            if error.problem.code != "file-in-use":
+                raise
+            held = True
+    return held
 
 
-async def remove_files(session: Session, package: Package) -> bool:
-    """Remove the package's files, the agent's own leftovers, and the folders that are empty then."""
-    found = False
+async def _is_there(session: Session, path: RemotePath) -> bool:
+    """Whether the name is taken, be it by a file that goes when another process closes it."""
+    try:
+        return await session.stat(path) is not None
+    except ProblemError as error:
+        if error.problem.code != "file-in-use":
+            raise
+        return True
+
+
+async def remove_files(session: Session, package: Package) -> tuple[int, list[tuple[RemotePath, ProblemError]]]:
+    """Remove the package's files, the agent's own leftovers, and the folders that are empty then.
+
+    How many files were removed; and which would not go, each with the reason: one does not keep the others.
+    """
+    removed, kept = 0, list[tuple[RemotePath, ProblemError]]()
     paths = [remote_path(file.dest) for file in package.files]
-    for path in paths:
-        for each in (path, path.with_suffix(NEW), path.with_suffix(OLD)):
-            found |= await steps.patiently(partial(session.remove, each))
-    await steps.remove_leftovers(session, package.leftovers)
-    paths += [remote_path(dest) for dest in package.leftovers]
-    folders = {folder for path in paths for folder in parents(path)}
+    leftovers = [remote_path(dest) for dest in package.leftovers]
+    ours = [path.with_suffix(suffix) for path in paths for suffix in ("", NEW, *OLDS)]
+    for path in (*ours, *leftovers):
+        try:
+            removed += await steps.patiently(partial(session.remove, path))
+        except ProblemError as error:
+            if error.problem.code in SESSION_GONE:
+                raise
+            kept.append((path, error))
+    folders = {folder for path in (*paths, *leftovers) for folder in parents(path)}
     for folder in sorted(folders, key=lambda folder: (-folder.path.count("\\"), folder.path)):
         if is_own_folder(folder):
             await session.remove_folder(folder)
-    return found
+    return removed, kept
+
+
+def _so_far(error: ProblemError, did: list[str], kept: list[RemotePath]) -> ProblemError:
+    """The failure of a removal that has done a part of its work, which is said."""
+    said = [error.problem.message]
+    if did:
+        said.append(f"done before: {', '.join(did)}")
+    if kept:
+        more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
+        said.append(f"still there: {', '.join(map(str, kept[:_NAMED]))}{more}")
+    return ProblemError(replace(error.problem, message="; ".join(said)))

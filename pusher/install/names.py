@@ -7,6 +7,9 @@ from pusher.transports.port import RemotePath
 NEW, OLD = ".pusher-new", ".pusher-old"
 """Suffixes of a file that is not yet, and no longer, in its place."""
 
+OLDS = (OLD, f"{OLD}2")
+"""Where an old file goes: the second where another process keeps an earlier one from being removed."""
+
 STAGING = RemotePath(share="ADMIN$", path="pusher")
 """The folder of the host's locks and of what is run there. Not below Windows' Temp, where any user may make folders
 and files: whoever owned this one could replace a program before it is started as the system."""

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pusher.install.machine import Step
+from pusher.install.names import OLD, OLDS
 from pusher.models import Package, PackageFile, ServiceSpec, Status
 from pusher.problems import Problem, Stage, problem
 from pusher.transports.paths import respelled, same_command, same_program
@@ -19,13 +20,17 @@ from pusher.transports.port import FileDigest, ServiceConfig, ServiceState, Serv
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
-    """A host as it was found: each file's digest by ``dest``, what is missing beside them, the service."""
+    """A host as it was found: each file's digest by ``dest``, what is missing beside them, the service.
+
+    ``old_is_held``: another process keeps an old file of an earlier push from being removed.
+    """
 
     files: Mapping[str, FileDigest | None]
     missing_folders: tuple[str, ...]
     service: ServiceConfig | None
     status: ServiceStatus | None
     missing_leftovers: tuple[str, ...] = ()
+    old_is_held: bool = False
     folders: SystemFolders = field(default_factory=SystemFolders)
 
     @property
@@ -37,7 +42,7 @@ class Observation:
 class Before:
     """What an undo puts back. ``replaced`` files existed before, ``added`` ones and ``leftovers`` did not.
 
-    Folders come topmost first.
+    Folders come topmost first. ``old``: the suffix under which replaced files wait. ``stop_timeout``: seconds.
     """
 
     service_name: str
@@ -47,6 +52,8 @@ class Before:
     service: ServiceConfig | None
     was_running: bool
     leftovers: tuple[str, ...] = ()
+    old: str = OLD
+    stop_timeout: float = 60.0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -65,6 +72,8 @@ class Before:
             else ServiceConfig(**{**service, "start_type": StartType(service["start_type"])}),
             was_running=data["was_running"],
             leftovers=tuple(data["leftovers"]),
+            old=data.get("old", OLD),
+            stop_timeout=data.get("stop_timeout", 60.0),
         )
 
 
@@ -136,6 +145,8 @@ def decide(package: Package, wanted: ServiceConfig, seen: Observation) -> Plan |
         service=_as_written(seen, wanted),
         was_running=seen.state not in (ServiceState.STOPPED, ServiceState.STOP_PENDING),
         leftovers=seen.missing_leftovers,
+        old=OLDS[seen.old_is_held],
+        stop_timeout=package.stop_timeout,
     )
     return Plan(steps=steps, status=status, files=changed, before=before, installed_version=installed)
 

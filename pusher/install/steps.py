@@ -17,7 +17,7 @@ from typing import TypeVar
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from pusher.install.machine import Step
-from pusher.install.names import NEW, OLD
+from pusher.install.names import NEW
 from pusher.install.payload import Payload
 from pusher.install.plan import Before, Plan
 from pusher.install.watch import StartWatch, has_told_why, stopped
@@ -70,7 +70,7 @@ async def place(work: Work) -> None:
     for file in work.plan.files:
         path = remote_path(file.dest)
         if file.dest in work.plan.before.replaced:
-            await patiently(partial(work.session.rename, path, path.with_suffix(OLD)))
+            await patiently(partial(work.session.rename, path, path.with_suffix(work.plan.before.old)))
         await patiently(partial(work.session.rename, path.with_suffix(NEW), path))
 
 
@@ -129,7 +129,7 @@ async def undo_stop(session: Session, before: Before) -> None:
         # One that is still on its way down takes no start: the manager would call it running.
         status = await session.service_status(before.service_name)
         if status is not None and status.state is ServiceState.STOP_PENDING:
-            await stop_service(session, before.service_name, 60.0)
+            await stop_service(session, before.service_name, before.stop_timeout)
         await start_service(session, before.service_name, 60.0)
 
 
@@ -146,11 +146,11 @@ async def undo_place(session: Session, before: Before) -> None:
         await patiently(partial(session.remove, remote_path(dest)))
     for dest in before.replaced:
         path = remote_path(dest)
-        old = path.with_suffix(OLD)
+        old = path.with_suffix(before.old)
         # No old file: it was never renamed away, and what stands in its place is the original.
         if await session.stat(old) is not None:
             await patiently(partial(session.remove, path))
-            await session.rename(old, path)
+            await patiently(partial(session.rename, old, path))
 
 
 async def undo_register(session: Session, before: Before) -> None:
@@ -184,7 +184,7 @@ UNDOS: dict[Step, Callable[[Session, Before], Awaitable[None]]] = {
 
 async def remove_old(session: Session, before: Before) -> None:
     for dest in before.replaced:
-        await patiently(partial(session.remove, remote_path(dest).with_suffix(OLD)))
+        await patiently(partial(session.remove, remote_path(dest).with_suffix(before.old)))
 
 
 async def remove_leftovers(session: Session, leftovers: tuple[str, ...]) -> None:
@@ -235,7 +235,9 @@ async def stop_service(session: Session, name: str, timeout: float) -> None:
         if not asked and status.state is not ServiceState.STOP_PENDING:
             asked = await _ask_to_stop(session, name)
         if time.monotonic() >= until:
-            raise _StopTimeoutError(problem("service-stop-timeout", Stage.SERVICE, f"{name} is {status.state.name}"))
+            said = f"{name} is {status.state.name} after {timeout:g} s"
+            said += f", its process is {status.process}" if status.process else ""
+            raise _StopTimeoutError(problem("service-stop-timeout", Stage.SERVICE, said))
         await asyncio.sleep(_POLL)
 
 

@@ -149,13 +149,14 @@ class StartType(IntEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceStatus:
-    """MS-SCMR 2.2.47; ``wait_hint`` in milliseconds as the service gave it."""
+    """MS-SCMR 2.2.47; ``wait_hint`` in milliseconds as the service gave it; ``process`` 0 where none is known."""
 
     state: ServiceState
     win32_exit: int = 0
     service_exit: int = 0
     checkpoint: int = 0
     wait_hint: int = 0
+    process: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

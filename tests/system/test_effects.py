@@ -10,7 +10,7 @@ import pytest
 
 from lab import Host
 from tests.system import witness
-from tests.system.site import ON_D, Site
+from tests.system.site import LEFTOVERS, ON_D, Site
 
 pytestmark = pytest.mark.lab
 
@@ -119,6 +119,24 @@ def test_push_then_nothing_to_do_then_remove(site: Site, hosts: list[Host], inve
     twice = pusher.remove(inventory)
     assert (twice.status, set(twice.verdicts.values())) == (0, {("unchanged", None)})
     assert [witness.snapshot(host) for host in hosts] == before
+
+
+@pytest.mark.parametrize("transport", ["smb", "winrm"])
+def test_files_that_are_read_only_hidden_and_system(
+    site: Site, fresh: Callable[[str], Host], tmp_path: Path, transport: str
+) -> None:
+    """As they come off a CD or out of version control: replaced and removed all the same, and nothing stays."""
+    host = fresh("older1")
+    sees, inventory = site.witness(host), site.inventory_of(tmp_path, [host], transports=transport)
+    pusher = site.pusher(tmp_path / "run", site.package_of(tmp_path / "package", more=LEFTOVERS))
+    sees.smb(f"setmode {witness.AGENT} +rhs")
+    upgraded = pusher.push(inventory)
+    assert upgraded.verdict == ("upgraded", None), upgraded.everything_said()
+    assert (witness.agent_file(host), witness.litter(host)) == (site.agent, [])
+    sees.smb(f"setmode {witness.AGENT} +rhs")
+    removed = pusher.remove(inventory)
+    assert removed.verdict == ("removed", None), removed.everything_said()
+    assert (sees.names("labagent"), sees.service_state()) == ([], None)
 
 
 def test_windows_on_another_drive(site: Site, fresh: Callable[[str], Host], tmp_path: Path) -> None:

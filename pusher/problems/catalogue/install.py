@@ -60,9 +60,10 @@ INSTALL = [
     Code("service-busy", Stage.SERVICE, RETRY, FAILED,
          "the service cannot take the command now",
          "Push again."),
-    Code("service-stop-timeout", Stage.SERVICE, RETRY, FAILED,
+    Code("service-stop-timeout", Stage.SERVICE, GIVE_UP, FAILED,
          "the running service did not stop in time",
-         "Look at the agent's log for what it waits for; raise stop_timeout in package.toml."),
+         "Look at the agent's log for what it waits for, and raise stop_timeout in package.toml where it is slow. If "
+         "it never stops, end its process, which the message names (taskkill /f /pid), or restart the machine."),
     Code("service-start-timeout", Stage.START, GIVE_UP, FAILED,
          "the service did not report running in time",
          "Look at the agent's log and the System log (7009, 7022) on the target; raise start_timeout for slow "

@@ -9,19 +9,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import struct
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from smbprotocol.exceptions import (
+    CannotDelete,
+    DeletePending,
     DirectoryNotEmpty,
     EndOfFile,
     ObjectNameCollision,
     ObjectNameNotFound,
     ObjectPathNotFound,
     SMBException,
+    SMBResponseException,
 )
 from smbprotocol.file_info import (
+    FileBasicInformation,
     FileDispositionInformation,
     FileFsFullSizeInformation,
     FileRenameInformation,
@@ -52,6 +57,8 @@ from pusher.transports.smb.faults import guarded
 T = TypeVar("T")
 
 _WINDOW = 8
+_GOES = (0.1, 0.2, 0.4, 0.8, 1.0)
+"""Seconds between two looks at a removed file that another process has open."""
 _CREDIT_UNIT = 65536
 _CREDITS_WANTED = 256
 _ABSENT = (ObjectNameNotFound, ObjectPathNotFound)
@@ -80,8 +87,8 @@ class Shares:
 class Files:
     """File and folder calls; raises ProblemError only."""
 
-    def __init__(self, shares: Shares) -> None:
-        self._shares = shares
+    def __init__(self, shares: Shares, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._shares, self._sleep = shares, sleep
 
     def stat(self, path: RemotePath) -> FileInfo | None:
         def work() -> FileInfo | None:
@@ -112,6 +119,7 @@ class Files:
                 self._delete(path, CreateOptions.FILE_DIRECTORY_FILE)
             except (DirectoryNotEmpty, *_ABSENT):
                 return False
+            self._await_gone(path)
             return True
 
         return guarded(Doing.FOLDER, work, str(path))
@@ -122,6 +130,7 @@ class Files:
                 self._delete(path, CreateOptions.FILE_NON_DIRECTORY_FILE)
             except _ABSENT:
                 return False
+            self._await_gone(path)
             return True
 
         return guarded(Doing.FILE, work, str(path))
@@ -293,10 +302,37 @@ class Files:
 
     def _delete(self, path: RemotePath, kind: int) -> None:
         # Setting the disposition says at once what forbids the removal; delete-on-close would keep silent.
-        with self._opened(path, _FILE.DELETE, options=kind) as there:
-            info = FileDispositionInformation()
-            info["delete_pending"] = True
-            _set_info(there, info)
+        try:
+            with self._opened(path, _FILE.DELETE, options=kind) as there:
+                marks = int(there.file_attributes)
+                _dispose(there)
+        except CannotDelete:
+            if not marks & FileAttributes.FILE_ATTRIBUTE_READONLY:
+                raise  # a program that runs
+            self._delete_marked(path, kind, marks)
+
+    def _delete_marked(self, path: RemotePath, kind: int, marks: int) -> None:
+        """Without its read-only attribute (MS-FSA 2.1.5.14.4), which comes back where something else forbids it."""
+        with self._opened(path, _FILE.DELETE | _FILE.FILE_WRITE_ATTRIBUTES, options=kind) as there:
+            _mark(there, marks & ~FileAttributes.FILE_ATTRIBUTE_READONLY)
+            try:
+                _dispose(there)
+            except SMBException:
+                with contextlib.suppress(SMBException):
+                    _mark(there, marks)
+                raise
+
+    def _await_gone(self, path: RemotePath) -> None:
+        """A removed file is there until the last who has it open (a virus scanner) closes it."""
+        for pause in _GOES:
+            try:
+                with self._opened(path, _FILE.FILE_READ_ATTRIBUTES):
+                    return  # another one, made since
+            except DeletePending:
+                self._sleep(pause)
+            except SMBResponseException:
+                return
+        raise ProblemError(of("file-in-use", Doing.FILE, f"{path} is removed as soon as another process closes it"))
 
     def _read(self, there: Open, size: int, start: int = 0) -> Iterator[bytes]:
         chunk = min(CHUNK, there.connection.max_read_size)
@@ -356,6 +392,19 @@ def _set_info(there: Open, info: Any) -> None:
     request["file_id"] = there.file_id
     request["buffer"] = info
     _ask(there, request)
+
+
+def _dispose(there: Open) -> None:
+    info = FileDispositionInformation()
+    info["delete_pending"] = True
+    _set_info(there, info)
+
+
+def _mark(there: Open, attributes: int) -> None:
+    """Set the attributes; times of zero stay as they are (MS-FSCC 2.4.7)."""
+    info = FileBasicInformation()
+    info["file_attributes"] = attributes or FileAttributes.FILE_ATTRIBUTE_NORMAL
+    _set_info(there, info)
 
 
 def _ask(there: Open, message: Any) -> Any:

@@ -30,6 +30,8 @@ _NO_CHANGE = 0xFFFFFFFF
 _DESCRIPTION, _DELAYED = 1, 3
 _UNSUPPORTED = {50, 87, 120, 124, 1783}
 _MAX_CONFIG = 8192
+_STATUS_PROCESS = struct.Struct("<9I")
+"""SERVICE_STATUS_PROCESS (MS-SCMR 2.2.49)."""
 _WINDOWS_OWN = ("RpcSs", "EventLog", "LanmanServer")
 """Services of every Windows whose program is in its System32."""
 
@@ -66,14 +68,7 @@ class ServiceManager:
                 if handle is None:
                     return None
                 self._watched = (name, handle)
-            raw = scmr.hRQueryServiceStatus(self._rpc, self._watched[1])["lpServiceStatus"]
-            return ServiceStatus(
-                state=ServiceState(raw["dwCurrentState"]),
-                win32_exit=raw["dwWin32ExitCode"],
-                service_exit=raw["dwServiceSpecificExitCode"],
-                checkpoint=raw["dwCheckPoint"],
-                wait_hint=raw["dwWaitHint"],
-            )
+            return self._status_process(self._watched[1])
 
         return guarded(Doing.SERVICE, work, name)
 
@@ -224,6 +219,22 @@ class ServiceManager:
         if watched is not None:
             with suppress(Exception):
                 scmr.hRCloseServiceHandle(self._rpc, watched[1])
+
+    def _status_process(self, service: Any) -> ServiceStatus:
+        """QueryServiceStatusEx (MS-SCMR 3.1.4.40): the status, and the process where there is one."""
+        request = scmr.RQueryServiceStatusEx()
+        request["hService"], request["InfoLevel"] = service, scmr.SC_STATUS_PROCESS_INFO
+        request["cbBufSize"] = _STATUS_PROCESS.size
+        raw = b"".join(self._rpc.request(request)["lpBuffer"])
+        _, state, _, win32_exit, service_exit, checkpoint, wait_hint, process, _ = _STATUS_PROCESS.unpack_from(raw)
+        return ServiceStatus(
+            state=ServiceState(state),
+            win32_exit=win32_exit,
+            service_exit=service_exit,
+            checkpoint=checkpoint,
+            wait_hint=wait_hint,
+            process=process,
+        )
 
     def _config2(self, service: Any, level: int) -> bytes:
         """QueryServiceConfig2W (MS-SCMR 3.1.4.36); empty where the server does not know the level."""

@@ -53,6 +53,7 @@ _HASH = re.compile(rb"(?:[0-9a-f]{2} ?){32}", re.IGNORECASE)
 _VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){3}")
 _PLAIN = re.compile(r"[A-Za-z]:[A-Za-z0-9\\._~-]+")
 """A path that is itself in a URL."""
+_ATTRIB = "\\System32\\attrib.exe"
 _FACILITY_WIN32 = 0x80070000
 PROBE = "pusher-check.tmp"
 """The file that is made to see whether one can be: one name, so that what a power cut leaves is gone by the next."""
@@ -198,6 +199,8 @@ class Files:
         def work() -> bool:
             there = self._place(path)
             returned = self._invoke("Delete", there)
+            if returned is not None and RETURNED.get(returned) == "access-denied":
+                returned = self._delete_marked(there, returned)
             if returned is None:
                 self._refuse_folder(there, path)
                 return False
@@ -331,6 +334,20 @@ class Files:
             if fault_number(error) in NOT_FOUND:
                 return None
             raise
+
+    def _delete_marked(self, there: str, refused: int) -> int | None:
+        """Without the attributes that forbid it, which come back where something else forbids it too."""
+        found = self._get(FILE, there)
+        if found is None or found.flag("Writeable") or not found.text("Writeable"):
+            return refused
+        attrib = f"@{quoted(self._folders.windows + _ATTRIB)}"
+        # attrib leaves a hidden or system file alone unless it is told to clear these too.
+        self._run(f"{attrib} -r -h -s {quoted(there)}")
+        returned = self._invoke("Delete", there)
+        if returned:
+            marks = " ".join(mark for name, mark in (("Hidden", "+h"), ("System", "+s")) if found.flag(name))
+            self._run(f"{attrib} +r {marks} {quoted(there)}")
+        return returned
 
     def _hash(self, path: RemotePath, there: str, size: int, beat: Callable[[int], None]) -> str:
         if size == 0:

@@ -250,6 +250,7 @@ def _status(found: Instance) -> ServiceStatus:
         state=found.one_of("State", _STATES),
         win32_exit=found.number("ExitCode", default=0),
         service_exit=found.number("ServiceSpecificExitCode", default=0),
+        process=found.number("ProcessId", default=0),
         checkpoint=found.number("CheckPoint", default=0),
         wait_hint=found.number("WaitHint", default=0),
     )

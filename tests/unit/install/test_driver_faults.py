@@ -110,7 +110,7 @@ SCENARIOS = [
 REMOVE = Scenario(name="remove", expected=Status.REMOVED, prepare=_present, verb=Verb.REMOVE)
 _READS = {
     "open", "identify", "sign_in", "is_domain_controller", "probe_write", "may_create_services", "registry_access",
-    "rights_of", "free_bytes", "architecture", "stat", "digest", "service_config", "service_status",
+    "folders", "rights_of", "free_bytes", "architecture", "stat", "digest", "service_config", "service_status",
 }  # fmt: skip
 """Calls that change nothing on the host: there a fault after the effect is one before it."""
 

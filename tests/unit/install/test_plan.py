@@ -137,7 +137,13 @@ def test_what_an_undo_is_told() -> None:
         service=WANTED,
         was_running=True,
         leftovers=(LOG,),
+        stop_timeout=30.0,
     )
+    held = planned(replace(seen(older()), old_is_held=True)).before
+    assert held.old == ".pusher-old2", "another process holds what an earlier push has set aside"
+    assert Before.from_json(held.to_json()) == held
+    earlier = {key: value for key, value in held.to_json().items() if key not in ("old", "stop_timeout")}
+    assert Before.from_json(earlier).old == ".pusher-old", "a journal of an earlier version of pusher"
     assert not planned(bare()).before.was_running
     assert not planned(seen(older(), ServiceState.STOP_PENDING)).before.was_running
 

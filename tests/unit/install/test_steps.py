@@ -11,10 +11,11 @@ from pusher.install import steps
 from pusher.install.driver import observe, remove_files
 from pusher.install.names import NEW, OLD, STAGING, is_own_folder, lock_path
 from pusher.install.payload import Payload, load_payload
-from pusher.problems import BadInput, ProblemError, problem
+from pusher.problems import BadInput, NextMove, ProblemError, problem
 from pusher.transports.memory import Fault, How, MemoryHost, StartFault
+from pusher.transports.memory.disk import key_of
 from pusher.transports.paths import remote_path
-from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, Session, StartType
+from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
 from tests.pe import program
 from tests.unit.scheduler.flying import fly
 from tests.unit.scheduler.harness import CONF, EXE, LOG, SERVICE, make_host, make_package, signed_in
@@ -234,11 +235,44 @@ def test_removal_takes_empty_folders_and_nothing_of_others() -> None:
     host, package = make_host(), make_package()
     for path in (PROGRAM, f"Windows\\{CONF}", f"Windows\\{LOG}", PROGRAM + OLD, "Windows\\labagent\\conf\\theirs"):
         host.write(path, b"x")
-    assert on(host, lambda session: remove_files(session, package))
+    assert on(host, lambda session: remove_files(session, package)) == (4, [])
     assert [path for path in host.disk.snapshot() if "labagent" in path] == [
         "windows\\labagent", "windows\\labagent\\conf", "windows\\labagent\\conf\\theirs",
     ]  # fmt: skip
-    assert not on(host, lambda session: remove_files(session, package))
+    assert on(host, lambda session: remove_files(session, package)) == (0, [])
+
+
+def test_removal_takes_what_it_can_and_says_what_it_could_not() -> None:
+    host, package = make_host(), make_package()
+    for path in (PROGRAM, f"Windows\\{CONF}", PROGRAM + OLD):
+        host.write(path, b"x")
+    held = host.disk.find(key_of(PROGRAM))
+    assert held is not None
+    held.held = True
+    removed, kept = on(host, lambda session: remove_files(session, package))
+    assert (removed, [(str(path), error.problem.code) for path, error in kept]) == (
+        2,
+        [(f"ADMIN$\\{EXE}", "file-in-use")],
+    )
+
+
+def test_a_stop_that_never_ends_is_told_with_its_process() -> None:
+    said = problem("service-stop-timeout")
+    assert (said.next_move, "taskkill" in said.remedy) == (NextMove.GIVE_UP, True)
+    status = ServiceStatus(state=ServiceState.STOP_PENDING, process=4711)
+
+    class Stuck:
+        async def service_status(self, name: str) -> ServiceStatus:
+            return status
+
+    async def story() -> str:
+        with pytest.raises(ProblemError) as caught:
+            await steps.stop_service(Stuck(), SERVICE, 5)  # type: ignore[arg-type]
+        return caught.value.problem.message
+
+    message = fly(story())
+    assert "STOP_PENDING after 5 s" in message
+    assert "process is 4711" in message
 
 
 def test_removal_takes_the_folders_of_leftovers_too() -> None:

@@ -100,7 +100,7 @@ def test_what_is_tried_again_at_once() -> None:
     assert again == {
         "name-server-failed", "host-unreachable", "connection-lost", "transfer-stalled", "too-busy", "shutting-down",
         "no-logon-servers", "file-in-use", "copy-mismatch", "service-marked-for-delete", "service-database-locked",
-        "service-dependents-running", "service-busy", "service-stop-timeout", "rpc-failed", "undo-failed",
+        "service-dependents-running", "service-busy", "rpc-failed", "undo-failed", "out-of-resources",
         "winrm-quota", "installer-busy", "package-bad", "directory-unreachable", "directory-timed-out",
         "directory-busy", "budget-unavailable", "store-locked", "out-of-resources",
     }  # fmt: skip
