@@ -227,7 +227,7 @@ def explain(
 ) -> None:
     """Explain a problem: what it means, what to do, and what pusher does next.
 
-    Example: pusher explain not-administrator
+    Example: pusher explain not-administrator; pusher explain 0xC000006D
     """
     reading.explain(code, json)
 

@@ -20,6 +20,11 @@ import typer
 from pusher.problems import BadInput
 from pusher.settings import Options, is_recorded
 
+_ATTEMPTS = (
+    "Whole tries a machine, each with its own time limits, for what may pass by itself: the network, a file that is "
+    "held. A failed sign-in and a service that does not stop are never tried again."
+)
+
 Inventory = Annotated[Path, typer.Argument(help="The machines: YAML, CSV, a plain list, or an Ansible inventory.")]
 Limit = Annotated[
     list[str] | None, typer.Option("--limit", help="Only these: a glob, group:NAME, site:NAME, ~REGEX; repeatable.")
@@ -82,11 +87,7 @@ _RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
         0,
     ),
     "attempts": (
-        Annotated[int, typer.Option("--attempts", min=1, max=10, help="Tries a machine; network failures only.")],
-        2,
-    ),
-    "deadline": (
-        Annotated[float, typer.Option("--deadline", min=1, help="Seconds allowed for one machine.")],
+        Annotated[int, typer.Option("--attempts", min=1, max=10, help=_ATTEMPTS)],
         900.0,
     ),
     "connect_timeout": (ConnectTimeout, 5.0),

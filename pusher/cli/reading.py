@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,16 @@ from pusher.credentials.process import Process, is_gone_for_people
 from pusher.models import Outcome, Run, Status, Verb
 from pusher.problems import CATALOGUE, BadInput, Part
 from pusher.report import run_record, summarise
-from pusher.report.explain import did_you_mean, explain_page, explain_record, explain_records, explain_table
+from pusher.report.explain import (
+    Meaning,
+    did_you_mean,
+    explain_number,
+    explain_page,
+    explain_record,
+    explain_records,
+    explain_table,
+    number_records,
+)
 from pusher.report.record import outcome_record, write_line
 from pusher.report.render import Format, encoding_of, render
 from pusher.report.story import host_story, host_story_record
@@ -24,6 +33,7 @@ from pusher.report.style import console_for
 from pusher.report.tables import run_page, runs_table
 from pusher.settings import Options, open_default_store
 from pusher.store import Store
+from pusher.wiring.numbers import meanings
 
 
 def runs(store: str | None, count: int, as_json: bool) -> None:
@@ -136,6 +146,9 @@ def _worker(store: Store, run: Run) -> Process | None:
 
 
 def explain(code: str | None, as_json: bool) -> None:
+    if code is not None and (found := meanings(code)) is not None:
+        _explain_number(code, found, as_json)
+        return
     if code is not None and code not in CATALOGUE:
         close = did_you_mean(code)
         raise BadInput(
@@ -146,6 +159,16 @@ def explain(code: str | None, as_json: bool) -> None:
             write_line(record, sys.stdout)
     else:
         _print(explain_page(code) if code else explain_table())
+
+
+def _explain_number(number: str, found: Sequence[Meaning], as_json: bool) -> None:
+    if not found:
+        raise BadInput(None, f"no code of pusher's stands for {number}", "a number that Windows gave a push")
+    if as_json:
+        for record in number_records(found):
+            write_line(record, sys.stdout)
+    else:
+        _print(explain_number(found))
 
 
 @contextlib.contextmanager

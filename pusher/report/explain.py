@@ -1,10 +1,12 @@
-"""``pusher explain``: the catalogue of codes as a table, and one code in full.
+"""``pusher explain``: the catalogue of codes as a table, one code in full, and what a number of Windows' leads to.
 
 What must not live here: the catalogue itself (``problems``), or a second wording of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,6 +18,16 @@ from pusher.problems import CATALOGUE, Code
 from pusher.report.style import STATUS_STYLE, facts, indented, status_text
 from pusher.report.tables import table
 from pusher.report.text import MOVE_WORDS, STAGE_WORDS, STATUS_WORDS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Meaning:
+    """One thing that a number of Windows' stands for: in words, by its code, and by another code while something in
+    particular is done (words and code)."""
+
+    number: str
+    code: str
+    otherwise: tuple[tuple[str, str], ...] = ()
 
 
 def explain_table() -> RenderableType:
@@ -54,6 +66,30 @@ def explain_page(code: str) -> RenderableType:
             ]
         ),
     )
+
+
+def explain_number(meanings: Sequence[Meaning]) -> RenderableType:
+    """A number of Windows' own: each thing that it stands for, with its code in full."""
+    parts: list[RenderableType] = []
+    for meaning in meanings:
+        parts += [Text(meaning.number, style="bold"), indented(explain_page(meaning.code))]
+        parts += [
+            indented(Text(f"While {doing}: {code}, {CATALOGUE[code].meaning}")) for doing, code in meaning.otherwise
+        ]
+        parts.append(Text())
+    return Group(*parts[:-1])
+
+
+def number_records(meanings: Sequence[Meaning]) -> list[dict[str, Any]]:
+    """The same as JSON: a row of the catalogue each, and what it is the meaning of."""
+    return [
+        {
+            **explain_record(meaning.code),
+            "number": meaning.number,
+            "otherwise": [{"while": doing, "code": code} for doing, code in meaning.otherwise],
+        }
+        for meaning in meanings
+    ]
 
 
 def explain_record(code: str) -> dict[str, Any]:

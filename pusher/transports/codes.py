@@ -14,7 +14,7 @@ from pusher.problems import Problem, Stage, problem
 from pusher.transports.ntstatus import NTSTATUS
 from pusher.transports.win32 import NCA, WIN32
 
-__all__ = ["NTSTATUS", "WIN32", "Doing", "from_ntstatus", "from_win32", "of"]
+__all__ = ["NTSTATUS", "WIN32", "Doing", "from_ntstatus", "from_win32", "of", "otherwise"]
 
 
 class Doing(Enum):
@@ -82,6 +82,11 @@ def from_win32(error: int, doing: Doing, detail: str = "") -> Problem:
     if error in NCA:
         return _problem(NCA[error], doing, f"RPC fault 0x{error:08X}", detail)
     return _problem(WIN32.get(error, "rpc-failed"), doing, f"Win32 error {error}", detail)
+
+
+def otherwise(code: str) -> tuple[tuple[str, str], ...]:
+    """What a number that means ``code`` is called instead, while something in particular is done: words and code."""
+    return tuple((doing.words, instead) for (doing, general), instead in _WHILE.items() if general == code != instead)
 
 
 def of(code: str, doing: Doing, detail: str = "") -> Problem:

@@ -91,7 +91,7 @@ def test_a_removal_that_comes_half_way_says_how_far(store: Store) -> None:
         outcome, _ = await push(host, store, package=package, payload=make_payload(package, files), verb=Verb.REMOVE)
         assert (outcome.status, outcome.code) == (Status.FAILED, "file-in-use")
         message = outcome.message or ""
-        assert f"service {SERVICE} stopped, service {SERVICE} deleted, 1 file removed" in message
+        assert f"service {SERVICE} stopped, service {SERVICE} deleted, 2 files removed" in message  # one is the log
         assert message.endswith(f"still there: ADMIN$\\{EXE}")
         assert {step.step for step in outcome.steps} >= {"stop", "delete-service", "remove-files"}
         running.running -= 1
