@@ -356,9 +356,7 @@ class StoreContract:
         gate.set()
         failures = [end.exception(30) for end in ends]
         codes = [failure.problem.code for failure in failures if isinstance(failure, StoreError)]
-        assert [failure.problem.code for failure in failures if isinstance(failure, StoreError)] == [
-            "store-locked"
-        ] * 20
+        assert codes == ["store-locked"] * 20
         assert len(tried) == 1
 
     async def test_a_cancelled_write_stops_nobody_elses(self, store: Store) -> None:
