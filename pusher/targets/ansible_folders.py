@@ -35,7 +35,7 @@ def notes_on_folders(path: Path, draft: Draft) -> tuple[str, ...]:
             found = f"{variable} stands in a file that is not read"
             raise BadInput(place, found, f"all in one: ansible-inventory -i {path.name} --list > inventory.json")
         if value.rpartition(".")[2] not in _BY_WINRM:
-            told.append(plain(str(file)))
+            told.append(plain(str(file.relative_to(path.parent))))
     if not told:
         return ()
     return (
