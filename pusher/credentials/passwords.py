@@ -12,7 +12,7 @@ import codecs
 import re
 import unicodedata
 
-from pusher.config import Wrong
+from pusher.config import INVISIBLE, Wrong
 
 MOST = 256
 """UTF-16 code units. No account of Windows can have a longer password."""
@@ -60,6 +60,6 @@ def _unfit(character: str) -> str | None:
         return "a byte that is not UTF-8 text"
     if category == "Cc" or character in "\ufffe\uffff":
         return f"the control character U+{ord(character):04X}"
-    if category == "Cf" and character not in _JOINERS:
+    if INVISIBLE.match(character) and character not in _JOINERS:
         return f"the invisible character U+{ord(character):04X}"
     return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from pusher.config import Wrong, shown
+from pusher.config import Wrong, is_visible, shown
 
 USER = "user@domain, DOMAIN\\user, or .\\user for a local account"
 
@@ -43,8 +43,5 @@ def is_domain(name: str) -> bool:
 
 def _is_name(name: str, characters: re.Pattern[str]) -> bool:
     return (
-        characters.fullmatch(name) is not None
-        and name.isprintable()
-        and bool(name.strip(". "))
-        and name == name.strip()
+        characters.fullmatch(name) is not None and is_visible(name) and bool(name.strip(". ")) and name == name.strip()
     )

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, NoReturn
 
 from pydantic import AfterValidator, Field
 
-from pusher.config import Document, Duration, FormatModel, Wrong, hint, listed, shown
+from pusher.config import Document, Duration, FormatModel, Wrong, hint, is_visible, listed, shown
 from pusher.config import Path as Place
 from pusher.install.destinations import PLACES, destination, place
 from pusher.install.fields import SERVICE_NAME, VERSION, matching, one_line, registry_key, service_name
@@ -36,7 +36,7 @@ _ONE_RULE = f"one of {listed(_RULES)}"
 
 
 def _arguments(value: str) -> str:
-    if not value.isprintable() or value != value.strip():
+    if not is_visible(value) or value != value.strip():
         raise Wrong("has control characters or spaces around it", "one line of arguments")
     if len(value) > _MOST_ARGUMENTS:
         raise Wrong(f"has {len(value):,} characters", f"at most {_MOST_ARGUMENTS:,}")

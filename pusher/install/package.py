@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 from pydantic import AfterValidator, Field
 
-from pusher.config import Document, Duration, FormatModel, Wrong, hint, listed, read_toml, shown, validate
+from pusher.config import Document, Duration, FormatModel, Wrong, hint, is_visible, listed, read_toml, shown, validate
 from pusher.config import Path as Place
 from pusher.install.destinations import DEST, destination, from_drive, image_path, in_own_folder, may_meet
 from pusher.install.fields import (
@@ -292,7 +291,7 @@ def _check_command_text(command: str, paths: list[str]) -> None:
     example = f'"{programs[0]}"'
     if not command:
         raise Wrong("is empty", f"{example} and arguments")
-    if not command.isprintable() or command != command.strip():
+    if not is_visible(command) or command != command.strip():
         raise Wrong("has control characters or spaces around it", f"{example} and arguments")
     if '\\"' in command or any(m.start() and command.count('"', 0, m.start()) % 2 for m in re.finditer('""', command)):
         raise Wrong('has an escaped quotation mark (\\" or "")', "arguments without quotation marks inside")
@@ -365,7 +364,7 @@ def _unsafe(value: str, *, inside: bool, begins: bool, escapes: bool) -> Iterato
     """Why ``value`` may not be put into a command line, and what could be."""
     if '"' in value or "%" in value:
         yield "has a quotation mark or a percent sign", "a value without them"
-    if any(unicodedata.category(c).startswith(("C", "Z")) and c != " " for c in value):
+    if not is_visible(value):
         yield "has characters that do not print", "printable characters"
     if not inside and " " in value:
         yield "has a space, and its placeholder stands outside quotation marks", "quotation marks around it"

@@ -157,6 +157,7 @@ BAD = [
         "CORP\\ ", "CORP\\. .", "CORP\\...", "CORP\\a.", "CORP\\ a", ".\\a ", " @corp.example", "..@corp.example",
         *(f"CORP\\a{character}b" for character in '"/\\[]:;|=,+*?<>@'))),
     (with_user("CORP\\a\u202eb"), f"F:3:8: account 'p': 'CORP\\a\\u202eb' is not a user; expected {USER}"),
+    (with_user("CORP\\a\u3164b"), f"F:3:8: account 'p': 'CORP\\a\\u3164b' is not a user; expected {USER}"),
     (with_user("CORP\\a\u00a0b"), f"F:3:8: account 'p': 'CORP\\a\\u00a0b' is not a user; expected {USER}"),
     (with_user(""), f"F:3:8: account 'p': '' is not a user; expected {USER}"),
     (with_secret(PLANTED), "F:4:10: account 'p': secret is no reference to a secret (a password is never written in "

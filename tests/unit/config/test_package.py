@@ -285,6 +285,8 @@ COMMANDS = [
     (QUOTED + " {a b}", "has a brace that is no placeholder; expected placeholders such as {site}"),
     (QUOTED + " {}", "has a brace that is no placeholder; expected placeholders such as {site}"),
     (QUOTED + " {{a}}", "has a brace that is no placeholder; expected placeholders such as {site}"),
+    (QUOTED + " --x=a\u3164", f"has control characters or spaces around it; expected {QUOTED} and arguments"),
+    (QUOTED + " --x=a\u202e", f"has control characters or spaces around it; expected {QUOTED} and arguments"),
     (" " + QUOTED, f"has control characters or spaces around it; expected {QUOTED} and arguments"),
 ]  # fmt: skip
 
@@ -416,6 +418,7 @@ def test_placeholders_are_filled() -> None:
         ("a {v}", 'x" y', "the value 'x\" y' of {v} for ws1.x (i.yaml:4) has a quotation mark or a percent sign; expected a value without them"),
         ("a {v}", "%PATH%", "the value '%PATH%' of {v} for ws1.x (i.yaml:4) has a quotation mark or a percent sign; expected a value without them"),
         ("a {v}", "x\ty", "the value 'x\\u0009y' of {v} for ws1.x (i.yaml:4) has characters that do not print; expected printable characters"),
+        ("a {v}", "x\u3164", "the value 'x\\u3164' of {v} for ws1.x (i.yaml:4) has characters that do not print; expected printable characters"),
         ("a {v}", "x y", "the value 'x y' of {v} for ws1.x (i.yaml:4) has a space, and its placeholder stands outside quotation marks; expected quotation marks around it"),
         ("a {v}", "", "the value '' of {v} for ws1.x (i.yaml:4) is empty, and its placeholder stands outside quotation marks; expected a value, or quotation marks"),
         ('a "{v}"', "x\\", "the value 'x\\' of {v} for ws1.x (i.yaml:4) leaves a backslash at the end; expected a value that ends in something else"),

@@ -21,7 +21,7 @@ def test_a_mark_before_and_line_ends_behind_are_no_part_of_it(password: str, mar
 
 
 @pytest.mark.parametrize(
-    "password", [" x", "x ", " ", "a  b", "\u00a0x", "مي\u200cخواهم", "👩\u200d💻", "Ω", "\U0001f600"]
+    "password", [" x", "x ", " ", "a  b", "\u00a0x", "مي\u200cخواهم", "👩\u200d💻", "Ω", "\U0001f600", "\u06dd"]
 )
 def test_what_is_typed_is_kept(password: str) -> None:
     assert password_in(f"{password}\r\n") == password
@@ -50,6 +50,8 @@ def test_a_second_line_is_refused(end: str) -> None:
         ("\u200b", "invisible character U+200B"),
         ("\u202e", "invisible character U+202E"),
         ("\u00ad", "invisible character U+00AD"),
+        ("\u3164", "invisible character U+3164"),
+        ("\U000e0061", "invisible character U+E0061"),
         ("\udcff", "not UTF-8"),
         ("\ud83d", "not UTF-8"),
     ],
