@@ -74,6 +74,7 @@ class _LockoutModel(FormatModel):
     assume_threshold: int = Field(
         default=DEFAULT_THRESHOLD, ge=1, le=999, description="a lockout threshold from 1 to 999"
     )
+    local_threshold: int | None = Field(default=None, ge=1, le=999, description="a lockout threshold from 1 to 999")
 
 
 class _ElsewhereModel(FormatModel):
@@ -108,6 +109,7 @@ class AccountsFile:
     fallback: Account | None
     reserve: int = DEFAULT_RESERVE
     assume_threshold: int = DEFAULT_THRESHOLD
+    local_threshold: int | None = None
     directory: DirectoryAccount | None = None
     written: tuple[Written, ...] = ()
     """Every pattern of ``scope`` and ``never``, in the order of the file."""
@@ -144,6 +146,7 @@ def load_accounts(path: Path) -> AccountsFile:
         fallback=fallback if enabled or not accounts else None,
         reserve=lockout.reserve,
         assume_threshold=lockout.assume_threshold,
+        local_threshold=lockout.local_threshold,
         directory=directory_account(document, model.directory) if model.directory is not None else None,
         written=(written := tuple(_written(document, model))),
         elsewhere=_elsewhere(document, model, written),
@@ -312,11 +315,12 @@ def _refuse_laps_alone(document: Document, accounts: tuple[Account, ...], model:
 
 
 def _check_lockout(document: Document, lockout: _LockoutModel | None) -> None:
-    if lockout is None or lockout.reserve < lockout.assume_threshold:
+    if lockout is None:
         return
-    place = ("lockout", "reserve" if "reserve" in lockout.model_fields_set else "assume_threshold")
-    raise BadInput(
-        document.source(place),
-        f"a reserve of {lockout.reserve} leaves no sign-in of a threshold of {lockout.assume_threshold}",
-        f"a reserve below {lockout.assume_threshold}",
-    )
+    for key in ("assume_threshold", "local_threshold"):
+        threshold = getattr(lockout, key)
+        if threshold is None or lockout.reserve < threshold:
+            continue
+        place = ("lockout", "reserve" if "reserve" in lockout.model_fields_set else key)
+        found = f"a reserve of {lockout.reserve} leaves no sign-in of a threshold of {threshold}"
+        raise BadInput(document.source(place), found, f"a reserve below {threshold}")

@@ -154,6 +154,11 @@ class AccountKey:
     domain: str = ""
     is_certain: bool = True
 
+    @property
+    def is_local(self) -> bool:
+        """A machine's own: its entry names the machine, before a backslash, which no user's name has."""
+        return "\\" in self.entry
+
 
 def account_key(account: Account, host: str) -> AccountKey:
     """A local account has a counter on each ``host``, a domain account only one.

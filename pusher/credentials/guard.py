@@ -37,7 +37,8 @@ class Lease:
 class LockoutGuard:
     """Leaves by account key (see ``budget.account_key``). Without a ``ledger`` the count is this guard's alone.
 
-    ``run`` is whose stops hold; ``process`` whose leaves the ledger knows these to be.
+    ``local`` is what is assumed of machines' own accounts, where it is not ``policy``. ``run`` is whose stops hold;
+    ``process`` whose leaves the ledger knows these to be.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class LockoutGuard:
         policy: LockoutPolicy,
         ledger: Ledger | None = None,
         *,
+        local: LockoutPolicy | None = None,
         run: str = "",
         process: Process | None = None,
         clock: Clock = moment,
@@ -61,6 +63,7 @@ class LockoutGuard:
             is_gone=is_gone,
             pace=pace or Pace(),
         )
+        self._local = replace(self._party, policy=local or policy)
         self._desks: dict[AccountKey, Desk] = {}
         self._enough = _DESKS
         self._names: dict[str, str] = {}
@@ -96,7 +99,7 @@ class LockoutGuard:
 
         def keep(standing: rules.Standing) -> tuple[rules.Standing, Answer]:
             kept = rules.read(standing, mark, reading, clock())
-            return kept, rules.judge(kept, self._request(), clock())
+            return kept, rules.judge(kept, _request(self._party_of(key)), clock())
 
         return await changed(self._party.ledger, self._known(key), keep)
 
@@ -111,13 +114,13 @@ class LockoutGuard:
 
         def clear(standing: rules.Standing) -> tuple[rules.Standing, Cleared]:
             left, forgotten = rules.cleared(standing)
-            return left, Cleared(forgotten=forgotten, beside=self._judged(left).beside)
+            return left, Cleared(forgotten=forgotten, beside=self._judged(key, left).beside)
 
         return await changed(self._party.ledger, self._known(key), clear)
 
     def look(self, key: AccountKey) -> Answer:
         """How the account stands; for callers without an event loop."""
-        return self._judged(self._standing(self._known(key)))
+        return self._judged(key, self._standing(self._known(key)))
 
     def budget(self, key: AccountKey) -> Budget:
         return self.look(key).budget
@@ -125,13 +128,14 @@ class LockoutGuard:
     def _standing(self, key: AccountKey) -> rules.Standing:
         return standing_of(self._party.ledger.read(key.entry), key)
 
-    def _judged(self, standing: rules.Standing) -> Answer:
-        now = self._party.clock()
-        horizon = rules.policy_of(standing, self.policy, now).horizon
-        return rules.judge(rules.tidied(standing, now, horizon, self._party.is_gone), self._request(), now)
+    def _judged(self, key: AccountKey, standing: rules.Standing) -> Answer:
+        party = self._party_of(key)
+        now = party.clock()
+        horizon = rules.policy_of(standing, party.policy, now).horizon
+        return rules.judge(rules.tidied(standing, now, horizon, party.is_gone), _request(party), now)
 
-    def _request(self) -> Request:
-        return Request(process=self._party.process, run=self._party.run, policy=self.policy)
+    def _party_of(self, key: AccountKey) -> Party:
+        return self._local if key.is_local else self._party
 
     def _desk(self, key: AccountKey) -> Desk:
         if (found := self._desks.get(key)) is not None:
@@ -140,5 +144,9 @@ class LockoutGuard:
             # A long inventory's local accounts are as many as its hosts.
             self._desks = {name: desk for name, desk in self._desks.items() if not desk.is_idle}
             self._enough = 2 * len(self._desks) + _DESKS
-        made = self._desks[key] = Desk(key, self._party)
+        made = self._desks[key] = Desk(key, self._party_of(key))
         return made
+
+
+def _request(party: Party) -> Request:
+    return Request(process=party.process, run=party.run, policy=party.policy)

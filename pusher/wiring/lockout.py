@@ -21,6 +21,13 @@ def lockout_policy(accounts: AccountsFile) -> LockoutPolicy:
     return LockoutPolicy(threshold=accounts.assume_threshold, reserve=accounts.reserve)
 
 
+def local_policy(accounts: AccountsFile) -> LockoutPolicy | None:
+    """What is assumed of machines' own accounts; None: the same."""
+    if accounts.local_threshold is None:
+        return None
+    return LockoutPolicy(threshold=accounts.local_threshold, reserve=accounts.reserve)
+
+
 def budget_note(accounts: AccountsFile) -> str | None:
     """How far the lockout budget sees; None where there is nothing that it does not see."""
     if accounts.directory is not None or not any(_counts_in_a_domain(one) for one in accounts.accounts):

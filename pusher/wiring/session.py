@@ -46,7 +46,7 @@ from pusher.transports.ticket import ticket_credential
 from pusher.wiring.descriptors import fitted, raised_for
 from pusher.wiring.directory import directory_of
 from pusher.wiring.inventory import placing_for, resolver_for
-from pusher.wiring.lockout import lockout_policy, run_id
+from pusher.wiring.lockout import local_policy, lockout_policy, run_id
 from pusher.wiring.prepared import Prepared
 
 _log = structlog.get_logger()
@@ -122,6 +122,7 @@ class Session:
         guard = LockoutGuard(
             lockout_policy(accounts),
             self.store.ledger,
+            local=local_policy(accounts),
             run=self.run.id,
         )
         kerberos = Krb5(utc_now)

@@ -11,7 +11,8 @@ import pytest
 from pusher.cli.execute import INTERRUPTED
 from pusher.models import Outcome
 from pusher.report import JsonView
-from tests.unit.cli.workplace import Workplace
+from pusher.transports.memory import User
+from tests.unit.cli.workplace import ACCOUNTS, Workplace
 
 
 @pytest.fixture
@@ -87,3 +88,18 @@ def test_a_log_that_was_asked_for_and_cannot_be_opened_is_bad_input(place: Workp
     assert (ended.status, ended.out) == (2, "")
     assert ended.err == f"the log {place.folder} cannot be written: Is a directory; expected a writable file\n"
     assert sum(host.calls.total() for host in place.hosts.values()) == 0
+
+
+# The lockout budget
+
+
+@pytest.mark.parametrize(("lockout", "tried"), [("", 1), ("[lockout]\nlocal_threshold = 4\n", 2)])
+def test_a_machines_own_account_goes_by_the_machines_threshold(place: Workplace, lockout: str, tried: int) -> None:
+    """With a reserve of 2; and nothing is noted of a directory, which knows no machine's own accounts."""
+    place.accounts(ACCOUNTS.replace("corp\\", ".\\") + lockout)
+    host = place.host("a")
+    host.users = {"pushadm": User(password="another")}
+    for code in ["wrong-password"] * tried + ["lockout-budget-spent"]:
+        ended = place.check("--limit", "a.*")
+        assert (ended.verdicts["a"], ended.err) == (("failed", code), "")
+    assert host.users["pushadm"].failures == tried

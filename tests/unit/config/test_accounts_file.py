@@ -87,7 +87,8 @@ def test_lockout_numbers(tmp_path: Path) -> None:
     file = load(tmp_path, ONE)
     assert (file.reserve, file.assume_threshold) == (2, 3)
     file = load(tmp_path, ONE + "[lockout]\nreserve = 0\nassume_threshold = 1\n")
-    assert (file.reserve, file.assume_threshold) == (0, 1)
+    assert (file.reserve, file.assume_threshold, file.local_threshold) == (0, 1, None)
+    assert load(tmp_path, ONE + "[lockout]\nlocal_threshold = 10\n").local_threshold == 10
     own = AccountsFile.own_identity_only()
     assert (own.accounts, own.fallback, own.reserve, own.assume_threshold) == ((), OWN_IDENTITY, 2, 3)
 
@@ -221,7 +222,13 @@ BAD = [
     (ONE + "[lockout]\nreserve = -1\n", "F:6:11: lockout.reserve is -1; expected a number of sign-ins from 0 to 998 "
                                         "that are never used"),
     (ONE + "[lockout]\nreserv = 1\n", "F:6:1: lockout.reserv is not a known key (did you mean reserve?); expected "
-                                      "reserve or assume_threshold"),
+                                      "reserve, assume_threshold or local_threshold"),
+    (ONE + "[lockout]\nlocal_threshold = 2\n", "F:6:19: a reserve of 2 leaves no sign-in of a threshold of 2; "
+                                               "expected a reserve below 2"),
+    (ONE + "[lockout]\nlocal_threshold = 3\nreserve = 3\nassume_threshold = 9\n",
+     "F:7:11: a reserve of 3 leaves no sign-in of a threshold of 3; expected a reserve below 3"),
+    (ONE + "[lockout]\nlocal_threshold = 0\n", "F:6:19: lockout.local_threshold is 0; expected a lockout threshold "
+                                               "from 1 to 999"),
     (ONE + "[fallback]\nenabled = 'yes'\n", "F:6:11: fallback.enabled is text; expected true or false"),
 ]  # fmt: skip
 

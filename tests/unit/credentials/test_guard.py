@@ -273,6 +273,21 @@ async def test_accounts_do_not_share_a_budget() -> None:
     assert [guard.budget(key).failures for key in KEYS] == [1, 0]
 
 
+async def test_a_machines_own_account_goes_by_the_machines_threshold() -> None:
+    """For granting, for refusing, and for saying how it stands; a domain account does not."""
+    local = LockoutPolicy(threshold=4, reserve=2)
+    guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=2), local=local)
+    for key, allowed in ((AccountKey(entry="ws01\\adm"), 2), (AccountKey(entry="adm", domain="corp"), 1)):
+        assert key.is_local is (allowed == 2)
+        for _ in range(allowed):
+            async with guard.leave(key) as lease:
+                lease.settle(Result.FAILED)
+        with pytest.raises(ProblemError, match=f"{allowed} of {allowed} failed sign-ins"):
+            async with guard.leave(key):
+                raise AssertionError("its budget is spent")
+        assert (guard.look(key).policy.limit, guard.budget(key).failures) == (allowed, allowed)
+
+
 async def test_a_good_account_costs_no_write_a_host() -> None:
     """A leave is handed on from task to task: in the ledger nothing would change."""
     ledger, writes = MemoryLedger(), 0
