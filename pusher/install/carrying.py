@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar
 from pusher.install import machine
 from pusher.models import Stage, Status, StepTime
 from pusher.problems import Problem, ProblemError, problem
+from pusher.problems.shortage import own_fault
 from pusher.store import Journal, Mark
 from pusher.transports.port import Session
 
@@ -193,4 +194,4 @@ class Carrier:
 
 def _cause(error: Exception, stage: Stage) -> Problem:
     """What failed; a fault of pusher's own is one too, and its text may hold anything."""
-    return error.problem if isinstance(error, ProblemError) else problem("internal-error", stage, type(error).__name__)
+    return error.problem if isinstance(error, ProblemError) else own_fault(error, stage)

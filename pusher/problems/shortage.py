@@ -1,4 +1,4 @@
-"""What is short on this side: file descriptors, memory, threads. It says nothing about whoever was being talked to.
+"""Faults of this side, above all what is short: file descriptors, memory, threads. They say nothing of the target.
 
 Every adapter asks here before it reads anything else into an exception.
 """
@@ -10,6 +10,8 @@ import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from pusher.problems import Problem, Stage, problem
+
 CODE = "out-of-resources"
 
 NUMBERS: Mapping[int, str] = MappingProxyType(
@@ -20,6 +22,12 @@ NUMBERS: Mapping[int, str] = MappingProxyType(
         errno.ENOBUFS: "no buffer is left for the network",
     }
 )
+
+
+def own_fault(error: BaseException, stage: Stage) -> Problem:
+    """The problem of a failure that is ours: something is short, or a mistake, whose text may hold anything."""
+    short = shortage(error)
+    return problem(CODE if short else "internal-error", stage, short or type(error).__name__)
 
 
 def shortage(error: BaseException) -> str | None:

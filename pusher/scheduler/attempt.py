@@ -51,6 +51,7 @@ from pusher.models import (
     Verb,
 )
 from pusher.problems import BadInput, NextMove, Problem, ProblemError, problem
+from pusher.problems.shortage import own_fault
 from pusher.scheduler.book import HostBook
 from pusher.scheduler.identity import is_address, mismatch
 from pusher.scheduler.job import Job
@@ -135,8 +136,7 @@ class _Attempt:
         except BadInput as error:
             found = problem("command-incomplete", Stage.RESOLVE, error.sentence)
         except Exception as error:  # a fault of ours is an outcome too, and its text may hold anything
-            found = problem("internal-error", self.record.stage, type(error).__name__)
-            fault = error
+            found, fault = own_fault(error, self.record.stage), error
         if found is not None and found.code == "internal-error":
             _log.error("internal-error", run=self.job.run, target=self.target.name, stage=found.stage.value,
                        exc_info=fault)  # fmt: skip

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.problems import Problem, ProblemError, Stage
+from pusher.problems.shortage import own_fault
 
 
 class Losses:
@@ -43,14 +44,10 @@ class Losses:
         return self._first
 
     def _keep(self, target: str, why: BaseException) -> Problem:
-        found = why.problem if isinstance(why, ProblemError) else _of_ours(why)
+        found = why.problem if isinstance(why, ProblemError) else own_fault(why, Stage.RECORD)
         self._first.setdefault(target, found)
         return found
 
     def _seen(self, target: str, why: BaseException | None) -> None:
         if why is not None:
             self._keep(target, why)
-
-
-def _of_ours(why: BaseException) -> Problem:
-    return problem("internal-error", Stage.RECORD, type(why).__name__)

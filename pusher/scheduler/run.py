@@ -17,6 +17,7 @@ from asyncio_pool import AioPool
 
 from pusher.models import Outcome, Stage, Status, Target
 from pusher.problems import Problem, ProblemError, problem
+from pusher.problems.shortage import own_fault
 from pusher.scheduler.admission import Admission, Caps, Entry
 from pusher.scheduler.attempt import attempt, failed, resolve
 from pusher.scheduler.job import Job
@@ -166,8 +167,8 @@ class Runner:
                 await self._finish(failed(self._job, target, target.address, found, self._job.now()))
             raise
         except Exception as error:  # whatever it is, the target gets an outcome and the run goes on
-            found = problem("internal-error", Stage.RECORD, type(error).__name__)
-            _log.exception("internal-error", run=self._job.run, target=target.name, stage=Stage.RECORD.value)
+            found = own_fault(error, Stage.RECORD)
+            _log.exception(found.code, run=self._job.run, target=target.name, stage=Stage.RECORD.value)
             if target.name not in self._ended:
                 await self._finish(failed(self._job, target, target.address, found, self._job.now()))
         finally:

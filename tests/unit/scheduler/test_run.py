@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -420,6 +421,24 @@ def test_a_failure_inside_pusher_costs_one_target(store: Store) -> None:
     assert failed.message is not None
     assert "ZeroDivisionError" in failed.message
     assert "a mistake of ours" not in failed.message, "an error's text may hold anything"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, ""), MemoryError()])
+def test_what_is_short_here_is_told_as_that(store: Store, error: Exception) -> None:
+    class Short(MemoryTransport):
+        def due(self, call: str) -> Fault | None:
+            raise error
+
+    async def story() -> list[Outcome]:
+        estate = Estate(store, [make_host()], retry=RetryPolicy(attempts=1))
+        short = Short(estate.transport.hosts)
+        estate.job.transports[short.kind] = short  # type: ignore[index]
+        await estate.run()
+        return estate.reported
+
+    (outcome,) = fly(story())
+    assert outcome.code == "out-of-resources"
+    assert outcome.remedy is not None and "this machine" in outcome.remedy
 
 
 def test_a_report_that_fails_costs_no_outcome(store: Store) -> None:
