@@ -88,6 +88,10 @@ _RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "attempts": (
         Annotated[int, typer.Option("--attempts", min=1, max=10, help=_ATTEMPTS)],
+        2,
+    ),
+    "deadline": (
+        Annotated[float, typer.Option("--deadline", min=1, help="Seconds allowed for one machine.")],
         900.0,
     ),
     "connect_timeout": (ConnectTimeout, 5.0),

@@ -102,7 +102,7 @@ def test_what_is_tried_again_at_once() -> None:
         "no-logon-servers", "file-in-use", "copy-mismatch", "service-marked-for-delete", "service-database-locked",
         "service-dependents-running", "service-busy", "rpc-failed", "undo-failed", "out-of-resources",
         "winrm-quota", "installer-busy", "package-bad", "directory-unreachable", "directory-timed-out",
-        "directory-busy", "budget-unavailable", "store-locked", "out-of-resources",
+        "directory-busy", "budget-unavailable", "store-locked",
     }  # fmt: skip
     accounts = {code for code, row in CATALOGUE.items()
                 if row.next_move in (NextMove.STOP_ACCOUNT, NextMove.NEXT_ACCOUNT)}  # fmt: skip
