@@ -330,6 +330,8 @@ class _Attempt:
                 return await driver.install(package, payload, command, self._copied)
             finally:
                 self.record.steps.extend(driver.times)
+                if session.copied_by:
+                    self._note("copied-by", session.copied_by)
 
     @asynccontextmanager
     async def _lock(self, session: Session, patience: int = 0) -> AsyncIterator[None]:

@@ -93,6 +93,10 @@ class BridgedSession:
         self._bridge, self._limits = bridge, limits
         self._blocking_files, self._blocking_services = files, services
 
+    @property
+    def copied_by(self) -> str:
+        return ""
+
     async def stat(self, path: RemotePath) -> FileInfo | None:
         return await self._call(lambda: self._blocking_files.stat(path), Doing.FILE, str(path))
 

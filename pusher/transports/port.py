@@ -202,6 +202,10 @@ class Session(Protocol):
     def runner(self, run_as: RunAs = SYSTEM) -> str:
         """What carries out ``run`` there, in words for the record."""
 
+    @property
+    def copied_by(self) -> str:
+        """How files have come there, in words for the record; empty while none have, or where there is one way only."""
+
     async def is_domain_controller(self) -> bool:
         """What the Server service says of the machine's role."""
 

@@ -317,6 +317,10 @@ class _MemorySession:
     def runner(self, run_as: RunAs = SYSTEM) -> str:
         return "WinRS in memory" if run_as == SIGNED_IN else "service PusherRun in memory"
 
+    @property
+    def copied_by(self) -> str:
+        return "memory" if "put" in self._wire.host.calls else ""
+
     async def run(self, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
         """As the real ones do: by a service; over WinRM at once too, for who is signed in."""
         if run_as != SIGNED_IN:

@@ -267,6 +267,10 @@ class _WinrmSession(BridgedSession):
     def runner(self, run_as: RunAs = SYSTEM) -> str:
         return f"WinRS, as {self._user or 'the process itself'}" if run_as == SIGNED_IN else by_service.words()
 
+    @property
+    def copied_by(self) -> str:
+        return self._files.copied_by
+
     async def is_domain_controller(self) -> bool:
         return await self._call(lambda: facts.is_domain_controller(self._client), Doing.FACTS, "domain role")
 

@@ -83,6 +83,8 @@ class Copier:
         self._client, self._shell, self._content, self._limits = client, shell, content, limits
         self.curl = f"{folders.windows}\\System32\\curl.exe"
         self._fetches = content is not None
+        self.way = ""
+        """How the last file came there, in words; empty before the first one."""
 
     def copy(self, there: str, data: memoryview, moved: Callable[[int], None], keep: Callable[[], None]) -> bool:
         """Have ``data`` in the file at ``there``; False where that file cannot be written.
@@ -97,8 +99,11 @@ class Copier:
             if ending is Ending.BROKEN:
                 raise ProblemError(of("transfer-stalled", Doing.FILE, f"{there}: {ending.value}"))
             if ending is not Ending.NO_WAY:
+                self.way = "curl.exe of the target, which fetched it from here"
                 return ending is Ending.DONE
             self._fetches = False
+        why = "it cannot fetch from here" if self._content is not None and self.has_curl else "it has no curl.exe"
+        self.way = f"PowerShell remoting, some ten times slower than curl.exe: {why}"
         return self._send(there, data, moved, keep)
 
     @cached_property

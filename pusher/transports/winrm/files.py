@@ -83,6 +83,10 @@ class Files:
         self._locks: list[Lock] = []
         self._escape: bool | None = None
 
+    @property
+    def copied_by(self) -> str:
+        return self._copier.way
+
     # What is there
 
     def stat(self, path: RemotePath) -> FileInfo | None:

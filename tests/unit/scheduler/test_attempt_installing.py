@@ -125,6 +125,17 @@ def test_two_pushers_on_one_host_are_one_install(store: Store) -> None:
     assert host.calls["create_service"] == 1
 
 
+@pytest.mark.parametrize(("verb", "said"), [(Verb.PUSH, ["memory"]), (Verb.REMOVE, [])])
+def test_the_record_says_how_files_came_there(store: Store, verb: Verb, said: list[str]) -> None:
+    async def story() -> list[str]:
+        host = make_host()
+        job = make_job(store, MemoryTransport({ADDRESS: host}), verb=verb)
+        await attempt(job, Target(name=host.name), ADDRESS, 1)
+        return [event.detail for event in store.events(job.run, host.name) if event.kind == "copied-by"]
+
+    assert fly(story()) == said
+
+
 def test_an_undo_that_cannot_be_done_is_said_and_left_to_the_next_push(store: Store) -> None:
     host = make_host()
     faults = [Fault(how=How.DROP, call="start_service"), *_connects_fail()]

@@ -84,6 +84,22 @@ def test_who_cannot_fetch_is_sent_it_and_not_asked_again(content: ContentServer,
     assert sum(moved) == len(DATA)
 
 
+def test_the_way_that_was_taken_is_told(content: ContentServer, sent: list[bytes]) -> None:
+    """Which may be the reason why a copy took so long."""
+    machine = FakeMachine()
+    files = on(machine, content)
+    assert files.copied_by == ""
+    files.put(HERE, DATA, ignore)
+    assert "curl.exe of the target" in files.copied_by
+    machine.curl_code = lambda: 7
+    files.put(HERE, DATA, ignore)
+    assert "PowerShell" in files.copied_by and "cannot fetch from here" in files.copied_by
+    del machine.files[SYSTEM + "curl.exe"]
+    without = on(machine, content)
+    without.put(HERE, DATA, ignore)
+    assert "PowerShell" in without.copied_by and "no curl.exe" in without.copied_by
+
+
 def test_without_curl(content: ContentServer, sent: list[bytes]) -> None:
     machine = FakeMachine()
     del machine.files[SYSTEM + "curl.exe"]
