@@ -238,10 +238,14 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
         os.close(write)
 
 
+def _wait(seconds: float) -> None:
+    time.sleep(seconds)
+
+
 def _pump_delayed(source: socket.socket, target: socket.socket, seconds: float) -> None:
     try:
         while data := source.recv(_PIECE):
-            time.sleep(seconds)
+            _wait(seconds)
             target.sendall(data)
         _end(target)
     except OSError:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from impacket.smbconnection import SMBConnection
 
 from lab import Host, Lab
 from tests.lab.clients import Client
@@ -66,10 +67,11 @@ def test_refused_and_healed(admin: Client, host: Host) -> None:
 
 
 def test_a_delay(admin: Client, host: Host) -> None:
-    host.link("delay", ms=150)
-    began = time.monotonic()
+    host.link("delay", ms=60_000)
+    with pytest.raises(OSError, match="timed out"):  # it takes the connection, and says nothing
+        SMBConnection(host.address, host.address, sess_port=host.port, timeout=1)
+    host.heal()
     assert "Temp" in admin.smb("ls")
-    assert time.monotonic() - began > 0.6  # negotiate, two of session setup, tree connect at least
 
 
 def test_killing_the_children_of_open_connections(admin: Client, host: Host, large: Path) -> None:
@@ -102,11 +104,3 @@ def test_a_reboot_keeps_services_as_they_were_written(admin: Client, host: Host)
     assert "Successfully created" in admin.service("create", "LabAgent", "Lab agent", command)
     host.reboot()
     assert command in admin.service("status", "LabAgent")
-
-
-def test_copies_are_not_held_up_by_the_gate(admin: Client, tmp_path: Path) -> None:
-    path = tmp_path / "large.bin"
-    path.write_bytes(bytes(64 << 20))
-    began = time.monotonic()
-    assert "putting file" in admin.smb(f"put {path} a.bin", seconds=60)
-    assert time.monotonic() - began < 10  # some 0.5 s on an idle machine

@@ -131,11 +131,9 @@ def test_a_failure_is_told(deep: Path) -> None:
 
 
 def test_a_call_has_a_time_limit(deep: Path) -> None:
-    with control.listen(deep / "control.sock"):  # nobody answers
-        began = time.monotonic()
-        with pytest.raises(control.ControlError, match="no answer"):
-            control.ask(deep / "control.sock", "ready", timeout=0.2)
-        assert time.monotonic() - began < 2
+    nobody_answers = control.listen(deep / "control.sock")
+    with nobody_answers, pytest.raises(control.ControlError, match="no answer to ready: timed out"):
+        control.ask(deep / "control.sock", "ready", timeout=0.2)
 
 
 def test_a_socket_without_a_process_says_so(deep: Path) -> None:

@@ -231,19 +231,11 @@ def test_print_shows_every_host(viewer: Viewer) -> None:
     assert len(names(page)) == 100
 
 
-def test_twenty_thousand_hosts_open_and_search_quickly(viewer: Viewer) -> None:
+def test_of_twenty_thousand_hosts_only_a_hundred_are_rows(viewer: Viewer) -> None:
     outcomes = [samples.outcome(f"ws{i:05d}.corp.example") for i in range(20_000)]
     page = viewer.open(outcomes)
     assert page.inner_text("#found") == "20,000 hosts"
-    took = page.evaluate(
-        """() => {
-            const began = performance.now();
-            const search = document.getElementById("search");
-            search.value = "ws1234";
-            search.dispatchEvent(new Event("input"));
-            return performance.now() - began;
-        }"""
-    )
+    assert len(names(page)) == 100
+    page.fill("#search", "ws1234")
     assert page.inner_text("#found") == "10 of 20,000 hosts"
-    # Some 20 ms on an idle machine; the margin is for a busy one.
-    assert took < 1000
+    assert len(names(page)) == 10

@@ -66,9 +66,7 @@ class ResolverContract:
         assert await problem_of(resolver, "servfail.test") == "name-server-failed"
 
     async def test_a_server_that_is_silent(self, impatient: Resolver) -> None:
-        began = time.monotonic()
         assert await problem_of(impatient, "silent.test") == "timed-out"
-        assert time.monotonic() - began < DEADLINE + 3.0
 
     @pytest.mark.parametrize("name", ["10.1", "0x7f.1", "1", "a b", "", "a..b", "-a", "a/b", "ws1.x\n", "é", "a" * 300])
     async def test_what_is_no_name_is_never_looked_up(self, resolver: Resolver, asked: list[str], name: str) -> None:
@@ -268,9 +266,7 @@ class TestDnsResolver(ResolverContract):
         ],
     )
     async def test_nonsense_is_never_believed(self, impatient: DnsResolver, name: str, codes: set[str]) -> None:
-        began = time.monotonic()
         assert await problem_of(impatient, name) in codes
-        assert time.monotonic() - began < DEADLINE + 3.0
 
     async def test_answers_are_remembered_within_their_time(self, resolver: DnsResolver, server: NameServer) -> None:
         for name in ("host.test", "HOST.test.", "brief.test", "brief.test"):
