@@ -39,8 +39,12 @@ StoreUrl = Annotated[
     typer.Option("--store", help="Where outcomes are recorded: a file or a URL. [default: your data folder]"),
 ]
 Log = Annotated[Path | None, typer.Option("--log", help="The JSON log. [default: your data folder]")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Only the closing summary.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON object a line on standard output; notes go to standard error.")
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", help="Nothing where all ends well, else notes and the closing summary.")
+]
 
 Package = Annotated[Path, typer.Option("--package", help="The package's folder, with its package.toml.")]
 MaybePackage = Annotated[Path | None, typer.Option("--package", help="The package's folder, with its package.toml.")]

@@ -21,6 +21,8 @@ from pusher.report.summary import Summary
 from pusher.report.text import duration, hosts, job, number, roughly, size, visible
 
 PROGRESS_EVERY = 10.0
+_KEPT = 100
+"""Notes that are kept for the end."""
 
 
 class View(Protocol):
@@ -196,10 +198,11 @@ class JsonView:
 
 
 class QuietView:
-    """Nothing at all where every host ends well; else what went wrong, once, at the end."""
+    """Nothing at all where every host ends well; else what was noted and what went wrong, once, at the end."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        self._notes: dict[str, None] = {}
 
     def started(self, run: Run, total: int | None) -> None:
         """Quiet."""
@@ -211,10 +214,12 @@ class QuietView:
         """Quiet."""
 
     def note(self, text: str) -> None:
-        """Quiet."""
+        if len(self._notes) < _KEPT:
+            self._notes[text] = None
 
     def finished(self, run: Run, summary: Summary) -> None:
         if summary.unsuccessful:
+            self._out.writelines(f"note: {visible(text)}\n" for text in self._notes)
             console_for(self._out).print(closing(run, summary))
             self._out.flush()
 

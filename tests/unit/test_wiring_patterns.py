@@ -119,3 +119,13 @@ def test_members_may_be_found_later_and_names_of_groups_are_known(
     assert of_directory(tmp_path, "group:teir0") == (None, 0)
     refused, asked = of_directory(tmp_path, "pc9.corp.example")
     assert refused is None and asked > 0
+
+
+SAMPLES = Path(__file__).parents[2] / "inventory"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in SAMPLES.glob("example*.*") if path.suffix != ".toml"))
+def test_the_samples_go_together(name: str) -> None:
+    inventory = load_inventory(SAMPLES / name)
+    accounts = load_accounts(SAMPLES / "example-accounts.toml")
+    assert list(unborne(accounts, inventory, expanded=not inventory.directory_groups)) == []

@@ -24,7 +24,9 @@ def test_no_accounts_file(place: Workplace, as_json: bool) -> None:
 
 def test_quiet_says_it_with_the_summary(place: Workplace) -> None:
     (place.folder / "accounts.toml").unlink()
-    assert "there is no accounts file" in place.run("check", "i.yaml", "--quiet").out
+    told = place.run("check", "i.yaml", "--quiet", "--log", "/dev/full").out
+    assert told.count("there is no accounts file") == 2, "as a note, and first in the summary"
+    assert told.count("note: the log /dev/full cannot be written") == 1
     place.accounts(ACCOUNTS)
     assert place.run("check", "i.yaml", "--quiet").out == ""
 
