@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
+import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +23,7 @@ from pusher.cli.signals import heeded
 from pusher.cli.streams import OUTPUT_LOST
 from pusher.clock import utc_now
 from pusher.models import Event, Outcome, Run, Stage, Status
-from pusher.problems import CATALOGUE, Part, Problem
+from pusher.problems import CATALOGUE, BadInput, Part, Problem
 from pusher.report import JsonView, LiveView, PlainView, QuietView, Summary, Tally, View, exit_status
 from pusher.report.style import console_for
 from pusher.report.views import Unfailing
@@ -31,6 +34,8 @@ from pusher.wiring.session import Session
 
 _POLL_CANCEL = 1.0
 _NAMED = 3
+_START = 30.0
+"""Seconds in which the threads must have started."""
 INTERRUPTED, FAILURE_LIMIT, NOT_ALL_WELL = 130, 3, 1
 
 
@@ -43,6 +48,24 @@ def view_for(as_json: bool, quiet: bool) -> View:
     if sys.stdout.isatty():
         return LiveView(console_for(sys.stdout), time.monotonic)
     return PlainView(sys.stdout, time.monotonic)
+
+
+def _started_threads() -> ThreadPoolExecutor:
+    """The event loop's own threads, as many as it would start, but all of them now.
+
+    A thread that is started when memory is short may die before it says that it runs, and Python waits for that word
+    for ever: in the middle of a run, with hosts in work.
+    """
+    count = min(32, (os.cpu_count() or 1) + 4)
+    pool, all_run = ThreadPoolExecutor(count, thread_name_prefix="loop"), threading.Barrier(count)
+    try:
+        for running in [pool.submit(all_run.wait, _START) for _ in range(count)]:
+            running.result()
+    except (RuntimeError, MemoryError) as error:  # a barrier that breaks is one
+        all_run.abort()
+        found = "this process cannot start its threads"
+        raise BadInput(None, found, "more memory, or higher limits (ulimit -v, -u)") from error
+    return pool
 
 
 def execute(prepared: Prepared, view: View) -> int:
@@ -79,6 +102,7 @@ class Execution:
     async def go(self) -> int:
         # From before the run is recorded until its end is: no signal costs it either.
         with heeded(asyncio.get_running_loop(), self._interrupt):
+            asyncio.get_running_loop().set_default_executor(_started_threads())
             return await self._run(self._stop)
 
     def closing_words(self) -> list[str]:

@@ -168,21 +168,48 @@ def test_a_look_for_a_cancel_that_fails_ends_nothing(
         raise ZeroDivisionError
 
     second = looked(fail)
-    monkeypatch.setattr("pusher.scheduler.run.resolve", _after(second))
+    monkeypatch.setattr("pusher.scheduler.run.resolve", _until(second, attempt.resolve))
     ended = place.check()
     assert (ended.status, ended.pushed) == (0, set("abcdef"))
     assert "cancel-not-readable" in place.log.read_text()
     assert second.is_set()
 
 
-def _after(second: threading.Event) -> Callable[..., Any]:
-    async def resolving(*arguments: Any) -> str:
+def test_no_thread_is_started_in_the_middle_of_a_run(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch, looked: Callable[..., threading.Event]
+) -> None:
+    """Where memory is short by then, Python would wait for ever for one that never came to run."""
+    second, begun, late = looked(lambda: False), threading.Event(), list[str]()
+    start, admit = threading.Thread.start, MemoryHost.admit
+
+    def starting(thread: threading.Thread) -> None:
+        if begun.is_set():
+            late.append(thread.name)
+        start(thread)
+
+    def admitting(host: MemoryHost, credential: Credential) -> User:
+        begun.set()
+        return admit(host, credential)
+
+    monkeypatch.setattr(threading.Thread, "start", starting)
+    monkeypatch.setattr(MemoryHost, "admit", admitting)
+    monkeypatch.setattr(execute, "_POLL_CANCEL", 0.001)
+    monkeypatch.setattr(attempt._Attempt, "_prove_rights", _until(second, attempt._Attempt._prove_rights))
+    assert place.check("--limit", "a*").status == 0
+    assert begun.is_set()
+    assert second.is_set()
+    # asyncio's own, once all is recorded, waits for the event loop's threads to end.
+    assert [name for name in late if "_do_shutdown" not in name] == []
+
+
+def _until(second: threading.Event, then: Callable[..., Any]) -> Callable[..., Any]:
+    async def waiting(*arguments: Any) -> Any:
         async with asyncio.timeout(60):
             while not second.is_set():
                 await asyncio.sleep(0.001)
-        return await attempt.resolve(*arguments)
+        return await then(*arguments)
 
-    return resolving
+    return waiting
 
 
 def _leave_a_run_behind(place: Workplace, worker: dict[str, Any] | None) -> None:
