@@ -24,7 +24,6 @@ from lab.order import Order
 from lab.samba import LAPS_ACCOUNT, Samba
 from lab.scenarios import AdminShare
 from lab.scm import ServiceManagerPipe
-from lab.winreg import RegistryPipe
 from lab.winrm.wine import as_user
 
 HOME = Path("/run/lab")
@@ -114,7 +113,6 @@ def boot(order: Order) -> Booted:
     port = _relay_port(relay)
     svcctl = server.pipes / "svcctl"
     ServiceManagerPipe(svcctl, lambda: socket.create_connection(("127.0.0.1", port)), order.windows).start()
-    RegistryPipe(server.pipe("winreg")).start()
     return Booted(samba=server, relay_port=port, children=children)
 
 
