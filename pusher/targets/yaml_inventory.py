@@ -34,7 +34,7 @@ Port = Annotated[int, Field(ge=1, le=65535, description=drafts.PORT)]
 Transports = Annotated[list[Annotated[str, Field(description="smb or winrm")]], Field(description=drafts.TRANSPORTS)]
 Variables = dict[
     Annotated[str, AfterValidator(drafts.variable_name)],
-    Annotated[str, Field(description="text, a number in quotes")],
+    Annotated[str, Field(description="text")],
 ]
 DomainController = Annotated[Literal["allow", "refuse"], Field(description="allow or refuse")]
 
@@ -71,7 +71,7 @@ class _Defaults(_Settings):
 
 class _Host(_Settings):
     name: str = Field(description="a host name")
-    address: str | None = Field(default=None, description="an IP address in quotes")
+    address: str | None = Field(default=None, description="an IP address")
     machine: Annotated[str, AfterValidator(drafts.machine_name)] | None = Field(
         default=None, description=drafts.MACHINE
     )
