@@ -20,6 +20,8 @@ from pathlib import Path
 
 from lab import kernel, samba
 from lab.build import WINE_ENVIRONMENT
+from lab.logons import Logons
+from lab.lsa import LsaPipe
 from lab.order import Order
 from lab.samba import LAPS_ACCOUNT, Samba
 from lab.scenarios import AdminShare
@@ -31,6 +33,7 @@ DISK = HOME / "disk"  # the host's folder
 LOGS = DISK / "log"
 PREFIX = HOME / "prefix"
 DRIVE = PREFIX / "drive_c"
+KEEPER_FILE = HOME / "keeper"
 _TEMPLATE = HOME / "template"
 _RELAY = HOME / "relay.exe"
 HELPER = HOME / "helper.exe"
@@ -81,6 +84,13 @@ def wine_environment() -> dict[str, str]:
     return {**base, **WINE_ENVIRONMENT, "WINEPREFIX": str(PREFIX)}
 
 
+def service_logons() -> Logons:
+    """Who may log on as a service on this host, for each process of it that is asked."""
+    return Logons(
+        file=DISK / "logons.json", samba=HOME / "samba" / "smb.conf", keeper=KEEPER_FILE, environment=environment()
+    )
+
+
 def _is_real_root() -> bool:
     """False in a user namespace that maps one user only."""
     return int(Path("/proc/self/uid_map").read_text(encoding="ascii").split()[2]) > 1
@@ -112,7 +122,10 @@ def boot(order: Order) -> Booted:
     children["samba-dcerpcd"], children["smbd"] = server.start()
     port = _relay_port(relay)
     svcctl = server.pipes / "svcctl"
-    ServiceManagerPipe(svcctl, lambda: socket.create_connection(("127.0.0.1", port)), order.windows).start()
+    ServiceManagerPipe(
+        svcctl, lambda: socket.create_connection(("127.0.0.1", port)), order.windows, service_logons()
+    ).start()
+    LsaPipe(server.pipe("lsarpc"), service_logons()).start()
     return Booted(samba=server, relay_port=port, children=children)
 
 

@@ -83,7 +83,7 @@ class Host:
 
     def _wait_until_it_answers(self, booted: Booted) -> None:
         """Ready means: a service's state was had over SMB, so every part of the way works."""
-        password_file = HOME / "keeper"
+        password_file = boot.KEEPER_FILE
         password_file.touch(mode=0o600)
         # The host's own account: without its name a member would ask the directory for it.
         text = f"username = {KEEPER}\npassword = {self._order.passwords[KEEPER]}\ndomain = {self._order.name.upper()}\n"

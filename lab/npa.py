@@ -32,6 +32,7 @@ class Caller:
     user: str = ""
     address: str = ""
     sids: tuple[str, ...] = field(default=())
+    session_key: bytes = field(default=b"", repr=False)  # what applications encrypt secrets with
 
     @property
     def is_administrator(self) -> bool:
@@ -121,14 +122,14 @@ def _session(reader: _Reader, address: str) -> Caller:
     if not has_info:
         return Caller(address=address)
     has_token, has_unix_token, has_user_info, _unix_info, _torture = (reader.u32() for _ in range(5))
-    reader.blob()  # session key
+    session_key = reader.blob()
     reader.u32()  # pointer to the credentials, never sent
     reader.skip(16)  # unique session token (GUID)
     reader.u32()  # ticket type
     sids = _token(reader) if has_token else ()
     if has_unix_token:
         _unix_token(reader)
-    return Caller(user=_user_name(reader) if has_user_info else "", address=address, sids=sids)
+    return Caller(user=_user_name(reader) if has_user_info else "", address=address, sids=sids, session_key=session_key)
 
 
 def _token(reader: _Reader) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from lab import access, dcerpc, npa
 from lab.dcerpc import Call, Pdu, Type
+from lab.logons import INVALID_ACCOUNT, Logons
 from lab.scenarios import WINDOWS
 
 log = logging.getLogger("lab.scm")
@@ -34,6 +35,12 @@ ACCESS_DENIED = 5
 OBJECT_NAME_NOT_FOUND = 0xC0000034
 AUTHENTICATION_TYPE_NOT_RECOGNIZED = 8
 
+_CHANGE, _CREATE, _OPEN, _START = (
+    11,
+    12,
+    16,
+    19,
+)  # RChangeServiceConfigW, RCreateServiceW, ROpenServiceW, RStartServiceW
 _QUERY_SERVICE_STATUS = 6
 _QUERY_SERVICE_CONFIG = 17
 _QUERY_SERVICE_STATUS_EX = 40
@@ -96,6 +103,22 @@ def config_as_windows(stub: bytes, windows: str) -> bytes:
     made = as_windows(text.rstrip("\0"), windows) + "\0"
     data = struct.pack("<III", len(made), 0, len(made)) + made.encode("utf-16-le")
     return stub[:_CONFIG_FIXED] + data + bytes(-len(data) % 4) + stub[end + -end % 4 :]
+
+
+def unsealed(data: bytes, key: bytes) -> str | None:
+    """A password as it comes in the service manager's calls (MS-LSAD 5.1.2); None where it is none by that key."""
+    from Cryptodome.Cipher import DES
+    from impacket.crypto import transformKey
+
+    text, rest = b"", key
+    for start in range(0, len(data) // 8 * 8, 8):
+        if len(rest) < 7:
+            rest = key[len(rest) :]
+        cipher = DES.new(transformKey(rest[:7]), DES.MODE_ECB)  # noqa: S304 (the protocol's own)
+        text, rest = text + cipher.decrypt(data[start : start + 8]), rest[7:]
+    if len(text) < 8 or text[4:8] != b"\1\0\0\0":
+        return None
+    return text[8 : 8 + int.from_bytes(text[:4], "little")].decode("utf-16-le", "replace").rstrip("\0")
 
 
 class _Messages:
@@ -171,8 +194,9 @@ class _Wine:
 class _Pipe:
     """One opened pipe, from the handshake to the closing."""
 
-    def __init__(self, client: _Messages, wine: _Wine, caller: npa.Caller, windows: str) -> None:
-        self._windows = windows
+    def __init__(self, client: _Messages, wine: _Wine, caller: npa.Caller, windows: str, logons: Logons | None) -> None:
+        self._windows, self._logons = windows, logons
+        self._opened: dict[bytes, str] = {}  # the services of handles
         self._client = client
         self._wine = wine
         self._caller = caller
@@ -220,8 +244,15 @@ class _Pipe:
             log.info("%s: opnum %d %s", self._caller.user, call.opnum, "allowed" if allowed else "denied")
             if allowed is None:
                 return bytes(_HANDLE_SIZE) + struct.pack("<I", ACCESS_DENIED)
-            return self._wine.call(allowed)
+            answer = self._wine.call(allowed)
+            if self._logons is not None and call.opnum == _OPEN and isinstance(answer, bytes):
+                from impacket.dcerpc.v5 import scmr
+
+                self._opened[answer[:_HANDLE_SIZE]] = _text(scmr.ROpenServiceW(call.stub)["lpServiceName"])
+            return answer
         log.info("%s: opnum %d", self._caller.user, call.opnum)
+        if self._logons is not None and call.opnum in (_CREATE, _CHANGE, _START):
+            return self._with_logon(call, self._logons)
         if call.opnum == _QUERY_SERVICE_STATUS:
             answer = self._wine.call(ask_status_ex(call))
             return answer if isinstance(answer, Pdu) else status_from_ex(answer)
@@ -230,14 +261,48 @@ class _Pipe:
             return answer if isinstance(answer, Pdu) else config_as_windows(answer, self._windows)
         return self._wine.call(call)
 
+    def _with_logon(self, call: Call, logons: Logons) -> Pdu | bytes:
+        """A call about a service whose account and password count, as Wine does not take them."""
+        from impacket.dcerpc.v5 import scmr  # NDR structures, slow to import and seldom needed
+
+        if call.opnum == _START:
+            refused = logons.refuses_start(self._opened.get(call.stub[:_HANDLE_SIZE], ""))
+            return struct.pack("<I", refused) if refused else self._wine.call(call)
+        asked = (scmr.RCreateServiceW if call.opnum == _CREATE else scmr.RChangeServiceConfigW)(call.stub)
+        account, sealed = _text(asked["lpServiceStartName"]), b"".join(asked["lpPassword"] or [])
+        password = unsealed(sealed, self._caller.session_key) if sealed else None
+        refused = logons.refuses_account(account) or (INVALID_ACCOUNT if sealed and password is None else 0)
+        if refused:
+            tag = struct.pack("<I", 0)
+            return tag + (bytes(_HANDLE_SIZE) if call.opnum == _CREATE else b"") + struct.pack("<I", refused)
+        answer = self._wine.call(call)
+        if isinstance(answer, bytes) and answer[-4:] == bytes(4):
+            if call.opnum == _CREATE:
+                name = _text(asked["lpServiceName"])
+                self._opened[answer[-4 - _HANDLE_SIZE : -4]] = name
+                logons.keep(name, account, password)
+            elif account:
+                logons.keep(self._opened.get(call.stub[:_HANDLE_SIZE], ""), account, password)
+        return answer
+
+
+def _text(value: object) -> str:
+    return str(value).rstrip("\0") if value else ""
+
 
 class ServiceManagerPipe:
     """Serves the Unix socket that smbd looks for when a client opens \\PIPE\\svcctl."""
 
-    def __init__(self, path: Path, connect: Callable[[], socket.socket], windows: str = WINDOWS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connect: Callable[[], socket.socket],
+        windows: str = WINDOWS,
+        logons: Logons | None = None,
+    ) -> None:
         """`connect` opens the way to services.exe; an OSError from it means that there is none. `windows`: where
-        Windows says that it is."""
-        self._windows = windows
+        Windows says that it is. `logons`: who may log on as a service (None: everybody)."""
+        self._windows, self._logons = windows, logons
         self._connect = connect
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -267,7 +332,7 @@ class ServiceManagerPipe:
                 with upstream:
                     client.answer(npa.reply())
                     log.info("opened by %s, administrator: %s", caller.user, caller.is_administrator)
-                    _Pipe(client, _Wine(upstream), caller, self._windows).run()
+                    _Pipe(client, _Wine(upstream), caller, self._windows, self._logons).run()
             except (npa.HandshakeError, dcerpc.PduError):
                 log.exception("closed a pipe that cannot be served")
             except OSError as exc:

@@ -240,7 +240,11 @@ class PackageFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceSpec:
-    """The service a package installs; ``command`` may hold ``{site}``, ``{name}`` and the target's variables."""
+    """The service a package installs; ``command`` may hold ``{site}``, ``{name}`` and the target's variables.
+
+    ``secret``: the reference to an ordinary account's password; ``grant_logon_right``: whether the account is given
+    "log on as a service" where it lacks it.
+    """
 
     name: str
     display_name: str
@@ -248,7 +252,12 @@ class ServiceSpec:
     start: str = "auto"
     account: str = "LocalSystem"
     description: str = ""
+    secret: str | None = None
+    grant_logon_right: bool = False
 
+
+LOGON_RIGHT: Final = "SeServiceLogonRight"
+"""Log on as a service (MS-LSAD 3.1.1.2.2)."""
 
 RUN_AS_SYSTEM: Final = "system"
 RUN_AS_ACCOUNT: Final = "account"

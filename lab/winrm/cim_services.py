@@ -5,10 +5,12 @@ Here: names and codes. The service manager's own errors come from services.exe.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from lab.logons import Logons
 from lab.scm import as_windows
 from lab.winrm import wql
 from lab.winrm.cim import NoSuchMethod, Row
@@ -59,8 +61,8 @@ def return_value(error: int) -> int:
 class Services:
     """The class Win32_Service."""
 
-    def __init__(self, helper: Helper, host: str, windows: str) -> None:
-        self._windows = windows
+    def __init__(self, helper: Helper, host: str, windows: str, logons: Logons | None = None) -> None:
+        self._windows, self._logons = windows, logons
         self._helper = helper
         self._host = host
 
@@ -80,12 +82,24 @@ class Services:
     async def invoke(self, method: str, keys: Mapping[str, str], given: Mapping[str, str]) -> Row | None:
         match method:
             case "Create":
-                return {"ReturnValue": await self._create(given)}
+                if refused := await self._refused(given):
+                    return {"ReturnValue": return_value(refused)}
+                created = await self._create(given)
+                if created == 0:
+                    self._keep(given["Name"], given)
+                return {"ReturnValue": created}
             case "Change":
-                return _result(await self._change(_name(keys), given))
+                if refused := await self._refused(given):
+                    return _result(refused)
+                changed = await self._change(_name(keys), given)
+                if changed == 0:
+                    self._keep(_name(keys), given)
+                return _result(changed)
             case "ChangeStartMode":
                 return _result(await self._change(_name(keys), {"StartMode": given.get("StartMode", "")}))
             case "StartService":
+                if self._logons and (refused := await asyncio.to_thread(self._logons.refuses_start, _name(keys))):
+                    return _result(refused)
                 return _result(await self._ask("service-start", _name(keys)))
             case "StopService":
                 return _result(await self._ask("service-stop", _name(keys)))
@@ -95,6 +109,14 @@ class Services:
                 return _result(await self._ask("service-get", _name(keys)))
             case _:
                 raise NoSuchMethod(method)
+
+    async def _refused(self, given: Mapping[str, str]) -> int:
+        account = given.get("StartName", "")
+        return await asyncio.to_thread(self._logons.refuses_account, account) if self._logons and account else 0
+
+    def _keep(self, name: str, given: Mapping[str, str]) -> None:
+        if self._logons and given.get("StartName"):
+            self._logons.keep(name, given["StartName"], given.get("StartPassword"))
 
     async def _ask(self, verb: str, *fields: str | int) -> int:
         return int((await self._helper.ask(verb, *fields))["err"])

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from lab.boot import service_logons
 from lab.winrm import envelope, http
 from lab.winrm.cim import RESOURCE, Cim, Provider
 from lab.winrm.cim_facts import CLASSES, Facts
@@ -48,7 +49,7 @@ class Service:
         helper = self._helper = Helper(config.helper)
         machine = config.name.upper()
         providers: dict[str, Provider] = {
-            "win32_service": Services(helper, machine, config.windows),
+            "win32_service": Services(helper, machine, config.windows, service_logons()),
             "cim_datafile": Files(helper, folders=False),
             "win32_directory": Files(helper, folders=True),
             "stdregprov": Registry(helper),

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from pusher.models import Check, CheckResult, Detect, Package, Target
+from pusher.models import LOGON_RIGHT, Check, CheckResult, Detect, Package, Target
 from pusher.problems import NextMove, Problem, ProblemError, Stage, problem
 from pusher.transports.detection import detect, numbers
 from pusher.transports.paths import remote_path
-from pusher.transports.port import RemotePath, Session
+from pusher.transports.port import ITSELF, RemotePath, Session
 
 _MARGIN = 64 * 1024 * 1024
 """Bytes that must stay free beside the payload: the old version stays until the new one has proven itself."""
@@ -101,25 +101,29 @@ async def _registry(subject: Subject) -> tuple[CheckResult, str]:
 def _right(right: str) -> Proof:
     async def proof(subject: Subject) -> tuple[CheckResult, str]:
         package = subject.package
-        account = package.service.account if package and package.service else "LocalSystem"
+        service = package.service if package is not None else None
+        account = service.account if service is not None else "LocalSystem"
         asked = package is not None and right in package.rights
         built_in = account.lower() in BUILT_IN_ACCOUNTS
-        if built_in or not (asked or right == "SeServiceLogonRight"):
+        if built_in or not (asked or right == LOGON_RIGHT):
             return CheckResult.NOT_NEEDED, f"{account} " + (
                 "has it everywhere" if built_in else "is not asked to have it"
             )
         try:
-            rights = await subject.session.rights_of(account)
+            holders = await subject.session.holders_of(right, account)
         except ProblemError as error:
             if asked or error.problem.code != "rights-unreadable":
                 raise
             return CheckResult.UNPROVABLE, error.problem.message
-        if right in rights:
-            return CheckResult.PASS, f"{account} holds {right}"
+        if holders:
+            by = " and ".join("by itself" if holder == ITSELF else f"by the group {holder}" for holder in holders)
+            return CheckResult.PASS, f"{account} holds {right} {by}"
+        if right == LOGON_RIGHT and service is not None and service.grant_logon_right:
+            return CheckResult.PASS, f"{account} lacks {right}, and a push gives it"
         if asked:
-            raise ProblemError(problem("right-missing", detail=f"{account} is not given {right} by name"))
-        # It may have the right by way of a group, which this question does not show; the start will tell.
-        return CheckResult.UNPROVABLE, f"{account} is not given {right} by name; a group may give it"
+            raise ProblemError(problem("right-missing", detail=f"{account} does not hold {right}"))
+        # It may have the right by way of a group of its domain, which the machine does not tell; the start will.
+        return CheckResult.UNPROVABLE, f"{account} does not hold {right} here; a group of its domain may"
 
     return proof
 
@@ -181,7 +185,7 @@ CHECKS: Sequence[Row] = (
     Row("folders", "folders can be created and removed under ADMIN$", _folders),
     Row("service-creation", "services can be created", _service_creation),
     Row("registry", "the registry keys the package needs can be written", _registry),
-    Row("log-on-as-service", "the service account may log on as a service", _right("SeServiceLogonRight")),
+    Row("log-on-as-service", "the service account may log on as a service", _right(LOGON_RIGHT)),
     Row("act-as-system", "the service account may act as part of the operating system", _right("SeTcbPrivilege")),
     Row("impersonate", "the service account may impersonate a client", _right("SeImpersonatePrivilege")),
     Row("free-space", "the system drive has room for the package", _free_space),

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pusher.install import machine
-from pusher.models import Stage, Status, StepTime
+from pusher.models import Secret, Stage, Status, StepTime
 from pusher.problems import Problem, ProblemError, problem
 from pusher.problems.shortage import own_fault
 from pusher.store import Journal, Mark
@@ -41,6 +41,8 @@ class Book(Protocol):
     async def close(self, journal: Journal, closed_as: str) -> None: ...
 
     async def left_open(self) -> Sequence[Journal]: ...
+
+    async def committed(self) -> Sequence[Journal]: ...
 
 
 class Listener(Protocol):
@@ -81,7 +83,10 @@ class Course:
 
 
 class Carrier:
-    """One host's push. ``cancelled`` is asked between steps, and answers with the code to end with."""
+    """One host's push. ``cancelled`` is asked between steps, and answers with the code to end with.
+
+    ``secret``: the password of the account that the package's service logs on as, where it has one.
+    """
 
     _made_up_for: ProblemError | None = None
     """The loss of a session in whose place there is a fresh one already."""
@@ -95,7 +100,9 @@ class Carrier:
         reopen: Reopen,
         cancelled: Callable[[], str | None],
         now: Callable[[], datetime],
+        secret: Secret | None = None,
     ) -> None:
+        self._secret = secret
         self._session, self._book, self._listener = session, book, listener
         self._reopen, self._cancelled, self._now = reopen, cancelled, now
         self.times: list[StepTime] = []

@@ -16,7 +16,7 @@ from pusher.install.machine import Step
 from pusher.install.names import NEW, OLDS, is_own_folder
 from pusher.install.payload import Payload
 from pusher.install.plan import Before, Observation, Plan, decide, service_of, wanted_config
-from pusher.models import Package, Stage, Status
+from pusher.models import LOGON_RIGHT, Package, Stage, Status
 from pusher.problems import Problem, ProblemError, problem
 from pusher.store import Journal, Mark
 from pusher.transports.paths import dest_of, parents, remote_path, same_program
@@ -26,6 +26,7 @@ STAGES = {
     Step.STAGE: Stage.STAGE,
     Step.STOP: Stage.SERVICE,
     Step.PLACE: Stage.SERVICE,
+    Step.GRANT: Stage.SERVICE,
     Step.REGISTER: Stage.SERVICE,
     Step.START: Stage.START,
     Step.VERIFY: Stage.VERIFY,
@@ -72,6 +73,7 @@ class Driver(Carrier):
                 did.append(f"service {name} stopped")
                 await self._timed("delete-service", lambda: steps.delete_service(self._session, name))
                 did.append(f"service {name} deleted")
+            did += await self._take_rights_back()
             removed, kept = await self._timed("remove-files", lambda: remove_files(self._session, package))
         except ProblemError as error:
             raise _so_far(error, did, []) from error
@@ -80,6 +82,27 @@ class Driver(Carrier):
             raise _so_far(kept[0][1], did, [path for path, _ in kept]) from kept[0][1]
         found = service is not None or removed
         return Done(status=Status.REMOVED if found else Status.UNCHANGED, steps=tuple(self.times), agent_version=None)
+
+    async def _take_rights_back(self) -> list[str]:
+        """What earlier pushes gave accounts of this service; only a journal tells it from what they had before."""
+        taken = list[str]()
+        for journal in await self._book.committed():
+            granted = Before.from_json(journal.before).granted
+            if granted is None or any(s.step == Step.GRANT and s.mark is Mark.UNDONE for s in journal.steps):
+                continue
+            try:
+                await self._session.revoke_right(LOGON_RIGHT, granted)
+            except ProblemError as error:
+                if error.problem.code != "rights-unreadable":
+                    raise
+                self._listener.note(
+                    Stage.SERVICE, "right-kept", f"{granted} keeps {LOGON_RIGHT}: {error.problem.message}"
+                )
+            else:
+                await self._book.mark(journal, Step.GRANT, Mark.UNDONE)
+                self._listener.note(Stage.SERVICE, "right-revoked", f"{LOGON_RIGHT} of {granted}")
+                taken.append(f"{LOGON_RIGHT} taken from {granted}")
+        return taken
 
     async def recover(self) -> None:
         """Undo, or past its point of no return finish, what killed pushes left on this host."""
@@ -116,6 +139,7 @@ class Driver(Carrier):
             plan=plan,
             copied=copied,
             cancelled=self._cancelled,
+            secret=self._secret,
         )
         course = Course(
             before=plan.before.to_json(),
@@ -160,7 +184,8 @@ async def observe(session: Session, package: Package) -> Observation:
         where = f"{foreign[0]}, which is Windows' own, is not on this machine"
         raise ProblemError(problem("path-not-found", Stage.STAGE, where))
     leftovers = [dest for dest in package.leftovers if await session.stat(remote_path(dest)) is None]
-    name = service_of(package).name
+    spec = service_of(package)
+    name = spec.name
     service = await session.service_config(name)
     return Observation(
         files=files,
@@ -170,6 +195,7 @@ async def observe(session: Session, package: Package) -> Observation:
         missing_leftovers=tuple(leftovers),
         old_is_held=held,
         folders=await session.folders() if service is not None else SystemFolders(),
+        lacks_logon_right=spec.grant_logon_right and not await session.holders_of(LOGON_RIGHT, spec.account),
     )
 
 

@@ -10,6 +10,7 @@ import re
 from pydantic import AfterValidator
 
 from pusher.config import INVISIBLE, Wrong, is_visible, shown
+from pusher.credentials.users import is_upn
 from pusher.install.destinations import is_device
 from pusher.transports.by_service import NAME as RUNNER
 
@@ -34,7 +35,10 @@ _GROUP_MANAGED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}\\[A-Za-z0-9_.-]{1
 _HIVES = {"HKLM": "HKLM", "HKEY_LOCAL_MACHINE": "HKLM", "HKU": "HKU", "HKEY_USERS": "HKU"}
 
 SHA256 = "64 hexadecimal digits"
-ACCOUNT = "LocalSystem, LocalService, NetworkService or a group managed service account DOMAIN\\name$"
+ACCOUNT = (
+    "LocalSystem, LocalService, NetworkService, a group managed service account DOMAIN\\name$, or an ordinary account "
+    "with its secret"
+)
 RIGHT = "a right such as SeServiceLogonRight"
 VERSION = "one to four numbers with dots, such as 1.4.2"
 SERVICE_NAME = '1 to 250 characters without / \\ : * ? " < > |'  # it is also the name of the host's lock file
@@ -85,7 +89,26 @@ def service_account(value: str) -> str:
         raise Wrong(f"{shown(value)} is a virtual account, which is not supported", ACCOUNT)
     if _GROUP_MANAGED.fullmatch(value):
         return value
-    raise Wrong(f"{shown(value)} would need a password, which is not supported", ACCOUNT)
+    try:
+        is_upn(value)
+    except Wrong as exc:
+        raise Wrong(exc.found, ACCOUNT) from None
+    return value
+
+
+def is_built_in(account: str) -> bool:
+    """Whether every Windows has the account, with the rights of a service; in any of its spellings."""
+    return any(account.lower() in (known.lower(), *names) for known, names in _BUILT_IN.items())
+
+
+def wants_password(account: str) -> bool:
+    """Whether a service can log on as the account only with its password."""
+    return (
+        bool(account)
+        and not account.lower().startswith("nt service\\")
+        and not is_built_in(account)
+        and _GROUP_MANAGED.fullmatch(account) is None
+    )
 
 
 def registry_key(value: str) -> str:

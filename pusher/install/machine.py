@@ -18,6 +18,7 @@ class Step(StrEnum):
     STAGE = "stage"  # write the new files beside their places
     STOP = "stop"  # stop the running service
     PLACE = "place"  # rename the old files away and the new ones in
+    GRANT = "grant"  # give the service's account the right to log on as a service
     REGISTER = "register"  # create or reconfigure the service
     START = "start"  # start it and wait until it runs
     VERIFY = "verify"  # watch it stay running

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field
 
 from pusher.config import Document, Duration, FormatModel, Wrong, hint, is_visible, listed, read_toml, shown, validate
 from pusher.config import Path as Place
+from pusher.credentials import references
 from pusher.install.destinations import DEST, destination, from_drive, image_path, in_own_folder, may_meet
 from pusher.install.fields import (
     ACCOUNT,
@@ -24,17 +25,21 @@ from pusher.install.fields import (
     SERVICE_NAME,
     SHA256,
     VERSION,
+    is_built_in,
     matching,
     one_line,
     registry_key,
     service_account,
     service_name,
+    wants_password,
 )
 from pusher.install.installer_format import DetectModel, InstallerModel, detect_of, installer_of, staged
 from pusher.models import Package, PackageFile, ServiceSpec, Source, Target
 from pusher.problems import BadInput
 
 PACKAGE_FILE = "package.toml"
+_SECRETS = "env:NAME, file:PATH, keyring:SERVICE/USER, vault:PATH#FIELD or prompt"
+NO_SECRETS = references.KERBEROS_ONLY | {"laps"}
 MAX_FILE = 2 * 1024**3
 MAX_COMMAND = 32_767  # what the service manager stores at most
 
@@ -60,6 +65,10 @@ class _ServiceModel(FormatModel):
         default="auto", description="auto, delayed, demand or disabled"
     )
     account: Annotated[str, AfterValidator(service_account)] = Field(default="LocalSystem", description=ACCOUNT)
+    secret: str | None = Field(default=None, description=_SECRETS)
+    grant_logon_right: bool = Field(
+        default=False, description='true or false: whether the account is given "log on as a service" where it lacks it'
+    )
 
 
 class _VerifyModel(FormatModel):
@@ -125,7 +134,7 @@ def load_package(folder: Path, verify_hashes: bool = True) -> Package:
         version=model.version,
         root=folder,
         files=files,
-        service=_service(model.service),
+        service=_service(document, model.service),
         installer=installer,
         detect=detect,
         stay_running=verify.stay_running,
@@ -166,9 +175,18 @@ def _dest(document: Document, model: _PackageModel, number: int) -> str:
         raise BadInput(document.source(place), f"{place[-1]} {exc.found}", exc.expected) from None
 
 
-def _service(model: _ServiceModel | None) -> ServiceSpec | None:
+def _service(document: Document, model: _ServiceModel | None) -> ServiceSpec | None:
     if model is None:
         return None
+    try:
+        key = "secret"
+        secret = _service_secret(document, model)
+        key = "grant_logon_right"
+        if model.grant_logon_right and is_built_in(model.account):
+            raise Wrong(f"says nothing beside {model.account}, which may log on everywhere", "no grant_logon_right")
+    except Wrong as exc:
+        place = key if key in model.model_fields_set else "account"
+        raise BadInput(document.source(("service", place)), f"service.{place} {exc.found}", exc.expected) from None
     return ServiceSpec(
         name=model.name,
         display_name=model.display_name or model.name,
@@ -176,7 +194,25 @@ def _service(model: _ServiceModel | None) -> ServiceSpec | None:
         start=model.start,
         account=model.account,
         description=model.description,
+        secret=secret,
+        grant_logon_right=model.grant_logon_right,
     )
+
+
+def _service_secret(document: Document, model: _ServiceModel) -> str | None:
+    """The reference to the account's password, where it has one; Wrong."""
+    if not wants_password(model.account):
+        if model.secret is not None:
+            raise Wrong(f"is given, and {model.account} has no password", "no secret")
+        return None
+    if model.secret is None:
+        raise Wrong(f"{shown(model.account)} wants a password, and there is no secret", f"a secret: {_SECRETS}")
+    if references.scheme_of(model.secret) in NO_SECRETS:
+        raise Wrong(f"is a {references.scheme_of(model.secret)}:, and a service logs on with a password", _SECRETS)
+    try:
+        return references.checked(model.secret, Path(document.file).parent)
+    except Wrong as exc:
+        raise Wrong(exc.found.removeprefix("secret "), _SECRETS) from None
 
 
 # -- files ------------------------------------------------------------------------------------------------

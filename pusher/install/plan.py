@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from pusher.install.fields import wants_password
 from pusher.install.machine import Step
 from pusher.install.names import OLD, OLDS
 from pusher.models import Package, PackageFile, ServiceSpec, Status
@@ -23,6 +24,7 @@ class Observation:
     """A host as it was found: each file's digest by ``dest``, what is missing beside them, the service.
 
     ``old_is_held``: another process keeps an old file of an earlier push from being removed.
+    ``lacks_logon_right``: the package's service account lacks it, and the package wants it given.
     """
 
     files: Mapping[str, FileDigest | None]
@@ -32,6 +34,7 @@ class Observation:
     missing_leftovers: tuple[str, ...] = ()
     old_is_held: bool = False
     folders: SystemFolders = field(default_factory=SystemFolders)
+    lacks_logon_right: bool = False
 
     @property
     def state(self) -> ServiceState:
@@ -43,6 +46,7 @@ class Before:
     """What an undo puts back. ``replaced`` files existed before, ``added`` ones and ``leftovers`` did not.
 
     Folders come topmost first. ``old``: the suffix under which replaced files wait. ``stop_timeout``: seconds.
+    ``granted``: the account that lacked the right to log on as a service.
     """
 
     service_name: str
@@ -54,6 +58,7 @@ class Before:
     leftovers: tuple[str, ...] = ()
     old: str = OLD
     stop_timeout: float = 60.0
+    granted: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -74,6 +79,7 @@ class Before:
             leftovers=tuple(data["leftovers"]),
             old=data.get("old", OLD),
             stop_timeout=data.get("stop_timeout", 60.0),
+            granted=data.get("granted"),  # journals of older versions have none
         )
 
 
@@ -117,18 +123,22 @@ def wanted_config(package: Package, command: str) -> ServiceConfig:
 
 
 def decide(package: Package, wanted: ServiceConfig, seen: Observation) -> Plan | Problem:
-    """The plan for a host, or ``service-exists-foreign`` or ``newer-version-present``."""
-    name = service_of(package).name
+    """The plan for a host, or why there is none."""
+    spec = service_of(package)
+    name = spec.name
     if seen.service is not None and not same_program(seen.service.image_path, wanted.image_path, seen.folders):
         what = f"{name} runs {seen.service.image_path}"
         return problem("service-exists-foreign", Stage.SERVICE, what)
     installed = installed_version(package, seen)
     if installed is not None and version_key(installed) > version_key(package.version):
         return problem("newer-version-present", Stage.RIGHTS, f"{installed} is there, {package.version} was to come")
+    if seen.service is not None and _loses_account(seen.service.account, wanted.account):
+        what = f"{name} runs as {seen.service.account}, {wanted.account} was to come"
+        return problem("service-account-kept", Stage.SERVICE, what)
     changed = tuple(f for f in package.files if not _holds(seen.files[f.dest], f))
     same_service = seen.service is not None and _same_config(seen.service, wanted, seen.folders)
     starts = wanted.start_type is not StartType.DISABLED
-    steps = _steps(bool(changed), same_service, seen.state, starts)
+    steps = _steps(bool(changed), same_service, seen, starts, spec.secret is not None)
     fresh = seen.service is None or not any(seen.files.values())
     status = (
         Status.UNCHANGED
@@ -147,6 +157,7 @@ def decide(package: Package, wanted: ServiceConfig, seen: Observation) -> Plan |
         leftovers=seen.missing_leftovers,
         old=OLDS[seen.old_is_held],
         stop_timeout=package.stop_timeout,
+        granted=spec.account if seen.lacks_logon_right else None,
     )
     return Plan(steps=steps, status=status, files=changed, before=before, installed_version=installed)
 
@@ -158,8 +169,15 @@ def _as_written(seen: Observation, wanted: ServiceConfig) -> ServiceConfig | Non
     return replace(seen.service, image_path=respelled(seen.service.image_path, wanted.image_path, seen.folders))
 
 
-def _steps(files: bool, same_service: bool, state: ServiceState, starts: bool) -> tuple[Step, ...]:
-    if not files and same_service and state is (ServiceState.RUNNING if starts else ServiceState.STOPPED):
+def _loses_account(there: str, wanted: str) -> bool:
+    """Whether the change could not be undone: nobody can read the password of the account that is there."""
+    return there.lower() != wanted.lower() and wants_password(there)
+
+
+def _steps(files: bool, same_service: bool, seen: Observation, starts: bool, password: bool) -> tuple[Step, ...]:
+    state, grant = seen.state, seen.lacks_logon_right
+    as_wanted = state is (ServiceState.RUNNING if starts else ServiceState.STOPPED)
+    if not files and same_service and as_wanted and not grant:
         return ()
     change = files or not same_service
     # One that is paused, or on its way down, takes no start before it has stopped.
@@ -168,7 +186,9 @@ def _steps(files: bool, same_service: bool, state: ServiceState, starts: bool) -
         Step.STAGE: files,
         Step.STOP: state is not ServiceState.STOPPED and (change or not starts or not startable),
         Step.PLACE: files,
-        Step.REGISTER: not same_service,
+        Step.GRANT: grant,
+        # A password cannot be compared; whatever is started anew is given the one that holds today.
+        Step.REGISTER: not same_service or (password and (files or not as_wanted)),
         Step.START: starts,
         Step.VERIFY: starts,
         Step.COMMIT: True,

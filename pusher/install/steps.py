@@ -21,7 +21,7 @@ from pusher.install.names import NEW
 from pusher.install.payload import Payload
 from pusher.install.plan import Before, Plan
 from pusher.install.watch import StartWatch, has_told_why, stopped
-from pusher.models import Package
+from pusher.models import LOGON_RIGHT, Package, Secret
 from pusher.problems import Problem, ProblemError, Stage, problem
 from pusher.transports.paths import parents, remote_path
 from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
@@ -37,7 +37,10 @@ _EXITED_AT_ONCE = 5.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
-    """All that the effects need. ``copied`` is told of bytes that arrived; ``cancelled`` answers with a code."""
+    """All that the effects need. ``copied`` is told of bytes that arrived; ``cancelled`` answers with a code.
+
+    ``secret``: the password of the service's account, where it has one.
+    """
 
     session: Session
     package: Package
@@ -46,6 +49,7 @@ class Work:
     plan: Plan
     copied: Callable[[int], None]
     cancelled: Callable[[], str | None]
+    secret: Secret | None = None
 
 
 async def stage(work: Work) -> None:
@@ -74,12 +78,17 @@ async def place(work: Work) -> None:
         await patiently(partial(work.session.rename, path.with_suffix(NEW), path))
 
 
+async def grant(work: Work) -> None:
+    assert work.plan.before.granted is not None, "the plan has the step only where the account lacks the right"
+    await work.session.grant_right(LOGON_RIGHT, work.plan.before.granted)
+
+
 async def register(work: Work) -> None:
     name = work.plan.before.service_name
     if work.plan.before.service is None:
-        await patiently(partial(work.session.create_service, name, work.wanted))
+        await patiently(partial(work.session.create_service, name, work.wanted, work.secret))
     else:
-        await work.session.configure_service(name, work.wanted)
+        await work.session.configure_service(name, work.wanted, work.secret)
 
 
 async def start(work: Work) -> None:
@@ -110,6 +119,7 @@ EFFECTS: dict[Step, Callable[[Work], Awaitable[None]]] = {
     Step.STAGE: stage,
     Step.STOP: stop,
     Step.PLACE: place,
+    Step.GRANT: grant,
     Step.REGISTER: register,
     Step.START: start,
     Step.VERIFY: verify,
@@ -153,6 +163,11 @@ async def undo_place(session: Session, before: Before) -> None:
             await patiently(partial(session.rename, old, path))
 
 
+async def undo_grant(session: Session, before: Before) -> None:
+    if before.granted is not None:
+        await session.revoke_right(LOGON_RIGHT, before.granted)
+
+
 async def undo_register(session: Session, before: Before) -> None:
     if before.service is None:
         await delete_service(session, before.service_name)
@@ -175,6 +190,7 @@ UNDOS: dict[Step, Callable[[Session, Before], Awaitable[None]]] = {
     Step.STAGE: undo_stage,
     Step.STOP: undo_stop,
     Step.PLACE: undo_place,
+    Step.GRANT: undo_grant,
     Step.REGISTER: undo_register,
     Step.START: undo_start,
     Step.VERIFY: undo_nothing,

@@ -323,6 +323,7 @@ class _Attempt:
                 reopen=reopen,
                 cancelled=self._cancelled,
                 now=self.job.now,
+                secret=self.job.service_secret,
             )
             try:
                 if self.job.verb is Verb.REMOVE:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 
+from pusher.install.machine import COMMITTED
 from pusher.scheduler.job import Job
 from pusher.store import Journal, Mark
 
@@ -45,6 +46,13 @@ class HostBook:
         with self._noted():
             return self._job.store.open_journals(
                 self._machine or self._target, self._service,
+                target=self._target, under=self._nameless if self._machine else None,
+            )  # fmt: skip
+
+    async def committed(self) -> Sequence[Journal]:
+        with self._noted():
+            return self._job.store.closed_journals(
+                self._machine or self._target, self._service, COMMITTED,
                 target=self._target, under=self._nameless if self._machine else None,
             )  # fmt: skip
 

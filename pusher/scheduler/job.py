@@ -58,6 +58,7 @@ class Claims:
 class Job:
     """One run. ``package`` and ``payload`` are None where a check was asked for without a package.
 
+    ``service_secret``: the password of the account that the package's service logs on as, where it has one.
     ``fallback``: the process's own identity, where it may be used. ``per_host``: None where no account needs it.
     """
 
@@ -79,6 +80,7 @@ class Job:
     watcher: Watcher
     now: Now
     per_host: PerHostSecrets | None = None
+    service_secret: Secret | None = None
     stop: Stop = field(default_factory=Stop)
     claims: Claims = field(default_factory=Claims)
     losses: Losses = field(default_factory=Losses)

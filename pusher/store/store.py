@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, insert, or_, select, update
 
 from pusher.models import (
     AccountTried,
@@ -221,6 +221,17 @@ class Store:
         Those of ``host``; and of those of the inventory's ``target``, such as are kept under one of the names ``under``
         (None: under whatever name).
         """
+        return self._journals(host, service, schema.journals.c.closed_as.is_(None), target, under)
+
+    def closed_journals(
+        self, host: str, service: str, closed_as: str, *, target: str = "", under: Collection[str] | None = ()
+    ) -> list[Journal]:
+        """Journals of pushes that ended so; whose, as of ``open_journals``."""
+        return self._journals(host, service, schema.journals.c.closed_as == closed_as, target, under)
+
+    def _journals(
+        self, host: str, service: str, which: ColumnElement[bool], target: str, under: Collection[str] | None
+    ) -> list[Journal]:
         table, steps = schema.journals, schema.journal_steps
         its = table.c.target == target
         if under is not None:
@@ -228,7 +239,7 @@ class Store:
         query = (
             select(table)
             .where(or_(table.c.host == host.lower(), its))
-            .where(table.c.service == service.lower(), table.c.closed_as.is_(None))
+            .where(table.c.service == service.lower(), which)
             .order_by(table.c.opened_at)
         )
         with self._reading() as connection:

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from pusher.models import Secret
 from pusher.problems import Stage
 from pusher.transports.bridge import Bridge, Pulse
 from pusher.transports.codes import Doing
@@ -57,8 +58,8 @@ class BlockingServices(Protocol):
 
     def config(self, name: str) -> ServiceConfig | None: ...
     def status(self, name: str) -> ServiceStatus | None: ...
-    def create(self, name: str, config: ServiceConfig) -> None: ...
-    def configure(self, name: str, config: ServiceConfig) -> None: ...
+    def create(self, name: str, config: ServiceConfig, secret: Secret | None) -> None: ...
+    def configure(self, name: str, config: ServiceConfig, secret: Secret | None) -> None: ...
     def start(self, name: str) -> None: ...
     def stop(self, name: str) -> bool: ...
     def delete(self, name: str) -> bool: ...
@@ -138,11 +139,11 @@ class BridgedSession:
     async def service_status(self, name: str) -> ServiceStatus | None:
         return await self._call(lambda: self._blocking_services.status(name), Doing.SERVICE, name)
 
-    async def create_service(self, name: str, config: ServiceConfig) -> None:
-        await self._call(lambda: self._blocking_services.create(name, config), Doing.SERVICE, name)
+    async def create_service(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
+        await self._call(lambda: self._blocking_services.create(name, config, secret), Doing.SERVICE, name)
 
-    async def configure_service(self, name: str, config: ServiceConfig) -> None:
-        await self._call(lambda: self._blocking_services.configure(name, config), Doing.SERVICE, name)
+    async def configure_service(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
+        await self._call(lambda: self._blocking_services.configure(name, config, secret), Doing.SERVICE, name)
 
     async def start_service(self, name: str) -> None:
         await self._call(lambda: self._blocking_services.start(name), Doing.START, name, self._limits.start)

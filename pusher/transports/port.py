@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Protocol
 
-from pusher.models import Credential, TransportKind
+from pusher.models import Credential, Secret, TransportKind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,6 +181,9 @@ class RunAs:
     account: str = "LocalSystem"
 
 
+ITSELF = "itself"
+"""The account that a right is given to by its own name, among ``Session.holders_of``."""
+
 SYSTEM, SIGNED_IN = RunAs(), RunAs(account="")
 
 
@@ -257,9 +260,12 @@ class Session(Protocol):
     async def service_status(self, name: str) -> ServiceStatus | None:
         """None where no such service exists."""
 
-    async def create_service(self, name: str, config: ServiceConfig) -> None: ...
+    async def create_service(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
+        """``secret``: the password of the service's account; ``session-not-encrypted`` where it could be read on the
+        way."""
 
-    async def configure_service(self, name: str, config: ServiceConfig) -> None: ...
+    async def configure_service(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
+        """As ``create_service``. Without a secret an account that is the service's already keeps its password."""
 
     async def start_service(self, name: str) -> None:
         """Returns when the service manager has accepted the start; ``service_status`` tells how it goes."""
@@ -286,8 +292,18 @@ class Session(Protocol):
     async def registry_access(self, key: str) -> str:
         """Open ``key`` (``HKLM\\\\…``) for writing values; evidence; ``registry-denied`` where it cannot."""
 
-    async def rights_of(self, account: str) -> frozenset[str]:
-        """User rights (``SeServiceLogonRight`` …) assigned to the account itself on this machine."""
+    async def holders_of(self, right: str, account: str) -> tuple[str, ...]:
+        """By whom ``account`` has a user right (``SeServiceLogonRight`` …) on this machine: ``ITSELF``, and groups.
+
+        Of groups those that the machine can tell: its own, and those that everybody is in; a domain's it cannot.
+        ``service-account-invalid`` where nobody is called so; ``rights-unreadable`` where the transport cannot ask.
+        """
+
+    async def grant_right(self, right: str, account: str) -> None:
+        """Give ``account`` itself the right; it may have it already. ``rights-unreadable``: see ``holders_of``."""
+
+    async def revoke_right(self, right: str, account: str) -> None:
+        """Take it from ``account`` itself; it may lack it."""
 
     async def close(self) -> None:
         """Sign off and drop the connection; never raises."""

@@ -13,7 +13,7 @@ from pusher.config import hint
 from pusher.credentials.accounts_file import AccountsFile, load_accounts
 from pusher.credentials.ladder import for_package, is_for
 from pusher.credentials.secrets import read_secret
-from pusher.models import Account, Secret
+from pusher.models import Account, Package, Protocol, Secret
 from pusher.problems import BadInput
 from pusher.settings import Options
 
@@ -62,6 +62,17 @@ def secrets_of(accounts: AccountsFile) -> Mapping[str, Secret]:
     """By the account's name; none for an account that needs none."""
     found = {account.name: read_secret(account) for account in accounts.accounts}
     return {name: secret for name, secret in found.items() if secret is not None}
+
+
+def service_secret_of(package: Package) -> Secret | None:
+    """The password of the account that the package's service logs on as; None where it has none."""
+    service = package.service
+    if service is None or service.secret is None:
+        return None
+    name = f"service {service.name}"
+    return read_secret(
+        Account(name=name, user=service.account, secret=service.secret, protocol=Protocol.NTLM, source=package.source)
+    )
 
 
 def accounts_to_test(path: Path | None) -> tuple[Sequence[Account], AccountsFile]:

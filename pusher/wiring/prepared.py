@@ -19,7 +19,7 @@ from pusher.runner import load as load_runner
 from pusher.settings import Options
 from pusher.targets.inventory import Selected, load_inventory
 from pusher.targets.selection import EVERYTHING, Selector, parse_selector
-from pusher.wiring.accounts import accounts_for, accounts_of, misnamed, secrets_of
+from pusher.wiring.accounts import accounts_for, accounts_of, misnamed, secrets_of, service_secret_of
 from pusher.wiring.authority import authority_of
 from pusher.wiring.directory import directory_secret
 from pusher.wiring.inventory import expanded, read_out
@@ -49,6 +49,7 @@ class Prepared:
         name = self.package.name if self.package is not None else None
         self.accounts, self._misnamed = accounts_for(listed, name), tuple(misnamed(listed, name))
         self.secrets = secrets_of(self.accounts)
+        self.service_secret = service_secret_of(self.package) if self.package and verb is Verb.PUSH else None
         # Of accounts.toml alone, and read once: whoever is asked for it is asked once.
         self.directory_secret = directory_secret(self.accounts)
         if self.inventory.directory_groups:

@@ -146,6 +146,7 @@ class Session:
             payload=prepared.payload,
             accounts=accounts.accounts,
             secrets=prepared.secrets,
+            service_secret=prepared.service_secret,
             fallback=accounts.fallback,
             guard=guard,
             tickets=tickets,

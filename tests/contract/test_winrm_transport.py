@@ -143,10 +143,10 @@ class _OverWinrm(TransportContract):
         assert (odd.size, odd.version) == (len(version_resource("1.2.3.4")), None)
 
     async def test_rights_of_nobody(self, session: Session) -> None:
-        assert await code_of(session.rights_of("nobody")) == "rights-unreadable"
+        assert await code_of(session.holders_of("SeServiceLogonRight", "nobody")) == "rights-unreadable"
 
     async def test_rights_of_somebody(self, session: Session) -> None:
-        assert await code_of(session.rights_of("pushadm")) == "rights-unreadable"
+        assert await code_of(session.holders_of("SeServiceLogonRight", "pushadm")) == "rights-unreadable"
 
     async def test_a_pinned_certificate(self, bench: Bench, winrm_lab: Lab) -> None:
         host = winrm_lab.hosts["ws01"]

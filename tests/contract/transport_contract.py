@@ -44,7 +44,8 @@ class TransportContract(ServicesContract, FilesContract, SignInContract):
             session.probe_write(here), session.hold(here), session.service_config(name), session.service_status(name),
             session.create_service(name, config), session.configure_service(name, config),
             session.start_service(name), session.stop_service(name), session.delete_service(name),
-            session.registry_access("HKLM\\SOFTWARE"), session.rights_of("x"), session.is_domain_controller(),
+            session.registry_access("HKLM\\SOFTWARE"), session.holders_of("SeTcbPrivilege", "x"),
+            session.grant_right("SeTcbPrivilege", "x"), session.is_domain_controller(),
             session.architecture(), session.free_bytes(),
         ]  # fmt: skip
         assert [await code_of(call) for call in calls] == ["connection-lost"] * len(calls)

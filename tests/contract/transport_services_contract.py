@@ -9,7 +9,16 @@ import pytest
 
 from pusher.transports.memory import StartFault
 from pusher.transports.paths import expanded
-from pusher.transports.port import SIGNED_IN, RemotePath, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
+from pusher.transports.port import (
+    ITSELF,
+    SIGNED_IN,
+    RemotePath,
+    ServiceConfig,
+    ServiceState,
+    ServiceStatus,
+    Session,
+    StartType,
+)
 from tests.contract.bench import Machine
 from tests.contract.transport_suite import TransportSuite, code_of, ignore, until
 
@@ -138,10 +147,13 @@ class ServicesContract(TransportSuite):
 
     async def test_rights_of_nobody(self, session: Session) -> None:
         """It is a service's account that is asked for, not the one that signs in."""
-        assert await code_of(session.rights_of(f"nobody-{secrets.token_hex(4)}")) == "service-account-invalid"
+        assert (
+            await code_of(session.holders_of("SeServiceLogonRight", f"nobody-{secrets.token_hex(4)}"))
+            == "service-account-invalid"
+        )
 
     async def test_rights_of_somebody(self, session: Session) -> None:
-        assert isinstance(await session.rights_of("pushadm"), frozenset)
+        assert ITSELF not in await session.holders_of("SeTcbPrivilege", "pushadm")
 
     # -- programs, logs and the registry ------------------------------------------------------------------
 

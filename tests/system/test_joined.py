@@ -16,7 +16,9 @@ from lab.domain import Domain, Member
 from lab.domain.recipe import LAPS_ACCOUNT
 from lab.plan import members
 from lab.samba import KEEPER
+from pusher.models import LOGON_RIGHT
 from tests.conftest import StartLab
+from tests.system import witness
 from tests.system.command import Ended, Pusher
 from tests.system.memory_domain import Ground
 from tests.system.site import Site, free_network
@@ -243,3 +245,46 @@ def test_a_laps_password_that_the_machine_does_not_have_is_tried_once(joined: Jo
         joined.domain.modify(f"{change}{entry['ms-Mcs-AdmPwd'][0]}\n")
     assert ended.verdict == ("failed", "wrong-password"), ended.everything_said()
     assert users(seen) == [(LAPS_ACCOUNT, "NT_STATUS_WRONG_PASSWORD")]
+
+
+def test_a_service_under_an_account_of_the_directory(joined: Joined, tmp_path: Path) -> None:
+    """It is given its right, starts by its password, and loses the right with the agent."""
+    host, account = joined.hosts[0], rf"{joined.domain.netbios}\push2"
+    accounts = joined.ground.accounts(tmp_path / "a.toml", "push1", protocol="ntlm")
+    inventory = joined.inventory(tmp_path, [host.fqdn])
+    secret, wrong = joined.domain.secret_file("push2"), tmp_path / "wrong"
+    wrong.touch(mode=0o600)
+    wrong.write_text("Kx7-never-to-be-seen")
+
+    def pusher(file: Path, grants: bool) -> Pusher:
+        package = joined.site.package_of(tmp_path / "package", account=account)
+        text = (package / "package.toml").read_text()
+        more = f"secret = 'file:{file}'\ngrant_logon_right = {str(grants).lower()}\n"
+        (package / "package.toml").write_text(text.replace("\n\n[verify]", f"\n{more}\n[verify]"))
+        return joined.pusher(joined.ground.folder / "service", accounts, package)
+
+    rights = host.folder / "logons.json"
+
+    def holds() -> bool:
+        kept = json.loads(rights.read_text())["rights"] if rights.exists() else {}
+        return any(LOGON_RIGHT in held for sid, held in kept.items() if sid.startswith("S-1-5-21-"))
+
+    for file, grants in ((secret, False), (wrong, True)):
+        refused = pusher(file, grants).push(inventory, *QUICK)
+        assert refused.verdict == ("failed", "service-account-invalid"), refused.everything_said()
+        assert witness.service_of(host, "LabAgent") is None and not holds()
+    ended = pusher(secret, True).push(inventory, *QUICK)
+    assert ended.verdict == ("installed", None), ended.everything_said()
+    assert holds()
+    (right,) = (c for c in ended.outcome["checks"] if c["check"] == "log-on-as-service")
+    assert "a push gives it" in right["evidence"]
+    again = pusher(secret, True).push(inventory, *QUICK)
+    assert again.verdict == ("unchanged", None), again.everything_said()
+    (right,) = (c for c in again.outcome["checks"] if c["check"] == "log-on-as-service")
+    assert right["evidence"] == f"{account} holds {LOGON_RIGHT} by itself"
+    removed = pusher(secret, True).remove(inventory, *QUICK)
+    assert removed.verdict == ("removed", None), removed.everything_said()
+    assert not holds()
+    said = {"said": "".join(e.everything_said() for e in (ended, again, removed)).encode()}
+    joined.ground.secrets["wrong"] = "Kx7-never-to-be-seen"
+    assert joined.ground.leaks(said) == []

@@ -18,7 +18,7 @@ from pusher.transports import by_service
 from pusher.transports.memory.disk import Disk, Entry, Key, NtError, key_of
 from pusher.transports.memory.services import Services, Win32Error
 from pusher.transports.paths import program_of
-from pusher.transports.port import SYSTEM_DRIVE, PeerIdentity, ServiceState, ServiceStatus, SystemFolders
+from pusher.transports.port import ITSELF, SYSTEM_DRIVE, PeerIdentity, ServiceState, ServiceStatus, SystemFolders
 
 _LOGON_FAILURE, _LOCKED, _DISABLED, _EXPIRED = 0xC000006D, 0xC0000234, 0xC0000072, 0xC0000193
 _MUST_CHANGE, _NO_SHARE, _DENIED, _NONE_MAPPED = 0xC0000224, 0xC00000CC, 0xC0000022, 0xC0000073
@@ -94,6 +94,8 @@ class MemoryHost:
     execute: Callable[[str], Ran] = field(default_factory=lambda: cmd_exit)
     registry_denied: bool = False
     rights: dict[str, frozenset[str]] = field(default_factory=dict)
+    group_rights: dict[str, frozenset[str]] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict)
     leaves: dict[str, str] = field(default_factory=dict)
     folders: SystemFolders = field(default_factory=SystemFolders)
     port: int = 445
@@ -108,7 +110,7 @@ class MemoryHost:
 
     def __post_init__(self) -> None:
         self.disk = Disk(self.room)
-        self.services = Services(self._program)
+        self.services = Services(self._program, self._is_account, self._may_log_on)
         windows = self.folders.windows[3:]
         for folder in (*(windows + inner for inner in _IN_WINDOWS), *_BESIDE):
             self.disk.make_folder(key_of(folder), folder.rpartition("\\")[2])
@@ -154,10 +156,28 @@ class MemoryHost:
             raise NtError(_DENIED)
         return roots[share.upper()]
 
-    def rights_of(self, account: str) -> frozenset[str]:
+    def holders_of(self, right: str, account: str) -> tuple[str, ...]:
+        own = self._rights_of(account)
+        return ((ITSELF,) if right in own else ()) + tuple(
+            g for g, rights in self.group_rights.items() if right in rights
+        )
+
+    def change_right(self, right: str, account: str, given: bool) -> None:
+        own = self._rights_of(account)
+        self.rights[account.lower()] = own | {right} if given else own - {right}
+
+    def _rights_of(self, account: str) -> frozenset[str]:
         if account.lower() not in self.rights:
             raise NtError(_NONE_MAPPED)
         return self.rights[account.lower()]
+
+    def _may_log_on(self, account: str, password: str | None) -> bool:
+        """As a service. What is not among ``passwords`` has none: a built-in account, or a group managed one."""
+        wanted = self.passwords.get(account.lower())
+        return wanted is None or (password == wanted and bool(self.holders_of("SeServiceLogonRight", account)))
+
+    def _is_account(self, account: str) -> bool:
+        return "\\" not in account or account.lower() in self.rights or account.upper().startswith("NT ")
 
     def write(self, path: str, data: bytes) -> None:
         """Put a file on the drive from inside, for example ``Windows\\\\labagent\\\\labagent.exe``."""
@@ -198,7 +218,11 @@ class MemoryHost:
 
     def snapshot(self) -> dict[str, Any]:
         """All that a push could have changed, to be compared."""
-        return {"disk": self.disk.snapshot(), "services": self.services.snapshot(self.now())}
+        return {
+            "disk": self.disk.snapshot(),
+            "services": self.services.snapshot(self.now()),
+            "rights": dict(self.rights),
+        }
 
     def _program(self, image_path: str) -> Entry | None:
         drive, _, path = program_of(image_path, self.folders).partition("\\")

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from pusher.models import Secret
 from pusher.transports.memory.disk import Entry
 from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType
 
 _FILE_NOT_FOUND, _NO_ANSWER, _DISABLED, _MISSING, _BUSY = 2, 1053, 1058, 1060, 1061
 _MARKED, _EXISTS, _NEVER_STARTED = 1072, 1073, 1077
+_NO_ACCOUNT, _LOGON_FAILED = 1057, 1069
 
 Timeline = tuple[tuple[float, ServiceStatus], ...]
 """From how many seconds after the order which status holds."""
@@ -64,6 +66,7 @@ _REFUSED_AFTER = {StartFault.EXIT: 0.0, StartFault.FAIL_AT_ONCE: 0.0, StartFault
 @dataclass(slots=True)
 class _Service:
     config: ServiceConfig
+    secret: Secret | None = None
     timeline: Timeline = ((0, ServiceStatus(state=ServiceState.STOPPED, win32_exit=_NEVER_STARTED)),)
     since: float = 0.0
     program: Entry | None = None
@@ -73,8 +76,13 @@ class _Service:
 class Services:
     """``start_faults`` by service name; ``stop_takes``: seconds in STOP_PENDING; ``stubborn``: never stop."""
 
-    def __init__(self, find_program: Callable[[str], Entry | None]) -> None:
-        self._find_program = find_program
+    def __init__(
+        self,
+        find_program: Callable[[str], Entry | None],
+        is_account: Callable[[str], bool],
+        may_log_on: Callable[[str, str | None], bool],
+    ) -> None:
+        self._find_program, self._is_account, self._may_log_on = find_program, is_account, may_log_on
         self._known: dict[str, _Service] = {}
         self.start_faults: dict[str, StartFault] = {}
         self.stop_takes = 0.0
@@ -88,14 +96,21 @@ class Services:
         service = self._get(name, now)
         return _at(service, now) if service else None
 
-    def create(self, name: str, config: ServiceConfig, now: float) -> None:
+    def create(self, name: str, config: ServiceConfig, now: float, secret: Secret | None = None) -> None:
         there = self._get(name, now)
         if there is not None:
             raise Win32Error(_MARKED if there.marked else _EXISTS)
-        self._known[name.lower()] = _Service(config=config)
+        if not self._is_account(config.account):
+            raise Win32Error(_NO_ACCOUNT)
+        self._known[name.lower()] = _Service(config=config, secret=secret)
 
-    def configure(self, name: str, config: ServiceConfig, now: float) -> None:
-        self._must(name, now).config = config
+    def configure(self, name: str, config: ServiceConfig, now: float, secret: Secret | None = None) -> None:
+        service = self._must(name, now)
+        if not self._is_account(config.account):
+            raise Win32Error(_NO_ACCOUNT)
+        if secret is not None or config.account.lower() != service.config.account.lower():
+            service.secret = secret
+        service.config = config
 
     def start(self, name: str, now: float) -> float | None:
         """None where the start is accepted (or it runs already); else after how many seconds it answers 1053."""
@@ -107,6 +122,8 @@ class Services:
         program = self._find_program(service.config.image_path)
         if program is None:
             raise Win32Error(_FILE_NOT_FOUND)
+        if not self._may_log_on(service.config.account, service.secret.reveal() if service.secret else None):
+            raise Win32Error(_LOGON_FAILED)
         fault = self.start_faults.get(name.lower())
         service.timeline, service.since, service.program = _STARTS[fault], now, program
         program.running += 1

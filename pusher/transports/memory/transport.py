@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from pusher.models import Credential, Protocol, TransportKind
+from pusher.models import Credential, Protocol, Secret, TransportKind
 from pusher.problems import ProblemError
 from pusher.transports import by_service
 from pusher.transports.codes import Doing, from_ntstatus, from_win32, of
@@ -276,17 +276,19 @@ class _MemorySession:
 
         return await self._wire.call("service_status", Doing.SERVICE, work, what=name)
 
-    async def create_service(self, name: str, config: ServiceConfig) -> None:
+    async def create_service(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
         def work() -> None:
             self._manager()
-            self._services.create(name, config, self._host.now())
+            self._keep_secret(secret, name)
+            self._services.create(name, config, self._host.now(), secret)
 
         await self._wire.call("create_service", Doing.SERVICE, work, what=name)
 
-    async def configure_service(self, name: str, config: ServiceConfig) -> None:
+    async def configure_service(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
         def work() -> None:
             self._manager()
-            self._services.configure(name, config, self._host.now())
+            self._keep_secret(secret, name)
+            self._services.configure(name, config, self._host.now(), secret)
 
         await self._wire.call("configure_service", Doing.SERVICE, work, what=name)
 
@@ -359,8 +361,27 @@ class _MemorySession:
     async def registry_access(self, key: str) -> str:
         return await self._wire.call("registry_access", Doing.REGISTRY, lambda: self._open_key(key), what=key)
 
-    async def rights_of(self, account: str) -> frozenset[str]:
-        return await self._wire.call("rights_of", Doing.POLICY, lambda: self._host.rights_of(account), what=account)
+    def _keep_secret(self, secret: Secret | None, name: str) -> None:
+        if secret is not None and not self._host.encrypts:
+            raise ProblemError(of("session-not-encrypted", Doing.SERVICE, name))
+
+    async def holders_of(self, right: str, account: str) -> tuple[str, ...]:
+        def work() -> tuple[str, ...]:
+            return self._host.holders_of(right, account)
+
+        return await self._wire.call("holders_of", Doing.POLICY, work, what=account)
+
+    async def grant_right(self, right: str, account: str) -> None:
+        def work() -> None:
+            self._host.change_right(right, account, True)
+
+        await self._wire.call("grant_right", Doing.POLICY, work, what=account)
+
+    async def revoke_right(self, right: str, account: str) -> None:
+        def work() -> None:
+            self._host.change_right(right, account, False)
+
+        await self._wire.call("revoke_right", Doing.POLICY, work, what=account)
 
     async def close(self) -> None:
         self._wire.drop()

@@ -39,7 +39,7 @@ from pusher.transports.port import (
     SystemFolders,
 )
 from pusher.transports.probe import answering
-from pusher.transports.smb import policy
+from pusher.transports.smb import policy, rights
 from pusher.transports.smb.connection import GuardedConnection
 from pusher.transports.smb.faults import guarded
 from pusher.transports.smb.files import Files, Shares
@@ -199,7 +199,10 @@ class _SmbSession(BridgedSession):
             return bind(tree, pipe, interface)
 
         self._connection, self._bound, self._files = connection, bound, Files(shares)
-        self._services = ServiceManager(lambda: bound("svcctl", scmr.MSRPC_UUID_SCMR))
+        self._services = ServiceManager(
+            lambda: bound("svcctl", scmr.MSRPC_UUID_SCMR),
+            lambda: session.application_key if session.encrypt_data else None,
+        )
         super().__init__(bridge, identity, limits, self._files, self._services)
 
     async def is_domain_controller(self) -> bool:
@@ -241,8 +244,14 @@ class _SmbSession(BridgedSession):
     async def registry_access(self, key: str) -> str:
         return await self._call(lambda: policy.registry_access(self._bound, key), Doing.REGISTRY, key)
 
-    async def rights_of(self, account: str) -> frozenset[str]:
-        return await self._call(lambda: policy.rights_of(self._bound, account), Doing.POLICY, account)
+    async def holders_of(self, right: str, account: str) -> tuple[str, ...]:
+        return await self._call(lambda: rights.holders_of(self._bound, right, account), Doing.POLICY, account)
+
+    async def grant_right(self, right: str, account: str) -> None:
+        await self._call(lambda: rights.grant(self._bound, right, account), Doing.POLICY, account)
+
+    async def revoke_right(self, right: str, account: str) -> None:
+        await self._call(lambda: rights.revoke(self._bound, right, account), Doing.POLICY, account)
 
     async def close(self) -> None:
         await _hang_up(self._connection, self._bridge, self._limits, self._services.close)

@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from impacket.dcerpc.v5 import dssp, lsad, lsat, rrp, srvs
-from impacket.dcerpc.v5.dtypes import MAXIMUM_ALLOWED
+from impacket.dcerpc.v5 import dssp, rrp, srvs
 from impacket.dcerpc.v5.rpcrt import DCERPCException
 from smbprotocol.exceptions import ObjectNameNotFound, PipeNotAvailable
 
@@ -146,29 +145,3 @@ def _open_nearest(rpc: Any, root_handle: Any, root: str, path: str) -> str:
         else:
             rrp.hBaseRegCloseKey(rpc, found)
             return f"{root}\\{opened} opened " + ("for writing" if opened == path else "to create keys in")
-
-
-def rights_of(bind: Bind, account: str) -> frozenset[str]:
-    """User rights assigned to the account itself; those it has by way of a group do not show here."""
-
-    def work() -> frozenset[str]:
-        rpc = bind("lsarpc", lsad.MSRPC_UUID_LSAD)
-        policy = lsad.hLsarOpenPolicy2(rpc, MAXIMUM_ALLOWED | lsad.POLICY_LOOKUP_NAMES)["PolicyHandle"]
-        sid = _sid_of(rpc, policy, account)
-        try:
-            answer = lsad.hLsarEnumerateAccountRights(rpc, policy, sid)
-        except DCERPCException as error:
-            if error.error_code in (_STATUS_NOT_FOUND, _STATUS_NO_PRIVILEGE):
-                return frozenset()
-            raise
-        finally:
-            rpc.disconnect()
-        return frozenset(str(right["Data"]) for right in answer["UserRights"]["UserRights"])
-
-    return guarded(Doing.POLICY, work, account)
-
-
-def _sid_of(rpc: Any, policy: Any, account: str) -> str:
-    """The whole SID: that of ``NT SERVICE\\name`` is no domain's with a number behind it, as older calls would tell."""
-    found = lsat.hLsarLookupNames3(rpc, policy, (account,))["TranslatedSids"]["Sids"][0]
-    return str(found["Sid"].formatCanonical())

@@ -2,7 +2,8 @@
 
 A service handle that stays open keeps a deleted service in the database (ERROR_SERVICE_MARKED_FOR_DELETE), so
 handles are closed as soon as they are used; only the one that watches a service's status is kept, until something
-else is asked. Sources: MS-SCMR 3.1.4; access rights 2.2.19.
+else is asked. A password of a service's account is encrypted with the session's key besides, and goes out on an
+encrypted session only. Sources: MS-SCMR 3.1.4; access rights 2.2.19; MS-LSAD 5.1.2 (secrets).
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+from Cryptodome.Cipher import DES
+from impacket.crypto import transformKey
 from impacket.dcerpc.v5 import scmr
+from impacket.dcerpc.v5.ndr import NULL
 from impacket.dcerpc.v5.rpcrt import DCERPCException
 
+from pusher.models import Secret
 from pusher.problems import ProblemError
 from pusher.transports.codes import Doing, from_win32, of
 from pusher.transports.paths import windows_of
@@ -37,10 +42,14 @@ _WINDOWS_OWN = ("RpcSs", "EventLog", "LanmanServer")
 
 
 class ServiceManager:
-    """Service calls on one bound svcctl pipe; raises ProblemError only."""
+    """Service calls on one bound svcctl pipe; raises ProblemError only.
 
-    def __init__(self, bound: Callable[[], Any]) -> None:
-        self._bind = bound
+    ``key``: the session's key as applications have it (MS-SMB2 3.2.1.3, Session.ApplicationKey); None where what is
+    sent is not encrypted.
+    """
+
+    def __init__(self, bound: Callable[[], Any], key: Callable[[], bytes | None]) -> None:
+        self._bind, self._key = bound, key
         self._rpc: Any = None
         self._manager: Any = None
         self._watched: tuple[str, Any] | None = None
@@ -101,10 +110,11 @@ class ServiceManager:
     def _image_path(self, service: Any) -> str:
         return _text(scmr.hRQueryServiceConfigW(self._rpc, service)["lpServiceConfig"]["lpBinaryPathName"])
 
-    def create(self, name: str, config: ServiceConfig) -> None:
+    def create(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
         self.open()
 
         def work() -> None:
+            password = self._sealed(secret, name)
             service = scmr.hRCreateServiceW(
                 self._rpc,
                 self._manager,
@@ -114,6 +124,8 @@ class ServiceManager:
                 dwStartType=int(config.start_type),
                 dwErrorControl=scmr.SERVICE_ERROR_NORMAL,
                 lpServiceStartName=config.account + "\0",
+                lpPassword=password,
+                dwPwSize=len(password or b""),
             )["lpServiceHandle"]
             try:
                 self._set_extras(service, config)
@@ -122,14 +134,19 @@ class ServiceManager:
 
         guarded(Doing.SERVICE, work, f"creating {name}")
 
-    def configure(self, name: str, config: ServiceConfig) -> None:
+    def configure(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
         def work(service: Any) -> None:
+            password, account = self._sealed(secret, name), config.account
+            there = _text(scmr.hRQueryServiceConfigW(self._rpc, service)["lpServiceConfig"]["lpServiceStartName"])
             scmr.hRChangeServiceConfigW(
                 self._rpc,
                 service,
                 dwStartType=int(config.start_type),
                 lpBinaryPathName=config.image_path + "\0",
-                lpServiceStartName=config.account + "\0",
+                # Named again without its password an account would lose it.
+                lpServiceStartName=NULL if secret is None and there.lower() == account.lower() else account + "\0",
+                lpPassword=password,
+                dwPwSize=len(password or b""),
                 lpDisplayName=config.display_name + "\0",
             )
             self._set_extras(service, config)
@@ -247,6 +264,15 @@ class ServiceManager:
                 return b""
             raise
 
+    def _sealed(self, secret: Secret | None, name: str) -> Any:
+        """The password as the service manager takes it; NULL where there is none."""
+        if secret is None:
+            return NULL
+        key = self._key()
+        if key is None:
+            raise ProblemError(of("session-not-encrypted", Doing.SERVICE, name))
+        return sealed(f"{secret.reveal()}\0".encode("utf-16-le"), key)
+
     def _set_extras(self, service: Any, config: ServiceConfig) -> None:
         self._change2(service, _DESCRIPTION, config.description)
         if config.delayed:
@@ -268,6 +294,24 @@ class ServiceManager:
             # Servers that do not know the level keep the service without it; nothing depends on it.
             if error.error_code not in _UNSUPPORTED:
                 raise ProblemError(from_win32(int(error.error_code or 0), Doing.SERVICE, "description")) from error
+
+
+def sealed(data: bytes, key: bytes) -> bytes:
+    """``data`` encrypted as MS-LSAD 5.1.2 has it: its length and the version 1 before it, DES by blocks of 8 bytes.
+
+    Each block has the next 7 bytes of the 16 of the key; where they do not suffice, the last 7 that there are, and the
+    key begins anew. That is obscurity today: what protects the password on its way is the session's own encryption.
+    """
+    text = struct.pack("<II", len(data), 1) + data
+    text += bytes(-len(text) % 8)
+    out, at = b"", 0
+    for start in range(0, len(text), 8):
+        if at + 7 > len(key):
+            at = len(key) - at
+        cipher = DES.new(transformKey(key[at : at + 7]), DES.MODE_ECB)  # noqa: S304 (the protocol's own)
+        out += cipher.encrypt(text[start : start + 8])
+        at += 7
+    return out
 
 
 def _text(value: Any) -> str:

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from pusher.models import Credential, Protocol, TransportKind
 from pusher.problems import Problem, ProblemError, Stage
@@ -305,15 +305,24 @@ class _WinrmSession(BridgedSession):
     async def registry_access(self, key: str) -> str:
         return await self._call(lambda: self._registry.access(key), Doing.REGISTRY, key)
 
-    async def rights_of(self, account: str) -> frozenset[str]:
+    async def holders_of(self, right: str, account: str) -> tuple[str, ...]:
         """WMI shows user rights only where group policy set them (RSOP); what it does not show may be there."""
+        return await self._call(lambda: self._no_rights(account), Doing.POLICY, account)
 
-        def work() -> frozenset[str]:
+    async def grant_right(self, right: str, account: str) -> None:
+        await self._call(lambda: self._no_rights(account), Doing.POLICY, account)
+
+    async def revoke_right(self, right: str, account: str) -> None:
+        await self._call(lambda: self._no_rights(account), Doing.POLICY, account)
+
+    def _no_rights(self, account: str) -> NoReturn:
+        def work() -> NoReturn:
             if not self._client.alive:
                 raise ConnectionError("the connection is closed")
             raise ProblemError(of("rights-unreadable", Doing.POLICY, f"{account}: WinRM has no way to ask"))
 
-        return await self._call(lambda: guarded(Doing.POLICY, work), Doing.POLICY, account)
+        guarded(Doing.POLICY, work)
+        raise AssertionError("it raises")
 
     async def close(self) -> None:
         await self._link.hang_up(self._files.close)

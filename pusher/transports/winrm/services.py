@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from pypsrp.exceptions import WSManFaultError
 
+from pusher.models import Secret
 from pusher.problems import Problem, ProblemError
 from pusher.transports.codes import WIN32, Doing, from_win32, of
 from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType
@@ -126,9 +127,11 @@ class ServiceManager:
 
         return guarded(Doing.SERVICE, work, name)
 
-    def create(self, name: str, config: ServiceConfig) -> None:
+    def create(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
+        """Whatever is sent by WinRM is encrypted, by TLS or as a message, and so is a password in it."""
+
         def work() -> None:
-            returned = self._invoke("Create", {"Name": name, **_arguments(config)}, None).returned
+            returned = self._invoke("Create", {"Name": name, **_arguments(config), **_password(secret)}, None).returned
             if returned != _OK:
                 raise ProblemError(_problem("Create", returned, Doing.SERVICE, name))
             if config.description:
@@ -138,13 +141,17 @@ class ServiceManager:
 
         guarded(Doing.SERVICE, work, f"creating {name}")
 
-    def configure(self, name: str, config: ServiceConfig) -> None:
+    def configure(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
         before = self.config(name)
         if before is None:
             raise ProblemError(of("service-missing", Doing.SERVICE, name))
 
+        arguments = {**_arguments(config), **_password(secret)}
+        if secret is None and before.account.lower() == config.account.lower():
+            del arguments["StartName"]  # named again without its password an account would lose it
+
         def work() -> None:
-            returned = self._invoke("Change", _arguments(config), name).returned
+            returned = self._invoke("Change", arguments, name).returned
             if returned != _OK:
                 raise ProblemError(_problem("Change", returned, Doing.SERVICE, name))
             if config.description != before.description:
@@ -266,6 +273,10 @@ def _arguments(config: ServiceConfig) -> dict[str, str]:
         "DesktopInteract": "false",
         "StartName": config.account,
     }
+
+
+def _password(secret: Secret | None) -> dict[str, str]:
+    return {} if secret is None else {"StartPassword": secret.reveal()}
 
 
 def _problem(method: str, returned: int, doing: Doing, name: str) -> Problem:

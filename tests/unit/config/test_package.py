@@ -33,7 +33,11 @@ DEST = (
     "a path such as labagent\\labagent.exe (below ADMIN$), or one that starts with %ProgramFiles%, "
     "%ProgramFiles(x86)%, %ProgramData% or %SystemDrive%"
 )
-ACCOUNT = "LocalSystem, LocalService, NetworkService or a group managed service account DOMAIN\\name$"
+ACCOUNT = (
+    "LocalSystem, LocalService, NetworkService, a group managed service account DOMAIN\\name$, or an ordinary account "
+    "with its secret"
+)
+PASSWORDS = "env:NAME, file:PATH, keyring:SERVICE/USER, vault:PATH#FIELD or prompt"
 EMPTY = hashlib.sha256(b"").hexdigest()
 QUOTED = '"%SystemRoot%\\lab\\agent.exe"'
 SECOND = "[[file]]\nsource = 'agent.exe'\ndest = '{}'\nsha256 = '" + SHA + "'\n[service]"
@@ -345,8 +349,14 @@ BAD: list[tuple[tuple[str, str], str, str]] = [
     ((NAME, 'name = "a/b"\n'), "", "F:8:8: service.name: 'a/b' is not a service name; expected 1 to 250 characters without / \\ : * ? \" < > |"),
     ((NAME, "name = 'a\\b'\n"), "", "F:8:8: service.name: 'a\\b' is not a service name; expected 1 to 250 characters without / \\ : * ? \" < > |"),
     ((NAME, NAME + "start = 'boot'\n"), "", "F:9:9: service.start is 'boot'; expected auto, delayed, demand or disabled"),
-    ((NAME, NAME + "account = 'CORP\\svc'\n"), "", "F:9:11: service.account: 'CORP\\svc' would need a password, which is not supported; expected LocalSystem, LocalService, NetworkService or a group managed service account DOMAIN\\name$"),
-    ((NAME, NAME + "password = 'x'\n"), "", "F:9:1: service.password is not a known key; expected name, display_name, description, command, start or account"),
+    ((NAME, NAME + "account = 'CORP\\svc'\n"), "", f"F:9:11: service.account 'CORP\\svc' wants a password, and there is no secret; expected a secret: {PASSWORDS}"),
+    ((NAME, NAME + "account = 'CORP\\svc'\nsecret = 'hunter2'\n"), "", f"F:10:10: service.secret is no reference to a secret (a password is never written in this file); expected {PASSWORDS}"),
+    ((NAME, NAME + "account = 'CORP\\svc'\nsecret = 'laps:'\n"), "", f"F:10:10: service.secret is a laps:, and a service logs on with a password; expected {PASSWORDS}"),
+    ((NAME, NAME + "secret = 'env:X'\n"), "", "F:9:10: service.secret is given, and LocalSystem has no password; expected no secret"),
+    ((NAME, NAME + "account = 'CORP\\a$'\nsecret = 'env:X'\n"), "", "F:10:10: service.secret is given, and CORP\\a$ has no password; expected no secret"),
+    ((NAME, NAME + "account = 'a b'\nsecret = 'env:X'\n"), "", f"F:9:11: service.account: 'a b' is not a user; expected {ACCOUNT}"),
+    ((NAME, NAME + "grant_logon_right = true\n"), "", "F:9:21: service.grant_logon_right says nothing beside LocalSystem, which may log on everywhere; expected no grant_logon_right"),
+    ((NAME, NAME + "password = 'x'\n"), "", "F:9:1: service.password is not a known key; expected name, display_name, description, command, start, account, secret or grant_logon_right"),
     (('"1.4.2"', '"1.4-beta"'), "", "F:2:11: version: '1.4-beta' is not a version; expected one to four numbers with dots, such as 1.4.2"),
     (('"1.4.2"', "1.4"), "", "F:2:11: version is a number; expected one to four numbers with dots, such as 1.4.2, in quotation marks"),
     (("", ""), "[verify]\nstay_running = 5\n", 'F:11:16: verify.stay_running is a number; expected a duration such as "5s", "2m" or "500ms"'),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pusher.install.names import NEW, OLD
 from pusher.install.plan import service_of
-from pusher.models import Outcome, Package, Status, Verb
+from pusher.models import Outcome, Package, Secret, Status, Verb
 from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, Moment
 from pusher.transports.memory.wire import Killed
@@ -29,7 +29,9 @@ from tests.unit.scheduler.harness import (
     EXE,
     LOG,
     SERVICE,
+    SERVICE_ACCOUNT,
     install_by_hand,
+    know_service_account,
     make_host,
     make_package,
     make_payload,
@@ -68,7 +70,9 @@ class Scenario:
     async def push(self, host: MemoryHost, store: Store, *faults: Fault) -> tuple[Outcome, list[str]]:
         package = self.package
         payload = make_payload(package, self.files)
-        outcome, transport = await push(host, store, *faults, package=package, payload=payload, verb=self.verb)
+        outcome, transport = await push(
+            host, store, *faults, package=package, payload=payload, verb=self.verb, service_secret=Secret("agents")
+        )
         return outcome, transport.calls
 
 
@@ -96,6 +100,12 @@ def _orphaned_files(host: MemoryHost) -> None:
     host.write(f"Windows\\{LOG}", b"what the old agent had to say")
 
 
+def _present_and_account_known(host: MemoryHost) -> None:
+    _present(host)
+    know_service_account(host)
+
+
+ACCOUNT = {"account": SERVICE_ACCOUNT, "secret": "env:X", "grant_logon_right": True}
 SCENARIOS = [
     Scenario(name="fresh", expected=Status.INSTALLED),
     Scenario(name="upgrade", expected=Status.UPGRADED, prepare=_old_version, files=BOTH_FILES),
@@ -105,12 +115,14 @@ SCENARIOS = [
         name="reconfigure", expected=Status.UPGRADED, prepare=_present, changes={"display_name": "Lab Agent, renamed"}
     ),
     Scenario(name="disable", expected=Status.UPGRADED, prepare=_present, changes={"start": "disabled"}),
+    Scenario(name="account", expected=Status.INSTALLED, prepare=know_service_account, changes=ACCOUNT),
+    Scenario(name="account-changes", expected=Status.UPGRADED, prepare=_present_and_account_known, changes=ACCOUNT),
     Scenario(name="orphaned", expected=Status.INSTALLED, prepare=_orphaned_files, files=BOTH_FILES),
 ]
 REMOVE = Scenario(name="remove", expected=Status.REMOVED, prepare=_present, verb=Verb.REMOVE)
 _READS = {
     "open", "identify", "sign_in", "is_domain_controller", "probe_write", "may_create_services", "registry_access",
-    "folders", "rights_of", "free_bytes", "architecture", "stat", "digest", "service_config", "service_status",
+    "folders", "holders_of", "free_bytes", "architecture", "stat", "digest", "service_config", "service_status",
 }  # fmt: skip
 """Calls that change nothing on the host: there a fault after the effect is one before it."""
 

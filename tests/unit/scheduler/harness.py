@@ -68,6 +68,8 @@ def make_package(version: str = "1.4.2", files: Mapping[str, bytes] | None = Non
         command=changes.pop("command", COMMAND),
         start=changes.pop("start", "auto"),
         account=changes.pop("account", "LocalSystem"),
+        secret=changes.pop("secret", None),
+        grant_logon_right=changes.pop("grant_logon_right", False),
     )
     defaults: dict[str, Any] = {"stay_running": 1.5, "leftovers": (LOG,)}
     return Package(
@@ -204,6 +206,15 @@ def shared_run(store: Store) -> str:
     if url not in _shared_runs:
         _shared_runs[url] = begin_run(store)
     return _shared_runs[url]
+
+
+SERVICE_ACCOUNT = "corp\\svc-agent"
+
+
+def know_service_account(host: MemoryHost, *rights: str) -> None:
+    """``SERVICE_ACCOUNT`` with the password ``agents`` is known on the host, and has these rights."""
+    host.passwords[SERVICE_ACCOUNT] = "agents"
+    host.rights[SERVICE_ACCOUNT] = frozenset(rights)
 
 
 def make_account(user: str = ADMIN, name: str = "admin", **changes: Any) -> Account:

@@ -12,7 +12,7 @@ from smbprotocol.exceptions import SMBResponseException
 from smbprotocol.header import SMB2HeaderResponse
 
 from pusher.problems import ProblemError
-from pusher.transports.smb import policy
+from pusher.transports.smb import policy, rights
 
 NOT_AVAILABLE, NOT_FOUND = 0xC00000AC, 0xC0000034
 
@@ -39,8 +39,6 @@ class Rpc:
             sid = lsad.RPC_SID()
             sid.fromCanonical("S-1-5-80-3880718306-3832830129-1677859214-2598158968-1052248003")
             return {"TranslatedSids": {"Sids": [{"Sid": sid, "DomainIndex": 0, "Flags": 0}]}}
-        if isinstance(call, lsad.LsarEnumerateAccountRights):
-            return {"UserRights": {"UserRights": [{"Data": "SeServiceLogonRight"}]}}
         return {"phKey": rrp.RPC_HKEY(), "phkResult": rrp.RPC_HKEY(), "PolicyHandle": b"\0" * 20}
 
     def disconnect(self) -> None: ...
@@ -113,11 +111,11 @@ def test_lsas_strings_do_not_and_the_whole_sid_is_what_counts() -> None:
     """A service's own account has a SID that is not its domain's with a number behind it."""
     bind, _, rpc = pipe()
     account = "NT SERVICE\\LabAgent"
-    assert policy.rights_of(bind, account) == {"SeServiceLogonRight"}
+    rights.grant(bind, "SeServiceLogonRight", account)
     looked = next(call for call in rpc.sent if isinstance(call, lsat.LsarLookupNames3))
     units = len(account)
     data = looked.getData()
     assert counted(data, account)[2:] == (units, units)
     assert struct.pack("<HH", 2 * units, 2 * units) in data
-    asked = next(call for call in rpc.sent if isinstance(call, lsad.LsarEnumerateAccountRights))
+    asked = next(call for call in rpc.sent if isinstance(call, lsad.LsarAddAccountRights))
     assert asked["AccountSid"].formatCanonical().startswith("S-1-5-80-3880718306-")
