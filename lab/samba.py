@@ -227,6 +227,15 @@ class Samba:
             time.sleep(0.01)
         return [pipes, server]
 
+    def pipe(self, name: str) -> Path:
+        """The socket of a pipe that Samba serves itself; returns once it is there."""
+        limit = time.monotonic() + 20
+        while not (self.pipes / name).exists():
+            if time.monotonic() > limit:
+                raise SambaError(f"samba-dcerpcd does not serve {name}; see {self.logs}")
+            time.sleep(0.01)
+        return self.pipes / name
+
     def service_state(self, service: str, password_file: Path) -> str | None:
         """One service's state in net's words; None while there is no answer."""
         try:
