@@ -23,6 +23,7 @@ from typing import Any
 from lab.processes import write_atomically
 
 LOGON_RIGHT = "SeServiceLogonRight"
+LOCAL = ".\\"  # before the name of an account of the host's own
 INVALID_ACCOUNT, LOGON_FAILED = 1057, 1069
 RIGHTS = frozenset(
     {LOGON_RIGHT, "SeDenyServiceLogonRight", "SeTcbPrivilege", "SeImpersonatePrivilege", "SeBatchLogonRight"}
@@ -91,7 +92,7 @@ class Logons:
     def _sid(self, account: str) -> str | None:
         said = self._tool(
             *("rpcclient", "-s", self.samba, "-A", self.keeper, "127.0.0.1"),
-            *("-c", f'lookupnames "{_doubled(account.removeprefix(chr(46) + chr(92)))}"'),
+            *("-c", f'lookupnames "{account.removeprefix(LOCAL)}"'),
         )
         found = re.search(r" (S-1-5-[0-9-]+) \(User", said)
         return found[1] if found else None
@@ -136,8 +137,3 @@ class Logons:
 def is_built_in(account: str) -> bool:
     """No account of the host's or the directory's that logs on with a password: a built-in one, or a managed one."""
     return _BUILT_IN.fullmatch(account) is not None
-
-
-def _doubled(text: str) -> str:
-    """As rpcclient's command line takes a backslash."""
-    return text.replace("\\", "\\\\")
