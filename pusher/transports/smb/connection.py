@@ -144,6 +144,7 @@ class GuardedConnection(Connection):
 
     def send(self, message: Any, *args: Any, **kwargs: Any) -> Any:
         if message.COMMAND == Commands.SMB2_SESSION_SETUP:
+            self._check_worker_running()  # what cannot leave has not left: on a connection that is gone none counts
             self.session_setups_sent += 1
         return super().send(message, *args, **kwargs)
 

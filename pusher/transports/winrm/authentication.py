@@ -117,6 +117,8 @@ def _exchange(
     token = context.step()
     for leg in range(_MAX_LEGS):
         if leg:
+            if wire.lost:
+                raise ConnectionAbortedError("it hung up with its challenge")  # a token that cannot leave has not left
             sending()
         answer = wire.post(b"", _headers(scheme, token), MAX_BODY)
         given = _token(answer, scheme)

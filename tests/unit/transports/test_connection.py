@@ -13,6 +13,7 @@ import pytest
 from smbprotocol.connection import Request
 from smbprotocol.exceptions import SMBConnectionClosed
 from smbprotocol.header import Commands, NtStatus, Smb2Flags, SMB2HeaderRequest, SMB2HeaderResponse
+from smbprotocol.session import SMB2SessionSetupRequest
 
 from pusher.transports.codes import Doing
 from pusher.transports.smb.connection import (
@@ -31,6 +32,8 @@ KEY = b"k" * 16
 
 class Feed:
     """A socket that has these messages to give, and then is closed."""
+
+    connected = True
 
     def __init__(self, *messages: bytes) -> None:
         self.messages = list(messages)
@@ -264,3 +267,13 @@ def test_session_setups_are_counted() -> None:
         with pytest.raises(Exception):  # noqa: B017 - nothing can be sent here
             made.send(SimpleNamespace(COMMAND=command))
         assert made.session_setups_sent == count
+
+
+def test_a_session_setup_on_a_connection_known_to_be_gone_is_not_sent() -> None:
+    """A server that hangs up with its challenge gets nothing that is made of the password."""
+    made, _ = connection(encrypts=False, signs=False)
+    made._tcp = Feed()
+    made._tcp.connected = False
+    with pytest.raises(SMBConnectionClosed):
+        made.send(SMB2SessionSetupRequest())
+    assert made.session_setups_sent == 0

@@ -63,6 +63,7 @@ class Script:
     garble: bool = False
     proves_itself: bool = True
     without_flags: int = 0
+    hangs_up_after_challenge: bool = False
     schemes: tuple[str, ...] = ("Negotiate", "Kerberos")
 
 
@@ -185,7 +186,8 @@ class _Conversation:
             out = out[:20] + struct.pack("<I", flags & ~self.listener.script.without_flags) + out[24:]
         proof = [("WWW-Authenticate", f"{scheme} {base64.b64encode(out).decode()}")] if out else []
         if not self.context.complete:
-            return http(401, b"", proof)
+            ending = [("Connection", "close")] if self.listener.script.hangs_up_after_challenge else []
+            return http(401, b"", [*proof, *ending])
         if content_type is None:
             return http(415, b"", proof)
         return http(200, b"", proof if self.listener.script.proves_itself else [])

@@ -230,6 +230,20 @@ async def test_a_wrong_password_is_one_authenticate(transport: WinrmTransport, l
     await link.close()
 
 
+@pytest.mark.parametrize("tls", [True, False])
+async def test_a_listener_that_hangs_up_with_its_challenge_is_sent_nothing(
+    transport: WinrmTransport, listen: Listen, tls: bool
+) -> None:
+    """What is made of the password has nowhere to go: the account is charged nothing for it."""
+    listener = listen(tls, Script(answer=windows, hangs_up_after_challenge=True))
+    link = await transport.open(endpoint(listener), LIMITS)
+    await link.identify()
+    assert await code_of(link.sign_in(credential())) == "connection-lost"
+    assert not link.secret_sent
+    assert listener.authenticates == 0
+    await link.close()
+
+
 async def test_a_link_signs_in_once(transport: WinrmTransport, listen: Listen) -> None:
     listener = listen()
     link = await transport.open(endpoint(listener), LIMITS)
