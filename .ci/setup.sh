@@ -53,7 +53,7 @@ new_environment=""
 installed || new_environment=yes
 
 # -- what that means, before it is done --------------------------------------------------------------------------
-python_megabytes=110 python_seconds=90   # of dev.txt and build.txt, three of which are compiled
+python_megabytes=110 python_seconds=240  # of dev.txt and build.txt, three of which are compiled
 announce() {
     download=0 disk=0 seconds=0
     if [ -n "$missing$missing_for_lab" ]; then

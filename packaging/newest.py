@@ -20,6 +20,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / ".newest"
 PYTHON = PLACE / "bin" / "python"
 
+_GENTLY = {"UV_CONCURRENT_DOWNLOADS": "4"}
+"""With as many at once as uv takes by itself, an index behind a slow cache was seen to leave it waiting for ever."""
+_PATIENCE = 1800.0
+"""Seconds for one call of uv: some packages are compiled."""
+
 
 def locked(lock: str) -> dict[str, str]:
     """The versions in a lock's text, by name."""
@@ -43,10 +48,12 @@ def held_back(outdated: list[dict[str, str]], asked_for: set[str]) -> list[str]:
 
 
 def main(uv: str, arguments: list[str]) -> int:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("UV_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("UV_")} | _GENTLY
 
     def run_uv(*command: str) -> str:
-        done = subprocess.run([uv, *command], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [uv, *command], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=_PATIENCE
+        )
         return done.stdout
 
     run_uv("venv", "--quiet", "--clear", "--python", sys.executable, str(PLACE))

@@ -134,16 +134,18 @@ class Tickets:
             return found
         raise ProblemError(self._as_told(account, found))
 
-    async def prove(self, account: Account) -> None:
+    async def prove(self, account: Account) -> bool:
         """Prove the password of a domain account that signs in by NTLM; ProblemError where it must not be sent.
 
-        Where no domain controller of its realm can be asked, nothing is proven, and the lockout budget alone holds.
+        False where no domain controller of its realm can be asked: nothing is proven, and the lockout budget alone
+        holds.
         """
         if account.is_local:
-            return
+            return False
         found = await self._found(account)
         if isinstance(found, Problem) and found.next_move is NextMove.STOP_ACCOUNT:
             raise ProblemError(self._as_told(account, found))
+        return isinstance(found, Ticket)
 
     async def close(self) -> None:
         """End the canaries that are on their way: one without a verdict has cost its leave."""

@@ -82,11 +82,25 @@ class Course:
     put_back: Callable[[Journal, Sequence[Any]], Awaitable[None]]
 
 
-class Carrier:
-    """One host's push. ``cancelled`` is asked between steps, and answers with the code to end with.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Logon:
+    """What the package's service logs on with. ``secret``: its account's password, where it has one.
 
-    ``secret``: the password of the account that the package's service logs on as, where it has one.
+    ``is_proven``: a domain controller has taken the password in this run. ``around``: within it the service is told to
+    start, which logs the account on; ProblemError where that must not be tried.
     """
+
+    secret: Secret | None = None
+    is_proven: bool = False
+    around: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext
+
+
+NO_LOGON = Logon()
+"""Of a service that needs no password."""
+
+
+class Carrier:
+    """One host's push. ``cancelled`` is asked between steps, and answers with the code to end with."""
 
     _made_up_for: ProblemError | None = None
     """The loss of a session in whose place there is a fresh one already."""
@@ -100,9 +114,9 @@ class Carrier:
         reopen: Reopen,
         cancelled: Callable[[], str | None],
         now: Callable[[], datetime],
-        secret: Secret | None = None,
+        logon: Logon = NO_LOGON,
     ) -> None:
-        self._secret = secret
+        self._logon = logon
         self._session, self._book, self._listener = session, book, listener
         self._reopen, self._cancelled, self._now = reopen, cancelled, now
         self.times: list[StepTime] = []

@@ -49,7 +49,7 @@ class Driver(Carrier):
         await self.recover()
         wanted = wanted_config(package, command)
         seen = await self._timed("observe", lambda: observe(self._session, package))
-        plan = decide(package, wanted, seen)
+        plan = decide(package, wanted, seen, password_proven=self._logon.is_proven)
         if isinstance(plan, Problem):
             raise ProblemError(plan)
         if plan.steps:
@@ -139,7 +139,7 @@ class Driver(Carrier):
             plan=plan,
             copied=copied,
             cancelled=self._cancelled,
-            secret=self._secret,
+            logon=self._logon,
         )
         course = Course(
             before=plan.before.to_json(),

@@ -122,8 +122,10 @@ def wanted_config(package: Package, command: str) -> ServiceConfig:
     )
 
 
-def decide(package: Package, wanted: ServiceConfig, seen: Observation) -> Plan | Problem:
-    """The plan for a host, or why there is none."""
+def decide(
+    package: Package, wanted: ServiceConfig, seen: Observation, *, password_proven: bool = False
+) -> Plan | Problem:
+    """The plan for a host, or why there is none. ``password_proven``: that of the service's account is right."""
     spec = service_of(package)
     name = spec.name
     if seen.service is not None and not same_program(seen.service.image_path, wanted.image_path, seen.folders):
@@ -138,7 +140,7 @@ def decide(package: Package, wanted: ServiceConfig, seen: Observation) -> Plan |
     changed = tuple(f for f in package.files if not _holds(seen.files[f.dest], f))
     same_service = seen.service is not None and _same_config(seen.service, wanted, seen.folders)
     starts = wanted.start_type is not StartType.DISABLED
-    steps = _steps(bool(changed), same_service, seen, starts, spec.secret is not None)
+    steps = _steps(bool(changed), same_service, seen, starts, spec.secret is not None and password_proven)
     fresh = seen.service is None or not any(seen.files.values())
     status = (
         Status.UNCHANGED
@@ -187,7 +189,8 @@ def _steps(files: bool, same_service: bool, seen: Observation, starts: bool, pas
         Step.STOP: state is not ServiceState.STOPPED and (change or not starts or not startable),
         Step.PLACE: files,
         Step.GRANT: grant,
-        # A password cannot be compared; whatever is started anew is given the one that holds today.
+        # A password cannot be compared; whatever is started anew is given the one that is known to hold today. One
+        # that may be wrong never takes the place of one that may be right.
         Step.REGISTER: not same_service or (password and (files or not as_wanted)),
         Step.START: starts,
         Step.VERIFY: starts,

@@ -16,17 +16,19 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
 
+from pusher.install.carrying import NO_LOGON, Logon
 from pusher.install.machine import Step
 from pusher.install.names import NEW
 from pusher.install.payload import Payload
 from pusher.install.plan import Before, Plan
 from pusher.install.watch import StartWatch, has_told_why, stopped
-from pusher.models import LOGON_RIGHT, Package, Secret
+from pusher.models import LOGON_RIGHT, Package
 from pusher.problems import Problem, ProblemError, Stage, problem
 from pusher.transports.paths import parents, remote_path
 from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
 
 T = TypeVar("T")
+Around = contextlib.AbstractAsyncContextManager[None]
 
 _POLL, _POLL_SLOWLY = 0.2, 1.0
 """Seconds between two looks at a service: the first one soon, later ones at leisure."""
@@ -37,10 +39,7 @@ _EXITED_AT_ONCE = 5.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
-    """All that the effects need. ``copied`` is told of bytes that arrived; ``cancelled`` answers with a code.
-
-    ``secret``: the password of the service's account, where it has one.
-    """
+    """All that the effects need. ``copied`` is told of bytes that arrived; ``cancelled`` answers with a code."""
 
     session: Session
     package: Package
@@ -49,7 +48,7 @@ class Work:
     plan: Plan
     copied: Callable[[int], None]
     cancelled: Callable[[], str | None]
-    secret: Secret | None = None
+    logon: Logon = NO_LOGON
 
 
 async def stage(work: Work) -> None:
@@ -84,15 +83,16 @@ async def grant(work: Work) -> None:
 
 
 async def register(work: Work) -> None:
-    name = work.plan.before.service_name
-    if work.plan.before.service is None:
-        await patiently(partial(work.session.create_service, name, work.wanted, work.secret))
-    else:
-        await work.session.configure_service(name, work.wanted, work.secret)
+    name, there, logon = work.plan.before.service_name, work.plan.before.service, work.logon
+    if there is None:
+        await patiently(partial(work.session.create_service, name, work.wanted, logon.secret))
+        return
+    kept = there.account.lower() == work.wanted.account.lower() and not logon.is_proven
+    await work.session.configure_service(name, work.wanted, None if kept else logon.secret)
 
 
 async def start(work: Work) -> None:
-    await start_service(work.session, work.plan.before.service_name, work.package.start_timeout)
+    await start_service(work.session, work.plan.before.service_name, work.package.start_timeout, work.logon.around)
 
 
 async def verify(work: Work) -> None:
@@ -209,11 +209,17 @@ async def remove_leftovers(session: Session, leftovers: tuple[str, ...]) -> None
         await patiently(partial(session.remove, remote_path(dest)))
 
 
-async def start_service(session: Session, name: str, timeout: float) -> None:
-    """Start it and wait until it runs; raises ProblemError with the cause where it does not."""
+async def start_service(
+    session: Session, name: str, timeout: float, around: Callable[[], Around] = contextlib.nullcontext
+) -> None:
+    """Start it and wait until it runs; raises ProblemError with the cause where it does not.
+
+    ``around`` is what the order is given within.
+    """
     earlier, began = await session.service_status(name), time.monotonic()
     try:
-        await session.start_service(name)
+        async with around():
+            await session.start_service(name)
     except ProblemError as error:
         at_once = time.monotonic() - began < _EXITED_AT_ONCE
         if error.problem.code == "service-start-timeout" and at_once:

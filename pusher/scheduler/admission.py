@@ -12,7 +12,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from itertools import count
 
-from pusher.models import Target
+from pusher.models import Outcome, Target
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,11 +26,12 @@ class Caps:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A resolved target and the number of its next attempt, from 1."""
+    """A resolved target and the number of its next attempt, from 1. ``last``: what the attempt before it came to."""
 
     target: Target
     address: str
     attempt: int = 1
+    last: Outcome | None = None
 
     @property
     def subnet(self) -> str:

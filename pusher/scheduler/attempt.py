@@ -30,7 +30,7 @@ from tenacity import (
 
 from pusher.checks import Subject, prove
 from pusher.credentials.ladder import is_domain_controller, ladder, why_nobody
-from pusher.install.carrying import Done
+from pusher.install.carrying import Done, Logon
 from pusher.install.driver import Driver
 from pusher.install.installing import InstallerDriver
 from pusher.install.names import STAGING, lock_path
@@ -55,6 +55,7 @@ from pusher.problems.shortage import own_fault
 from pusher.scheduler.book import HostBook
 from pusher.scheduler.identity import is_address, mismatch
 from pusher.scheduler.job import Job
+from pusher.scheduler.service_logon import is_proven, logging_on
 from pusher.scheduler.signing_in import sign_in
 from pusher.scheduler.ways import Way, further, open_ways, ways_to, worth_another
 from pusher.transports.port import Hold, Link, PeerIdentity, Session
@@ -120,7 +121,7 @@ class _Attempt:
         self.record = _Record()
         self._link: Link | None = None
         self._refused: set[str] = set()
-        self._putting_back = False
+        self._putting_back = self._proven = False
 
     async def run(self) -> Outcome:
         started, found, done = self.job.now(), None, None
@@ -155,6 +156,8 @@ class _Attempt:
         command = render_command(service, self.target, package.source) if package and service else ""
         if next(ladder(self.job.accounts, self.target, self.job.fallback), None) is None:
             raise ProblemError(self._nobody())
+        # The service's account too is proven before any machine is touched.
+        self._proven = self.job.verb is Verb.PUSH and await is_proven(self.job)
         session, way, who = await self._get_in()
         if self.job.verb is Verb.CHECK:
             await session.close()
@@ -323,7 +326,11 @@ class _Attempt:
                 reopen=reopen,
                 cancelled=self._cancelled,
                 now=self.job.now,
-                secret=self.job.service_secret,
+                logon=Logon(
+                    secret=self.job.service_secret,
+                    is_proven=self._proven,
+                    around=lambda: logging_on(self.job, who.machine or self.target.name, self._proven),
+                ),
             )
             try:
                 if self.job.verb is Verb.REMOVE:

@@ -105,7 +105,7 @@ class Runner:
             # A fault of ours, here or in the inventory: what is in work finishes or is put back.
             self._job.stop.cancel("internal-error")
             await self._pool.join()
-            await self._end_all((entry.target, entry.address) for entry in self._admission.drain())
+            await self._end_waiting()
             raise
         finally:
             watch.cancel()
@@ -137,7 +137,7 @@ class Runner:
 
     async def _let_in(self) -> None:
         if self._job.stop.code:
-            await self._end_all((entry.target, entry.address) for entry in self._admission.drain())
+            await self._end_waiting()
             return
         while (admitted := self._admission.take(time.monotonic())) is not None:
             await self._pool.spawn(self._guarded(self._attempt(admitted), admitted.target))
@@ -149,7 +149,7 @@ class Runner:
             outcome = await attempt(self._job, entry.target, entry.address, entry.attempt)
             wait = self._retry.wait(_problem_of(outcome), entry.attempt)
             if wait is not None and not self._job.stop.code:
-                again = replace(entry, attempt=entry.attempt + 1)
+                again = replace(entry, attempt=entry.attempt + 1, last=outcome)
                 self._admission.come_back(again, time.monotonic() + wait)
             else:
                 await self._finish(outcome)
@@ -209,6 +209,12 @@ class Runner:
         self._unstored(outcome, why)
         if why.code not in _PASSING:
             self._job.stop.cancel("store-lost")
+
+    async def _end_waiting(self) -> None:
+        """Who waits for another attempt keeps what the last one came to: a host may have been left half done."""
+        waiting = self._admission.drain()
+        await self._finish_all(entry.last for entry in waiting if entry.last is not None)
+        await self._end_all((entry.target, entry.address) for entry in waiting if entry.last is None)
 
     async def _end_all(self, places: Iterable[tuple[Target, str | None]]) -> None:
         found = problem(self._job.stop.code or "cancelled", Stage.RECORD)

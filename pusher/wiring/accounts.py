@@ -13,8 +13,9 @@ from pusher.config import hint
 from pusher.credentials.accounts_file import AccountsFile, load_accounts
 from pusher.credentials.ladder import for_package, is_for
 from pusher.credentials.secrets import read_secret
-from pusher.models import Account, Package, Protocol, Secret
+from pusher.models import Account, Package, Secret
 from pusher.problems import BadInput
+from pusher.scheduler.service_logon import service_account
 from pusher.settings import Options
 
 ACCOUNTS_FILE = "accounts.toml"
@@ -66,13 +67,8 @@ def secrets_of(accounts: AccountsFile) -> Mapping[str, Secret]:
 
 def service_secret_of(package: Package) -> Secret | None:
     """The password of the account that the package's service logs on as; None where it has none."""
-    service = package.service
-    if service is None or service.secret is None:
-        return None
-    name = f"service {service.name}"
-    return read_secret(
-        Account(name=name, user=service.account, secret=service.secret, protocol=Protocol.NTLM, source=package.source)
-    )
+    account = service_account(package)
+    return read_secret(account) if account is not None else None
 
 
 def accounts_to_test(path: Path | None) -> tuple[Sequence[Account], AccountsFile]:

@@ -38,6 +38,7 @@ from pusher.scheduler.admission import Caps
 from pusher.scheduler.job import Job, Stop, Watcher
 from pusher.scheduler.retry import RetryPolicy
 from pusher.scheduler.run import Report, Runner
+from pusher.scheduler.service_logon import service_account
 from pusher.settings import data_folder, open_default_store
 from pusher.transports.bridge import Pool
 from pusher.transports.port import Limits, Transport
@@ -84,8 +85,7 @@ class Session:
         self._stack.enter_context(host_names_as_written())
         self._redactor = redactor
         redactor.learn(prepared.secrets.values())
-        if prepared.directory_secret is not None:
-            redactor.learn([prepared.directory_secret])
+        redactor.learn(one for one in (prepared.directory_secret, prepared.service_secret) if one is not None)
         self._directory: Directory | None = None
         self._concurrency = self._fitted(options.concurrency)
         self._pool = Pool(self._concurrency + _SPARE_THREADS)
@@ -127,13 +127,17 @@ class Session:
         )
         kerberos = Krb5(utc_now)
         self._stack.callback(kerberos.close)
-        tickets, per_host = Tickets(kerberos, guard, prepared.secrets, utc_now), None
+        secrets = dict(prepared.secrets)
+        account = service_account(prepared.package)
+        if account is not None and prepared.service_secret is not None:
+            secrets[account.name] = prepared.service_secret
+        tickets, per_host = Tickets(kerberos, guard, secrets, utc_now), None
         if accounts.directory is not None:
             # Contacted by whoever asks it first, and by nobody where no account needs it.
             self._directory = directory_of(accounts, prepared.inventory, guard, prepared.directory_secret)
             domain = accounts.directory.domain
             readings = Readings(self._directory, domain, guard, self._not_read)
-            tickets = Tickets(kerberos, guard, prepared.secrets, utc_now, readings.before)
+            tickets = Tickets(kerberos, guard, secrets, utc_now, readings.before)
             if any(is_laps(account) for account in accounts.accounts):
                 unprotect = self._unprotect(accounts.directory, kerberos, guard)
                 per_host = Laps(

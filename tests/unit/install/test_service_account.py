@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from pusher.clock import utc_now
+from pusher.credentials.budget import LockoutPolicy, Result, account_key
+from pusher.credentials.guard import LockoutGuard
+from pusher.credentials.memory_kerberos import MemoryKerberos
 from pusher.models import LOGON_RIGHT, Outcome, Package, Secret, Status, Verb
 from pusher.store import Store
 from pusher.transports.memory import MemoryHost
@@ -15,7 +19,9 @@ from pusher.transports.port import ServiceConfig, StartType
 from tests.unit.scheduler.harness import (
     SERVICE,
     SERVICE_ACCOUNT,
+    SERVICE_UPN,
     know_service_account,
+    make_account,
     make_host,
     make_package,
     push,
@@ -25,7 +31,9 @@ PASSWORD = "agents"
 
 
 def package(version: str = "1.4.2", **changes: Any) -> Package:
-    return make_package(version, account=SERVICE_ACCOUNT, secret="env:X", **{"grant_logon_right": True, **changes})
+    return make_package(
+        version, **{"account": SERVICE_ACCOUNT, "secret": "env:X", "grant_logon_right": True, **changes}
+    )
 
 
 async def pushed(host: MemoryHost, store: Store, what: Package, **changes: Any) -> Outcome:
@@ -86,12 +94,65 @@ async def test_a_failed_start_takes_the_right_back(store: Store) -> None:
     assert host.rights[SERVICE_ACCOUNT] == frozenset() and host.services.snapshot(host.now()) == {}
 
 
+def of_the_domain(version: str = "1.4.2", **changes: Any) -> Package:
+    return package(version, account=SERVICE_UPN, **changes)
+
+
+def domain(password: str) -> dict[str, Any]:
+    """A domain that knows the service's account by this password, and the budget of all who ask it."""
+    guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
+    return {"guard": guard, "kerberos": MemoryKerberos(utc_now, {"svc-agent@CORP.EXAMPLE": password})}
+
+
 async def test_an_upgrade_brings_the_password_that_holds_today(store: Store) -> None:
-    host = known()
-    assert (await pushed(host, store, package("1.3.0"))).status is Status.INSTALLED
-    host.passwords[SERVICE_ACCOUNT] = "rotated"
-    upgraded = await pushed(host, store, package("1.4.2"), service_secret=Secret("rotated"))
+    host = make_host()
+    know_service_account(host, account=SERVICE_UPN)
+    assert (await pushed(host, store, of_the_domain("1.3.0"), **domain("agents"))).status is Status.INSTALLED
+    host.passwords[SERVICE_UPN] = "rotated"
+    rotated = {"service_secret": Secret("rotated"), **domain("rotated")}
+    upgraded = await pushed(host, store, of_the_domain("1.4.2"), **rotated)
     assert upgraded.status is Status.UPGRADED, upgraded
+
+
+async def test_a_wrong_password_is_found_at_the_domain_controller_and_touches_no_machine(store: Store) -> None:
+    hosts = [make_host() for _ in range(3)]
+    for host in hosts:
+        know_service_account(host, LOGON_RIGHT, account=SERVICE_UPN)
+        assert (await pushed(host, store, of_the_domain("1.3.0"), **domain("agents"))).status is Status.INSTALLED
+    before, there = [host.snapshot() for host in hosts], domain("agents")
+    codes = [
+        (await pushed(host, store, of_the_domain(), service_secret=Secret("mistyped"), **there)).code for host in hosts
+    ]
+    assert codes[0] == "wrong-password" and codes[1] in ("account-stopped", "lockout-budget-spent"), codes
+    assert len(there["kerberos"].asked) == 1
+    assert [host.snapshot() for host in hosts] == before
+
+
+async def test_where_nobody_can_be_asked_one_machine_tells_for_all(store: Store) -> None:
+    """A fresh install by a wrong password: one failed logon, and no machine after it is touched."""
+    hosts = [known(LOGON_RIGHT) for _ in range(3)]
+    before, there = [host.snapshot() for host in hosts], domain("agents")
+    codes = [(await pushed(host, store, package(), service_secret=Secret("mistyped"), **there)).code for host in hosts]
+    assert codes[0] == "service-account-invalid" and set(codes[1:]) == {"account-stopped"}, codes
+    assert [host.snapshot() for host in hosts] == before
+
+
+async def test_a_password_that_nobody_has_proven_takes_the_place_of_none(store: Store) -> None:
+    host = known(LOGON_RIGHT)
+    assert (await pushed(host, store, package("1.3.0"))).status is Status.INSTALLED
+    upgraded = await pushed(host, store, package("1.4.2"), service_secret=Secret("mistyped"))
+    assert upgraded.status is Status.UPGRADED, upgraded  # by the password that the machine has kept
+
+
+async def test_a_start_that_the_budget_does_not_allow_is_none(store: Store) -> None:
+    there = domain("agents")
+    async with there["guard"].leave(account_key(make_account(SERVICE_ACCOUNT), "")) as lease:
+        lease.settle(Result.FAILED)
+    host = known(LOGON_RIGHT)
+    before = host.snapshot()
+    outcome = await pushed(host, store, package(), **there)
+    assert (outcome.status, outcome.code) == (Status.FAILED, "lockout-budget-spent")
+    assert SERVICE_ACCOUNT in (outcome.message or "") and host.snapshot() == before
 
 
 async def test_a_failed_change_of_settings_leaves_the_old_account_its_password(store: Store) -> None:

@@ -37,6 +37,7 @@ from pusher.models import (
 )
 from pusher.scheduler.attempt import attempt
 from pusher.scheduler.job import Job, Stop
+from pusher.scheduler.service_logon import service_account
 from pusher.store import Journal, Mark, Store, open_store
 from pusher.targets.resolver import Resolution, failed
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, User
@@ -208,13 +209,14 @@ def shared_run(store: Store) -> str:
     return _shared_runs[url]
 
 
-SERVICE_ACCOUNT = "corp\\svc-agent"
+SERVICE_ACCOUNT, SERVICE_UPN = "corp\\svc-agent", "svc-agent@corp.example"
+"""One whose realm nobody knows, so that no domain controller can be asked about it, and one that can be proven."""
 
 
-def know_service_account(host: MemoryHost, *rights: str) -> None:
-    """``SERVICE_ACCOUNT`` with the password ``agents`` is known on the host, and has these rights."""
-    host.passwords[SERVICE_ACCOUNT] = "agents"
-    host.rights[SERVICE_ACCOUNT] = frozenset(rights)
+def know_service_account(host: MemoryHost, *rights: str, account: str = SERVICE_ACCOUNT) -> None:
+    """``account`` with the password ``agents`` is known on the host, and has these rights."""
+    host.passwords[account] = "agents"
+    host.rights[account] = frozenset(rights)
 
 
 def make_account(user: str = ADMIN, name: str = "admin", **changes: Any) -> Account:
@@ -227,6 +229,9 @@ def make_job(store: Store, transport: Transport, **changes: Any) -> Job:
     verb: Verb = changes.pop("verb", Verb.PUSH)
     accounts: Sequence[Account] = changes.pop("accounts", (make_account(),))
     secrets: Mapping[str, Secret] = changes.pop("secrets", {account.name: Secret("right") for account in accounts})
+    service, its_secret = service_account(package), changes.get("service_secret")
+    if service is not None and its_secret is not None:
+        secrets = {**secrets, service.name: its_secret}
     guard: LockoutGuard = changes.pop("guard", None) or LockoutGuard(LockoutPolicy(threshold=10, reserve=2))
     kerberos: Kerberos = changes.pop("kerberos", None) or MemoryKerberos(
         utc_now, {name: "right" for account in accounts if (name := principal_of(account))}, own="HOST$@CORP.EXAMPLE"

@@ -22,7 +22,8 @@ from pusher.credentials.guard import LockoutGuard
 from pusher.models import DOMAIN_CONTROLLERS, Event, Outcome, Stage, Status, Target, Verb
 from pusher.problems import problem
 from pusher.scheduler.admission import Caps
-from pusher.scheduler.job import Stop
+from pusher.scheduler.attempt import failed
+from pusher.scheduler.job import Job, Stop
 from pusher.scheduler.retry import RetryPolicy
 from pusher.scheduler.run import Runner
 from pusher.store import Store
@@ -534,3 +535,23 @@ def test_a_run_begins_nothing_more_once_an_outcome_cannot_be_stored(store: Store
     codes = Counter(outcome.code for outcome in estate.reported)
     assert codes["store-lost"] > 40
     assert sum(bool(host.calls) for host in estate.hosts) < 20
+
+
+def test_who_waits_for_another_attempt_when_the_run_stops_keeps_what_the_last_one_came_to(store: Store) -> None:
+    """The host was left half done: an outcome that nothing was begun there would hide it from everybody."""
+
+    async def left_half_done(job: Job, target: Target, address: str, number: int) -> Outcome:
+        job.stop.cancel()
+        found = problem("connection-lost", Stage.SERVICE, "what was begun is still on the host")
+        return replace(failed(job, target, address, found, job.now()), attempts=number, account="admin")
+
+    async def story() -> Outcome:
+        estate = Estate(store, [make_host()], retry=RetryPolicy(attempts=2))
+        await estate.run()
+        (outcome,) = estate.reported
+        return outcome
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pusher.scheduler.run.attempt", left_half_done)
+        outcome = fly(story())
+    assert (outcome.status, outcome.code, outcome.account) == (Status.FAILED, "connection-lost", "admin")
