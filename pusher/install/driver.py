@@ -105,7 +105,10 @@ class Driver(Carrier):
         return taken
 
     async def recover(self) -> None:
-        """Undo, or past its point of no return finish, what killed pushes left on this host."""
+        """Undo, or past its point of no return finish, what killed pushes left on this host.
+
+        Meanwhile the machine may have been installed anew, or its service deleted by hand.
+        """
         for journal in await self._book.left_open():
             before = Before.from_json(journal.before)
             state = machine.replay((s.step, s.mark) for s in journal.steps if s.mark is not Mark.UNDONE)
@@ -120,7 +123,7 @@ class Driver(Carrier):
                 await self._book.close(journal, machine.COMMITTED)
             else:
                 self._listener.note(Stage.LOCK, "recovery", f"undoing run {journal.run}, killed at {state}")
-                await self._undo_steps(journal, before, begun)
+                await self._undo_steps(journal, before, begun, recovering=True)
                 await self._book.close(journal, machine.UNDONE)
 
     async def _install(
@@ -152,8 +155,13 @@ class Driver(Carrier):
         )
         await self._carry_out(course)
 
-    async def _undo_steps(self, journal: Journal, before: Before, begun: Sequence[Step]) -> None:
-        """Undo as much as can be undone: one step that will not go back does not keep the others."""
+    async def _undo_steps(
+        self, journal: Journal, before: Before, begun: Sequence[Step], recovering: bool = False
+    ) -> None:
+        """Undo as much as can be undone: one step that will not go back does not keep the others.
+
+        ``recovering``: what will not go back however often it is tried is said, and bars no later push or removal.
+        """
         first: Exception | None = None
         for step in reversed(begun):
             try:
@@ -161,12 +169,24 @@ class Driver(Carrier):
             except Exception as error:
                 if isinstance(error, ProblemError) and error.problem.code in SESSION_GONE:
                     raise
-                first = first or error
+                if recovering and isinstance(error, ProblemError) and _is_given_up(step, error.problem.code):
+                    self._listener.note(Stage.LOCK, "recovery-incomplete", f"{step}: {error.problem.message}")
+                else:
+                    first = first or error
             else:
                 with self._unwritten():
                     await self._book.mark(journal, step, Mark.UNDONE)
         if first is not None:
             raise first
+
+
+def _is_given_up(step: Step, code: str) -> bool:
+    """Whether a recovery goes on without this undo: nothing that follows needs it, and the host may never allow it.
+
+    The old agent may be broken for good; and an account that the machine does not know any more, as after Windows was
+    installed anew, has no right to be taken back, and no service can be given it.
+    """
+    return step is Step.STOP or (step in {Step.GRANT, Step.REGISTER} and code == "service-account-invalid")
 
 
 async def observe(session: Session, package: Package) -> Observation:

@@ -135,20 +135,21 @@ async def undo_stage(session: Session, before: Before) -> None:
 
 
 async def undo_stop(session: Session, before: Before) -> None:
-    if before.was_running and before.service is not None and not await _disabled_since(session, before):
-        # One that is still on its way down takes no start: the manager would call it running.
-        status = await session.service_status(before.service_name)
-        if status is not None and status.state is ServiceState.STOP_PENDING:
-            await stop_service(session, before.service_name, before.stop_timeout)
-        await start_service(session, before.service_name, 60.0)
-
-
-async def _disabled_since(session: Session, before: Before) -> bool:
-    """Another pusher, or an administrator, has disabled it since: then its running is not ours to bring back."""
-    assert before.service is not None
+    if not before.was_running or before.service is None:
+        return
     config = await session.service_config(before.service_name)
-    disabled = StartType.DISABLED
-    return config is not None and config.start_type is disabled and before.service.start_type is not disabled
+    status = await session.service_status(before.service_name)
+    if config is None or status is None or _disabled_since(config, before.service):
+        return
+    # One that is still on its way down takes no start: the manager would call it running.
+    if status.state is ServiceState.STOP_PENDING:
+        await stop_service(session, before.service_name, before.stop_timeout)
+    await start_service(session, before.service_name, 60.0)
+
+
+def _disabled_since(now: ServiceConfig, before: ServiceConfig) -> bool:
+    """Another pusher, or an administrator, has disabled it since: then its running is not ours to bring back."""
+    return now.start_type is StartType.DISABLED and before.start_type is not StartType.DISABLED
 
 
 async def undo_place(session: Session, before: Before) -> None:
