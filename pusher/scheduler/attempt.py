@@ -53,7 +53,7 @@ from pusher.models import (
 from pusher.problems import BadInput, NextMove, Problem, ProblemError, problem
 from pusher.problems.shortage import own_fault
 from pusher.scheduler.book import HostBook
-from pusher.scheduler.identity import is_address, mismatch
+from pusher.scheduler.identity import is_address, machine_key, mismatch
 from pusher.scheduler.job import Job
 from pusher.scheduler.service_logon import is_proven, logging_on
 from pusher.scheduler.signing_in import sign_in
@@ -211,11 +211,6 @@ class _Attempt:
         if wrong:
             raise ProblemError(problem("wrong-host", detail=wrong))
         self.record.machine = who.machine or None
-        # Only a machine that is who it should be is claimed: a stale name must not keep the right one out.
-        itself = f"{who.machine} {who.server_guid}" if who.machine else f"{self.address}:{self.target.port}"
-        other = self.job.claims.claim(itself, self.target.name)
-        if other:
-            raise ProblemError(problem("duplicate", Stage.IDENTIFY, f"{who.machine} is pushed to as {other}"))
         said = [who.machine or "no name", f"build {who.build or 'unknown'}", who.dialect, who.proof]
         self._note("identity", ", ".join(part for part in said if part))
         return who
@@ -235,7 +230,7 @@ class _Attempt:
                     link = await self._connect(way)
                     who = await self._prove_identity(link)
                 session = await self._sign_in(link, account, who)
-                await self._prove_rights(session, account)
+                await self._prove_rights(session, account, who)
             except ProblemError as error:
                 code, accounts_fault = error.problem.code, error.problem.next_move in _ACCOUNTS_FAULT
                 blamed = accounts_fault or self.record.stage is Stage.SIGN_IN
@@ -270,7 +265,7 @@ class _Attempt:
         self._note("signed-in", f"as {account.name} by {account.protocol}")
         return session
 
-    async def _prove_rights(self, session: Session, account: Account) -> None:
+    async def _prove_rights(self, session: Session, account: Account, who: PeerIdentity) -> None:
         self._at(Stage.RIGHTS)
         subject = Subject(
             session=session,
@@ -279,6 +274,7 @@ class _Attempt:
             account_allowed=account.domain_controllers,
         )
         try:
+            self._claim(who)
             self.record.checks, found = await self._timed("checks", prove(subject))
             # Removing may get by without a right that is missing; a machine without leave is left alone all the same.
             if found is not None and (self.job.verb is not Verb.REMOVE or found.code in _WITHOUT_LEAVE):
@@ -286,6 +282,16 @@ class _Attempt:
         except BaseException:
             await session.close()
             raise
+
+    def _claim(self, who: PeerIdentity) -> None:
+        """One machine under two names is worked on once.
+
+        Only who has taken a sign-in is claimed: anybody can call itself something, and would keep the right one out.
+        """
+        other = self.job.claims.claim(machine_key(self.target, self.address, who), self.target.name)
+        if other:
+            itself = who.machine or self.address
+            raise ProblemError(problem("duplicate", Stage.RIGHTS, f"{itself} is pushed to as {other}"))
 
     # 5. Take the host's lock, and 6. do the work under it.
 

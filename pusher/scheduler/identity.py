@@ -44,6 +44,17 @@ def bears(name: str, who: PeerIdentity) -> bool:
     return label[:_NETBIOS_LENGTH] == who.netbios_name.lower()
 
 
+def machine_key(target: Target, address: str, who: PeerIdentity) -> str:
+    """The same for two targets that are one machine.
+
+    Machines of a workgroup may share a name. A file server tells them apart by its GUID (MS-SMB2 2.2.4), whatever the
+    address that it was reached at; where none is said, as over WinRM, the place has to be the same too.
+    """
+    if who.machine and who.server_guid:
+        return f"{who.machine} {who.server_guid}"
+    return f"{who.machine} {address}:{target.port}:{target.winrm.port}"
+
+
 def is_address(name: str) -> bool:
     """True for a literal IP address: the operator named no machine, so there is no name to hold against it."""
     try:

@@ -43,7 +43,11 @@ class Stop:
 
 
 class Claims:
-    """Which machine is worked on under which name in this run: by address, and by the machine's own name."""
+    """Which machine is worked on under which name in this run; ``identity.machine_key`` says what one machine is.
+
+    A claim is made on a session that has signed in, and between two of the loop's turns: of two at the same moment one
+    comes first.
+    """
 
     def __init__(self) -> None:
         self._holders: dict[str, str] = {}

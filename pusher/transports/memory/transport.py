@@ -126,8 +126,11 @@ class _MemoryLink:
     async def identify(self) -> PeerIdentity:
         host, nameless = self._wire.host, self._wire.transport.nameless
         unnamed = PeerIdentity(encrypts=host.encrypts, proof=f"certificate for {host.name}, issued by a CA in memory")
+        # A GUID is said in the negotiation of SMB only.
+        smb = self._wire.transport.kind is TransportKind.SMB
+        named = host.identity if smb else replace(host.identity, server_guid="")
         self._identity = await self._wire.call(
-            "identify", Doing.IDENTIFY, lambda: unnamed if nameless else host.identity, self._wire.limits.connect
+            "identify", Doing.IDENTIFY, lambda: unnamed if nameless else named, self._wire.limits.connect
         )
         return self._identity
 

@@ -42,7 +42,7 @@ from tests.unit.scheduler.harness import (
     make_package,
     push,
 )
-from tests.unit.scheduler.stories import ADDRESS, MUTATING, ended, push_and_see, push_once, upgradable
+from tests.unit.scheduler.stories import ADDRESS, MUTATING, ended, push_and_see, push_once, three_accounts, upgradable
 
 # What an outcome holds
 
@@ -199,7 +199,72 @@ def test_two_names_of_one_machine_are_one_push(store: Store) -> None:
     assert ended(second) == (Status.SKIPPED, "duplicate")
     assert second.message is not None
     assert host.name in second.message
-    assert host.sign_ins == [ADMIN]
+    assert second.accounts_tried == (AccountTried(account="admin", code=None),), "its sign-in was no failure"
+    assert host.sign_ins == [ADMIN, ADMIN], "each has shown who it is before that decided anything"
+    assert host.calls["put"] == len(make_package().files)
+
+
+def attempted_at_once(store: Store, hosts: dict[str, MemoryHost], kind: TransportKind, **changes: Any) -> list[Outcome]:
+    """One attempt in one run on each address, which is also the target's name."""
+
+    async def story() -> list[Outcome]:
+        transport = MemoryTransport(hosts, kind=kind)
+        job = make_job(store, transport, transports={kind: transport}, **changes)
+        return await asyncio.gather(
+            *(attempt(job, Target(name=where, transports=(kind,)), where, 1) for where in hosts)
+        )
+
+    return fly(story())
+
+
+def test_machines_of_a_workgroup_that_share_a_name_are_no_duplicates(store: Store) -> None:
+    """Cloned tills, all called POS; over WinRM there is no GUID to tell them apart by."""
+    tills = {f"10.9.0.{number}": make_host("pos", port=5986) for number in (10, 11)}
+    outcomes = attempted_at_once(store, tills, TransportKind.WINRM)
+    assert [ended(outcome) for outcome in outcomes] == [(Status.INSTALLED, None)] * 2
+
+
+def test_one_machine_without_a_guid_is_told_by_its_address(store: Store) -> None:
+    host = make_host(port=5986)
+
+    async def story() -> list[Outcome]:
+        transport = MemoryTransport({ADDRESS: host}, kind=TransportKind.WINRM)
+        job = make_job(store, transport, transports={TransportKind.WINRM: transport})
+        names = (host.name, ADDRESS)
+        targets = [Target(name=name, transports=(TransportKind.WINRM,)) for name in names]
+        return await asyncio.gather(*(attempt(job, target, ADDRESS, 1) for target in targets))
+
+    assert sorted(ended(outcome) for outcome in fly(story())) == [
+        (Status.INSTALLED, None),
+        (Status.SKIPPED, "duplicate"),
+    ]
+
+
+def test_who_only_calls_itself_the_machine_does_not_keep_it_out(store: Store) -> None:
+    """Somebody in a range says srv7's name and GUID and is met first; he cannot take the sign-in."""
+    srv7 = make_host()
+    rogue = make_host(srv7.name, users={ADMIN: User(password="unknown to him")})
+    assert rogue.identity.server_guid == srv7.identity.server_guid
+    faked, real = attempted_at_once(store, {"10.0.0.66": rogue, ADDRESS: srv7}, TransportKind.SMB)
+    assert faked.status is Status.FAILED
+    assert ended(real) == (Status.INSTALLED, None)
+
+
+def test_the_holder_of_a_claim_keeps_it_with_its_second_account_and_its_next_attempt(store: Store) -> None:
+    host, accounts = three_accounts()
+    label = host.name.partition(".")[0]
+
+    async def story() -> list[Outcome]:
+        job = make_job(store, MemoryTransport({ADDRESS: host, "10.0.0.2": host}), **accounts)
+        first = await attempt(job, Target(name=host.name), ADDRESS, 1)
+        return [first, await attempt(job, Target(name=label), "10.0.0.2", 1),
+                await attempt(job, Target(name=host.name), ADDRESS, 2)]  # fmt: skip
+
+    assert [ended(outcome) for outcome in fly(story())] == [
+        (Status.INSTALLED, None),
+        (Status.SKIPPED, "duplicate"),
+        (Status.UNCHANGED, None),
+    ]
 
 
 def test_a_retry_is_no_duplicate_of_itself() -> None:
