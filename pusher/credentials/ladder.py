@@ -14,11 +14,16 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from pusher.models import DOMAIN_CONTROLLERS, Account, Protocol, Target
 
 OWN_IDENTITY = Account(name="own-identity", user="", secret="", protocol=Protocol.KERBEROS)
 """The process's own identity: a ticket cache or keytab, as a site server's computer account would be."""
+
+
+_MAPPED = 96
+"""Bits before an IPv4 address that is written as IPv6."""
 
 
 def for_package(accounts: Sequence[Account], package: str | None) -> tuple[Account, ...]:
@@ -87,17 +92,35 @@ def _fits(pattern: str, target: Target) -> bool:
         return fnmatchcase((target.site or "").lower(), rest.lower())
     if colon and kind == "group":
         return _in_group(rest, target)
+    addresses = {address for text in (target.name, target.address) if (address := _address(text or "")) is not None}
     if "/" in pattern:
-        return _in_block(pattern, target.address)
-    names = [*(name.lower().rstrip(".") for name in target.all_names), *([target.address] if target.address else [])]
-    return any(fnmatchcase(name, pattern.lower()) for name in names)
+        return any(address in _block(pattern) for address in addresses)
+    names = [*(_canonical(name) for name in target.all_names), *map(str, addresses)]
+    return any(fnmatchcase(name, _canonical(pattern)) for name in names)
 
 
-def _in_block(block: str, address: str | None) -> bool:
+def _canonical(text: str) -> str:
+    """A name, a glob or an address in the one spelling in which they are compared."""
+    address = _address(text)
+    return text.lower().rstrip(".") if address is None else str(address)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that ``text`` is, or None, without its zone; an IPv4 address written as IPv6 is that address."""
     try:
-        return address is not None and ipaddress.ip_address(address) in ipaddress.ip_network(block)
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return False
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _block(text: str) -> IPv4Network | IPv6Network:
+    """The block, which the accounts file has proven to be one; of IPv4 where it is one written as IPv6."""
+    block = ipaddress.ip_network(text)
+    mapped = getattr(block.network_address, "ipv4_mapped", None)
+    if mapped is None or block.prefixlen < _MAPPED:
+        return block
+    return ipaddress.IPv4Network((mapped, block.prefixlen - _MAPPED))
 
 
 def _in_group(pattern: str, target: Target) -> bool:

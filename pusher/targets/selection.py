@@ -29,8 +29,10 @@ from pusher.targets.ranges import canonical_name, parse_address, parse_pattern
 
 _GLOB = re.compile(r"[*?\[]")
 _RANGE = re.compile(r"\[[^\]]*:[^\]]*\]")
-_HEXADECIMAL = re.compile(r"(?=.*:.*:)[0-9A-Fa-f:.*?\[\]]*")
-"""What may be an IPv6 address or a glob for some."""
+_HEXADECIMAL = re.compile(r"(?=.*:.*:)[0-9A-Fa-f:.*?\[\]]*(?:/[0-9]{1,3})?")
+"""What may be an IPv6 address, a block of them or a glob for some."""
+_MAPPED = 96
+"""Bits before an IPv4 address that is written as IPv6."""
 _PREFIX = re.compile(r"(?:(?<=^)|(?<=[!&:, ]))(?:group|site):")
 _EXPECTED = "a pattern such as ws0*.paris.example, group:paris, site:paris or ~ws(1|2)"
 
@@ -216,6 +218,7 @@ def parse_term(text: str) -> Term:
         return Term(text=text, subject=subject, accepts=literal.__eq__, literal=literal)
     if any(mark in rest for mark in "!&,") and "[!" not in rest:
         raise Wrong(f"{shown(text)} is not a pattern", _EXPECTED)
+    rest = rest.removesuffix(".") if subject is Subject.HOST else rest
     pattern = re.compile(fnmatch.translate(rest.lower()))
     return Term(text=text, subject=subject, accepts=lambda value: pattern.match(value) is not None)
 
@@ -256,6 +259,9 @@ def _block_or_range(text: str) -> Callable[[str], bool] | None:
             network = ipaddress.ip_network(text, strict=True)
         except ValueError as exc:
             raise Wrong(f"{shown(text)} is not a block of addresses", "a block such as 10.9.0.0/26") from exc
+        mapped = getattr(network.network_address, "ipv4_mapped", None)
+        if mapped is not None and network.prefixlen >= _MAPPED:
+            network = ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED))
 
         def holds(value: str) -> bool:
             address = parse_address(value)

@@ -60,7 +60,32 @@ def test_a_colon_alone_makes_no_group() -> None:
 
 
 def test_a_trailing_dot_makes_no_difference() -> None:
-    assert in_scope(account("ws01.corp.example"), Target(name="ws01.corp.example."))
+    for pattern in ("ws01.corp.example", "ws01.corp.example.", "WS01.Corp.*.", "*.example."):
+        for name in ("ws01.corp.example", "ws01.corp.example."):
+            assert in_scope(account(pattern), Target(name=name)), (pattern, name)
+            assert forbidden_by(replace(account(), never=(pattern,)), Target(name=name)) == pattern
+
+
+@pytest.mark.parametrize("pattern", ["2001:db8::1", "2001:DB8::0:1", "2001:0db8:0:0::1", "2001:DB8::/64"])
+@pytest.mark.parametrize("target", [Target(name="ws01", address="2001:db8::1"), Target(name="2001:DB8:0::1")])
+def test_an_address_is_one_in_any_spelling(pattern: str, target: Target) -> None:
+    never = replace(account(), never=(pattern,))
+    assert forbidden_by(never, target) == pattern
+    assert forbidden_by(never, Target(name="ws02", address="2001:db9::2")) is None
+
+
+@pytest.mark.parametrize(
+    "pattern", ["10.1.2.3", "::ffff:10.1.2.3", "::FFFF:0a01:0203", "10.1.2.0/28", "::ffff:10.1.2.0/124"]
+)
+@pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3"])
+def test_an_ipv4_address_written_as_ipv6_is_that_address(pattern: str, address: str) -> None:
+    assert forbidden_by(replace(account(), never=(pattern,)), Target(name="ws01", address=address)) == pattern
+
+
+def test_a_block_over_names_that_are_addresses() -> None:
+    never = replace(account(), never=("10.9.0.0/26",))
+    assert forbidden_by(never, Target(name="10.9.0.7")) == "10.9.0.0/26"
+    assert forbidden_by(never, Target(name="10.9.0.77")) is None
 
 
 @given(st.lists(st.sampled_from(["site:paris", "site:lyon", ""]), max_size=6), st.booleans())

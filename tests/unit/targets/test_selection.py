@@ -19,7 +19,11 @@ def machine(name: str = "ws1.paris.x", **more: object) -> Target:
 @pytest.mark.parametrize(
     ("pattern", "included"),
     [
-        ("ws1.paris.x", True), ("WS1.PARIS.X.", True), ("ws1", True), ("ws", False), ("ws*", True), ("*.x", True),
+        ("ws1.paris.x", True), ("WS1.PARIS.X.", True), ("WS1.paris.*.", True), ("*.x.", True),
+        ("ws[1:9].paris.x.", True),
+        ("group:paris.", False), ("::ffff:10.1.2.3", True), ("::ffff:10.1.2.0/120", True),
+        ("::FFFF:10.1.3.0/120", False),
+        ("ws1", True), ("ws", False), ("ws*", True), ("*.x", True),
         ("ws?.paris.*", True), ("ws[12].*", True), ("ws[!1].*", False), ("paris", False), ("10.1.2.3", True),
         ("10.1.*", True), ("10.1.2.0/24", True), ("10.1.3.0/24", False), ("ws[1:9].paris.x", True),
         ("ws[2:9].paris.x", False), ("10.1.2.[1:5]", True), ("all", True), ("*", True), ("group:paris", True),
@@ -37,6 +41,12 @@ def test_limits(pattern: str, included: bool) -> None:
     assert decision.included is included
     assert decision.code is None, "what a limit did not ask for is no part of the run"
     assert decision.why
+
+
+def test_what_spares_by_an_address_spares_it_in_any_spelling() -> None:
+    six = machine(address="2001:db8::1")
+    for text in ("2001:DB8:0::1", "2001:db8::/64", "WS1.*."):
+        assert not parse_selector(None, text).decide(six).included, text
 
 
 def test_reasons() -> None:
