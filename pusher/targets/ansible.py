@@ -10,15 +10,18 @@ says otherwise. Everything else is inherited by the rules of all inventories (``
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 
 from pusher.config import Wrong, listed, plain
 from pusher.models import Source
+from pusher.problems import BadInput
 from pusher.targets import drafts
 from pusher.targets.ansible_variables import (
     INHERITED,
     Fact,
     Facts,
+    Place,
     Variables,
     checked,
     finding_of,
@@ -26,11 +29,13 @@ from pusher.targets.ansible_variables import (
     settings_of,
     way_of,
 )
-from pusher.targets.drafts import NO_FINDING, NO_SETTINGS, Draft, Form, GroupDraft, HostDraft, Named, Settings
+from pusher.targets.drafts import NO_FINDING, NO_SETTINGS, Draft, Finding, Form, GroupDraft, HostDraft, Named, Settings
 from pusher.targets.membership import MembershipIndex
 from pusher.targets.ranges import Pattern, canonical_name, parse_address, parse_pattern
 
 _WHOLE = frozenset({"all", "ungrouped"})
+_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Where Ansible itself runs: the place of many hosts that are reached by something else than their address."""
 _PRIORITY = "ansible_group_priority"
 
 
@@ -154,26 +159,32 @@ class _Translation:
         finding = finding_of(facts)
         settings = self._settings(own, of_host=True)
         if finding is not NO_FINDING:
-            try:
-                return drafts.host_draft(text, source, replace(settings, machine=None), finding)
-            except Wrong:  # a name that no machine of ours has, of a host that is none of ours
-                self._unnamed.append(text)
-                return None
+            return self._spared(text, source, replace(settings, machine=None), finding, facts)
         place = place_of(text, facts)
         way, used = way_of(facts)
         self._used |= used
         if used and "ansible_port" not in own:
             self._ports_used.add(text)
-        settings = replace(
-            settings,
-            address=place.settings.address,
-            aliases=place.settings.aliases,
-            affixes=place.settings.affixes,
-            variables={**settings.variables, **place.settings.variables},
-            winrm=way.winrm,
-            transports=settings.transports or way.transports,
-        )
+        settings = replace(_placed(settings, place), winrm=way.winrm, transports=settings.transports or way.transports)
         return checked(lambda: drafts.host_draft(place.text, source, settings), source)
+
+    def _spared(
+        self, text: str, source: Source, settings: Settings, finding: Finding, facts: Facts
+    ) -> HostDraft | None:
+        """A host that is none of ours, under the name and address by which another line may mean it too.
+
+        Where it is need not be readable; then its own name alone is known. It is left out by that as well.
+        """
+        places = [Place(text=text)]
+        with contextlib.suppress(BadInput):
+            place = place_of(text, facts)
+            if not {place.text.lower(), place.settings.address} & _HERE:
+                places.insert(0, place)
+        for place in places:
+            with contextlib.suppress(Wrong):
+                return drafts.host_draft(place.text, source, _placed(settings, place), finding)
+        self._unnamed.append(text)  # a name that no machine of ours has
+        return None
 
     def _facts(self, text: str) -> Facts:
         facts = dict(self._inheritance.of(text))
@@ -197,6 +208,16 @@ class _Translation:
                 f"{self._file}: hosts of other connections, whose names are no host names, are passed over: {names}"
             )
         return tuple(notes)
+
+
+def _placed(settings: Settings, place: Place) -> Settings:
+    return replace(
+        settings,
+        address=place.settings.address,
+        aliases=place.settings.aliases,
+        affixes=place.settings.affixes,
+        variables={**settings.variables, **place.settings.variables},
+    )
 
 
 class _Inheritance:

@@ -7,7 +7,7 @@ live here: the formats (each has its reader), merging lines (``entries``), look-
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -186,6 +186,9 @@ class Inventory:
     def _decide(self, target: Target, canonical: str, members: tuple[int, ...], selector: Selector) -> Decision:
         excluded = self._exclusion(target, members, selector)
         decision = selector.decide(target) if excluded is None else None
+        found = self._finding(target, members)
+        if decision is not None and found is not None:
+            return found if decision.included else decision
         for same, name, other_members in self._same_machine(target, canonical):
             other = self._target(name, name, other_members)
             if same == "address" and _ports(other) != _ports(target):
@@ -193,16 +196,23 @@ class Inventory:
             other_excluded = self._exclusion(other, other_members, selector)
             if excluded is None and other_excluded is not None:
                 excluded = f"same {same} as {name}, which is {other_excluded}"
-            if decision is not None and decision.included and other_members[0] < members[0]:
-                first = selector.decide(other)
-                if other_excluded is None and first.included:
-                    return self._duplicate(name, self._entries[other_members[0]].source)
+            if decision is None or not decision.included:
+                continue
+            earlier = other_members[0] < members[0]
+            other_found = self._finding(other, other_members)
+            if other_found is not None:
+                # A bare address means no more than the host that the inventory knows there. A name of its own may be
+                # another machine behind one address, where all that is known is that Ansible connects otherwise.
+                bare = same == "machine" or parse_address(canonical) is not None
+                if bare or (earlier and other_found.code != "other-connection"):
+                    found = replace(other_found, why=f"same {same} as {name}: {other_found.why}")
+            elif earlier and other_excluded is None and selector.decide(other).included:
+                return self._duplicate(name, self._entries[other_members[0]].source)
         if excluded is not None:
             return Decision(included=False, why=excluded, code="excluded")
         assert decision is not None
         if not decision.included:
             return decision
-        found = self._finding(target, members)
         if found is not None:
             return found
         place = f"group {', '.join(target.groups)}" if target.groups else "listed"
@@ -210,8 +220,10 @@ class Inventory:
         return Decision(included=True, why=f"{place} ({target.source}){limited}")
 
     def _finding(self, target: Target, members: tuple[int, ...]) -> Decision | None:
-        """Why the directory leaves the target out, or None."""
-        for number in members:
+        """Why the directory, or what Ansible connects by, leaves the target out under any of its names, or None."""
+        aliases = {canonical_name(alias) for alias in target.aliases}
+        known = (number for name in aliases for number in self._index.containing(name))
+        for number in (*members, *known):
             finding = self._entries[number].finding
             if finding.code is not None:
                 return Decision(included=False, why=finding.why, code=finding.code)

@@ -214,6 +214,51 @@ def test_a_host_of_another_connection_need_not_be_readable(tmp_path: Path) -> No
     )
 
 
+TEMPLATE = "{{ inventory_hostname }}.corp.example"
+TAKEN_OUT = {
+    "by_the_host.ini": f"[win]\nws[01:06]\n[win:vars]\nansible_connection=winrm\nansible_host={TEMPLATE}\n[old]\nws05 ansible_connection=local\n",
+    "by_the_group.ini": f"[win]\nws[01:06]\n[old]\nws05\n[zold]\nws05\n[zold:vars]\nansible_connection=ssh\n[all:vars]\nansible_host={TEMPLATE}\n",
+    "before_it.ini": f"[aold]\nws05 ansible_connection=local\n[win]\nws[01:06]\n[win:vars]\nansible_host={TEMPLATE}\n",
+    "elsewhere.ini": f"[old]\nws05 ansible_connection=ssh ansible_host=10.0.0.9\n[win]\nws[01:06]\n[win:vars]\nansible_host={TEMPLATE}\n",
+    "unreadable.ini": f"[win]\nws[01:06]\n[win:vars]\nansible_host={TEMPLATE}\n[old]\nws05 ansible_connection=ssh ansible_host='{{{{ x }}}}'\n",
+    "h.yml": f"win:\n  hosts: {{'ws[01:06]': }}\n  vars: {{ansible_host: '{TEMPLATE}'}}\nold:\n  hosts: {{ws05: {{ansible_connection: local}}}}\n",
+    "h.json": json.dumps({
+        "_meta": {"hostvars": {"ws05": {"ansible_connection": "local"}}},
+        "win": {"hosts": [f"ws0{n}" for n in range(1, 7)], "vars": {"ansible_host": TEMPLATE}},
+        "old": {"hosts": ["ws05"]},
+    }),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAKEN_OUT)
+def test_who_is_taken_out_is_so_under_the_name_that_a_range_gives_it(tmp_path: Path, name: str) -> None:
+    found = [(s.target.name, s.decision.code) for s in load(tmp_path, TAKEN_OUT[name], name).targets()]
+    assert {target for target, code in found if code is None} == {f"ws0{n}.corp.example" for n in (1, 2, 3, 4, 6)}
+    assert "other-connection" in {code for target, code in found if target.startswith("ws05")}
+
+
+@pytest.mark.parametrize("block", ["10.9.0.[4:6]", "10.9.0.5"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_who_is_taken_out_is_so_by_its_address(tmp_path: Path, block: str, order: int) -> None:
+    lines = ["[lin]\nx1 ansible_connection=ssh ansible_host=10.9.0.5\n", f"[win]\nw1\n{block}\n"]
+    found = load(tmp_path, "".join(lines[::order])).targets()
+    taken_in = {s.target.name for s in found if s.decision.included}
+    assert taken_in == {"w1", "10.9.0.4", "10.9.0.6"} - ({"10.9.0.4", "10.9.0.6"} if "[" not in block else set())
+
+
+def test_several_machines_behind_one_address(tmp_path: Path) -> None:
+    """Usual ports: the one that Ansible reaches by SSH says nothing of the one that it reaches by WinRM."""
+    text = "l ansible_connection=ssh ansible_host=203.0.113.5\nw ansible_connection=winrm ansible_host=203.0.113.5\n"
+    assert left_out(tmp_path, text) == {"l": "other-connection"}
+
+
+def test_who_runs_where_ansible_does_keeps_its_name(tmp_path: Path) -> None:
+    text = "".join(
+        f"sw{n} ansible_connection=local ansible_host={h}\n" for n, h in enumerate(("localhost", "127.0.0.1"))
+    )
+    assert left_out(tmp_path, text) == {"sw0": "other-connection", "sw1": "other-connection"}
+
+
 def test_an_unusual_port_of_winrm_is_kept(tmp_path: Path) -> None:
     """Several machines behind one address: SMB's own port there is another one's."""
     text = """a ansible_host=203.0.113.5 ansible_port=55985 ansible_winrm_scheme=http
