@@ -26,6 +26,7 @@ from pusher.scheduler.identity import bears, is_address
 from pusher.settings import Options
 from pusher.targets.drafts import Form
 from pusher.targets.inventory import Inventory, Selected
+from pusher.targets.selection import Selector
 from pusher.wiring.inventory import inventory_of, placing_for, resolver_for
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def resolve(options: Options, as_json: bool, *, identify: bool = False) -> None:
             from pusher.wiring.asking import asker_for  # the transports' libraries, which nobody else here needs
 
             asker = stack.enter_context(asker_for(options, loaded))
-        work = _Resolving(loaded, asker, options.concurrency if identify else _RESOLVING_AT_ONCE, as_json)
+        work = _Resolving(loaded, selector, asker, options.concurrency if identify else _RESOLVING_AT_ONCE, as_json)
         asyncio.run(work.go(loaded.targets(selector), loaded.count()))
     if not as_json:
         console_for(sys.stdout).print(resolve_table(work.rows))
@@ -57,7 +58,8 @@ def resolve(options: Options, as_json: bool, *, identify: bool = False) -> None:
 class _Resolving:
     """One pass over the targets. With ``as_json`` the rows are written as they come, and none is kept."""
 
-    def __init__(self, loaded: Inventory, asker: Asker | None, at_once: int, as_json: bool) -> None:
+    def __init__(self, loaded: Inventory, selector: Selector, asker: Asker | None, at_once: int, as_json: bool) -> None:
+        self._loaded, self._selector = loaded, selector
         self._resolver, self._placing = resolver_for(loaded), placing_for(loaded)
         self._asker, self._at_once, self._as_json = asker, at_once, as_json
         self.form: Form = loaded.draft.form
@@ -93,6 +95,9 @@ class _Resolving:
             except ProblemError as error:
                 why = f"{why}; {error.problem.code}"
         target = await self._placing(target, address)
+        if included and address is not None:
+            spared = self._loaded.spared(replace(target, address=address), self._selector)
+            included, why = (True, why) if spared is None else (False, spared.why)
         if included and is_domain_controller(target) and not target.domain_controller_allowed:
             included, why = False, f"{why}; a domain controller, and the inventory does not allow it"
         row = ResolvedRow(

@@ -40,6 +40,9 @@ Unstored = Callable[[Outcome, Problem], None]
 Place = Callable[[Target, str], Awaitable[Target]]
 """Adds to a target what is known of it by its address and name: its site, whether it is a domain controller."""
 
+Spared = Callable[[Target], Problem | None]
+"""Why nothing is done on a target of which the address, site and groups are known by now; None where it is."""
+
 
 def _to_nobody(_: Outcome, __: Problem) -> None:
     """Nobody keeps what the store did not take."""
@@ -47,6 +50,10 @@ def _to_nobody(_: Outcome, __: Problem) -> None:
 
 async def _as_it_is(target: Target, _: str) -> Target:
     return target
+
+
+def _nobody(_: Target) -> None:
+    """Nobody is spared any more."""
 
 
 class Runner:
@@ -65,10 +72,11 @@ class Runner:
         place: Place = _as_it_is,
         max_failures: int = 0,
         unstored: Unstored = _to_nobody,
+        spared: Spared = _nobody,
     ) -> None:
         self._job, self._caps, self._retry, self._report = job, caps, retry, report
         self._unstored, self.losses = unstored, job.losses
-        self._place, self._max_failures = place, max_failures
+        self._place, self._spared, self._max_failures = place, spared, max_failures
         self._admission = Admission(caps)
         self._failures = 0
         self._ended: set[str] = set()
@@ -130,7 +138,11 @@ class Runner:
             except ProblemError as error:
                 await self._finish(failed(self._job, target, None, error.problem, started))
                 return
-            self._admission.arrive(Entry(target=await self._place(target, address), address=address))
+            placed = await self._place(target, address)
+            if (why := self._spared(replace(placed, address=address))) is not None:
+                await self._finish(failed(self._job, placed, address, why, started))
+                return
+            self._admission.arrive(Entry(target=placed, address=address))
         finally:
             self._resolving -= 1
             self._changed.set()

@@ -136,6 +136,23 @@ class Inventory:
                     seen.add(canonical)
                 yield Selected(target=target, decision=decision)
 
+    def spared(self, target: Target, selector: Selector) -> Decision | None:
+        """What takes out a target of which the address and site are known by now; None: nothing does.
+
+        Asked once its name is resolved: a block or a site could not be held against the name alone.
+        """
+        canonical = canonical_name(target.name)
+        members = self._index.containing(canonical)
+        why = self._exclusion(target, members, selector) or selector.taken_away(target)
+        for same, name, other_members in self._same_machine(target, canonical) if why is None else ():
+            other = self._target(name, name, other_members)
+            if same == "address" and _ports(other) != _ports(target):
+                continue  # forwarded ports, as in _decide
+            if (excluded := self._exclusion(other, other_members, selector)) is not None:
+                why = f"same {same} as {name}, which is {excluded}"
+                break
+        return None if why is None else Decision(included=False, why=why, code="excluded")
+
     # -- one target -----------------------------------------------------------------------------------------
 
     def _target(self, name: str, canonical: str, members: tuple[int, ...]) -> Target:

@@ -83,7 +83,8 @@ class Term:
         if self.subject is Subject.SITE:
             return target.site is not None and self.accepts(target.site.lower())
         names = [canonical_name(name) for name in target.all_names]
-        if any(self.accepts(name) for name in names) or (target.address is not None and self.accepts(target.address)):
+        known = [canonical_name(target.address)] if target.address is not None else []
+        if any(self.accepts(name) for name in (*names, *known)):
             return True
         bare = self.literal is not None and "." not in self.literal
         return bare and any(name.partition(".")[0] == self.literal for name in names if parse_address(name) is None)
@@ -145,13 +146,20 @@ class Selector:
             if hit is None:
                 return Decision(included=False, why=f"not in --limit {self._limit_text}")
             why = f"matches --limit {shown(hit.text)}"
+        if (taken := self.taken_away(target)) is not None:
+            return Decision(included=False, why=taken)
         for sign, term in self.limit:
-            unknown = term.subject is Subject.SITE and target.site is None
-            if sign is Sign.TAKE_AWAY and (unknown or term.spares(target)):
-                return Decision(included=False, why=f"taken away by --limit {shown('!' + term.text)}")
             if sign is Sign.KEEP and not term.matches(target):
                 return Decision(included=False, why=f"does not match --limit {shown('&' + term.text)}")
         return Decision(included=True, why=why)
+
+    def taken_away(self, target: Target) -> str | None:
+        """Why a ``!`` of ``--limit`` takes the target out, or None."""
+        for sign, term in self.limit:
+            unknown = term.subject is Subject.SITE and target.site is None
+            if sign is Sign.TAKE_AWAY and (unknown or term.spares(target)):
+                return f"taken away by --limit {shown('!' + term.text)}"
+        return None
 
     @property
     def _limit_text(self) -> str:

@@ -90,6 +90,13 @@ class Prepared:
             return True
         return target.name.lower() in origin.only and all(one.decide(target).included for one in self._further)
 
+    def spared(self, target: Target) -> Problem | None:
+        """What leaves a target out by its address, site or groups, once a run has found them; None: nothing."""
+        for selector in (self._selector, *self._further):
+            if (decision := self.inventory.spared(target, selector)) is not None:
+                return problem("excluded", Stage.RESOLVE, decision.why)
+        return None
+
     @property
     def no_accounts(self) -> str | None:
         """What to say where there is no accounts file: before anything is sent, and ahead of all that comes of it."""

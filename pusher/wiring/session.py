@@ -173,6 +173,7 @@ class Session:
             placing_for(prepared.inventory),
             options.max_failures,
             self.unstored.add,
+            prepared.spared,
         )
 
     def _unprotect(self, account: DirectoryAccount, kerberos: Krb5, guard: LockoutGuard) -> DpapiNg:

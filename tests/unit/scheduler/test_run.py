@@ -20,7 +20,7 @@ from sqlalchemy import event
 from pusher.credentials.budget import LockoutPolicy
 from pusher.credentials.guard import LockoutGuard
 from pusher.models import DOMAIN_CONTROLLERS, Event, Outcome, Stage, Status, Target, Verb
-from pusher.problems import problem
+from pusher.problems import Problem, problem
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.attempt import failed
 from pusher.scheduler.job import Job, Stop
@@ -43,7 +43,7 @@ class Estate:
         self.addresses = {host.name: f"10.{n // 62500}.{n // 250 % 250}.{n % 250 + 1}" for n, host in enumerate(hosts)}
         self.transport = MemoryTransport({self.addresses[host.name]: host for host in hosts}, *faults)
         self.targets = changes.pop("targets", [Target(name=host.name) for host in hosts])
-        names = ("caps", "retry", "max_failures", "report", "place", "unstored")
+        names = ("caps", "retry", "max_failures", "report", "place", "unstored", "spared")
         runner = {name: changes.pop(name) for name in names if name in changes}
         self.stop = Stop()
         self.reported: list[Outcome] = []
@@ -57,7 +57,7 @@ class Estate:
             runner.get("retry", RetryPolicy(attempts=1)),
             runner.get("report", self.reported.append),
             max_failures=runner.get("max_failures", 0),
-            **{name: runner[name] for name in ("place", "unstored") if name in runner},
+            **{name: runner[name] for name in ("place", "unstored", "spared") if name in runner},
         )
 
     async def run(self) -> Counter[str]:
@@ -91,6 +91,24 @@ def test_a_machine_that_is_known_for_a_domain_controller_sees_nobody(store: Stor
     codes, _ = run(lambda: Estate(store, hosts, place=place))
     assert codes == {"ok": 2, "domain-controller-refused": 1}
     assert [bool(host.sign_ins) for host in hosts] == [True, False, True]
+
+
+def test_who_is_spared_by_an_address_sees_nobody(store: Store) -> None:
+    """What spares is asked again once the address and site are known, before anything is sent."""
+    hosts = [make_host() for _ in range(4)]
+
+    async def place(target: Target, address: str) -> Target:
+        return replace(target, site="paris") if address == "10.0.0.3" else target
+
+    def spared(target: Target) -> Problem | None:
+        meant = target.address == "10.0.0.2" or target.site == "paris"
+        return problem("excluded", Stage.RESOLVE, "by its address") if meant else None
+
+    codes, estate = run(lambda: Estate(store, hosts, place=place, spared=spared, max_failures=1))
+    assert codes == {"ok": 2, "excluded": 2}
+    assert [host.calls.total() > 0 for host in hosts] == [True, False, False, True]
+    found = {outcome.address for outcome in estate.reported if outcome.status is Status.SKIPPED}
+    assert found == {"10.0.0.2", "10.0.0.3"}
 
 
 def test_a_run_that_goes_well(store: Store) -> None:
