@@ -20,10 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / ".newest"
 PYTHON = PLACE / "bin" / "python"
 
-_GENTLY = {"UV_CONCURRENT_DOWNLOADS": "4"}
-"""With as many at once as uv takes by itself, an index behind a slow cache was seen to leave it waiting for ever."""
-_PATIENCE = 1800.0
-"""Seconds for one call of uv: some packages are compiled."""
+_PATIENCE = 3600.0
+"""Seconds for one call of uv: krb5, gssapi and bonsai are compiled, for some minutes on a machine at rest."""
 
 
 def locked(lock: str) -> dict[str, str]:
@@ -48,7 +46,7 @@ def held_back(outdated: list[dict[str, str]], asked_for: set[str]) -> list[str]:
 
 
 def main(uv: str, arguments: list[str]) -> int:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("UV_")} | _GENTLY
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("UV_")}
 
     def run_uv(*command: str) -> str:
         done = subprocess.run(
@@ -56,6 +54,7 @@ def main(uv: str, arguments: list[str]) -> int:
         )
         return done.stdout
 
+    print("installing the newest of everything into .newest; what has no wheel is compiled", flush=True)
     run_uv("venv", "--quiet", "--clear", "--python", sys.executable, str(PLACE))
     into = ("--quiet", "--no-config", "--python", str(PYTHON))
     run_uv("pip", "install", *into, "--upgrade", "--editable", ".[dev]")
