@@ -104,4 +104,5 @@ def test_a_reboot_keeps_services_as_they_were_written(admin: Client, host: Host)
     command = r'"%SystemRoot%\labagent\labagent.exe" --site here'
     assert "Successfully created" in admin.service("create", "LabAgent", "Lab agent", command)
     host.reboot()
-    assert command in admin.service("status", "LabAgent")
+    assert command in {service.image_path for service in host.services()}
+    assert r'"C:\WINDOWS\labagent\labagent.exe" --site here' in admin.service("status", "LabAgent")

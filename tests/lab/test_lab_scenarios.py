@@ -76,8 +76,8 @@ def test_the_second_account_is_an_administrator_on_its_host(own_lab: Lab) -> Non
 @pytest.mark.parametrize(
     ("scenario", "version", "path"),
     [
-        ("same-version", "1.4.2", r'"%SystemRoot%\labagent\labagent.exe" --site lab --fault none'),
-        ("older-version", "1.3.0", r'"%SystemRoot%\labagent\labagent.exe" --site lab --fault none'),
+        ("same-version", "1.4.2", r'"C:\WINDOWS\labagent\labagent.exe" --site lab --fault none'),
+        ("older-version", "1.3.0", r'"C:\WINDOWS\labagent\labagent.exe" --site lab --fault none'),
         ("foreign-service", None, r'"C:\Program Files\Contoso\contosoagent.exe" --site contoso'),
     ],
 )

@@ -17,6 +17,8 @@ from tests.lab.winrm import WinRm, resolved
 
 _NOT_FOUND, _TYPE_MISMATCH = 2150858752, 2147749893
 _AGENT = r'"%SystemRoot%\labagent\labagent.exe" --site here --fault '
+_GIVEN_BACK = r'"C:\WINDOWS\labagent\labagent.exe" --site here --fault '
+"""As Windows gives it back: expanded."""
 _SERVICE = {"Name": "LabAgent"}
 
 
@@ -55,7 +57,7 @@ def test_a_services_life(own_lab: Lab, host: Host) -> None:
     assert way.code("Win32_Service", "StartService", _SERVICE) == 0
     found = wait_for(way, "Running")
     assert {key: found[key] for key in ("PathName", "DisplayName", "StartMode", "StartName", "ExitCode")} == {
-        "PathName": f"{_AGENT}none",
+        "PathName": f"{_GIVEN_BACK}none",
         "DisplayName": "Lab agent",
         "StartMode": "Auto",
         "StartName": "LocalSystem",
@@ -64,7 +66,7 @@ def test_a_services_life(own_lab: Lab, host: Host) -> None:
     assert "service is running" in smb.service("status", "LabAgent")
     assert way.code("Win32_Service", "StartService", _SERVICE) == 10
     assert way.code("Win32_Service", "Change", _SERVICE, PathName=f"{_AGENT}exit", StartMode="Disabled") == 0
-    assert f"{_AGENT}exit" in smb.service("status", "LabAgent")
+    assert f"{_GIVEN_BACK}exit" in smb.service("status", "LabAgent")
     assert way.code("Win32_Service", "StopService", _SERVICE) == 0
     wait_for(way, "Stopped")
     assert way.code("Win32_Service", "StartService", _SERVICE) == 14
@@ -128,7 +130,7 @@ def test_queries(way: WinRm) -> None:
 @pytest.mark.lab
 def test_facts(shared_host: Host, way: WinRm) -> None:
     system = way.get("Win32_OperatingSystem")
-    assert (system["WindowsDirectory"], system["SystemDrive"], system["ProductType"]) == (r"C:\windows", "C:", "1")
+    assert (system["WindowsDirectory"], system["SystemDrive"], system["ProductType"]) == (r"C:\WINDOWS", "C:", "1")
     assert (system["LocalDateTime"] or "").startswith("20")
     computer = way.get("Win32_ComputerSystem")
     assert (computer["Name"], computer["DNSHostName"]) == (shared_host.name.upper(), shared_host.name)
