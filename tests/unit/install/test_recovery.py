@@ -128,21 +128,21 @@ async def test_a_connection_lost_while_restarting_leaves_the_journal_open(store:
     assert (ended(outcome), incomplete) == ((Status.UPGRADED, None), [])
 
 
-@pytest.mark.parametrize("verb", [Verb.PUSH, Verb.REMOVE])
 @flown
-async def test_a_password_that_was_mistyped_is_put_right_by_the_next_push(store: Store, verb: Verb) -> None:
-    """What was configured with the wrong one cannot be given the old one back: nobody knows it."""
+async def test_an_agent_whose_password_holds_no_more_can_be_removed(store: Store) -> None:
+    """The service keeps the password that it has, by which neither the new agent nor the old one starts."""
     host = make_host()
     know_service_account(host, LOGON_RIGHT)
 
-    async def pushed(version: str, secret: str, **changes: Any) -> Outcome:
+    async def pushed(version: str, **changes: Any) -> Outcome:
         package = make_package(version, account=SERVICE_ACCOUNT, secret="env:X")
-        return (await push(host, store, package=package, service_secret=Secret(secret), **changes))[0]
+        return (await push(host, store, package=package, service_secret=Secret("agents"), **changes))[0]
 
-    assert ended(await pushed("1.3.0", "agents")) == (Status.INSTALLED, None)
-    assert ended(await pushed("1.4.2", "mistyped")) == (Status.FAILED, "service-account-invalid")
-    right = await pushed("1.4.2", "agents", verb=verb)
-    assert right.code is None, right.message
+    assert ended(await pushed("1.3.0")) == (Status.INSTALLED, None)
+    host.passwords[SERVICE_ACCOUNT] = "rotated"
+    assert ended(await pushed("1.4.2")) == (Status.FAILED, "service-account-invalid")
+    assert len(store.open_journals(host.name, SERVICE)) == 1
+    assert ended(await pushed("1.4.2", verb=Verb.REMOVE)) == (Status.REMOVED, None)
     assert store.open_journals(host.name, SERVICE) == []
 
 
