@@ -186,6 +186,7 @@ class Account:
     own identity has an empty ``user`` and no secret reference. ``scope``: the targets it is for; ``never``: those it
     must not be sent to; ``domain_controllers``: whether it may be sent to one. ``packages``: the names of those it is
     for (globs); none: it is a general one. ``realm``: its Kerberos realm, where the user's domain is not that.
+    ``signs_in`` False: it is no push account at all, but one that installers may be run as.
     """
 
     name: str
@@ -197,6 +198,7 @@ class Account:
     packages: tuple[str, ...] = ()
     realm: str | None = None
     domain_controllers: bool = False
+    signs_in: bool = True
     source: Source | None = None
 
     @property
@@ -261,7 +263,8 @@ LOGON_RIGHT: Final = "SeServiceLogonRight"
 
 RUN_AS_SYSTEM: Final = "system"
 RUN_AS_ACCOUNT: Final = "account"
-"""What ``Installer.run_as`` may say: the machine itself, or the push account in its network logon."""
+"""What ``Installer.run_as`` may say: the machine itself, or the push account in its network logon. Anything else is the
+name of an account of the accounts file."""
 
 
 class InstallerKind(StrEnum):
@@ -274,7 +277,7 @@ class Installer:
     """The file of a package that installs the rest, and how it is run. ``timeout`` is in seconds.
 
     ``product_code`` is the MSI's own. ``log`` and ``uninstall`` (an EXE's; an MSI needs neither) may start with an
-    environment name. ``run_as``: see ``RUN_AS_SYSTEM``.
+    environment name. ``run_as``: see ``RUN_AS_SYSTEM``; ``run_as_written`` is its place in package.toml.
     """
 
     kind: InstallerKind
@@ -285,7 +288,13 @@ class Installer:
     log: str | None = None
     uninstall: str | None = None
     run_as: str = RUN_AS_SYSTEM
+    run_as_written: Source | None = None
     product_code: str | None = None
+
+    @property
+    def runs_as_named(self) -> bool:
+        """True where ``run_as`` is the name of an account of the accounts file."""
+        return self.run_as not in (RUN_AS_SYSTEM, RUN_AS_ACCOUNT)
 
 
 class DetectBy(StrEnum):

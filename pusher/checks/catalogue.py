@@ -31,13 +31,15 @@ BUILT_IN_ACCOUNTS = frozenset(
 class Subject:
     """What is proven: a session's rights on a target, for a package (None: for packages in general).
 
-    ``account_allowed``: whether the session's account may be used on a domain controller.
+    ``account_allowed``: whether the accounts that the push uses may be used on a domain controller. ``run_as``: whom
+    the package's installer is run as, where that is an account of the accounts file.
     """
 
     session: Session
     target: Target
     package: Package | None
     account_allowed: bool = False
+    run_as: str | None = None
 
 
 Proof = Callable[[Subject], Awaitable[tuple[CheckResult, str]]]
@@ -102,8 +104,9 @@ def _right(right: str) -> Proof:
     async def proof(subject: Subject) -> tuple[CheckResult, str]:
         package = subject.package
         service = package.service if package is not None else None
-        account = service.account if service is not None else "LocalSystem"
-        asked = package is not None and right in package.rights
+        account = subject.run_as or (service.account if service is not None else "LocalSystem")
+        runs = subject.run_as is not None and right == LOGON_RIGHT
+        asked = runs or (package is not None and right in package.rights)
         built_in = account.lower() in BUILT_IN_ACCOUNTS
         if built_in or not (asked or right == LOGON_RIGHT):
             return CheckResult.NOT_NEEDED, f"{account} " + (
@@ -118,6 +121,8 @@ def _right(right: str) -> Proof:
         if holders:
             by = " and ".join("by itself" if holder == ITSELF else f"by the group {holder}" for holder in holders)
             return CheckResult.PASS, f"{account} holds {right} {by}"
+        if runs:
+            return CheckResult.PASS, f"{account} lacks {right}, and is given it while the installer runs"
         if right == LOGON_RIGHT and service is not None and service.grant_logon_right:
             return CheckResult.PASS, f"{account} lacks {right}, and a push gives it"
         if asked:

@@ -35,6 +35,7 @@ _NEVER = "patterns such as group:domain-controllers, tier0 or *.dmz.example"
 _PACKAGES = "names of packages such as labagent or lab*"
 _REALM = "a Kerberos realm such as CORP.EXAMPLE"
 _LEAVE = "true or false: whether it may be sent to a domain controller"
+_USE = "push (it signs in) or run (it never does; installers may be run as it)"
 
 _PACKAGE = re.compile(r"[A-Za-z0-9._*?-]{1,64}", re.ASCII)
 _RANGE = re.compile(r"\[[^\]]*:[^\]]*\]")
@@ -57,6 +58,7 @@ class _AccountModel(FormatModel):
         default=None, description=f"a list of {_PACKAGES}"
     )
     domain_controllers: bool = Field(default=False, description=_LEAVE)
+    use: Literal["push", "run"] = Field(default="push", description=_USE)
 
 
 class _FallbackModel(FormatModel):
@@ -206,6 +208,7 @@ def _account(document: Document, number: int, entry: _AccountModel) -> Account:
             packages=tuple(entry.packages or ()),
             realm=entry.realm,
             domain_controllers=entry.domain_controllers,
+            signs_in=entry.use == "push",
             source=document.source(("account", number)),
         )
         key = "user"

@@ -23,7 +23,7 @@ from pusher.models import Secret, Stage, Status, StepTime
 from pusher.problems import Problem, ProblemError, problem
 from pusher.problems.shortage import own_fault
 from pusher.store import Journal, Mark
-from pusher.transports.port import Session
+from pusher.transports.port import RunAs, Session
 
 SESSION_GONE = frozenset({"connection-lost", "transfer-stalled", "timed-out", "protocol-error", "tampered"})
 """Problems after which nothing more can be asked on the same session."""
@@ -100,7 +100,10 @@ NO_LOGON = Logon()
 
 
 class Carrier:
-    """One host's push. ``cancelled`` is asked between steps, and answers with the code to end with."""
+    """One host's push. ``cancelled`` is asked between steps, and answers with the code to end with.
+
+    ``run_as``: the account that the package's installer is run as, where it names one.
+    """
 
     _made_up_for: ProblemError | None = None
     """The loss of a session in whose place there is a fresh one already."""
@@ -115,8 +118,9 @@ class Carrier:
         cancelled: Callable[[], str | None],
         now: Callable[[], datetime],
         logon: Logon = NO_LOGON,
+        run_as: RunAs | None = None,
     ) -> None:
-        self._logon = logon
+        self._logon, self._run_as = logon, run_as
         self._session, self._book, self._listener = session, book, listener
         self._reopen, self._cancelled, self._now = reopen, cancelled, now
         self.times: list[StepTime] = []

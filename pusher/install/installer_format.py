@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, NoReturn
 
 from pydantic import AfterValidator, Field
 
@@ -18,7 +18,7 @@ from pusher.install.destinations import PLACES, destination, place
 from pusher.install.fields import SERVICE_NAME, VERSION, matching, one_line, registry_key, service_name
 from pusher.install.msi import MsiError, read_properties
 from pusher.install.names import staging_folder
-from pusher.models import RUN_AS_SYSTEM, Detect, DetectBy, Installer, InstallerKind, PackageFile
+from pusher.models import RUN_AS_ACCOUNT, RUN_AS_SYSTEM, Detect, DetectBy, Installer, InstallerKind, PackageFile
 from pusher.problems import BadInput
 from pusher.transports.detection import numbers
 
@@ -32,6 +32,8 @@ _PLACEHOLDER = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}", re.ASCII)
 _GUID = r"\{[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}"
 _CODES = "a list of exit codes such as [0, 3010]"
 _RULES = tuple(by.value for by in DetectBy)
+_RUN_AS = "system (the machine itself), account (the one that signs in) or the name of an account of the accounts file"
+_LABEL = re.compile(r"[\w][\w.@-]{0,63}")  # as the accounts file names its accounts
 _ONE_RULE = f"one of {listed(_RULES)}"
 
 
@@ -62,15 +64,20 @@ def _command(value: str) -> str:
     return _arguments(value)
 
 
+def _run_as(value: str) -> str:
+    reserved = (RUN_AS_SYSTEM, RUN_AS_ACCOUNT)
+    if value not in reserved and (value.lower() in reserved or not _LABEL.fullmatch(value)):
+        raise Wrong(f"{shown(value)} is nobody that an installer can be run as", _RUN_AS)
+    return value
+
+
 class InstallerModel(FormatModel):
     file: str = Field(min_length=1, description="the source of one of the package's files, an .msi or an .exe")
     arguments: Annotated[str, AfterValidator(_arguments)] | None = Field(default=None, description="arguments")
     success: list[Annotated[int, Field(ge=0, le=0xFFFFFFFF)]] | None = Field(
         default=None, min_length=1, max_length=64, description=_CODES
     )
-    run_as: Literal["system", "account"] = Field(
-        default=RUN_AS_SYSTEM, description="system (the machine itself) or account (the one that signs in)"
-    )
+    run_as: Annotated[str, AfterValidator(_run_as)] = Field(default=RUN_AS_SYSTEM, description=_RUN_AS)
     timeout: Duration = Field(default=900.0, ge=1, le=21_600, description='a duration from "1s" to "6h"')
     log: Annotated[str, AfterValidator(place)] | None = Field(default=None, description="the path of a log file")
     uninstall: Annotated[str, AfterValidator(_command)] | None = Field(
@@ -142,6 +149,7 @@ def installer_of(
             log=model.log,
             uninstall=model.uninstall,
             run_as=model.run_as,
+            run_as_written=document.source(("installer", "run_as")),
         )
     for key, instead in (("log", "pusher keeps Windows Installer's own"), ("uninstall", "its product code removes it")):
         if getattr(model, key) is not None:
@@ -153,6 +161,7 @@ def installer_of(
         success=MSI_SUCCESS if model.success is None else frozenset(model.success),
         timeout=model.timeout,
         run_as=model.run_as,
+        run_as_written=document.source(("installer", "run_as")),
         product_code=_product_code(document, file, version),
     )
 

@@ -3,14 +3,20 @@
 It runs under the lock that all installers share on a host. What an installer does cannot be undone from outside, so a
 push that was killed or lost its connection is never repeated blindly: a runner that is still at work is waited for,
 and then the detection rule tells. Not here: which transport runs the command.
+
+An installer that is run as an account of the accounts file is that account's service. Where the account lacks the right
+to log on as one, it is given before the run and taken back right behind it; the journal tells of it, so that the next
+push takes it back where this one does not live to do it. Such an account may read the folder that the files are staged
+in, and not write there: Windows Installer is asked for no log then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
+from typing import Any
 
 from pusher.install import machine
 from pusher.install.carrying import SESSION_GONE, Carrier, Course, Done
@@ -21,7 +27,17 @@ from pusher.install.machine import InstallerStep
 from pusher.install.names import STAGING, installer_log, staging_folder
 from pusher.install.payload import Payload
 from pusher.install.steps import patiently
-from pusher.models import RUN_AS_ACCOUNT, Detect, Installer, InstallerKind, Package, PackageFile, Stage, Status
+from pusher.models import (
+    LOGON_RIGHT,
+    RUN_AS_ACCOUNT,
+    Detect,
+    Installer,
+    InstallerKind,
+    Package,
+    PackageFile,
+    Stage,
+    Status,
+)
 from pusher.problems import Problem, ProblemError, problem
 from pusher.store import Journal, Mark
 from pusher.transports import by_service
@@ -31,6 +47,7 @@ from pusher.transports.port import SIGNED_IN, SYSTEM, RemotePath, RunAs
 
 STAGES = {
     InstallerStep.STAGE: Stage.STAGE,
+    InstallerStep.GRANT: Stage.SERVICE,
     InstallerStep.RUN: Stage.START,
     InstallerStep.DETECT: Stage.VERIFY,
     InstallerStep.COMMIT: Stage.VERIFY,
@@ -59,18 +76,26 @@ def install_command(package: Package, installer: Installer) -> str:
     path = f'"{image_path(installer.file.dest)}"'
     if installer.kind is InstallerKind.EXE:
         return f"{path} {installer.arguments}"
-    return f"{_MSIEXEC} /i {path} {_quietly(package)} {installer.arguments}".rstrip()
+    return f"{_MSIEXEC} /i {path} {_quietly(package, installer)} {installer.arguments}".rstrip()
 
 
 def removal_command(package: Package, installer: Installer) -> str | None:
     """The command line that removes the product; None where an EXE's package names none. Pure."""
     if installer.kind is InstallerKind.EXE:
         return installer.uninstall
-    return f"{_MSIEXEC} /x {installer.product_code} {_quietly(package)}"
+    return f"{_MSIEXEC} /x {installer.product_code} {_quietly(package, installer)}"
 
 
-def _quietly(package: Package) -> str:
-    return f'/qn /norestart /L*V "{image_path(installer_log(package.name))}"'
+def _quietly(package: Package, installer: Installer) -> str:
+    log = _log_of(package, installer)
+    return "/qn /norestart" + (f' /L*V "{image_path(log)}"' if log is not None else "")
+
+
+def _log_of(package: Package, installer: Installer) -> str | None:
+    """Where its log is. Windows Installer ends with 1622 where it may not write the one that it is asked for."""
+    if installer.kind is InstallerKind.EXE:
+        return installer.log
+    return None if installer.runs_as_named else installer_log(package.name)
 
 
 class InstallerDriver(Carrier):
@@ -99,28 +124,39 @@ class InstallerDriver(Carrier):
             raise ProblemError(problem("uninstall-unknown", Stage.SERVICE, package.name))
         self._listener.stage(Stage.SERVICE)
         await self._make_folders([remote_path(installer_log(package.name))])
-        try:
-            await self._timed("uninstall", lambda: self._run(package, installer, line, removing=True))
-            await self._timed("gone", lambda: self._until_gone(rule))
-        finally:
-            with contextlib.suppress(ProblemError):
-                await self._leave(package, installer)
+        async with self._right_to_run(package):
+            try:
+                await self._timed("uninstall", lambda: self._run(package, installer, line, removing=True))
+                await self._timed("gone", lambda: self._until_gone(rule))
+            finally:
+                with contextlib.suppress(ProblemError):
+                    await self._leave(package, installer)
         return Done(status=Status.REMOVED, steps=tuple(self.times), agent_version=None)
 
     # What earlier pushes left.
 
     async def _recover(self, package: Package, installer: Installer) -> None:
-        """Wait for what a killed push may have running, close its journal, and take away what it staged."""
+        """Take back the right that a killed push gave, wait for what it may have running, close its journal, and take
+        away what it staged."""
+        left = await self._book.left_open()
+        for journal in left:
+            await self._take_back_what_was_given(journal)
         await self._settle(installer)
-        for journal in await self._book.left_open():
-            marks = ((s.step, s.mark) for s in journal.steps if s.mark is not Mark.UNDONE)
-            state = machine.replay(marks, machine.INSTALLER_TABLE)
+        for journal in left:
+            state = _state_of(journal)
             self._listener.note(Stage.LOCK, "recovery", f"clearing up after run {journal.run}, killed at {state}")
             await self._clear(package)
             closed = machine.COMMITTED if machine.must_finish(state) else machine.UNDONE
             await self._book.close(journal, closed)
         # A push from elsewhere, of which no journal here tells, may have left its files too.
         await self._clear(package)
+
+    async def _take_back_what_was_given(self, journal: Journal) -> None:
+        """Not where the run had ended well: it was taken back then, and what is there now is somebody else's gift."""
+        marks = {mark.mark for mark in journal.steps if mark.step == InstallerStep.GRANT}
+        if Mark.INTENT in marks and Mark.UNDONE not in marks and not machine.must_finish(_state_of(journal)):
+            await self._take_back(str(journal.before["granted"]))
+            await self._book.mark(journal, InstallerStep.GRANT, Mark.UNDONE)
 
     async def _settle(self, installer: Installer) -> int | Problem | None:
         """How an earlier run ended, where the host still knows; while one is at work nothing is started."""
@@ -156,27 +192,38 @@ class InstallerDriver(Carrier):
 
     async def _install(self, package: Package, payload: Payload, copied: Callable[[int], None]) -> None:
         installer, rule = _parts(package)
-        effects = {
+        granted = await self._lacking()
+
+        async def run() -> None:
+            await self._run(package, installer, install_command(package, installer))
+            await self._surely(lambda: self._take_back(granted))
+
+        effects: dict[InstallerStep, Callable[[], Awaitable[None]]] = {
             InstallerStep.STAGE: lambda: self._stage(package.files, payload, copied),
-            InstallerStep.RUN: lambda: self._run(package, installer, install_command(package, installer)),
+            InstallerStep.GRANT: lambda: self._give(granted),
+            InstallerStep.RUN: run,
             InstallerStep.DETECT: lambda: self._verify(rule),
             InstallerStep.COMMIT: lambda: self._surely(lambda: self._leave(package, installer)),
         }
 
         async def put_back(journal: Journal, begun: Sequence[InstallerStep]) -> None:
-            await self._leave(package, installer)
+            try:
+                if InstallerStep.GRANT in begun:
+                    await self._take_back(granted)
+            finally:
+                await self._leave(package, installer)
             for step in reversed(begun):
                 with self._unwritten():
                     await self._book.mark(journal, step, Mark.UNDONE)
 
         await self._carry_out(
             Course(
-                before={"installer": package.name, "files": [file.dest for file in package.files]},
-                steps=tuple(InstallerStep),
+                before=_before(package, granted),
+                steps=[step for step in InstallerStep if step is not InstallerStep.GRANT or granted is not None],
                 table=machine.INSTALLER_TABLE,
                 stages=STAGES,
                 # What has been run is looked at in any case: an outcome has to say what is there.
-                cancellable=frozenset({InstallerStep.STAGE, InstallerStep.RUN}),
+                cancellable=frozenset({InstallerStep.STAGE, InstallerStep.GRANT, InstallerStep.RUN}),
                 effect=lambda step: effects[step](),
                 put_back=put_back,
             )
@@ -201,7 +248,7 @@ class InstallerDriver(Carrier):
     async def _run(self, package: Package, installer: Installer, line: str, removing: bool = False) -> None:
         """Run it, once. Where the connection is lost meanwhile, what can still be known of its end is asked for."""
         self._listener.note(Stage.START, "command", line)
-        self._listener.note(Stage.START, "runner", self._session.runner(_identity(installer)))
+        self._listener.note(Stage.START, "runner", self._session.runner(self._identity(installer)))
         code = await self._code_of(line, package, installer)
         if code is None:
             return  # the host cannot tell; the detection rule will
@@ -215,7 +262,7 @@ class InstallerDriver(Carrier):
 
     async def _code_of(self, line: str, package: Package, installer: Installer) -> int | None:
         try:
-            return await self._session.run(line, installer.timeout, _identity(installer))
+            return await self._session.run(line, installer.timeout, self._identity(installer))
         except ProblemError as error:
             if error.problem.code not in SESSION_GONE:
                 await self._tell_log(package, installer)
@@ -235,9 +282,67 @@ class InstallerDriver(Carrier):
             raise ProblemError(ended) from lost
         return ended
 
+    # The right of the account that runs it.
+
+    def _identity(self, installer: Installer) -> RunAs:
+        if installer.runs_as_named:
+            assert self._run_as is not None, "nothing is ever run as SYSTEM instead"
+            return self._run_as
+        return SIGNED_IN if installer.run_as == RUN_AS_ACCOUNT else SYSTEM
+
+    async def _lacking(self) -> str | None:
+        """Who has to be given the right to log on as a service; asked before anything is copied."""
+        if self._run_as is None or await self._session.holders_of(LOGON_RIGHT, self._run_as.account):
+            return None
+        return self._run_as.account
+
+    async def _give(self, account: str | None) -> None:
+        assert account is not None, "the step is there only where the account lacks the right"
+        await self._session.grant_right(LOGON_RIGHT, account)
+        self._listener.note(Stage.SERVICE, "right-granted", f"{LOGON_RIGHT} to {account}")
+
+    async def _take_back(self, account: str | None) -> None:
+        """Safe to do twice, and where it was never given."""
+        if account is None:
+            return
+        try:
+            await self._session.revoke_right(LOGON_RIGHT, account)
+        except ProblemError as error:
+            if error.problem.code != "service-account-invalid":
+                raise
+            # The account has been deleted meanwhile: nobody can log on by it any more.
+            self._listener.note(Stage.SERVICE, "right-kept", error.problem.message)
+        else:
+            self._listener.note(Stage.SERVICE, "right-revoked", f"{LOGON_RIGHT} of {account}")
+
+    @contextlib.asynccontextmanager
+    async def _right_to_run(self, package: Package) -> AsyncIterator[None]:
+        """Within it the account may log on as a service; for a removal, which has a journal for this alone."""
+        granted = await self._lacking()
+        if granted is None:
+            yield
+            return
+        journal = await self._book.open(_before(package, granted))
+
+        async def end() -> None:
+            await self._surely(lambda: self._take_back(granted))
+            with self._unwritten():
+                await self._book.close(journal, machine.UNDONE)
+
+        try:
+            await self._book.mark(journal, InstallerStep.GRANT, Mark.INTENT)
+            await self._give(granted)
+            yield
+            await end()
+        except Exception:
+            # Where it cannot be taken back now either, the journal stays open, and the next push does it.
+            with contextlib.suppress(ProblemError):
+                await end()
+            raise
+
     async def _tell_log(self, package: Package, installer: Installer) -> None:
         """The end of the installer's log becomes an event; a log that cannot be had is no second failure."""
-        log = installer_log(package.name) if installer.kind is InstallerKind.MSI else installer.log
+        log = _log_of(package, installer)
         if log is None:
             return
         with contextlib.suppress(ProblemError):
@@ -269,8 +374,15 @@ class InstallerDriver(Carrier):
         raise ProblemError(problem("still-detected", Stage.SERVICE, found.seen))
 
 
-def _identity(installer: Installer) -> RunAs:
-    return SIGNED_IN if installer.run_as == RUN_AS_ACCOUNT else SYSTEM
+def _before(package: Package, granted: str | None) -> dict[str, Any]:
+    """What the journal keeps; ``granted``: to whom the right to log on as a service is given for the run."""
+    kept: dict[str, Any] = {"installer": package.name, "files": [file.dest for file in package.files]}
+    return kept if granted is None else kept | {"granted": granted}
+
+
+def _state_of(journal: Journal) -> str:
+    marks = ((s.step, s.mark) for s in journal.steps if s.mark is not Mark.UNDONE)
+    return machine.replay(marks, machine.INSTALLER_TABLE)
 
 
 def _parts(package: Package) -> tuple[Installer, Detect]:

@@ -29,6 +29,7 @@ class InstallerStep(StrEnum):
     """What an installer's push does to a host. What the installer does is its own: it is not undone, but looked at."""
 
     STAGE = "stage"  # write the installer's files into a folder of their own
+    GRANT = "grant"  # give the account that is to run it the right to log on as a service
     RUN = "run"  # run it, once
     DETECT = "detect"  # find what it was to install
     COMMIT = "commit"  # take the folder away

@@ -55,6 +55,7 @@ from pusher.problems.shortage import own_fault
 from pusher.scheduler.book import HostBook
 from pusher.scheduler.identity import is_address, machine_key, mismatch
 from pusher.scheduler.job import Job
+from pusher.scheduler.running_as import prove_run_account, run_as_of
 from pusher.scheduler.service_logon import is_proven, logging_on
 from pusher.scheduler.signing_in import sign_in
 from pusher.scheduler.ways import Way, further, open_ways, ways_to, worth_another
@@ -156,8 +157,9 @@ class _Attempt:
         command = render_command(service, self.target, package.source) if package and service else ""
         if next(ladder(self.job.accounts, self.target, self.job.fallback), None) is None:
             raise ProblemError(self._nobody())
-        # The service's account too is proven before any machine is touched.
+        # The account of a service, or of an installer, too is proven before any machine is touched.
         self._proven = self.job.verb is Verb.PUSH and await is_proven(self.job)
+        await prove_run_account(self.job, self.target)
         session, way, who = await self._get_in()
         if self.job.verb is Verb.CHECK:
             await session.close()
@@ -271,7 +273,8 @@ class _Attempt:
             session=session,
             target=self.target,
             package=self.job.package,
-            account_allowed=account.domain_controllers,
+            account_allowed=account.domain_controllers and self.job.run_account is None,
+            run_as=self.job.run_account.user if self.job.run_account is not None else None,
         )
         try:
             self._claim(who)
@@ -337,6 +340,7 @@ class _Attempt:
                     is_proven=self._proven,
                     around=lambda: logging_on(self.job, who.machine or self.target.name, self._proven),
                 ),
+                run_as=run_as_of(self.job, who.machine or self.target.name),
             )
             try:
                 if self.job.verb is Verb.REMOVE:

@@ -63,6 +63,7 @@ class Job:
     """One run. ``package`` and ``payload`` are None where a check was asked for without a package.
 
     ``service_secret``: the password of the account that the package's service logs on as, where it has one.
+    ``run_account``: whom the package's installer is run as, where it names one; its password is among the ``secrets``.
     ``fallback``: the process's own identity, where it may be used. ``per_host``: None where no account needs it.
     """
 
@@ -85,6 +86,7 @@ class Job:
     now: Now
     per_host: PerHostSecrets | None = None
     service_secret: Secret | None = None
+    run_account: Account | None = None
     stop: Stop = field(default_factory=Stop)
     claims: Claims = field(default_factory=Claims)
     losses: Losses = field(default_factory=Losses)

@@ -1,7 +1,8 @@
 """Running a command by a service: the runner is put on the machine, made a service, started, watched, taken away.
 
 Over any session that can put files and manage services (MS-SCMR 3.1.4, Win32_Service): a service is what runs as the
-machine itself, with all of SYSTEM's rights and with a profile, which the network logon of a push account is not.
+machine itself, with all of SYSTEM's rights and with a profile, which the network logon of a push account is not. Run as
+another account it is that one's service: its password is known to the service manager as long as the service is there.
 The command stands in the service's image path, so what was run as SYSTEM is in the machine's own log (event 7045).
 One runner may be on a machine: one found there was left by a push that was killed. ``settle`` waits for it, tells
 how it ended, and takes it away; nothing else is ever started beside it.
@@ -19,7 +20,16 @@ from functools import partial
 from pusher import runner
 from pusher.problems import Problem, ProblemError
 from pusher.transports.codes import Doing, from_win32, of
-from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
+from pusher.transports.port import (
+    SYSTEM,
+    RemotePath,
+    RunAs,
+    ServiceConfig,
+    ServiceState,
+    ServiceStatus,
+    Session,
+    StartType,
+)
 
 NAME = "PusherRun"
 FOLDER = RemotePath(share="ADMIN$", path="pusher")
@@ -63,12 +73,13 @@ def program() -> runner.Runner:
         raise ProblemError(of("runner-missing", Doing.RUN, str(error))) from error
 
 
-def words() -> str:
+def words(run_as: RunAs = SYSTEM) -> str:
     """What runs a command, for the record."""
-    return f"service {NAME}, {PROGRAM.name} SHA-256 {program().sha256}"
+    by = "" if run_as == SYSTEM else f" as {run_as.account}"
+    return f"service {NAME}{by}, {PROGRAM.name} SHA-256 {program().sha256}"
 
 
-async def run(session: Session, program: bytes, command: str, limit: float) -> int:
+async def run(session: Session, program: bytes, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
     """The command's exit code; a runner that is there already is not added to.
 
     Nothing is left behind where nothing forbids it; ``settle`` afterwards makes sure.
@@ -78,8 +89,8 @@ async def run(session: Session, program: bytes, command: str, limit: float) -> i
     await session.make_folder(FOLDER)
     try:
         await _put(session, program)
-        await session.create_service(NAME, _config(image_path(command, limit)))
-        status = await _started(session, limit)
+        await session.create_service(NAME, _config(image_path(command, limit), run_as.account), run_as.secret)
+        status = await _started(session, limit, run_as)
     except ProblemError:
         # Where the session is gone this fails as well, and the next push takes it away.
         with suppress(ProblemError):
@@ -132,10 +143,11 @@ async def _put(session: Session, program: bytes) -> None:
         raise ProblemError(of("copy-mismatch", Doing.RUN, str(PROGRAM)))
 
 
-async def _started(session: Session, limit: float) -> ServiceStatus | None:
-    until = time.monotonic() + limit + _GRACE
+async def _started(session: Session, limit: float, run_as: RunAs) -> ServiceStatus | None:
     try:
-        await session.start_service(NAME)
+        async with run_as.logon():
+            until = time.monotonic() + limit + _GRACE
+            await session.start_service(NAME)
     except ProblemError as error:
         if error.problem.code in _UNWATCHED:
             raise ProblemError(of("runner-failed", Doing.RUN, error.problem.message)) from error
@@ -165,11 +177,12 @@ def _exit_code(status: ServiceStatus | None) -> int:
     return ended
 
 
-def _config(image: str) -> ServiceConfig:
+def _config(image: str, account: str) -> ServiceConfig:
     return ServiceConfig(
         image_path=image,
         display_name="pusher: runs one installer",
         start_type=StartType.DEMAND,
+        account=account,
         description="Made by pusher for one installer, and removed when that has ended.",
     )
 

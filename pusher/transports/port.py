@@ -8,7 +8,8 @@ relative to a share, with backslashes, as MS-SMB2 sends them. All times are in s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from typing import Protocol
@@ -174,11 +175,20 @@ class ServiceConfig:
     description: str = ""
 
 
+Logon = Callable[[], AbstractAsyncContextManager[None]]
+"""Entered while a machine tries an account's password: who keeps the account from being locked out may refuse."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunAs:
-    """Who runs a command: ``account`` as the service manager writes it; empty: who is signed in, in that logon."""
+    """Who runs a command: ``account`` as the service manager writes it; empty: who is signed in, in that logon.
+
+    ``secret``: the password of an ordinary account; ``logon`` holds while the machine tries it.
+    """
 
     account: str = "LocalSystem"
+    secret: Secret | None = None
+    logon: Logon = field(default=nullcontext, compare=False, repr=False)
 
 
 ITSELF = "itself"

@@ -19,7 +19,7 @@ from pusher.runner import load as load_runner
 from pusher.settings import Options
 from pusher.targets.inventory import Selected, load_inventory
 from pusher.targets.selection import EVERYTHING, Selector, parse_selector
-from pusher.wiring.accounts import accounts_for, accounts_of, misnamed, secrets_of, service_secret_of
+from pusher.wiring.accounts import accounts_for, accounts_of, misnamed, runner_of, secrets_of, service_secret_of
 from pusher.wiring.authority import authority_of
 from pusher.wiring.directory import directory_secret
 from pusher.wiring.inventory import expanded, read_out
@@ -33,7 +33,7 @@ _NAMED = 5
 class Prepared:
     """A run that is ready to go: everything is read and checked, and no target has been contacted.
 
-    ``accounts``: those that are tried for the package.
+    ``accounts``: those that are tried for the package; ``run_account``: whom its installer is run as, if it names one.
     ``directory`` reads the groups that the inventory has of one; None: the accounts file says which.
     """
 
@@ -47,8 +47,10 @@ class Prepared:
         self._unborne = tuple(unborne(listed, self.inventory, expanded=not self.inventory.directory_groups))
         self.package, self.payload = _package(options, verb)
         name = self.package.name if self.package is not None else None
-        self.accounts, self._misnamed = accounts_for(listed, name), tuple(misnamed(listed, name))
-        self.secrets = secrets_of(self.accounts)
+        self.run_account = runner_of(listed, self.package)
+        self.accounts = accounts_for(listed, name, self.run_account)
+        self._misnamed = tuple(misnamed(listed, name))
+        self.secrets = secrets_of(self.accounts, self.run_account if verb is not Verb.CHECK else None)
         self.service_secret = service_secret_of(self.package) if self.package and verb is Verb.PUSH else None
         # Of accounts.toml alone, and read once: whoever is asked for it is asked once.
         self.directory_secret = directory_secret(self.accounts)

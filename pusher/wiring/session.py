@@ -151,6 +151,7 @@ class Session:
             accounts=accounts.accounts,
             secrets=prepared.secrets,
             service_secret=prepared.service_secret,
+            run_account=prepared.run_account,
             fallback=accounts.fallback,
             guard=guard,
             tickets=tickets,

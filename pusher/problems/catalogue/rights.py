@@ -38,7 +38,7 @@ RIGHTS = [
          "(workstations have it disabled), push over WinRM, or drop [needs] registry."),
     Code("rights-unreadable", Stage.RIGHTS, GIVE_UP, FAILED,
          "user rights cannot be read by this transport",
-         "Only what needs them is held up: push over SMB, or drop [needs] rights."),
+         "Only what needs them is held up: push over SMB, or drop [needs] rights (of an installer: run_as)."),
     Code("right-missing", Stage.RIGHTS, GIVE_UP, FAILED,
          "the package's service account lacks a right it needs",
          "Grant it in Local Policies, User Rights Assignment (by group policy in a domain)."),

@@ -329,7 +329,7 @@ class _MemorySession:
     async def run(self, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
         """As the real ones do: by a service; over WinRM at once too, for who is signed in."""
         if run_as != SIGNED_IN:
-            return await by_service.run(self, _RUNNER, command, limit)
+            return await by_service.run(self, _RUNNER, command, limit, run_as)
         if self._wire.transport.kind is TransportKind.SMB:
             raise ProblemError(of("run-as-unsupported", Doing.RUN, command))
 

@@ -231,12 +231,12 @@ class _SmbSession(BridgedSession):
         return "service manager opened with SC_MANAGER_CREATE_SERVICE"
 
     def runner(self, run_as: RunAs = SYSTEM) -> str:
-        return by_service.words()
+        return by_service.words(run_as)
 
     async def run(self, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
         if run_as == SIGNED_IN:
             raise ProblemError(of("run-as-unsupported", Doing.RUN, "SMB starts programs by the service manager only"))
-        return await by_service.run(self, by_service.program().program, command, limit)
+        return await by_service.run(self, by_service.program().program, command, limit, run_as)
 
     async def registry_value(self, key: str, name: str) -> str | int | None:
         return await self._call(lambda: policy.registry_value(self._bound, key, name), Doing.REGISTRY, f"{key}, {name}")

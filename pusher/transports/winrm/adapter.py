@@ -265,7 +265,9 @@ class _WinrmSession(BridgedSession):
         super().__init__(bridge, identity, limits, self._files, self._services)
 
     def runner(self, run_as: RunAs = SYSTEM) -> str:
-        return f"WinRS, as {self._user or 'the process itself'}" if run_as == SIGNED_IN else by_service.words()
+        if run_as == SIGNED_IN:
+            return f"WinRS, as {self._user or 'the process itself'}"
+        return by_service.words(run_as)
 
     @property
     def copied_by(self) -> str:
@@ -289,7 +291,7 @@ class _WinrmSession(BridgedSession):
 
     async def run(self, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
         if run_as != SIGNED_IN:
-            return await by_service.run(self, by_service.program().program, command, limit)
+            return await by_service.run(self, by_service.program().program, command, limit, run_as)
         return await self._call(
             lambda: self._files.run(command, limit), Doing.RUN, "installer", limit + self._limits.call
         )

@@ -183,8 +183,8 @@ BAD = [
     (ONE.replace('"prompt"', PLANTED), "F:4:10: the TOML cannot be read: invalid value; expected 'text', a number, "
                                        "true or false"),
     (ONE + f'password = "{PLANTED}"\n', "F:5:1: account[1].password is not a known key; expected name, user, secret, "
-                                        "scope, protocol, realm, never, packages or "
-                                        "domain_controllers"),
+                                        "scope, protocol, realm, never, packages, "
+                                        "domain_controllers or use"),
     (ONE + 'protocol = "negotiate"\n', "F:5:12: account[1].protocol is 'negotiate'; expected kerberos or ntlm"),
     (with_user(".\\a") + 'protocol = "kerberos"\n', "F:5:12: account 'p': a local account cannot sign in with "
                                                     'kerberos; expected protocol = "ntlm"'),

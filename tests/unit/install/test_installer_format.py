@@ -55,6 +55,23 @@ def test_an_msi_needs_no_more_than_its_file(tmp_path: Path) -> None:
     assert (package.key, package.lock) == ("labtool.installer", "installer")
 
 
+@pytest.mark.parametrize("name", ["system", "account", "installs", "svc.install@corp"])
+def test_whom_it_runs_as(name: str, tmp_path: Path) -> None:
+    installer = load(tmp_path, MSI_TEXT + f'run_as = "{name}"\n').installer
+    assert installer is not None and installer.run_as == name
+    assert installer.runs_as_named == (name not in ("system", "account"))
+    assert installer.run_as_written is not None and installer.run_as_written.line == 8
+
+
+@pytest.mark.parametrize("name", ["", "System", "ACCOUNT", "CORP\\\\svc", "two words"])
+def test_nobody_that_it_could_run_as(name: str, tmp_path: Path) -> None:
+    said = sentence(tmp_path, MSI_TEXT + f'run_as = "{name}"\n')
+    assert said.startswith("F:8:10: installer.run_as: ") and said.endswith(
+        "; expected system (the machine itself), account (the one that signs in) or the name of an account of the "
+        "accounts file"
+    )
+
+
 def test_a_whole_exe(tmp_path: Path) -> None:
     text = EXE_TEXT + (
         'arguments = \'/S INSTALLDIR="%ProgramFiles%\\Lab & Co"\'\nsuccess = [0, 3010]\ntimeout = "5m"\n'

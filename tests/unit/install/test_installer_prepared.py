@@ -16,8 +16,15 @@ from tests.unit.install.test_installer_format import EXE, EXE_TEXT, MSI_TEXT, RU
 
 
 def prepared(
-    folder: Path, text: str, verb: Verb = Verb.PUSH, transports: str = "smb", transport: str = "auto"
+    folder: Path,
+    text: str,
+    verb: Verb = Verb.PUSH,
+    transports: str = "smb",
+    transport: str = "auto",
+    accounts: str | None = None,
 ) -> Prepared:
+    if accounts is not None:
+        (folder / "accounts.toml").write_text(accounts)
     (folder / "labtool.msi").write_bytes(SAMPLE)
     (folder / "setup.exe").write_bytes(EXE)
     (folder / "package.toml").write_text(text)
@@ -64,6 +71,81 @@ def test_an_exe_without_a_way_to_remove_it_is_not_removed(tmp_path: Path) -> Non
     with pytest.raises(BadInput, match=r"installer\.uninstall is missing"):
         prepared(tmp_path, text, Verb.REMOVE)
     assert prepared(tmp_path, MSI_TEXT, Verb.REMOVE).package
+
+
+PUSHING = """[[account]]
+name = "push"
+user = 'CORP\\push'
+secret = "env:PUSH"
+"""
+RUNNING = """[[account]]
+name = "Installs"
+user = 'CORP\\svc-install'
+secret = "env:INSTALLS"
+"""
+AS_NAMED = MSI_TEXT.replace("[installer]", '[installer]\nrun_as = "installs"')
+
+
+@pytest.fixture
+def passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUSH", "pushes")
+    monkeypatch.setenv("INSTALLS", "planted-Qz7")
+
+
+@pytest.mark.usefixtures("some_runner", "passwords")
+@pytest.mark.parametrize(
+    ("accounts", "tried"),
+    [
+        (PUSHING + RUNNING, ["push"]),
+        (PUSHING + RUNNING + 'use = "run"\n', ["push"]),
+        # What the account is for holds for running, too; as one that never signs in it takes nobody else's place.
+        (PUSHING + RUNNING + 'use = "run"\npackages = ["labtool"]\n', ["push"]),
+        (PUSHING + RUNNING + 'packages = ["labtool"]\n', ["Installs"]),
+        (PUSHING + 'packages = ["lab*"]\n' + RUNNING, ["push"]),
+        (RUNNING + "[fallback]\nenabled = true\n", []),
+    ],
+)
+def test_whom_an_installer_is_run_as_signs_in_only_where_it_names_the_package(
+    accounts: str, tried: list[str], tmp_path: Path
+) -> None:
+    for verb in (Verb.PUSH, Verb.REMOVE, Verb.CHECK):
+        ready = prepared(tmp_path, AS_NAMED, verb, accounts=accounts)
+        assert [account.name for account in ready.accounts.accounts] == tried
+        assert ready.run_account is not None and ready.run_account.user == "CORP\\svc-install"
+        # A check has no use for its password.
+        assert ("Installs" in ready.secrets) == (verb is not Verb.CHECK or tried == ["Installs"])
+        assert "planted-Qz7" not in repr(vars(ready))
+    without = prepared(tmp_path, MSI_TEXT, accounts=PUSHING + RUNNING + 'use = "run"\n')
+    assert without.run_account is None and list(without.secrets) == ["push"]
+
+
+REFUSED = [
+    (RUNNING.replace("Installs", "instals"), r"no account is called 'installs' \(did you mean instals\?\)"),
+    (RUNNING + "domain_controllers = true\n", "is let on domain controllers"),
+    (RUNNING + 'packages = ["other"]\n', "is for other packages than labtool"),
+    (RUNNING.replace("svc-install", "svc-install$"), "has no password"),
+    (RUNNING.replace("CORP\\svc-install", ".\\admin").replace("env:INSTALLS", "laps:")
+     + '[directory]\ndomain = "corp.example"\nuser = "r@corp.example"\nsecret = "env:PUSH"\n',
+     "has a laps: and no password"),
+    (RUNNING.replace("env:INSTALLS", "keytab:package.toml") + 'realm = "CORP.EXAMPLE"\n',
+     "has a keytab: and no password"),
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("some_runner", "passwords")
+@pytest.mark.parametrize(("accounts", "why"), REFUSED, ids=[why for _, why in REFUSED])
+def test_whom_an_installer_cannot_be_run_as(accounts: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=why) as refused:
+        prepared(tmp_path, AS_NAMED, accounts=PUSHING + accounts)
+    line = AS_NAMED.splitlines().index('run_as = "installs"') + 1
+    assert f"package.toml:{line}:" in str(refused.value)
+
+
+@pytest.mark.usefixtures("some_runner", "passwords")
+def test_an_account_for_running_only_signs_in_nowhere(tmp_path: Path) -> None:
+    for text in (MSI_TEXT, AS_NAMED):
+        with pytest.raises(BadInput, match="no account signs in"):
+            prepared(tmp_path, text, accounts=RUNNING + 'use = "run"\n')
 
 
 @pytest.mark.usefixtures("some_runner")

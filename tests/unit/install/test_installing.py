@@ -129,6 +129,7 @@ async def push(
     package: Package | None = None,
     verb: Verb = Verb.PUSH,
     kind: TransportKind = TransportKind.SMB,
+    **changes: Any,
 ) -> tuple[Outcome, list[str], dict[str, list[str]]]:
     """One attempt by a process of its own: its outcome, its calls, and its events' details by kind."""
     package = package or make_package()
@@ -146,6 +147,7 @@ async def push(
         verb=verb,
         watcher=watching,
         transports={kind: transport},
+        **changes,
     )
     outcome = await attempt(job, Target(name=machine.host.name, transports=(kind,)), "10.0.0.1", next(_numbers))
     events: dict[str, list[str]] = {}

@@ -144,6 +144,6 @@ def test_every_journal_of_an_installer_replays() -> None:
     marks = [(step.value, mark) for step in InstallerStep for mark in ("intent", "done")]
     states = [replay(marks[:length], INSTALLER_TABLE) for length in range(len(marks) + 1)]
     assert states == [
-        PLANNED, "stage:begun", "stage:done", "run:begun", "run:done", "detect:begun", "detect:done", "commit:begun",
-        COMMITTED,
+        PLANNED, "stage:begun", "stage:done", "grant:begun", "grant:done", "run:begun", "run:done",
+        "detect:begun", "detect:done", "commit:begun", COMMITTED,
     ]  # fmt: skip
