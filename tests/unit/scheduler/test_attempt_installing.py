@@ -17,7 +17,7 @@ from pusher.store import Mark, Store
 from pusher.transports.memory import Fault, How, MemoryTransport, StartFault
 from pusher.transports.memory.disk import key_of
 from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import ADMIN, EXE, SERVICE, make_account, make_host, make_job, make_package
+from tests.unit.scheduler.harness import ADMIN, EXE, SERVICE, Watching, make_account, make_host, make_job, make_package
 from tests.unit.scheduler.stories import ADDRESS, ended, push_and_see, push_once, three_accounts
 
 # Rights
@@ -128,10 +128,10 @@ def test_two_pushers_on_one_host_are_one_install(store: Store) -> None:
 @pytest.mark.parametrize(("verb", "said"), [(Verb.PUSH, ["memory"]), (Verb.REMOVE, [])])
 def test_the_record_says_how_files_came_there(store: Store, verb: Verb, said: list[str]) -> None:
     async def story() -> list[str]:
-        host = make_host()
-        job = make_job(store, MemoryTransport({ADDRESS: host}), verb=verb)
+        host, watching = make_host(), Watching()
+        job = make_job(store, MemoryTransport({ADDRESS: host}), verb=verb, watcher=watching)
         await attempt(job, Target(name=host.name), ADDRESS, 1)
-        return [event.detail for event in store.events(job.run, host.name) if event.kind == "copied-by"]
+        return [event.detail for event in watching.events if event.kind == "copied-by"]
 
     assert fly(story()) == said
 
