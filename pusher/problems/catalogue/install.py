@@ -51,7 +51,8 @@ INSTALL = [
     Code("service-account-invalid", Stage.SERVICE, GIVE_UP, FAILED,
          "the service's account is wrong or may not log on as a service",
          "Correct [service] account and its secret (of an installer: of the account that run_as names), or grant it "
-         "'Log on as a service'. Written as a UPN (user@domain) its password is proven at the domain controller first."),
+         "'Log on as a service'. Written as a UPN (user@domain) its password is proven at the domain controller "
+         "first."),
     Code("service-account-kept", Stage.SERVICE, GIVE_UP, FAILED,
          "the service runs as an account whose password nobody could give back, were the change undone",
          "Remove the old agent first (pusher remove), or give its service the new account by hand."),
