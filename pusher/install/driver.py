@@ -65,6 +65,8 @@ class Driver(Carrier):
             service.image_path, wanted_config(package, command).image_path, await self._session.folders()
         ):
             raise ProblemError(problem("service-exists-foreign", Stage.SERVICE, f"{name} runs {service.image_path}"))
+        # Before anything is done: a store that cannot be read leaves the host as it is.
+        grants = await self._grants()
         self._listener.stage(Stage.SERVICE)
         did: list[str] = []
         try:
@@ -73,7 +75,7 @@ class Driver(Carrier):
                 did.append(f"service {name} stopped")
                 await self._timed("delete-service", lambda: steps.delete_service(self._session, name))
                 did.append(f"service {name} deleted")
-            did += await self._take_rights_back()
+            did += await self._take_rights_back(grants)
             removed, kept = await self._timed("remove-files", lambda: remove_files(self._session, package))
         except ProblemError as error:
             raise _so_far(error, did, []) from error
@@ -83,13 +85,18 @@ class Driver(Carrier):
         found = service is not None or removed
         return Done(status=Status.REMOVED if found else Status.UNCHANGED, steps=tuple(self.times), agent_version=None)
 
-    async def _take_rights_back(self) -> list[str]:
+    async def _grants(self) -> list[tuple[Journal, str]]:
         """What earlier pushes gave accounts of this service; only a journal tells it from what they had before."""
+        found = [(journal, Before.from_json(journal.before).granted) for journal in await self._book.committed()]
+        return [
+            (journal, granted)
+            for journal, granted in found
+            if granted is not None and not any(s.step == Step.GRANT and s.mark is Mark.UNDONE for s in journal.steps)
+        ]
+
+    async def _take_rights_back(self, grants: Sequence[tuple[Journal, str]]) -> list[str]:
         taken = list[str]()
-        for journal in await self._book.committed():
-            granted = Before.from_json(journal.before).granted
-            if granted is None or any(s.step == Step.GRANT and s.mark is Mark.UNDONE for s in journal.steps):
-                continue
+        for journal, granted in grants:
             try:
                 await self._session.revoke_right(LOGON_RIGHT, granted)
             except ProblemError as error:
@@ -99,7 +106,8 @@ class Driver(Carrier):
                     Stage.SERVICE, "right-kept", f"{granted} keeps {LOGON_RIGHT}: {error.problem.message}"
                 )
             else:
-                await self._book.mark(journal, Step.GRANT, Mark.UNDONE)
+                with self._unwritten():
+                    await self._book.mark(journal, Step.GRANT, Mark.UNDONE)
                 self._listener.note(Stage.SERVICE, "right-revoked", f"{LOGON_RIGHT} of {granted}")
                 taken.append(f"{LOGON_RIGHT} taken from {granted}")
         return taken
