@@ -48,17 +48,24 @@ def test_the_life_of_a_service_with_a_password(
         file.touch(mode=0o600)
         file.write_text(text)
     inventory = site.inventory_of(tmp_path, [host])
+    known = tmp_path / "accounts.toml"
+    known.write_text(f"{site.accounts.read_text()}local_threshold = 50\n")
     said: list[Ended] = []
 
-    def push(secret: Path, grants: bool = True, transport: str = "smb") -> Ended:
+    def push(secret: Path, grants: bool = True, transport: str = "smb", accounts: Path = known) -> Ended:
         what = package(site, tmp_path / "package", secret, grants)
-        said.append(replace(pusher, package=what).push(inventory, "--attempts", "1", "--transport", transport))
+        asked = replace(pusher, package=what, accounts=accounts)
+        said.append(asked.push(inventory, "--attempts", "1", "--transport", transport))
         return said[-1]
 
     for secret, grants in ((right, False), (wrong, True)):
         refused = push(secret, grants)
         assert refused.verdict == ("failed", "service-account-invalid"), refused.everything_said()
         assert witness.service_of(host) is None and not holds(host)
+    # Each start was a sign-in that the machine counts: with the shipped settings one more would be one too many.
+    spent = push(right, accounts=site.accounts)
+    assert spent.verdict == ("failed", "lockout-budget-spent"), spent.everything_said()
+    assert witness.service_of(host) is None and not holds(host)
     ended = push(right)
     assert ended.verdict == ("installed", None), ended.everything_said()
     assert holds(host)
