@@ -271,3 +271,9 @@ async def signed_in(host: MemoryHost, *faults: Fault) -> Session:
     return await link.sign_in(
         Credential(account="admin", user=user, domain=domain, secret=Secret("right"), protocol=Protocol.NTLM)
     )
+
+
+def events_of(store: Store, run: str, target: str) -> list[Event]:
+    """What the store has of a target, once all that was posted is in it."""
+    store._writer.write_now(lambda _: None)
+    return store.events(run, target)

@@ -35,6 +35,7 @@ from tests.unit.scheduler.harness import (
     SERVICE,
     Names,
     Watching,
+    events_of,
     install_by_hand,
     make_account,
     make_host,
@@ -66,7 +67,7 @@ def test_a_push_that_goes_well_is_told_in_full(store: Store) -> None:
     assert sorted(stages, key=list(Stage).index) == stages, "the stages come in their order"
     assert [event.kind for event in watching.events] == ["identity", "signed-in", "copied-by"]
     # The last one may still be on its way to the store.
-    assert [event.kind for event in store.events(outcome.run, host.name)][:2] == ["identity", "signed-in"]
+    assert [event.kind for event in events_of(store, outcome.run, host.name)][:2] == ["identity", "signed-in"]
     assert host.sign_ins == [ADMIN]
 
 
@@ -94,7 +95,7 @@ def test_no_secret_is_in_what_is_recorded(verb: Verb, store: Store) -> None:
     outcome = push_once(host, store, accounts=accounts, secrets=secrets, verb=verb)
     assert outcome.status.is_success
     assert planted not in repr(outcome)
-    assert planted not in repr(store.events(outcome.run, host.name))
+    assert planted not in repr(events_of(store, outcome.run, host.name))
 
 
 # Reaching, and who answers

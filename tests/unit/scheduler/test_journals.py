@@ -9,7 +9,7 @@ from pusher.scheduler.attempt import attempt
 from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport
 from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import SERVICE, make_host, make_job
+from tests.unit.scheduler.harness import SERVICE, events_of, make_host, make_job
 from tests.unit.scheduler.stories import ADDRESS
 
 SMB, WINRM = TransportKind.SMB, TransportKind.WINRM
@@ -29,7 +29,7 @@ def push(
         transport = MemoryTransport({ADDRESS: host}, *faults, kind=kind, nameless=nameless)
         job = make_job(store, transport, transports={kind: transport})
         outcome = await attempt(job, Target(name=target, transports=(kind,)), ADDRESS, 1)
-        return outcome, [event.kind for event in store.events(job.run, target)]
+        return outcome, [event.kind for event in events_of(store, job.run, target)]
 
     return fly(story())
 

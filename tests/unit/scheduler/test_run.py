@@ -32,7 +32,7 @@ from pusher.transports.port import Limits
 from tests.unit.scheduler.failing_store import FailingStore, Plan
 from tests.unit.scheduler.failing_store import How as Failing
 from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import ADMIN, EXE, LOCAL, SERVICE, Names, make_account, make_host, make_job
+from tests.unit.scheduler.harness import ADMIN, EXE, LOCAL, SERVICE, Names, events_of, make_account, make_host, make_job
 
 
 class Estate:
@@ -262,7 +262,7 @@ def test_what_is_worth_it_is_tried_again(store: Store) -> None:
     codes, estate = run(make)
     assert codes == {"ok": 1}
     assert estate.reported[0].attempts == 2
-    kinds = [event.kind for event in store.events(estate.job.run, estate.hosts[0].name)]
+    kinds = [event.kind for event in events_of(store, estate.job.run, estate.hosts[0].name)]
     assert "undo" in kinds
     assert kinds.index("undo") < len(kinds) - 1 - kinds[::-1].index("signed-in"), "signed in once more after it"
 

@@ -20,7 +20,7 @@ from pusher.scheduler.ways import further, ways_to, worth_another
 from pusher.store import Store
 from pusher.transports.memory import MemoryHost, MemoryTransport, User
 from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import ADMIN, make_account, make_host, make_job
+from tests.unit.scheduler.harness import ADMIN, events_of, make_account, make_host, make_job
 
 ADDRESS = "10.0.0.1"
 SMB, WINRM = TransportKind.SMB, TransportKind.WINRM
@@ -87,7 +87,7 @@ def test_what_is_wrong_with_a_transport_leads_to_the_next(store: Store) -> None:
     outcome = attempted(store, smb, winrm)
     assert (outcome.status, outcome.transport) == (Status.INSTALLED, WINRM)
     assert outcome.accounts_tried == (AccountTried(account="admin", code=None),)
-    assert [event.detail for event in store.events(outcome.run, smb.name) if event.kind == "transport-failed"] == [
+    assert [event.detail for event in events_of(store, outcome.run, smb.name) if event.kind == "transport-failed"] == [
         "smb: admin-share-missing"
     ]
 
@@ -156,7 +156,7 @@ def test_the_lock_of_a_push_that_was_cut_off_is_waited_for(
             await HostBook(job, host.name, host.name, job.package.key).open(NOTHING_BEFORE.to_json())
         asyncio.get_running_loop().call_later(freed, lambda: setattr(lock, "held", False))
         outcome = await attempt(job, target, ADDRESS, 1)
-        return outcome, [event.kind for event in store.events(job.run, host.name)]
+        return outcome, [event.kind for event in events_of(store, job.run, host.name)]
 
     outcome, events = fly(story())
     assert outcome.code == code
