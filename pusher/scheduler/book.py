@@ -28,7 +28,7 @@ class HostBook:
         self._nameless = (target, address)  # an address is what earlier versions took for the name
 
     async def open(self, before: dict[str, object]) -> Journal:
-        with self._noted():
+        with self._noted(tells=False):  # who is told has the journal in hand, to close it
             return await self._job.store.open_journal(
                 host=self._machine or self._target, service=self._service, run=self._job.run, target=self._target,
                 before=before, at=self._job.now(),
@@ -57,10 +57,11 @@ class HostBook:
             )  # fmt: skip
 
     @contextmanager
-    def _noted(self) -> Iterator[None]:
+    def _noted(self, *, tells: bool = True) -> Iterator[None]:
         try:
             yield
         except Exception as error:
             self._job.losses.note(self._target, error)
             raise
-        self._job.losses.tell(self._target)
+        if tells:
+            self._job.losses.tell(self._target)
