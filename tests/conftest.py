@@ -6,6 +6,8 @@ reason is told in words.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
 import signal
 import socket
@@ -14,6 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
+import hypothesis
 import pytest
 
 from lab import HostSpec, Lab, LabError
@@ -22,6 +25,8 @@ from lab.domain import Domain
 from lab.domain.configuration import LDAP_PORT
 
 StartLab = Callable[[Lab, Sequence[HostSpec]], Lab]
+_TESTS = itertools.count()
+LONGEST_ID = 80
 CONTROLLER_NETWORKS = range(150, 170)
 """127.0.N.0/24: a domain controller of its own takes the first that nobody has."""
 StartDomain = Callable[[Path], Domain]
@@ -41,6 +46,12 @@ def _end_orderly() -> Iterator[None]:
     for number, did in before.items():
         with suppress(TypeError):  # None: it was not set by Python
             signal.signal(number, did)
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pytest's own, but for the name: to find a free one it lists the folders of all tests before, each time."""
+    return tmp_path_factory.mktemp(f"test-{next(_TESTS)}", numbered=False)
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +117,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
 
 
+# A property is told the same stories each time, so that a failure is of this change and comes again; the search for
+# new ones is one of its own: HYPOTHESIS_PROFILE=search make test-fast
+hypothesis.settings.register_profile("settled", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=300)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "settled"))
+
+
 def pytest_configure() -> None:
     """Where CI is set pytest prints whole differences; that of two executables takes it hours to find."""
     os.environ.pop("CI", None)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A short name for a long value: an id travels to each worker and stands in each line of a report."""
+    if not isinstance(val, str | bytes) or len(val) <= LONGEST_ID:
+        return None
+    start = val[: LONGEST_ID // 2]
+    shown = start if isinstance(start, str) else start.decode("ascii", "backslashreplace")
+    digest = hashlib.sha256(val.encode("utf-8", "surrogatepass") if isinstance(val, str) else val).hexdigest()
+    return f"{shown.encode('unicode_escape').decode()}...{digest[:8]}"

@@ -58,6 +58,7 @@ def check(folder: Path, name: str, data: bytes) -> None:
             assert 0 <= exc.source.column <= len(lines[exc.source.line - 1]) + 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", LOADERS)
 @given(data=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 @example(data=b"\xff\xfe")

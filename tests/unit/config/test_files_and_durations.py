@@ -71,6 +71,7 @@ def test_what_is_no_duration(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.thorough
 @given(st.text(max_size=300))
 def test_shown_text_cannot_act_on_a_terminal(text: str) -> None:
     result = shown(text)

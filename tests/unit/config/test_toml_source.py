@@ -88,6 +88,7 @@ def leaves(value: Any, path: Path = ()) -> list[tuple[Path, Any]]:
     return found
 
 
+@pytest.mark.thorough
 @given(texts())
 @settings(max_examples=150, deadline=None)
 def test_every_scalar_stands_where_it_is_said_to_stand(text: str) -> None:

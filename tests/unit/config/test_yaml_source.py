@@ -45,6 +45,7 @@ def marks(node: yaml.Node, path: Path = ()) -> dict[Path, tuple[int, int]]:
     return found
 
 
+@pytest.mark.thorough
 @given(documents, st.booleans())
 @settings(max_examples=80, deadline=None)
 def test_values_and_positions_are_those_of_the_text(data: dict[str, Any], flow: bool) -> None:
@@ -57,6 +58,7 @@ def test_values_and_positions_are_those_of_the_text(data: dict[str, Any], flow: 
         assert document.positions.find(path, key=False) == place
 
 
+@pytest.mark.thorough
 @given(documents)
 @settings(max_examples=50, deadline=None)
 def test_as_written_keeps_the_text_of_every_scalar(data: dict[str, Any]) -> None:

@@ -335,6 +335,7 @@ async def test_a_stop_from_elsewhere_reaches_those_who_wait() -> None:
         lease.settle(Result.OK)
 
 
+@pytest.mark.thorough
 async def test_many_accounts_leave_nothing_behind() -> None:
     guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
     for number in range(2000):

@@ -98,6 +98,7 @@ def test_the_principal_of_an_account(user: str, realm: str | None, principal: st
 # One canary
 
 
+@pytest.mark.thorough
 @settings(deadline=None)
 @given(
     waits=st.lists(st.floats(0, 3), min_size=2, max_size=40),

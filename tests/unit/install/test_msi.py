@@ -28,6 +28,7 @@ def test_what_is_no_package(tmp_path: Path, data: bytes) -> None:
         read_properties(tmp_path / "x.msi")
 
 
+@pytest.mark.thorough
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(CONTENT) - 1), st.integers(0, 255)), min_size=1, max_size=12))
 def test_damage_ends_in_an_error_or_in_texts(tmp_path: Path, damage: list[tuple[int, int]]) -> None:

@@ -267,6 +267,7 @@ def _brought_to(package: Package, wanted: ServiceConfig, before: Observation, pl
     return replace(before, files=files, service=service, status=status, missing_folders=())
 
 
+@pytest.mark.thorough
 @given(observations())
 def test_a_host_brought_to_its_plan_needs_nothing_more(given: tuple[Package, Observation]) -> None:
     package, before = given

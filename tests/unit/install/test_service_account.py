@@ -31,9 +31,8 @@ PASSWORD = "agents"
 
 
 def package(version: str = "1.4.2", **changes: Any) -> Package:
-    return make_package(
-        version, **{"account": SERVICE_ACCOUNT, "secret": "env:X", "grant_logon_right": True, **changes}
-    )
+    defaults = {"account": SERVICE_ACCOUNT, "secret": "env:X", "grant_logon_right": True, "stay_running": 0.0}
+    return make_package(version, **(defaults | changes))
 
 
 async def pushed(host: MemoryHost, store: Store, what: Package, **changes: Any) -> Outcome:

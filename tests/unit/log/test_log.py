@@ -131,6 +131,7 @@ def test_the_libraries_are_silent(log: Callable[[], list[dict[str, Any]]]) -> No
         assert not logging.getLogger(name).isEnabledFor(logging.CRITICAL)
 
 
+@pytest.mark.thorough
 @given(st.recursive(st.text(max_size=8), lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=4), inner)))
 def test_no_structure_hides_a_secret(value: Any) -> None:
     redactor = Redactor()

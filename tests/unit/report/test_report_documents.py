@@ -69,6 +69,7 @@ def test_a_row_is_written_before_the_next_outcome_is_read(name: Format) -> None:
     assert out.lines > 50
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [Format.CSV, Format.JSON, Format.JUNIT, Format.MARKDOWN])
 def test_memory_does_not_grow_with_the_run(name: Format) -> None:
     def peak(count: int) -> int:

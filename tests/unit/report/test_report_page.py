@@ -104,6 +104,7 @@ def test_the_policy_allows_our_script_and_style_and_nothing_else() -> None:
     assert tags.index("meta") < tags.index("style") < tags.index("script")
 
 
+@pytest.mark.thorough
 @samples.unhurried
 @given(samples.hostile)
 def test_hostile_text_adds_no_element_and_no_attribute(text: str) -> None:

@@ -34,6 +34,7 @@ class Acting(MemoryTransport):
         return super().due(call)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lost", [False, True], ids=["cancelled", "cancelled-and-cut-off"])
 @pytest.mark.parametrize("code", ["cancelled", "failure-limit"])
 def test_a_cancelled_push_ends_at_its_next_step_and_leaves_the_host_as_it_was(

@@ -150,6 +150,7 @@ def test_each_kind_of_host_ends_as_it_should(kind: str, store: Store) -> None:
     assert codes == {kind: 1}
 
 
+@pytest.mark.thorough
 @settings(max_examples=25, deadline=None)
 @given(
     kinds=st.lists(st.sampled_from(sorted(KINDS)), max_size=25),
@@ -188,6 +189,7 @@ def test_every_target_gets_exactly_one_outcome(
     fly(story())
 
 
+@pytest.mark.thorough
 def test_a_wrong_password_costs_no_more_than_the_budget_over_all_hosts(store: Store) -> None:
     """The promise to whoever owns the account: 500 hosts, 200 at once, and it is not locked."""
     limit = 1
@@ -226,6 +228,7 @@ def test_silence_costs_no_more_than_the_budget_either(limit: int, store: Store) 
     assert codes == {"sign-in-unknown": limit, "lockout-budget-spent": 100 - limit}
 
 
+@pytest.mark.thorough
 def test_a_good_account_is_not_slowed_to_a_halt_by_its_budget(store: Store) -> None:
     def make() -> Estate:
         guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
@@ -350,6 +353,7 @@ def test_what_is_no_failure_does_not_count(store: Store) -> None:
     assert run(make)[0] == {"domain-controller-refused": 20, "ok": 20}
 
 
+@pytest.mark.thorough
 @settings(max_examples=30, deadline=None)
 @given(calls=st.integers(1, 250), seed=st.integers(0, 1000))
 def test_a_run_stopped_at_once_tells_the_truth_about_each_target(calls: int, seed: int, store: Store) -> None:
@@ -485,6 +489,7 @@ def test_a_check_and_a_removal_are_runs_too(store: Store) -> None:
 # What is written down
 
 
+@pytest.mark.thorough
 def test_who_is_left_out_is_recorded_many_at_a_time(store: Store) -> None:
     """Each alone would wait for the disk: a minute for 10,000, before the first push."""
 
@@ -542,7 +547,8 @@ def test_a_run_begins_nothing_more_once_an_outcome_cannot_be_stored(store: Store
             FailingStore(store, Plan(40, Failing.FROM_THEN_ON)), [make_host() for _ in range(60)],
             caps=Caps(total=2, subnet=0), unstored=lambda outcome, why: unstored.append((outcome.target, why.code)),
         )  # fmt: skip
-        await estate.runner.run(iter(estate.targets))
+        with structlog.testing.capture_logs():
+            await estate.runner.run(iter(estate.targets))
         return list(store.outcomes(estate.job.run)), unstored, estate
 
     stored, unstored, estate = fly(story())

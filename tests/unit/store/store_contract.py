@@ -433,6 +433,7 @@ class StoreContract:
 
     # Durability
 
+    @pytest.mark.thorough
     @pytest.mark.parametrize("after", [1, 40])
     def test_what_was_awaited_survives_a_kill(self, url: str, after: int) -> None:
         """A process writes and says what has become durable; it is killed in the middle of it."""

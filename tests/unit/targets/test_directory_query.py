@@ -259,6 +259,7 @@ async def test_a_directory_that_does_not_answer(tmp_path: Path, code: str) -> No
         assert caught.value.problem.code == code
 
 
+@pytest.mark.thorough
 async def test_ten_thousand_computers_leave_the_event_loop_its_turns(tmp_path: Path) -> None:
     found = directory(*(computer(f"PC{number:05}") for number in range(10_000)), bounds=Bounds(page=500))
     turns = 0

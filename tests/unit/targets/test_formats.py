@@ -106,6 +106,7 @@ def test_the_rows_of_a_csv_keep_their_order(tmp_path: Path) -> None:
     assert [(t.name, t.groups) for t in found] == [("c", ("x",)), ("a", ("y",)), ("b", ("x", "y"))]
 
 
+@pytest.mark.thorough
 @given(
     st.lists(st.text(alphabet='ab,;"\t ', max_size=5), min_size=1, max_size=5), st.sampled_from(",;\t"), st.booleans()
 )
@@ -184,6 +185,7 @@ words = st.sampled_from(
 )
 
 
+@pytest.mark.thorough
 @given(st.lists(words | st.text(max_size=8), max_size=6), st.sampled_from(["i.ini", "i.csv", "i.txt", "i", "i.yml"]))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_lines_that_come_close_are_read_or_refused(tmp_path: Path, lines: list[str], name: str) -> None:

@@ -356,6 +356,7 @@ def test_names_that_exist_pass(tmp_path: Path, name: str) -> None:
 # -- size -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", ["hosts: ['ws[000001:100000].x.y']", "ranges: [10.0.0.0/15]"])
 def test_expansion_is_lazy(tmp_path: Path, what: str) -> None:
     found = inventory(tmp_path, f"groups:\n  a:\n    {what}\n")
@@ -412,6 +413,7 @@ def closure(groups: dict[str, Any], direct: set[str]) -> set[str]:
     return found
 
 
+@pytest.mark.thorough
 @given(inventories())
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_lazy_inventory_is_what_a_plain_expansion_gives(tmp_path: Path, data: dict[str, Any]) -> None:

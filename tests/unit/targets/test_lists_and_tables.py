@@ -230,6 +230,7 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.thorough
 @given(
     st.lists(pieces | st.text(max_size=6), max_size=8),
     st.sampled_from(["\n", "", " "]),

@@ -196,6 +196,7 @@ BODIES = st.one_of(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=150, deadline=None)
 @given(pieces=st.lists(st.one_of(HEADS, BODIES), max_size=6))
 def test_whatever_is_sent_there_is_an_answer_or_a_code(one: Teller, pieces: list[bytes]) -> None:
