@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,10 +68,16 @@ def main() -> None:
         sys.exit(ended_with(status, out))
 
 
+@cache
+def _command() -> Callable[[], object]:
+    """The commands as they are read from a command line; made once, however often a process calls ``main``."""
+    return typer.main.get_command(app)
+
+
 def _done() -> int | str | None:
     """What the command ended with, as ``sys.exit`` takes it."""
     try:
-        app()
+        _command()()
     except SystemExit as ended:
         return ended.code
     except BadInput as error:

@@ -31,7 +31,12 @@ PASSWORD = "agents"
 
 
 def package(version: str = "1.4.2", **changes: Any) -> Package:
-    defaults = {"account": SERVICE_ACCOUNT, "secret": "env:X", "grant_logon_right": True, "stay_running": 0.0}
+    defaults: dict[str, Any] = {
+        "account": SERVICE_ACCOUNT,
+        "secret": "env:X",
+        "grant_logon_right": True,
+        "stay_running": 0.0,
+    }
     return make_package(version, **(defaults | changes))
 
 
