@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pusher.install import machine
-from pusher.models import Secret, Stage, Status, StepTime
+from pusher.models import Stage, Status, StepTime
 from pusher.problems import Problem, ProblemError, problem
 from pusher.problems.shortage import own_fault
 from pusher.store import Journal, Mark
@@ -82,27 +82,10 @@ class Course:
     put_back: Callable[[Journal, Sequence[Any]], Awaitable[None]]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Logon:
-    """What the package's service logs on with. ``secret``: its account's password, where it has one.
-
-    ``is_proven``: a domain controller has taken the password in this run. ``around``: within it the service is told to
-    start, which logs the account on; ProblemError where that must not be tried.
-    """
-
-    secret: Secret | None = None
-    is_proven: bool = False
-    around: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext
-
-
-NO_LOGON = Logon()
-"""Of a service that needs no password."""
-
-
 class Carrier:
     """One host's push. ``cancelled`` is asked between steps, and answers with the code to end with.
 
-    ``run_as``: the account that the package's installer is run as, where it names one.
+    ``run_as``: whom the package's service, or its installer, runs as.
     """
 
     _made_up_for: ProblemError | None = None
@@ -117,10 +100,9 @@ class Carrier:
         reopen: Reopen,
         cancelled: Callable[[], str | None],
         now: Callable[[], datetime],
-        logon: Logon = NO_LOGON,
-        run_as: RunAs | None = None,
+        run_as: RunAs,
     ) -> None:
-        self._logon, self._run_as = logon, run_as
+        self._run_as = run_as
         self._session, self._book, self._listener = session, book, listener
         self._reopen, self._cancelled, self._now = reopen, cancelled, now
         self.times: list[StepTime] = []

@@ -49,7 +49,7 @@ class Driver(Carrier):
         await self.recover()
         wanted = wanted_config(package, command)
         seen = await self._timed("observe", lambda: observe(self._session, package))
-        plan = decide(package, wanted, seen, password_proven=self._logon.is_proven)
+        plan = decide(package, wanted, seen, password_proven=self._run_as.is_proven)
         if isinstance(plan, Problem):
             raise ProblemError(plan)
         if plan.steps:
@@ -150,7 +150,7 @@ class Driver(Carrier):
             plan=plan,
             copied=copied,
             cancelled=self._cancelled,
-            logon=self._logon,
+            run_as=self._run_as,
         )
         course = Course(
             before=plan.before.to_json(),

@@ -29,7 +29,6 @@ from pusher.install.payload import Payload
 from pusher.install.steps import patiently
 from pusher.models import (
     LOGON_RIGHT,
-    RUN_AS_ACCOUNT,
     Detect,
     Installer,
     InstallerKind,
@@ -43,7 +42,7 @@ from pusher.store import Journal, Mark
 from pusher.transports import by_service
 from pusher.transports.detection import Found, detect, numbers
 from pusher.transports.paths import dest_of, parents, remote_path
-from pusher.transports.port import SIGNED_IN, SYSTEM, RemotePath, RunAs
+from pusher.transports.port import SIGNED_IN, SYSTEM, RemotePath
 
 STAGES = {
     InstallerStep.STAGE: Stage.STAGE,
@@ -248,7 +247,7 @@ class InstallerDriver(Carrier):
     async def _run(self, package: Package, installer: Installer, line: str, removing: bool = False) -> None:
         """Run it, once. Where the connection is lost meanwhile, what can still be known of its end is asked for."""
         self._listener.note(Stage.START, "command", line)
-        self._listener.note(Stage.START, "runner", self._session.runner(self._identity(installer)))
+        self._listener.note(Stage.START, "runner", self._session.runner(self._run_as))
         code = await self._code_of(line, package, installer)
         if code is None:
             return  # the host cannot tell; the detection rule will
@@ -262,7 +261,7 @@ class InstallerDriver(Carrier):
 
     async def _code_of(self, line: str, package: Package, installer: Installer) -> int | None:
         try:
-            return await self._session.run(line, installer.timeout, self._identity(installer))
+            return await self._session.run(line, installer.timeout, self._run_as)
         except ProblemError as error:
             if error.problem.code not in SESSION_GONE:
                 await self._tell_log(package, installer)
@@ -284,15 +283,9 @@ class InstallerDriver(Carrier):
 
     # The right of the account that runs it.
 
-    def _identity(self, installer: Installer) -> RunAs:
-        if installer.runs_as_named:
-            assert self._run_as is not None, "nothing is ever run as SYSTEM instead"
-            return self._run_as
-        return SIGNED_IN if installer.run_as == RUN_AS_ACCOUNT else SYSTEM
-
     async def _lacking(self) -> str | None:
         """Who has to be given the right to log on as a service; asked before anything is copied."""
-        if self._run_as is None or await self._session.holders_of(LOGON_RIGHT, self._run_as.account):
+        if self._run_as in (SYSTEM, SIGNED_IN) or await self._session.holders_of(LOGON_RIGHT, self._run_as.account):
             return None
         return self._run_as.account
 

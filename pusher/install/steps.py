@@ -16,7 +16,6 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from pusher.install.carrying import NO_LOGON, Logon
 from pusher.install.machine import Step
 from pusher.install.names import NEW
 from pusher.install.payload import Payload
@@ -25,7 +24,7 @@ from pusher.install.watch import StartWatch, has_told_why, stopped
 from pusher.models import LOGON_RIGHT, Package
 from pusher.problems import Problem, ProblemError, Stage, problem
 from pusher.transports.paths import parents, remote_path
-from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
+from pusher.transports.port import RemotePath, RunAs, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
 
 T = TypeVar("T")
 Around = contextlib.AbstractAsyncContextManager[None]
@@ -48,7 +47,7 @@ class Work:
     plan: Plan
     copied: Callable[[int], None]
     cancelled: Callable[[], str | None]
-    logon: Logon = NO_LOGON
+    run_as: RunAs
 
 
 async def stage(work: Work) -> None:
@@ -83,16 +82,16 @@ async def grant(work: Work) -> None:
 
 
 async def register(work: Work) -> None:
-    name, there, logon = work.plan.before.service_name, work.plan.before.service, work.logon
+    name, there, run_as = work.plan.before.service_name, work.plan.before.service, work.run_as
     if there is None:
-        await patiently(partial(work.session.create_service, name, work.wanted, logon.secret))
+        await patiently(partial(work.session.create_service, name, work.wanted, run_as.secret))
         return
-    kept = there.account.lower() == work.wanted.account.lower() and not logon.is_proven
-    await work.session.configure_service(name, work.wanted, None if kept else logon.secret)
+    kept = there.account.lower() == work.wanted.account.lower() and not run_as.is_proven
+    await work.session.configure_service(name, work.wanted, None if kept else run_as.secret)
 
 
 async def start(work: Work) -> None:
-    await start_service(work.session, work.plan.before.service_name, work.package.start_timeout, work.logon.around)
+    await start_service(work.session, work.plan.before.service_name, work.package.start_timeout, work.run_as.logon)
 
 
 async def verify(work: Work) -> None:

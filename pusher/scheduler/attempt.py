@@ -30,7 +30,7 @@ from tenacity import (
 
 from pusher.checks import Subject, prove
 from pusher.credentials.ladder import is_domain_controller, ladder, why_nobody
-from pusher.install.carrying import Done, Logon
+from pusher.install.carrying import Done
 from pusher.install.driver import Driver
 from pusher.install.installing import InstallerDriver
 from pusher.install.names import STAGING, lock_path
@@ -55,8 +55,7 @@ from pusher.problems.shortage import own_fault
 from pusher.scheduler.book import HostBook
 from pusher.scheduler.identity import is_address, machine_key, mismatch
 from pusher.scheduler.job import Job
-from pusher.scheduler.running_as import prove_run_account, run_as_of
-from pusher.scheduler.service_logon import is_proven, logging_on
+from pusher.scheduler.service_logon import is_proven, run_as
 from pusher.scheduler.signing_in import sign_in
 from pusher.scheduler.ways import Way, further, open_ways, ways_to, worth_another
 from pusher.transports.port import Hold, Link, PeerIdentity, Session
@@ -158,8 +157,7 @@ class _Attempt:
         if next(ladder(self.job.accounts, self.target, self.job.fallback), None) is None:
             raise ProblemError(self._nobody())
         # The account of a service, or of an installer, too is proven before any machine is touched.
-        self._proven = self.job.verb is Verb.PUSH and await is_proven(self.job)
-        await prove_run_account(self.job, self.target)
+        self._proven = await is_proven(self.job, self.target)
         session, way, who = await self._get_in()
         if self.job.verb is Verb.CHECK:
             await session.close()
@@ -335,12 +333,7 @@ class _Attempt:
                 reopen=reopen,
                 cancelled=self._cancelled,
                 now=self.job.now,
-                logon=Logon(
-                    secret=self.job.service_secret,
-                    is_proven=self._proven,
-                    around=lambda: logging_on(self.job, who.machine or self.target.name, self._proven),
-                ),
-                run_as=run_as_of(self.job, who.machine or self.target.name),
+                run_as=run_as(self.job, who.machine or self.target.name, self._proven),
             )
             try:
                 if self.job.verb is Verb.REMOVE:

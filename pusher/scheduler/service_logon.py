@@ -1,9 +1,9 @@
-"""The account that a package's service logs on as: every machine signs it in, and a domain counts that.
+"""Service logons: the account that every machine logs on itself, for the package's service or to run its installer.
 
 A wrong password on 20,000 machines would lock it out as any other: it is proven once at its domain controller, before
-anything is done anywhere, or, where nobody can be asked (a local account, a realm that is not known), each start of the
-service is a sign-in within the lockout budget. What must not live here: how a service is given the password
-(``transports``), when it is (``install``).
+anything is done anywhere, or, where nobody can be asked (a local account, a realm that is not known), each logon is a
+sign-in within the lockout budget. What must not live here: how a service is given the password (``transports``), when
+it is, and the right to log on as a service (``install``).
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from pusher.credentials.budget import Result, Verdict, account_key
+from pusher.credentials.ladder import left_out
 from pusher.credentials.refusal import spent, stopped_by
 from pusher.install.carrying import SESSION_GONE
-from pusher.models import Account, Package, Protocol
-from pusher.problems import Problem, ProblemError
+from pusher.models import RUN_AS_ACCOUNT, Account, Package, Protocol, Secret, Target
+from pusher.problems import Problem, ProblemError, problem
 from pusher.scheduler.job import Job
+from pusher.transports.port import SIGNED_IN, SYSTEM, RunAs
 
 _REFUSED = "service-account-invalid"
 """The service manager could not log the account on (1069); the password is among the reasons."""
@@ -34,32 +37,62 @@ def service_account(package: Package | None) -> Account | None:
     )
 
 
-async def is_proven(job: Job) -> bool:
-    """Whether a domain controller has taken the password, asked once a run.
+async def is_proven(job: Job, target: Target) -> bool:
+    """Before anything is contacted: whether a domain controller has taken the password, asked once a run.
 
-    ProblemError where it must not be used (refused, stopped, its budget spent): no machine has been touched then.
+    ProblemError where the account must not be used: it is not for this target, it is refused or stopped, its budget
+    is spent.
     """
-    account = service_account(job.package)
-    if account is None or job.service_secret is None or account.is_local:
+    account, secret = _account(job)
+    if account is None:
+        return False
+    runs_installer = account is job.run_account
+    if runs_installer and (why := left_out(account, target)) is not None:
+        raise ProblemError(problem("no-account", detail=f"the installer is to run as {account.name}: {why}"))
+    if secret is None or account.is_local:  # a check has no use for its password
         return False
     try:
         if await job.tickets.prove(account):
             return True
     except ProblemError as error:
-        raise ProblemError(_told(account, error.problem)) from error
-    answer = job.guard.look(account_key(account, ""))
-    if answer.verdict is Verdict.STOPPED and answer.stop is not None:
-        raise ProblemError(_told(account, stopped_by(answer.stop, answer)))
-    if answer.verdict is Verdict.SPENT:
-        raise ProblemError(_told(account, spent(answer)))
+        raise (error if runs_installer else ProblemError(_told(account, error.problem))) from error
+    if not runs_installer:
+        answer = job.guard.look(account_key(account, ""))
+        if answer.verdict is Verdict.STOPPED and answer.stop is not None:
+            raise ProblemError(_told(account, stopped_by(answer.stop, answer)))
+        if answer.verdict is Verdict.SPENT:
+            raise ProblemError(_told(account, spent(answer)))
     return False
 
 
+def run_as(job: Job, host: str, proven: bool) -> RunAs:
+    """Whom the package's service, or its installer, runs as on the machine ``host``."""
+    account, secret = _account(job)
+    if account is not None:
+        assert secret is not None or account is not job.run_account, "nothing is run as it without its password"
+        logon = partial(_logging_on, job, account, host, proven or secret is None)
+        return RunAs(account=account.user, secret=secret, is_proven=proven, logon=logon)
+    package = job.package
+    assert package is not None, "push and remove always have a package"
+    if package.installer is None:
+        return RunAs(account=package.service.account) if package.service is not None else SYSTEM
+    return SIGNED_IN if package.installer.run_as == RUN_AS_ACCOUNT else SYSTEM
+
+
+def _account(job: Job) -> tuple[Account | None, Secret | None]:
+    """Whom the machines log on, and its password, where this run has a use for it."""
+    if job.run_account is not None:
+        return job.run_account, job.secrets.get(job.run_account.name)
+    return service_account(job.package), job.service_secret
+
+
 @asynccontextmanager
-async def logging_on(job: Job, host: str, proven: bool) -> AsyncIterator[None]:
-    """Around the order to start the service, which logs the account on. ``host``: the machine, for its own accounts."""
-    account = service_account(job.package)
-    if account is None or job.service_secret is None or proven:
+async def _logging_on(job: Job, account: Account, host: str, free: bool) -> AsyncIterator[None]:
+    """Around the order to start the service, which logs the account on: a sign-in within the budget, unless ``free``.
+
+    ``host``: the machine, for its own accounts.
+    """
+    if free:
         yield
         return
     async with job.guard.leave(account_key(account, host)) as lease:
@@ -68,7 +101,8 @@ async def logging_on(job: Job, host: str, proven: bool) -> AsyncIterator[None]:
         except ProblemError as error:
             code = error.problem.code
             if code == _REFUSED:
-                lease.settle(Result.FAILED, None if account.is_local else code)
+                stops = not account.is_local and account is not job.run_account
+                lease.settle(Result.FAILED, code if stops else None)
             elif code not in SESSION_GONE:
                 lease.settle(Result.HARMLESS)  # it failed before or after the logon
             raise

@@ -181,13 +181,15 @@ Logon = Callable[[], AbstractAsyncContextManager[None]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunAs:
-    """Who runs a command: ``account`` as the service manager writes it; empty: who is signed in, in that logon.
+    """Who a service or a command runs as: ``account`` as the service manager writes it; empty: who is signed in.
 
-    ``secret``: the password of an ordinary account; ``logon`` holds while the machine tries it.
+    ``secret``: the password of an ordinary account; ``logon`` holds while the machine tries it. ``is_proven``: a domain
+    controller has taken it in this run.
     """
 
     account: str = "LocalSystem"
     secret: Secret | None = None
+    is_proven: bool = field(default=False, compare=False)
     logon: Logon = field(default=nullcontext, compare=False, repr=False)
 
 
