@@ -1,4 +1,4 @@
-"""``pusher accounts``: which accounts work, within the lockout budget; and forgetting failures that are forgotten."""
+"""``pusher accounts``: which accounts work, what the lockout budget counts, and forgetting what has been forgotten."""
 
 from __future__ import annotations
 
@@ -9,21 +9,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pusher.config import hint, shown
-from pusher.credentials.budget import AccountKey, account_key
+from pusher.credentials.budget import AccountKey, account_key, written
 from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.standing import Cleared
 from pusher.credentials.trial import Found, Trial
-from pusher.models import Account, Source
+from pusher.credentials.users import USER, is_user
+from pusher.models import Account, Protocol, Source
 from pusher.problems import BadInput
-from pusher.report.accounts import account_record, accounts_page, cleared_record, cleared_words
+from pusher.report.accounts import (
+    Counted,
+    account_record,
+    accounts_page,
+    budget_page,
+    cleared_record,
+    cleared_words,
+    counted_record,
+)
 from pusher.report.record import write_line
 from pusher.report.style import console_for
+from pusher.report.text import visible
 from pusher.scheduler.identity import is_address
 from pusher.settings import open_default_store
 from pusher.store import Store
-from pusher.wiring.accounts import accounts_to_test
+from pusher.wiring.accounts import accounts_beside, accounts_to_test
 from pusher.wiring.examination import Examination
-from pusher.wiring.lockout import budget_note, lockout_policy
+from pusher.wiring.lockout import budget_note, guard_of
 
 OK, SOME_FAIL, INTERRUPTED = 0, 1, 130
 
@@ -37,7 +47,7 @@ def try_accounts(file: Path | None, store: str | None, as_json: bool) -> int:
     interrupted = False
     with contextlib.closing(open_default_store(store)) as opened:
         try:
-            asyncio.run(_try_all(accounts, examination, opened, trials, as_json))
+            asyncio.run(_try_all(accounts, examination, opened, store, trials, as_json))
         except KeyboardInterrupt:
             interrupted = True  # a sign-in that was on its way is in the ledger
     if not as_json and (trials or not interrupted):
@@ -49,9 +59,14 @@ def try_accounts(file: Path | None, store: str | None, as_json: bool) -> int:
 
 
 async def _try_all(
-    accounts: Sequence[Account], examination: Examination, store: Store, trials: list[Trial], as_json: bool
+    accounts: Sequence[Account],
+    examination: Examination,
+    store: Store,
+    url: str | None,
+    trials: list[Trial],
+    as_json: bool,
 ) -> None:
-    async with examination.over(store) as examiner:
+    async with examination.over(store, url) as examiner:
         for account in accounts:
             trials.append(await examiner.examine(account))
             if as_json:
@@ -59,13 +74,32 @@ async def _try_all(
                 sys.stdout.flush()
 
 
-def account_to_clear(name: str, file: Path | None, host: str | None) -> Account:
-    """The account of that name in the accounts file; BadInput. A local one counts on each machine, its ``host``."""
+def accounts_to_clear(name: str, file: Path | None, host: str | None) -> Sequence[Account]:
+    """Those that NAME means: an account of the accounts file, or a user, whoever uses it; BadInput.
+
+    A user is whoever is counted by that name: a service's account stands in no accounts file. Where the file has it
+    too, and knows its realm, both count as one. A local one counts on each machine, its ``host``.
+    """
+    if is_user(name):
+        listed = [one for one in accounts_beside(file).accounts if one.user.casefold() == name.casefold()]
+        found = [Account(name=name, user=name, secret="", protocol=Protocol.NTLM), *listed]
+    else:
+        found = [_listed(name, file)]
+    _is_counted_where(found[0], name, host)
+    return found
+
+
+def _listed(name: str, file: Path | None) -> Account:
     accounts, _ = accounts_to_test(file)
     found = next((one for one in accounts if one.name.casefold() == name.casefold()), None)
     if found is None:
         near = hint(name, [one.name for one in accounts])
-        raise BadInput(Source(file="NAME"), f"{shown(name)} names no account of the accounts file{near}", "one of them")
+        words = f"{shown(name)} names no account of the accounts file{near}"
+        raise BadInput(Source(file="NAME"), words, f"one of them, or a user: {USER}")
+    return found
+
+
+def _is_counted_where(found: Account, name: str, host: str | None) -> None:
     if found.is_own_identity:
         words = f"{shown(name)} is the process's own: no domain counts its failures"
         raise BadInput(Source(file="NAME"), words, "an account with a secret")
@@ -75,26 +109,46 @@ def account_to_clear(name: str, file: Path | None, host: str | None) -> Account:
     if host is not None and not found.is_local:
         words = f"{shown(name)} is a domain account, which counts its failures for all machines"
         raise BadInput(Source(file="--host"), words, "no --host")
-    return found
 
 
-def clear_account(account: Account, file: Path | None, store: str | None, as_json: bool, host: str | None) -> None:
+def clear_account(
+    found: Sequence[Account], file: Path | None, store: str | None, as_json: bool, host: str | None
+) -> None:
     """Forget its failures in the store's ledger, and say how many there were, and which other name still counts."""
-    accounts, read = accounts_to_test(file)
-    keys = list(dict.fromkeys(account_key(account, name) for name in _names_of(host or "")))
+    read, account = accounts_beside(file), found[0]
+    keys = list(dict.fromkeys(account_key(one, name) for one in found for name in _names_of(host or "")))
     with contextlib.closing(open_default_store(store)) as opened:
-        cleared = asyncio.run(_clear(LockoutGuard(lockout_policy(read), opened.ledger), keys))
+        guard = guard_of(read, opened, store)
+        cleared = asyncio.run(_clear(guard, keys))
+        others = {key: guard.clear_command(key) for key, _ in guard.counted() if key.entry == keys[0].entry}
     if as_json:
         write_line(cleared_record(account, cleared), sys.stdout)
         return
-    others = ((one, account_key(one, "")) for one in accounts)
-    beside = [one for one, other in others if other.entry == keys[0].entry and other != keys[0]]
+    names = {(key.entry, key.domain): one for one in read.accounts for key in [account_key(one, "")]}
+    beside = {command: names.get((key.entry, key.domain)) for key, command in others.items()}
     print("\n".join(cleared_words(account, cleared, beside)))
 
 
 async def _clear(guard: LockoutGuard, keys: Sequence[AccountKey]) -> Cleared:
-    all_ = [await guard.clear(key) for key in keys]
-    return Cleared(forgotten=sum(one.forgotten for one in all_), beside=sum(one.beside for one in all_))
+    forgotten = sum([(await guard.clear(key)).forgotten for key in keys])
+    # Two names of the file that are one account are both forgotten by now.
+    return Cleared(forgotten=forgotten, beside=guard.look(keys[0]).beside)
+
+
+def show_budget(file: Path | None, store: str | None, as_json: bool) -> None:
+    """All that the store's ledger counts, of whatever account, and the command that forgets it."""
+    with contextlib.closing(open_default_store(store)) as opened:
+        guard = guard_of(accounts_beside(file), opened, store)
+        rows = [
+            Counted(*written(key), answer=answer, clear=guard.clear_command(key)) for key, answer in guard.counted()
+        ]
+    if as_json:
+        for row in rows:
+            write_line(counted_record(row), sys.stdout)
+    else:
+        console_for(sys.stdout).print(budget_page(rows))
+        for row in rows:
+            print(visible(row.clear))
 
 
 def _names_of(host: str) -> Sequence[str]:

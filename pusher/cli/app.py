@@ -263,9 +263,31 @@ def test_accounts(
     raise typer.Exit(try_accounts(accounts, store, json))
 
 
+@accounts_app.command("budget")
+def show_budget(
+    accounts: Annotated[
+        Path | None,
+        typer.Option("--accounts", help="For its [lockout]. [default: accounts.toml in this folder, if any]"),
+    ] = None,
+    store: StoreUrl = None,
+    json: AsJson = False,
+) -> None:
+    """Show what the store counts against the lockout budget: of every account, and on which machine of a local one.
+
+    The accounts that services log on as, and the directory's reader, are among them. Nobody is asked.
+
+    Example: pusher accounts budget
+    """
+    from pusher.cli.accounts import show_budget as show
+
+    show(accounts, store, json)
+
+
 @accounts_app.command("clear")
 def clear_account(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The account's name in the accounts file.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The account's name in the accounts file, or any user (DOMAIN\\user).")
+    ],
     accounts: Annotated[
         Path | None, typer.Option("--accounts", help="The accounts file. [default: accounts.toml in this folder]")
     ] = None,
@@ -281,17 +303,17 @@ def clear_account(
     For an account whose secret was wrong and is right now, so that it need not wait until its budget is free again.
     The domain forgets when the account is unlocked (Unlock-ADAccount), or has signed in somewhere with the right
     password. Do not clear before: then pusher may lock the account. A machine forgets those of its own account in the
-    same two ways; --host says which machine it is.
+    same two ways; --host says which machine it is. A user names whatever is counted by it, such as a service's account.
 
-    Example: pusher accounts clear push-2026
+    Examples: pusher accounts clear push-2026, pusher accounts clear 'CORP\\svc-agent'
     """
-    from pusher.cli.accounts import account_to_clear
+    from pusher.cli.accounts import accounts_to_clear
     from pusher.cli.accounts import clear_account as clear
 
-    found = account_to_clear(name, accounts, host)
+    found = accounts_to_clear(name, accounts, host)
     if not yes:
-        who = host if found.is_local else "the domain"
-        _ask_first(f"Has {who} forgotten the failed sign-ins of {found.user}?", "forgetting")
+        who = host if found[0].is_local else "the domain"
+        _ask_first(f"Has {who} forgotten the failed sign-ins of {found[0].user}?", "forgetting")
     clear(found, accounts, store, json, host)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
+from pusher.credentials.users import is_user
 from pusher.models import Account, Protocol
 
 ASSUMED_WINDOW = timedelta(minutes=30)
@@ -178,3 +179,15 @@ def account_key(account: Account, host: str) -> AccountKey:
     named = (account.realm or domain).lower()
     certain = account.realm is not None or ("." in named if backslash else account.protocol is Protocol.KERBEROS)
     return AccountKey(entry=user, domain=named.partition(".")[0], is_certain=certain)
+
+
+def written(key: AccountKey) -> tuple[str, str | None]:
+    """A user that ``account_key`` gives the same place in the ledger; of a machine's own account, that machine too.
+
+    It is for the operator to name what is counted under ``key``, whoever uses the account, and in whatever file.
+    """
+    host, backslash, user = key.entry.rpartition("\\")
+    if backslash:
+        return f".\\{user}", host
+    by_domain, upn = f"{key.domain}\\{user}", f"{user}@{key.domain}"
+    return by_domain if is_user(by_domain) else upn, None

@@ -19,7 +19,7 @@ from pusher.clock import Clock, Moment
 from pusher.credentials.budget import AccountKey, LockoutPolicy, Result, Verdict, counts
 from pusher.credentials.ledger import Ledger, changed, standing_of
 from pusher.credentials.process import Process
-from pusher.credentials.refusal import spent, stopped_by
+from pusher.credentials.refusal import clear_command, spent, stopped_by
 from pusher.credentials.standing import (
     HELD_AT_MOST,
     Answer,
@@ -54,7 +54,7 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Party:
-    """On whose behalf the ledger is asked."""
+    """On whose behalf the ledger is asked. ``clear``: the command that forgets what is counted there."""
 
     ledger: Ledger
     policy: LockoutPolicy
@@ -63,6 +63,7 @@ class Party:
     clock: Clock
     is_gone: IsGone
     pace: Pace
+    clear: str
 
 
 @dataclass(slots=True)
@@ -168,7 +169,8 @@ class Desk:
                     answer = await self._ask()
                     self._hand_out(answer)
                     if answer.verdict is Verdict.SPENT:
-                        self._refuse(lambda: spent(answer))  # noqa: B023 (called before the next answer)
+                        clear = clear_command(self._account, self._party.clear)
+                        self._refuse(lambda: spent(answer, clear))  # noqa: B023 (called before the next answer)
                 if self._stopped is not None:
                     stop = self._stopped
                     if self._bookings:

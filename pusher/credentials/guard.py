@@ -6,18 +6,20 @@ happens to it. One guard lives as long as one run.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from pusher.clock import Clock, moment
 from pusher.credentials import process as processes
 from pusher.credentials import standing as rules
-from pusher.credentials.budget import AccountKey, Budget, LockoutPolicy, Result
+from pusher.credentials.budget import AccountKey, Budget, LockoutPolicy, Result, Verdict
 from pusher.credentials.desk import Desk, Pace, Party
-from pusher.credentials.ledger import Ledger, MemoryLedger, changed, standing_of
+from pusher.credentials.ledger import Ledger, MemoryLedger, changed, standing_of, standings_of
 from pusher.credentials.process import Process
+from pusher.credentials.refusal import CLEAR, clear_command, spent, stopped_by
 from pusher.credentials.standing import Answer, Cleared, IsGone, Mark, Reading, Request, Settled, Stop
+from pusher.problems import Problem
 
 _DESKS = 256
 
@@ -38,7 +40,7 @@ class LockoutGuard:
     """Leaves by account key (see ``budget.account_key``). Without a ``ledger`` the count is this guard's alone.
 
     ``local`` is what is assumed of machines' own accounts, where it is not ``policy``. ``run`` is whose stops hold;
-    ``process`` whose leaves the ledger knows these to be.
+    ``process`` whose leaves the ledger knows these to be. ``clear``: the command that forgets what ``ledger`` counts.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class LockoutGuard:
         clock: Clock = moment,
         is_gone: IsGone = processes.is_gone,
         pace: Pace | None = None,
+        clear: str = CLEAR,
     ) -> None:
         self.policy = policy
         self._party = Party(
@@ -62,6 +65,7 @@ class LockoutGuard:
             clock=clock,
             is_gone=is_gone,
             pace=pace or Pace(),
+            clear=clear,
         )
         self._local = replace(self._party, policy=local or policy)
         self._desks: dict[AccountKey, Desk] = {}
@@ -124,6 +128,25 @@ class LockoutGuard:
 
     def budget(self, key: AccountKey) -> Budget:
         return self.look(key).budget
+
+    def why_not(self, key: AccountKey) -> Problem | None:
+        """What ``leave`` would be refused with now; None where it may be had, or waited for."""
+        answer = self.look(key)
+        if answer.verdict is Verdict.STOPPED and answer.stop is not None:
+            return stopped_by(answer.stop, answer)
+        return spent(answer, self.clear_command(key)) if answer.verdict is Verdict.SPENT else None
+
+    def clear_command(self, key: AccountKey) -> str:
+        return clear_command(self._known(key), self._party.clear)
+
+    def counted(self) -> Iterator[tuple[AccountKey, Answer]]:
+        """Every account of which the ledger counts a failure, or knows a sign-in on its way, and how it stands."""
+        for entry, document in self._party.ledger.accounts().items():
+            for domain in standings_of(document):
+                key = AccountKey(entry=entry, domain=domain)
+                answer = self._judged(key, standing_of(document, key))
+                if answer.budget.failures or answer.budget.in_flight:
+                    yield key, answer
 
     def _standing(self, key: AccountKey) -> rules.Standing:
         return standing_of(self._party.ledger.read(key.entry), key)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime, timedelta
 
-from pusher.credentials.budget import LockoutPolicy
+from pusher.credentials.budget import AccountKey, LockoutPolicy, written
 from pusher.credentials.standing import Answer, Stop
 from pusher.problems import Problem, Stage, problem
 
+CLEAR = "pusher accounts clear"
 
-def spent(answer: Answer) -> Problem:
+
+def spent(answer: Answer, clear: str) -> Problem:
+    """``clear``: the command that forgets the failures."""
     said = f"{_used(answer)}, {_policy(answer.policy)}"
     if answer.free_at is not None and answer.policy.limit > 0:
-        said += f"; free again at {_time(answer.free_at)}"
+        said += f"; free again at {_time(answer.free_at)}, or once they are forgotten and you say so: {clear}"
     return problem("lockout-budget-spent", Stage.SIGN_IN, said)
+
+
+def clear_command(key: AccountKey, command: str = CLEAR) -> str:
+    """``command`` with whom and where, as a shell takes it: for what is counted under ``key``."""
+    user, host = written(key)
+    return " ".join([command, shlex.quote(user), *(["--host", shlex.quote(host)] if host is not None else [])])
 
 
 def stopped_by(stop: Stop, answer: Answer) -> Problem:

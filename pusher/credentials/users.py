@@ -31,6 +31,15 @@ def is_upn(user: str) -> bool:
     raise Wrong(f"{shown(user)} is not a user", USER)
 
 
+def is_user(user: str) -> bool:
+    """Whether it is of one of the three shapes."""
+    try:
+        is_upn(user)
+    except Wrong:
+        return False
+    return True
+
+
 def is_upn_name(name: str) -> bool:
     """Whether ``name`` may stand before the ``@``."""
     return _is_name(name, _UPN_NAME)

@@ -7,6 +7,7 @@ A rich renderable that fits 80 columns, and a record for ``--json``. What must n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
@@ -191,18 +192,22 @@ def _budget_record(one: Trial) -> dict[str, Any] | None:
     }
 
 
-def cleared_words(account: Account, cleared: Cleared, beside: Sequence[Account]) -> list[str]:
-    """What ``accounts clear`` has done. ``beside``: the file's accounts that may be the same one's other names."""
+def cleared_words(account: Account, cleared: Cleared, beside: Mapping[str, Account | None]) -> list[str]:
+    """What ``accounts clear`` has done. ``beside``: what may be the same account's other names, each by the command
+    that clears it, with the account of the file that it is."""
     said = [f"{visible(account.name)}: {failures(cleared.forgotten)} forgotten."]
     if cleared.beside:
-        names = (
-            " and ".join(f"{visible(one.name)} ({visible(one.user)})" for one in beside)
-            or "a name that is not in this file"
-        )
+        names = [
+            f"{visible(one.name)} ({visible(one.user)})" if one is not None else "a name that is not in this file"
+            for one in beside.values()
+        ]
         said.append(
-            f"{failures(cleared.beside)} of {names}, which may be the same account, still "
+            f"{failures(cleared.beside)} of {' and '.join(names)}, which may be the same account, still "
             f"count{'s' if cleared.beside == 1 else ''}: clear that too, or tell them apart by realm."
         )
+        said += [f"  {visible(command)}" for command in beside]
+    elif not cleared.forgotten:
+        said.append("Nothing was counted under that name; 'pusher accounts budget' shows what this store counts.")
     return said
 
 
@@ -213,4 +218,52 @@ def cleared_record(account: Account, cleared: Cleared) -> Record:
         "user": account.user,
         "forgotten": cleared.forgotten,
         "still_counted_under_another_name": cleared.beside,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the ledger counts of ``user``, on the machine ``host`` where it is that one's own. ``clear`` forgets it."""
+
+    user: str
+    host: str | None
+    answer: Answer
+    clear: str
+
+
+def budget_page(rows: Sequence[Counted]) -> RenderableType:
+    """Every account of which anything is counted, by name. Their commands are lines of their own."""
+    if not rows:
+        return Text("No account has failed sign-ins that count.")
+    made = table("user", "counted by", "failures", "free again")
+    for row in rows:
+        free = row.answer.free_at
+        made.add_row(
+            plain(row.user),
+            plain(row.host or "its domain"),
+            Text(_counted_words(row.answer)),
+            Text(when(free + timedelta(milliseconds=999)) if free is not None and row.answer.policy.limit else "-"),
+        )
+    return made
+
+
+def _counted_words(answer: Answer) -> str:
+    said = f"{answer.budget.failures} of {answer.policy.limit}"
+    if answer.cut_off:
+        said += f", {answer.cut_off} cut off"
+    return said + (f", {answer.budget.in_flight} on their way" if answer.budget.in_flight else "")
+
+
+def counted_record(row: Counted) -> Record:
+    """One line of ``accounts budget --json``. ``host`` is null for a domain account."""
+    answer = row.answer
+    return {
+        "user": row.user,
+        "host": row.host,
+        "failures": answer.budget.failures,
+        "cut_off": answer.cut_off,
+        "in_flight": answer.budget.in_flight,
+        "limit": answer.policy.limit,
+        "free_at": iso(answer.free_at) if answer.free_at is not None else None,
+        "clear": row.clear,
     }

@@ -13,9 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
-from pusher.credentials.budget import Result, Verdict, account_key
+from pusher.credentials.budget import Result, account_key
 from pusher.credentials.ladder import left_out
-from pusher.credentials.refusal import spent, stopped_by
 from pusher.install.carrying import SESSION_GONE
 from pusher.models import RUN_AS_ACCOUNT, Account, Package, Protocol, Secret, Target
 from pusher.problems import Problem, ProblemError, problem
@@ -46,8 +45,7 @@ async def is_proven(job: Job, target: Target) -> bool:
     account, secret = _account(job)
     if account is None:
         return False
-    runs_installer = account is job.run_account
-    if runs_installer and (why := left_out(account, target)) is not None:
+    if account is job.run_account and (why := left_out(account, target)) is not None:
         raise ProblemError(problem("no-account", detail=f"the installer is to run as {account.name}: {why}"))
     if secret is None or account.is_local:  # a check has no use for its password
         return False
@@ -55,13 +53,9 @@ async def is_proven(job: Job, target: Target) -> bool:
         if await job.tickets.prove(account):
             return True
     except ProblemError as error:
-        raise (error if runs_installer else ProblemError(_told(account, error.problem))) from error
-    if not runs_installer:
-        answer = job.guard.look(account_key(account, ""))
-        if answer.verdict is Verdict.STOPPED and answer.stop is not None:
-            raise ProblemError(_told(account, stopped_by(answer.stop, answer)))
-        if answer.verdict is Verdict.SPENT:
-            raise ProblemError(_told(account, spent(answer)))
+        raise ProblemError(_told(job, account, error.problem)) from error
+    if (refused := job.guard.why_not(account_key(account, ""))) is not None:
+        raise ProblemError(_told(job, account, refused))
     return False
 
 
@@ -101,13 +95,13 @@ async def _logging_on(job: Job, account: Account, host: str, free: bool) -> Asyn
         except ProblemError as error:
             code = error.problem.code
             if code == _REFUSED:
-                stops = not account.is_local and account is not job.run_account
-                lease.settle(Result.FAILED, code if stops else None)
+                lease.settle(Result.FAILED, None if account.is_local else code)
             elif code not in SESSION_GONE:
                 lease.settle(Result.HARMLESS)  # it failed before or after the logon
             raise
         lease.settle(Result.OK)
 
 
-def _told(account: Account, found: Problem) -> Problem:
-    return replace(found, message=f"of {account.user}, which the service is to log on as: {found.message}")
+def _told(job: Job, account: Account, found: Problem) -> Problem:
+    use = "the installer is to run as" if account is job.run_account else "the service is to log on as"
+    return replace(found, message=f"of {account.user}, which {use}: {found.message}")

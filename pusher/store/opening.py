@@ -38,10 +38,10 @@ def open_store(url: str) -> Store:
                 sqlite_file.keep_a_log(engine)
             if file is not None:
                 file.pin()
-            opened = Store(engine, _shown(url), file)
+            opened = Store(engine, shown_url(url), file)
         except (SQLAlchemyError, OSError, ImportError, StoreError, RuntimeError, MemoryError) as error:
             reason = (str(getattr(error, "orig", None) or error) or type(error).__name__).splitlines()[0]
-            found = f"the store {_shown(url)} cannot be opened: {reason}"
+            found = f"the store {shown_url(url)} cannot be opened: {reason}"
             raise BadInput(None, found, "a writable database") from error
         stack.pop_all()
     return opened
@@ -71,13 +71,13 @@ def _is_current(connection: Connection, url: str) -> bool:
     if connection.dialect.has_table(connection, "alembic_version"):
         version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
         if version is not None and str(version) > HEAD:
-            raise BadInput(None, f"the store {_shown(url)} was written by a newer pusher (schema {version})", HEAD)
+            raise BadInput(None, f"the store {shown_url(url)} was written by a newer pusher (schema {version})", HEAD)
         return bool(version == HEAD)
     if inspect(connection).get_table_names():
-        raise BadInput(None, f"{_shown(url)} is another program's database", "a store of pusher, or a new file")
+        raise BadInput(None, f"{shown_url(url)} is another program's database", "a store of pusher, or a new file")
     return False
 
 
-def _shown(url: str) -> str:
-    """The URL as it may be shown: a password in it stays hidden."""
-    return make_url(url).render_as_string(hide_password=True)
+def shown_url(url: str) -> str:
+    """The URL as it may be shown: a password in it stays hidden. A file's path is shown as it is."""
+    return url if "://" not in url else make_url(url).render_as_string(hide_password=True)

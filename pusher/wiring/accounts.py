@@ -112,6 +112,13 @@ def runner_of(listed: AccountsFile, package: Package | None) -> Account | None:
     raise BadInput(place, f"installer.run_as: account {account.name} {why} ({account.source})", expected)
 
 
+def accounts_beside(path: Path | None) -> AccountsFile:
+    """A file as in ``accounts_to_test``; none, where none is named and none is here. What counts does so without."""
+    if path is None and not Path(ACCOUNTS_FILE).exists():
+        return AccountsFile.own_identity_only()
+    return load_accounts(path or Path(ACCOUNTS_FILE))
+
+
 def accounts_to_test(path: Path | None) -> tuple[Sequence[Account], AccountsFile]:
     """The accounts of a file (``accounts.toml`` here, where none is named) in their order; BadInput."""
     file = path or Path(ACCOUNTS_FILE)

@@ -10,14 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from pusher.clock import utc_now
 from pusher.credentials.accounts_file import AccountsFile
-from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.kerberos import Krb5
 from pusher.credentials.readings import Readings
 from pusher.credentials.secrets import read_secret
 from pusher.credentials.trial import Examiner
 from pusher.store import Store
 from pusher.wiring.directory import directory_secret, ldap_directory, reader_sign_in
-from pusher.wiring.lockout import lockout_policy, run_id
+from pusher.wiring.lockout import guard_of, run_id
 
 
 class Examination:
@@ -31,10 +30,10 @@ class Examination:
         self._secret = directory_secret(accounts)
 
     @asynccontextmanager
-    async def over(self, store: Store) -> AsyncIterator[Examiner]:
-        """With the lockout ledger of ``store``."""
+    async def over(self, store: Store, url: str | None) -> AsyncIterator[Examiner]:
+        """With the lockout ledger of ``store``, which was asked for by ``url``."""
         accounts, readings, realm = self._accounts, None, None
-        guard = LockoutGuard(lockout_policy(accounts), store.ledger, run=f"test-{run_id(utc_now())}")
+        guard = guard_of(accounts, store, url, run=f"test-{run_id(utc_now())}")
         async with AsyncExitStack() as stack:
             kerberos = Krb5(utc_now)
             stack.callback(kerberos.close)

@@ -10,7 +10,6 @@ from contextlib import closing
 
 from pusher.clock import utc_now
 from pusher.credentials.accounts_file import AccountsFile
-from pusher.credentials.guard import LockoutGuard
 from pusher.directory.locate import Announced
 from pusher.directory.port import Directory
 from pusher.models import Secret
@@ -23,7 +22,7 @@ from pusher.targets.resolver import Resolver
 from pusher.targets.system_resolver import SystemResolver
 from pusher.wiring.accounts import accounts_of
 from pusher.wiring.directory import directory_account, directory_of, directory_secret
-from pusher.wiring.lockout import lockout_policy, run_id
+from pusher.wiring.lockout import guard_of, run_id
 
 
 def inventory_of(options: Options) -> Inventory:
@@ -39,7 +38,7 @@ def read_out(inventory: Inventory, accounts: AccountsFile, secret: Secret | None
     """With the computers of its directory groups. The reader's own sign-in is within the lockout budget too."""
     directory_account(accounts, inventory)  # before a store is made
     with closing(open_default_store(store)) as opened:
-        guard = LockoutGuard(lockout_policy(accounts), opened.ledger, run=f"read-{run_id(utc_now())}")
+        guard = guard_of(accounts, opened, store, run=f"read-{run_id(utc_now())}")
         return asyncio.run(expanded(inventory, directory_of(accounts, inventory, guard, secret)))
 
 

@@ -7,13 +7,23 @@ Not here: the guard itself and its counting (``credentials.guard``), the ledger 
 from __future__ import annotations
 
 import secrets as random
+import shlex
 from datetime import datetime
 
 from pusher.credentials.accounts_file import AccountsFile
 from pusher.credentials.budget import LockoutPolicy
+from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.references import scheme_of
+from pusher.credentials.refusal import CLEAR
 from pusher.credentials.tickets import CCACHE
 from pusher.models import Account
+from pusher.store import Store, shown_url
+
+
+def guard_of(accounts: AccountsFile, store: Store, url: str | None, run: str = "") -> LockoutGuard:
+    """Over the ledger of ``store``, which was asked for by ``url``; its refusals name the command that clears that."""
+    clear = CLEAR if url is None else f"{CLEAR} --store {shlex.quote(shown_url(url))}"
+    return LockoutGuard(lockout_policy(accounts), store.ledger, local=local_policy(accounts), run=run, clear=clear)
 
 
 def lockout_policy(accounts: AccountsFile) -> LockoutPolicy:

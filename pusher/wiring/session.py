@@ -47,7 +47,7 @@ from pusher.transports.ticket import ticket_credential
 from pusher.wiring.descriptors import fitted, raised_for
 from pusher.wiring.directory import directory_of
 from pusher.wiring.inventory import placing_for, resolver_for
-from pusher.wiring.lockout import local_policy, lockout_policy, run_id
+from pusher.wiring.lockout import guard_of, run_id
 from pusher.wiring.prepared import Prepared
 
 _log = structlog.get_logger()
@@ -119,12 +119,7 @@ class Session:
         """To be called inside the event loop, as ``leave`` after it."""
         prepared, options = self.prepared, self.prepared.options
         accounts = prepared.accounts
-        guard = LockoutGuard(
-            lockout_policy(accounts),
-            self.store.ledger,
-            local=local_policy(accounts),
-            run=self.run.id,
-        )
+        guard = guard_of(accounts, self.store, options.store, self.run.id)
         kerberos = Krb5(utc_now)
         self._stack.callback(kerberos.close)
         secrets = dict(prepared.secrets)

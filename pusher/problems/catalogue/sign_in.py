@@ -142,9 +142,9 @@ SIGN_IN = [
          "the account's failed sign-ins leave no more of its lockout budget; it was not tried here",
          "Correct the account's secret if it is wrong (after a kill it need not be), and run again when the message "
          "says that the budget is free again. The count holds over all runs on this store, whatever the secret. "
-         "Earlier: unlock the account, or sign in with it once, and then run pusher accounts clear NAME, for a local "
-         "account with --host MACHINE; with [directory] the next run sees a domain account's by itself. Raise "
-         "assume_threshold only if the policy of the domain, or of the machine, allows more."),
+         "Earlier: unlock the account, or sign in with it once, and then run the command in the message (pusher "
+         "accounts clear); with [directory] the next run sees a domain account's by itself. Raise assume_threshold "
+         "only if the policy of the domain, or of the machine, allows more."),
     Code("budget-unavailable", Stage.SIGN_IN, RETRY, FAILED,
          "the store cannot keep the account's lockout budget, so it was not tried here",
          "Look at the store (--store): its disk, its permissions, and who else holds it; then push again."),

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pusher.cli.app import main
-from pusher.clock import utc_now
-from pusher.credentials.budget import AccountKey, LockoutPolicy, Result
+from pusher.clock import moment, utc_now
+from pusher.credentials.accounts_file import AccountsFile
+from pusher.credentials.budget import AccountKey, LockoutPolicy, Result, account_key
 from pusher.credentials.guard import LockoutGuard
+from pusher.credentials.ledger import Ledger, changed
 from pusher.credentials.memory_kerberos import MemoryKerberos
+from pusher.credentials.process import this_process
+from pusher.credentials.standing import Request, ask
 from pusher.credentials.tickets import Ticket
 from pusher.directory.memory import MemoryDirectory
-from pusher.models import Secret
+from pusher.models import Account, Protocol, Secret
+from pusher.problems import Problem, ProblemError
 from pusher.settings import open_default_store
+from pusher.wiring.lockout import guard_of
 from tests.unit.credentials.domain_in_memory import REALM, STATES, directory
 
 SECRET = "Kx7-never-to-be-seen"
@@ -267,7 +276,8 @@ def test_another_name_of_the_same_account_that_still_counts_is_told(bench: Bench
         0,
         "other: 0 failures forgotten.\n"
         "1 failure of push (svc@corp.example), which may be the same account, still counts: "
-        "clear that too, or tell them apart by realm.\n",
+        "clear that too, or tell them apart by realm.\n"
+        f"  pusher accounts clear --store {bench.folder / 'store.sqlite'} 'corp\\svc'\n",
     )
     bench.write(account("CORPORATION\\svc", name="other"))
     assert "of a name that is not in this file, which" in clearing(bench, "other", "--yes").out
@@ -276,6 +286,98 @@ def test_another_name_of_the_same_account_that_still_counts_is_told(bench: Bench
         [{"account": "push", "user": "svc@corp.example", "forgotten": 1, "still_counted_under_another_name": 0}],
         [{"account": "other", "user": "CORPORATION\\svc", "forgotten": 0, "still_counted_under_another_name": 0}],
     ]
+
+
+SPENT = [
+    ("CORP\\svc-agent", "corp\\svc-agent", None),
+    ("CORP\\o'neill & co", "corp\\o'neill & co", None),
+    ("svc-agent@ad.corp.example", "ad\\svc-agent", None),
+    ("svc+agent@corp.example", "svc+agent@corp", None),
+    (".\\the agent", ".\\the agent", "ws01.corp.example"),
+]
+
+
+async def failing_once(guard: LockoutGuard, key: AccountKey) -> Problem:
+    """The words of the refusal that follows."""
+    async with guard.leave(key) as lease:
+        lease.settle(Result.FAILED)
+    with pytest.raises(ProblemError) as refused:
+        async with guard.leave(key):
+            pass
+    return refused.value.problem
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize(("user", "written", "host"), SPENT)
+def test_the_command_of_a_refusal_works_as_it_is_printed(
+    bench: Bench, user: str, written: str, host: str | None, listed: bool
+) -> None:
+    """Whoever uses the account: a service's stands in no accounts file, or another account of that user does."""
+    if listed:
+        realm = "" if host else 'realm = "ELSEWHERE.EXAMPLE"'
+        bench.write(account("USER", more=realm).replace("'USER'", json.dumps(user)))
+    place = str(bench.folder / "another store.sqlite")
+    key = account_key(Account(name="a", user=user, secret="", protocol=Protocol.NTLM), host or "")
+    with closing(open_default_store(place)) as store:
+        guard = guard_of(AccountsFile.own_identity_only(), store, place)
+        message = asyncio.run(failing_once(guard, key)).message
+    words = message[message.index("pusher accounts clear") :]
+    (line,) = bench.run("--json", "--store", place, command="budget").lines
+    assert line == {
+        "user": written, "host": host, "failures": 1, "cut_off": 0, "in_flight": 0, "limit": 1,
+        "free_at": line["free_at"], "clear": words,
+    }  # fmt: skip
+    page = bench.run("--store", place, command="budget").out
+    assert words in page.splitlines() and (host or "its domain") in page and "1 of 1" in page
+    said = clearing(bench, *shlex.split(words)[3:], "--yes")
+    assert (said.status, said.out) == (0, f"{written}: 1 failure forgotten.\n"), said.err
+    assert bench.run("--json", "--store", place, command="budget").lines == []
+    assert "No account has failed" in bench.run("--store", place, command="budget").out
+
+
+def test_a_machines_own_account_whose_sign_in_a_kill_cut_off(bench: Bench) -> None:
+    """What the README promises of it: the message has the time, an hour and two minutes, and the way out works."""
+    place, policy = str(bench.folder / "store.sqlite"), LockoutPolicy(threshold=3, reserve=2)
+    key, killed = AccountKey(entry="ws01.corp.example\\adm"), this_process()
+    asked = Request(process=replace(killed, started=killed.started - 1), run="", policy=policy, leases=("killed",))
+
+    async def refused(guard: LockoutGuard) -> tuple[str, datetime, datetime]:
+        before = utc_now()
+        with pytest.raises(ProblemError) as found:
+            async with guard.leave(key):
+                pass
+        return found.value.problem.message, before, utc_now()
+
+    async def granted(guard: LockoutGuard) -> None:
+        async with guard.leave(key) as lease:
+            lease.settle(Result.OK)
+
+    async def on_its_way(ledger: Ledger) -> None:
+        await changed(ledger, key, lambda standing: ask(standing, asked, moment(), lambda _: False))
+
+    with closing(open_default_store(place)) as store:
+        guard = guard_of(AccountsFile.own_identity_only(), store, place)
+        asyncio.run(on_its_way(store.ledger))
+        message, before, after = asyncio.run(refused(guard))
+        assert "1 of 1 failed sign-ins that the budget allows are used, 1 of them cut off before a verdict" in message
+        until = re.search(r"free again at (\S+ \S+) UTC", message)
+        assert until is not None
+        at = datetime.fromisoformat(f"{until[1]}+00:00") - timedelta(minutes=62)
+        assert before <= at <= after + timedelta(seconds=1)
+        command = shlex.split(message[message.index("pusher accounts clear") :])
+        assert clearing(bench, *command[3:], "--yes").out == ".\\adm: 1 failure forgotten.\n"
+        asyncio.run(granted(guard))
+
+
+def test_a_user_that_the_file_has_is_cleared_by_its_realm_too(bench: Bench) -> None:
+    bench.write(account("CORP\\svc", more='realm = "AD.CORP.EXAMPLE"'))
+    place = str(bench.folder / "store.sqlite")
+    with closing(open_default_store(place)) as store:
+        guard = guard_of(AccountsFile.own_identity_only(), store, place)
+        asyncio.run(failing_once(guard, AccountKey(entry="svc", domain="ad")))
+    assert clearing(bench, "corp\\SVC", "--yes").out == "corp\\SVC: 1 failure forgotten.\n"
+    said = clearing(bench, "corp\\svc", "--yes").out
+    assert said.startswith("corp\\svc: 0 failures forgotten.\nNothing was counted under that name;")
 
 
 @pytest.mark.parametrize("host", ["WS01.corp.example", "ws01.corp.example.", " ws01.CORP.example", "ws01", "10.0.0.1"])
@@ -326,6 +428,9 @@ def test_a_host_is_of_a_local_account_and_only_of_one(bench: Bench, name: str) -
     ("name", "words"),
     [
         ("posh", "did you mean push?"),
+        ("posh", "or a user: user@domain, DOMAIN\\user, or .\\user"),
+        ("CORP\\svc", "--yes"),
+        (".\\svc", "so each machine counts its failures; expected --host MACHINE"),
         ("local", "so each machine counts its failures; expected --host MACHINE"),
         ("own-identity", "is the process's own"),
         ("push", "--yes"),

@@ -18,8 +18,10 @@ from pusher.credentials.budget import (
     account_key,
     counts,
     result_of,
+    written,
 )
 from pusher.credentials.ladder import OWN_IDENTITY
+from pusher.credentials.users import is_user
 from pusher.models import Account, NextMove, Protocol, Stage
 from pusher.problems import CATALOGUE
 
@@ -179,3 +181,19 @@ def test_only_a_local_account_is_another_on_another_host(user: str, data: st.Dat
 
 def test_our_own_identity_is_one_account() -> None:
     assert account_key(OWN_IDENTITY, "ws01") == account_key(OWN_IDENTITY, "ws02")
+
+
+_NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=0x17F), min_size=1, max_size=12)
+_USERS = st.one_of(
+    st.builds("{}@{}".format, _NAMES, st.sampled_from(["corp", "ad.corp.example", "CORP.example"])),
+    st.builds("{}\\{}".format, st.sampled_from([".", "CORP", "ad.corp.example"]), _NAMES),
+).filter(is_user)
+
+
+@given(_USERS, st.sampled_from([None, "REALM.EXAMPLE"]), st.sampled_from(["ws01.corp.example", "10.1.2.3", "A label"]))
+def test_what_is_counted_can_be_named(user: str, realm: str | None, host: str) -> None:
+    key = account_key(Account(name="a", user=user, secret="x", protocol=Protocol.NTLM, realm=realm), host)
+    name, where = written(key)
+    assert is_user(name) and (where is not None) == key.is_local
+    again = account_key(Account(name="b", user=name, secret="", protocol=Protocol.NTLM), where or "")
+    assert (again.entry, again.domain) == (key.entry, key.domain)

@@ -330,15 +330,15 @@ def test_the_words_say_how_many_of_which_and_until_when() -> None:
     policy = LockoutPolicy(threshold=3, reserve=2)
     standing = stopped(failed(Standing()), "r", "wrong-password", NOON)
     answer = asked(standing, request("a", run="b", policy=policy))[1]
-    assert spent(answer).message.endswith(
+    assert spent(answer, "clear it").message.endswith(
         ": 1 of 1 failed sign-ins that the budget allows are used, threshold 3 and window 30 min assumed, reserve 2;"
-        " free again at 2026-03-01 13:02:00 UTC"
+        " free again at 2026-03-01 13:02:00 UTC, or once they are forgotten and you say so: clear it"
     )
     standing, mark = marked(standing, NOON)
     answer = asked(read(standing, mark, reading(4), NOON), request("a", run="b"))[1]
     assert answer.verdict is Verdict.SPENT
-    assert "4 of 4 failed" in spent(answer).message
-    assert "threshold 6 and window 10 min by the directory" in spent(answer).message
+    assert "4 of 4 failed" in spent(answer, "clear it").message
+    assert "threshold 6 and window 10 min by the directory" in spent(answer, "clear it").message
     answer = asked(standing, request("a", policy=policy))[1]
     assert answer.stop is not None
     assert (
@@ -356,17 +356,17 @@ def test_the_words_say_what_was_cut_off() -> None:
     assert (
         "2 of 2 failed sign-ins that the budget allows are used, 1 of them cut off before a verdict came, which may "
         "have been none, threshold 4"
-    ) in spent(answer).message
+    ) in spent(answer, "clear it").message
     standing, answer = asked(beside(Standing(), standing), request("a", policy=policy))
     assert answer.cut_off == 1, "under another name, too"
     standing = settle(failed(Standing()), Settled(lease="x", result=Result.FAILED), "r", NOON)
-    assert "cut off" not in spent(asked(standing, request("a", policy=policy))[1]).message
+    assert "cut off" not in spent(asked(standing, request("a", policy=policy))[1], "clear it").message
 
 
 def test_a_reserve_that_leaves_nothing_is_free_never() -> None:
     answer = asked(Standing(), request("a", policy=LockoutPolicy(threshold=2, reserve=2)))[1]
-    assert "0 of 0" in spent(answer).message
-    assert "free again" not in spent(answer).message
+    assert "0 of 0" in spent(answer, "clear it").message
+    assert "free again" not in spent(answer, "clear it").message
 
 
 def test_a_window_without_end() -> None:
