@@ -15,6 +15,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,6 @@ from lab.order import Order
 from lab.samba import LAPS_ACCOUNT, Samba
 from lab.scenarios import AdminShare
 from lab.scm import ServiceManagerPipe
-from lab.winrm.wine import as_user
 
 HOME = Path("/run/lab")
 DISK = HOME / "disk"  # the host's folder
@@ -84,6 +84,18 @@ def wine_environment() -> dict[str, str]:
     return {**base, **WINE_ENVIRONMENT, "WINEPREFIX": str(PREFIX)}
 
 
+def as_user(given: Mapping[str, str], user: str) -> dict[str, str]:
+    """The environment for Wine's programs that ``user`` starts.
+
+    Wine runs all of a host as one Unix user, and takes what it answers to GetUserName from USER. So a program that asks
+    is told who has started it; that it may do what all may there, and keeps the USERNAME of the prefix, is Wine's.
+    """
+    name = re.sub(r"[^\w.-]", "_", user.rpartition("\\")[2].partition("@")[0])
+    profile = Path(given["WINEPREFIX"], "drive_c", "users", name)
+    (profile / "Temp").mkdir(parents=True, exist_ok=True)
+    return {**given, "USER": name}
+
+
 def service_logons() -> Logons:
     """Who may log on as a service on this host, for each process of it that is asked."""
     return Logons(
@@ -106,7 +118,13 @@ def boot(order: Order) -> Booted:
     relay = _start_relay()  # Wine takes the longest, so Samba starts while it does
     member = order.membership
     server = Samba(
-        name=order.name, home=HOME / "samba", logs=LOGS, drive=DRIVE, environment=environment(), membership=member
+        name=order.name,
+        home=HOME / "samba",
+        logs=LOGS,
+        drive=DRIVE,
+        environment=environment(),
+        interfaces=order.interfaces,
+        membership=member,
     )
     server.configure(order.admin_share, order.encryption, order.windows[0])
     children = {"wine": relay}

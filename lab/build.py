@@ -1,4 +1,5 @@
-"""What hosts are made from, built once and kept: the agent, the relay, and the template of a Wine prefix.
+"""What hosts are made from, built once and kept: the agent, the relay, the template of a Wine prefix, what Samba's
+programs say of themselves.
 
 Each lies in the cache under a name made of a hash of everything it depends on, so labs share a cache and
 nothing in it ever goes stale. The same sources give the same bytes.
@@ -20,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import kernel
+from lab import kernel, samba
 from lab.scenarios import CURRENT_VERSION, OLDER_VERSION
 
 _SOURCES = Path(__file__).parent / "c"
@@ -74,6 +75,7 @@ class Built:
     runner: Path
     agents: dict[str, Path]  # by version
     template: Path  # a Wine prefix nobody runs in
+    interfaces: dict[str, str]  # by program of Samba's: the pipes it lists
 
     @property
     def agent(self) -> Path:
@@ -96,6 +98,7 @@ def build_all(cache: Path, progress: Callable[[str], None] = lambda line: None) 
                 version: agent_executable(cache, version, progress) for version in (CURRENT_VERSION, OLDER_VERSION)
             },
             template=_template(cache, progress),
+            interfaces={name: _interfaces(cache, name) for name in samba.PIPE_PROGRAMS},
         )
 
 
@@ -174,6 +177,22 @@ def agent_executable(cache: Path, version: str, progress: Callable[[str], None] 
             _run(_COMPILER, *_FLAGS, "agent.c", "agent.res.o", "-o", "labagent.exe", cwd=work)
             (work / "labagent.exe").rename(target)
     return target
+
+
+def _interfaces(cache: Path, name: str) -> str:
+    """What one of Samba's programs for pipes says to --list-interfaces."""
+    try:
+        program = samba.dcerpc_home() / name
+        data, changed = program.read_bytes(), program.stat().st_mtime_ns
+    except (samba.SambaError, OSError) as exc:
+        raise BuildError(str(exc)) from exc
+    target = cache / f"{name}-{_key(str(program), data, str(changed))}.txt"
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=cache, prefix="making-") as folder:
+            made = Path(folder) / "made"
+            made.write_text(_run(program, "--configfile=/dev/null", "--list-interfaces"), encoding="utf-8")
+            made.rename(target)
+    return target.read_text(encoding="utf-8")
 
 
 def _template(cache: Path, progress: Callable[[str], None]) -> Path:

@@ -308,6 +308,7 @@ class Lab:
             helper=str(built.helper),
             runner=str(built.runner),
             way_out=str(self._servers.way_out),
+            interfaces=built.interfaces,
             overlay=self._overlay,
             passwords=passwords,
             account=scenario.account,

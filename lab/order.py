@@ -41,6 +41,7 @@ class Order:
     helper: str
     runner: str
     way_out: str  # the socket of lab/wayout.py
+    interfaces: dict[str, str]  # of Samba's programs for pipes; see samba.py
     overlay: bool  # the prefix is an overlay on the template; otherwise a hard-linked copy is there already
     passwords: dict[str, str] = field(repr=False)
     account: Account = Account.ADMINISTRATOR

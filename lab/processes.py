@@ -119,12 +119,14 @@ def spawn(
 
 
 def own_environment() -> dict[str, str]:
-    """For our own processes: they import the lab from where this one was imported."""
+    """For our own processes: they import the lab from where this one was imported, and leave bytecode there where this
+    one does; without it each host compiles all it imports anew."""
+    unwritten = {name: os.environ[name] for name in ("PYTHONDONTWRITEBYTECODE",) if name in os.environ}
     return {
         "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
         "LANG": "C.UTF-8",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")])),
-        "PYTHONDONTWRITEBYTECODE": "1",
+        **unwritten,
     }
 
 
@@ -156,7 +158,7 @@ def end(mark: Mark, patience: float = 10.0) -> None:
     try:
         if not mark.alive:
             return
-        children = _children(mark.pid)
+        children = children_of(mark.pid)
         for child in children:
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
@@ -184,7 +186,17 @@ def wait_for_unrecorded(folder: Path, patience: float = 10.0) -> None:
                 os.close(handle)
 
 
-def _children(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
+    """As the kernel lists them, by thread; where it keeps no lists, by looking at every process there is."""
+    try:
+        lists = [(thread / "children").read_text(encoding="ascii") for thread in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return found_children(pid)
+    return [int(child) for listed in lists for child in listed.split()]
+
+
+def found_children(pid: int) -> list[int]:
+    """The children of a process by what each other says of its parent."""
     others = (int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit())
     return [other for other in others if (state := _state(other)) is not None and state.parent == pid]
 

@@ -28,14 +28,16 @@ _WINBIND_LIMIT = 40.0
 _FOLDERS = ("private", "state", "cache", "lock", "pid", "ncalrpc", "winbindd")
 _DCERPC_HOMES = ("/usr/libexec/samba", "/usr/lib/x86_64-linux-gnu/samba", "/usr/lib/samba")
 
-# Samba's rpcd_classic would serve svcctl itself, out of a list of init scripts; it is hidden from the list.
-_WITHOUT_SVCCTL = """#!/bin/sh
+PIPE_PROGRAMS = ("rpcd_classic", "rpcd_lsad", "rpcd_winreg")
+"""What serves pipes. samba-dcerpcd asks each at its start for a list of those it has, which is always the same."""
+_LISTED = """#!/bin/sh
 case "$*" in
 *--list-interfaces*)
-    {home}/rpcd_classic "$@" | awk '/^[^ ]/ {{ hidden = ($0 ~ / svcctl$/) }} !hidden'
-    exit 0 ;;
+    exec cat <<'END' ;;
+{interfaces}
+END
 esac
-exec {home}/rpcd_classic "$@"
+exec {program} "$@"
 """
 
 _CONFIGURATION = """[global]
@@ -116,6 +118,7 @@ class Samba:
     logs: Path
     drive: Path
     environment: Mapping[str, str]
+    interfaces: Mapping[str, str]  # by pipe program: what it says to --list-interfaces
     membership: Membership | None = None
 
     @property
@@ -211,14 +214,10 @@ class Samba:
 
     def start(self) -> list[subprocess.Popen[bytes]]:
         """Start the file server and what serves its pipes; returns once the pipes' folder is there."""
-        home = next((home for home in _DCERPC_HOMES if Path(home, "samba-dcerpcd").exists()), None)
-        if home is None:
-            raise SambaError("samba-dcerpcd is missing: run `python -m lab packages`; Samba 4.16 or newer is needed")
-        classic = self.home / "rpcd_classic"
-        classic.write_text(_WITHOUT_SVCCTL.format(home=home), encoding="utf-8")
-        classic.chmod(0o755)
+        home = dcerpc_home()
+        programs = [self._lists_at_once(home / name, listed) for name, listed in self.interfaces.items()]
         foreground = ("--foreground", "--no-process-group", f"--configfile={self.configuration}", "-l", self.logs)
-        pipes = self._start(f"{home}/samba-dcerpcd", *foreground, classic, f"{home}/rpcd_lsad", f"{home}/rpcd_winreg")
+        pipes = self._start(home / "samba-dcerpcd", *foreground, *programs)
         server = self._start("smbd", *foreground)
         limit = time.monotonic() + 20
         while not self.pipes.is_dir():
@@ -226,6 +225,13 @@ class Samba:
                 raise SambaError(f"smbd or samba-dcerpcd did not start; see {self.logs}")
             time.sleep(0.01)
         return [pipes, server]
+
+    def _lists_at_once(self, program: Path, listed: str) -> Path:
+        """A program in the place of one of Samba's, which knows its list by heart."""
+        made = self.home / program.name
+        made.write_text(_LISTED.format(interfaces=without_svcctl(listed).rstrip(), program=program), encoding="utf-8")
+        made.chmod(0o755)
+        return made
 
     def pipe(self, name: str) -> Path:
         """The socket of a pipe that Samba serves itself; returns once it is there."""
@@ -261,6 +267,28 @@ class Samba:
         if done.returncode:
             raise SambaError(f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}".strip())
         return done.stdout
+
+
+def dcerpc_home() -> Path:
+    """Where Samba's programs for pipes are."""
+    home = next((Path(home) for home in _DCERPC_HOMES if Path(home, "samba-dcerpcd").exists()), None)
+    if home is None:
+        raise SambaError("samba-dcerpcd is missing: run `python -m lab packages`; Samba 4.16 or newer is needed")
+    return home
+
+
+def without_svcctl(listed: str) -> str:
+    """The list of a pipe program but for svcctl: rpcd_classic would serve it out of a list of init scripts.
+
+    An interface is a line, and lines of its endpoints that begin with a space.
+    """
+    kept, hidden = [], False
+    for line in listed.splitlines(keepends=True):
+        if not line.startswith(" "):
+            hidden = line.rstrip().endswith(" svcctl")
+        if not hidden:
+            kept.append(line)
+    return "".join(kept)
 
 
 def unix_accounts(account: Account, *, second_account: bool, laps: bool = False) -> tuple[str, str]:

@@ -65,6 +65,16 @@ def open_mask(call: Call, caller: npa.Caller) -> Call | None:
     return None if mask is None else replace(call, stub=call.stub[:-4] + struct.pack("<I", mask))
 
 
+def opened_service(stub: bytes) -> str:
+    """The name in an ROpenServiceW, a string behind the manager's handle; read by hand, as every host is asked at its
+    start and NDR structures are slow to import."""
+    if len(stub) < _HANDLE_SIZE + 12:
+        return ""
+    count = int.from_bytes(stub[_HANDLE_SIZE + 8 : _HANDLE_SIZE + 12], "little")
+    start = _HANDLE_SIZE + 12
+    return stub[start : start + 2 * count].decode("utf-16-le", "replace").rstrip("\0")
+
+
 def ask_status_ex(call: Call) -> Call:
     """QueryServiceStatus as the call that services.exe does implement."""
     parameters = struct.pack("<II", 0, _STATUS_PROCESS_SIZE)  # SC_STATUS_PROCESS_INFO, size of the buffer
@@ -246,9 +256,7 @@ class _Pipe:
                 return bytes(_HANDLE_SIZE) + struct.pack("<I", ACCESS_DENIED)
             answer = self._wine.call(allowed)
             if self._logons is not None and call.opnum == _OPEN and isinstance(answer, bytes):
-                from impacket.dcerpc.v5 import scmr
-
-                self._opened[answer[:_HANDLE_SIZE]] = _text(scmr.ROpenServiceW(call.stub)["lpServiceName"])
+                self._opened[answer[:_HANDLE_SIZE]] = opened_service(call.stub)
             return answer
         log.info("%s: opnum %d", self._caller.user, call.opnum)
         if self._logons is not None and call.opnum in (_CREATE, _CHANGE, _START):
@@ -263,11 +271,11 @@ class _Pipe:
 
     def _with_logon(self, call: Call, logons: Logons) -> Pdu | bytes:
         """A call about a service whose account and password count, as Wine does not take them."""
-        from impacket.dcerpc.v5 import scmr  # NDR structures, slow to import and seldom needed
-
         if call.opnum == _START:
             refused = logons.refuses_start(self._opened.get(call.stub[:_HANDLE_SIZE], ""))
             return struct.pack("<I", refused) if refused else self._wine.call(call)
+        from impacket.dcerpc.v5 import scmr  # NDR structures, slow to import and seldom needed
+
         asked = (scmr.RCreateServiceW if call.opnum == _CREATE else scmr.RChangeServiceConfigW)(call.stub)
         account, sealed = _text(asked["lpServiceStartName"]), b"".join(asked["lpPassword"] or [])
         password = unsealed(sealed, self._caller.session_key) if sealed else None

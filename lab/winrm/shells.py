@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from lab.boot import as_user
 from lab.winrm import wine
 
 IDLE_TIMEOUT = 7200.0
@@ -104,7 +105,7 @@ class CmdCommand(Command):
             "LABCWD": directory or _HOME,
             "LABRC": "Z:" + str(self._result).replace("/", "\\"),
         }
-        self._runner, self._environment = runner, {**wine.as_user(wine.environment(), user), **variables, **told}
+        self._runner, self._environment = runner, {**as_user(wine.environment(), user), **variables, **told}
         self._written = self._stopped = False
         self._refusal = bytearray()
         await self._spawn()

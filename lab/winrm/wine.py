@@ -10,10 +10,7 @@ import itertools
 import json
 import logging
 import os
-import re
-from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 log = logging.getLogger("lab.winrm")
@@ -32,18 +29,6 @@ class HelperError(Exception):
 def environment() -> dict[str, str]:
     """For Wine's programs: our own process's, which the host has made for them, without what is ours alone."""
     return {name: value for name, value in os.environ.items() if name not in _PRIVATE}
-
-
-def as_user(given: Mapping[str, str], user: str) -> dict[str, str]:
-    """The environment for Wine's programs that ``user`` starts.
-
-    Wine runs all of a host as one Unix user, and takes what it answers to GetUserName from USER. So a program that asks
-    is told who has started it; that it may do what all may there, and keeps the USERNAME of the prefix, is Wine's.
-    """
-    name = re.sub(r"[^\w.-]", "_", user.rpartition("\\")[2].partition("@")[0])
-    profile = Path(given["WINEPREFIX"], "drive_c", "users", name)
-    (profile / "Temp").mkdir(parents=True, exist_ok=True)
-    return {**given, "USER": name}
 
 
 class Helper:

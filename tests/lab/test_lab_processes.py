@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,28 @@ def test_ending_it_ends_it(tmp_path: Path, spawned: Mark) -> None:
     assert not spawned.alive
     assert processes.running(tmp_path / "record.json") is None
     processes.end(spawned)  # again is no error
+
+
+def test_children_are_those_that_name_it_as_their_parent() -> None:
+    """Of whichever thread; the kernel's own list and a look at all processes agree."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        started.append(subprocess.Popen(["sleep", "60"]))
+
+    start()
+    another = threading.Thread(target=start)
+    another.start()
+    another.join()
+    try:
+        assert {process.pid for process in started} <= set(processes.children_of(os.getpid()))
+        assert {process.pid for process in started} <= set(processes.found_children(os.getpid()))
+        assert processes.children_of(started[0].pid) == processes.found_children(started[0].pid) == []
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    assert processes.children_of(started[0].pid) == []
 
 
 def test_a_pid_that_is_somebody_elses_now_is_left_alone() -> None:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from impacket.dcerpc.v5 import scmr
 
 from lab import dcerpc, npa, scm
 from lab.dcerpc import Call, Pdu, Type
+from lab.samba import without_svcctl
 
 SAMPLES = Path(__file__).parent / "samples"
 HANDLE = bytes(range(20))
@@ -212,3 +214,26 @@ def test_an_image_path_comes_back_expanded(given: str, windows: str, back: str) 
 def test_an_answer_without_a_configuration_is_passed_on() -> None:
     for stub in (bytes(36) + struct.pack("<II", 300, 122), b"", bytes(100)):
         assert scm.config_as_windows(stub, "C:\\WINDOWS") == stub
+
+
+@pytest.mark.parametrize("name", ["LabAgent", "x", "", "Ünï ☃", "n" * 256])
+def test_the_name_of_an_opened_service_is_read_as_a_client_writes_it(name: str) -> None:
+    request = scmr.ROpenServiceW()
+    request["hSCManager"], request["lpServiceName"], request["dwDesiredAccess"] = HANDLE, name + "\0", 4
+    stub = request.getData()
+    assert scm.opened_service(stub) == name
+    assert scm.opened_service(stub[:30]) == "", "cut short"
+
+
+def test_a_name_longer_than_its_call_is_what_there_is_of_it() -> None:
+    stub = HANDLE + struct.pack("<III", 1 << 30, 0, 1 << 30) + "ab".encode("utf-16-le") + b"\0"
+    assert scm.opened_service(stub).startswith("ab")
+
+
+def test_sambas_own_service_manager_is_hidden_and_nothing_else() -> None:
+    before = "5\n60\n4b32/0x3 srvsvc\n ncacn_np:[\\pipe\\srvsvc]\n ncalrpc:\n"
+    hidden = "367a/0x2 svcctl\n ncacn_np:[\\pipe\\svcctl]\n ncalrpc:\n"
+    after = "8d9f/0x1 ntsvcs\n ncacn_np:[\\pipe\\ntsvcs]\n"
+    assert without_svcctl(before + hidden + after) == before + after
+    assert without_svcctl(before + hidden) == before
+    assert without_svcctl(before + after) == before + after
