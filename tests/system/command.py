@@ -74,6 +74,7 @@ class Running:
 
     def __init__(self, process: subprocess.Popen[str] | warm.Forked, store: Path, log: Path) -> None:
         self._child, self.store, self.log = process, store, log
+        self._peak: int | None = None
         self._seen: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._moved = threading.Condition()
         self._readers = [
@@ -87,43 +88,49 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._child.returncode is None:
-            self.kill()
-            while self._reap() is None:
-                time.sleep(0.02)
-
-    @property
-    def process(self) -> subprocess.Popen[str]:
-        """Of one that was started, to be watched."""
-        assert isinstance(self._child, subprocess.Popen)
-        return self._child
+        self.kill()
+        while not self.has_ended:
+            time.sleep(0.02)
 
     @property
     def pid(self) -> int:
         return self._child.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """By itself or by a signal."""
+        if self._peak is None:
+            self._peak = self._reap()
+        return self._peak is not None
+
     def interrupt(self) -> None:
         """What Ctrl-C sends."""
-        self.process.send_signal(signal.SIGINT)
+        if not self.has_ended:
+            os.kill(self.pid, signal.SIGINT)
 
     def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        """With all that it has started."""
+        if not self.has_ended:
+            with suppress(ProcessLookupError):  # one that was forked just now has no group of its own yet
+                os.killpg(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     def wait(self, limit: float = LIMIT) -> Ended:
         """Its end; AssertionError, with all it has said, where it does not come."""
         deadline = time.monotonic() + limit
-        while (usage := self._reap()) is None:
+        while not self.has_ended:
             if time.monotonic() > deadline:
                 raise AssertionError(f"still running after {limit:g} s\n{self._text('stdout')}{self._text('stderr')}")
             time.sleep(0.02)
         for reader in self._readers:
             reader.join(10)
+        assert self._peak is not None
         return Ended(
             status=self._child.returncode or 0,
             stdout=self._text("stdout"),
             stderr=self._text("stderr"),
-            peak=usage * 1024,
+            peak=self._peak * 1024,
             store=self.store,
             log=self.log,
         )
@@ -132,8 +139,6 @@ class Running:
         """wait4 tells the memory of this child alone."""
         if isinstance(self._child, warm.Forked):
             return self._child.reap()
-        if self._child.returncode is not None:
-            return 0
         pid, status, usage = os.wait4(self.pid, os.WNOHANG)
         if not pid:
             return None
@@ -182,7 +187,7 @@ class Pusher:
         return {**given, **passed_on, **self.environment}
 
     def start(self, *arguments: str | Path) -> Running:
-        """Just these arguments; the process may be watched."""
+        """Just these arguments, and a process whose command line and environment may be looked at."""
         self.folder.mkdir(parents=True, exist_ok=True)
         process = subprocess.Popen(
             [*self.command, *map(str, arguments)],
@@ -197,19 +202,25 @@ class Pusher:
         )
         return Running(process, self.store_file, self.log_file)
 
-    def run(self, *arguments: str | Path) -> Ended:
-        """To its end. It is forked where it can be (see ``warm``): that is quicker."""
+    def begin(self, *arguments: str | Path) -> Running:
+        """Just these arguments. It is forked where it can be (see ``warm``): that is quicker."""
         if not warm.can_begin(self._environment):
-            with self.start(*arguments) as running:
-                return running.wait()
+            return self.start(*arguments)
         self.folder.mkdir(parents=True, exist_ok=True)
         child = warm.begin([*self.command, *map(str, arguments)], self.folder, self._environment)
-        with Running(child, self.store_file, self.log_file) as running:
+        return Running(child, self.store_file, self.log_file)
+
+    def run(self, *arguments: str | Path) -> Ended:
+        """To its end."""
+        with self.begin(*arguments) as running:
             return running.wait()
 
-    def starting(self, verb: str, inventory: Path, *options: str | Path, json: bool = True) -> Running:
-        """push, check or remove with this instance's files; the process may be watched."""
-        return self.start(*self._line(verb, inventory, options, json))
+    def starting(
+        self, verb: str, inventory: Path, *options: str | Path, json: bool = True, looked_at: bool = False
+    ) -> Running:
+        """push, check or remove with this instance's files; ``looked_at`` as by a ``Sampler``, see ``start``."""
+        line = self._line(verb, inventory, options, json)
+        return self.start(*line) if looked_at else self.begin(*line)
 
     def _line(self, verb: str, inventory: Path, options: Sequence[str | Path], json: bool = True) -> list[str | Path]:
         given: list[str | Path] = ["--store", self.store_file, "--log", self.log_file]

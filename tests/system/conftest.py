@@ -57,7 +57,7 @@ def first_push(site: Site, tmp_path_factory: pytest.TempPathFactory) -> FirstPus
     options = ("--per-subnet", "0", "--attempts", "1", *_limits())
     with ExitStack() as stack:
         sign_ins = {host.name: stack.enter_context(new_sign_ins(host)) for host in site.lab.hosts.values()}
-        running = stack.enter_context(pusher.starting("push", site.inventory, *options))
+        running = stack.enter_context(pusher.starting("push", site.inventory, *options, looked_at=True))
         sampler = stack.enter_context(Sampler(running.pid))
         ended = running.wait()
     return FirstPush(

@@ -59,7 +59,7 @@ def test_the_password_is_changed_in_the_middle_of_a_run(ground: Ground, protocol
     accounts = ground.accounts(fleet.folder / "changed.toml", "push2", protocol=protocol, directory=directory)
     pusher = fleet.pusher(accounts, ground.environment)
     with pusher.starting("push", fleet.inventory, "--concurrency", "20", *QUICK) as running:
-        eventually(lambda: running.process.poll() is not None or len(fleet.seen("told")) >= free, "ten sign-ins", 60)
+        eventually(lambda: running.has_ended or len(fleet.seen("told")) >= free, "ten sign-ins", 60)
         ground.change_password("push2")
         fleet.go()
         ended = running.wait()
@@ -133,8 +133,8 @@ def test_a_pusher_that_is_killed_has_spent_what_it_had(ground: Ground, way: str)
         told = len(fleet.seen("told"))
         with pusher.starting("push", fleet.inventory, *QUICK) as running:
             # Its end without a word means that those before it had spent the budget: several were on their way in each.
-            eventually(lambda: running.process.poll() is not None or len(fleet.seen("told")) > told, "a verdict", 60)  # noqa: B023
-            if running.process.returncode is None:
+            eventually(lambda: running.has_ended or len(fleet.seen("told")) > told, "a verdict", 60)  # noqa: B023
+            if not running.has_ended:
                 running.kill()
         if ground.counted("push3") - before >= ALLOWED:
             break
@@ -177,11 +177,12 @@ def test_nobody_is_told_a_password(ground: Ground, protocol: str) -> None:
     ground.serve(fleet)
     accounts = ground.accounts(fleet.folder / "a.toml", "push1", protocol=protocol, directory="reader")
     pusher = fleet.pusher(accounts, ground.environment)
-    with pusher.starting("push", fleet.inventory, *QUICK, json=False) as running, Sampler(running.pid) as sampler:
-        eventually(
-            lambda: running.process.poll() is not None or len(fleet.seen("told")) >= TARGETS // 2, "sign-ins", 60
-        )
-        assert running.process.returncode is None
+    with (
+        pusher.starting("push", fleet.inventory, *QUICK, json=False, looked_at=True) as running,
+        Sampler(running.pid) as sampler,
+    ):
+        eventually(lambda: running.has_ended or len(fleet.seen("told")) >= TARGETS // 2, "sign-ins", 60)
+        assert not running.has_ended
         running.kill()
         ended = running.wait()
     said = {str(number): text for number, text in enumerate(sampler.commands | sampler.environments)}

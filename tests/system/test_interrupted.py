@@ -21,12 +21,12 @@ SHORTER_THAN_A_STALL = 12.0
 
 def until_agent_starts(running: Running, host: Host) -> None:
     """Its process is there, and for some seconds to come it will not report that it runs."""
-    eventually(lambda: running.process.poll() is not None or bool(witness.agents(host)), "the agent's process")
+    eventually(lambda: running.has_ended or bool(witness.agents(host)), "the agent's process")
 
 
 def until_copying(running: Running, host: Host) -> None:
     eventually(
-        lambda: running.process.poll() is not None or any("pusher-new" in name for name in witness.files(host)),
+        lambda: running.has_ended or any("pusher-new" in name for name in witness.files(host)),
         "a half-made file",
     )
 
@@ -113,7 +113,7 @@ def test_cancel_from_another_process(site: Site, fresh: Callable[[str], Host], q
     pusher = site.pusher(tmp_path / "run", quick)
     inventory = site.inventory_of(tmp_path, [host, waiting])
     with pusher.starting("push", inventory, "--concurrency", "1") as running:
-        eventually(lambda: running.process.poll() is not None or bool(host.sign_ins()), "a sign-in")
+        eventually(lambda: running.has_ended or bool(host.sign_ins()), "a sign-in")
         asked = pusher.reading("cancel", "last")
         ended = running.wait()
     host.heal()

@@ -93,11 +93,9 @@ def test_the_store_is_written_while_it_runs_without_a_secret(site: Site, tmp_pat
     pusher = site.pusher(tmp_path / "run")
     inventory = site.inventory_of(tmp_path, [host])
     before = len(host.sign_ins())
-    with pusher.starting("push", inventory, json=False) as running, Sampler(running.pid) as sampler:
-        eventually(lambda: running.process.poll() is not None or len(host.sign_ins()) > before, "a sign-in")
-        eventually(
-            lambda: running.process.poll() is not None or "signed-in" in pusher.log_file.read_text(), "its event"
-        )
+    with pusher.starting("push", inventory, json=False, looked_at=True) as running, Sampler(running.pid) as sampler:
+        eventually(lambda: running.has_ended or len(host.sign_ins()) > before, "a sign-in")
+        eventually(lambda: running.has_ended or "signed-in" in pusher.log_file.read_text(), "its event")
         running.kill()
         ended = running.wait()
     content = dict(everything_in(pusher.folder)) | {"said": (ended.stdout + ended.stderr).encode()}

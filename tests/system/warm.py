@@ -2,8 +2,8 @@
 
 Each of some hundred commands of the system tests would import the same libraries for a second and a half. A command
 that is begun here is a process of its own all the same: own session, environment, folder and streams, ended and
-measured on its own. What fork cannot give is left to a real start: a command line of its own (``/proc``), what the
-loader reads (``LD_PRELOAD``), a test that watches while it runs. Run as a program: the process that waits.
+measured on its own. What fork cannot give is left to a real start: a command line and an environment of its own in
+``/proc``, what the loader reads (``LD_PRELOAD``). Run as a program: the process that waits.
 """
 
 from __future__ import annotations
