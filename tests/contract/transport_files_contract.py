@@ -143,27 +143,33 @@ class FilesContract(TransportSuite):
         assert machine.read(path.path) == b"x"
         assert await session.remove(path) is True
 
-    @pytest.mark.parametrize("template", HOSTILE, ids=lambda text: ascii(text)[:30])
-    async def test_a_hostile_path_leads_nowhere(
-        self, machine: Machine, session: Session, here: RemotePath, template: str
-    ) -> None:
-        path = RemotePath(share="ADMIN$", path=template.replace("{here}", here.path))
-        before = {place: data for place, data in machine.tree().items() if here.name not in place}
-        calls: list[Awaitable[object]] = [
-            session.stat(path),
-            session.put(path, memoryview(b"x"), ignore),
-            session.digest(path, 10),
-            session.remove(path),
-            session.make_folder(path),
-            session.rename(here.child(".there"), path),
-        ]
-        for call in calls:
-            try:
-                await call
-            except ProblemError as error:
-                assert error.problem.code in ("path-not-found", "file-in-use", "protocol-error", "access-denied")
-        assert {place: data for place, data in machine.tree().items() if here.name not in place} == before
-        assert await session.stat(here) == FileInfo(size=0, is_folder=True), "the session lives on"
+    async def test_a_hostile_path_leads_nowhere(self, machine: Machine, session: Session, here: RemotePath) -> None:
+        """One session for all of them: none may end it for those that follow."""
+
+        def elsewhere() -> dict[str, bytes | None]:
+            return {place: data for place, data in machine.tree().items() if here.name not in place}
+
+        before = elsewhere()
+        for template in HOSTILE:
+            path = RemotePath(share="ADMIN$", path=template.replace("{here}", here.path))
+            calls: list[Awaitable[object]] = [
+                session.stat(path),
+                session.put(path, memoryview(b"x"), ignore),
+                session.digest(path, 10),
+                session.remove(path),
+                session.make_folder(path),
+                session.rename(here.child(".there"), path),
+            ]
+            for number, call in enumerate(calls):
+                try:
+                    await call
+                except ProblemError as error:
+                    refused = error.problem.code
+                    assert refused in ("path-not-found", "file-in-use", "protocol-error", "access-denied"), (
+                        f"{template!a:.60}, call {number}: {refused}"
+                    )
+            assert elsewhere() == before, f"{template!a:.60} has changed something elsewhere"
+            assert await session.stat(here) == FileInfo(size=0, is_folder=True), f"{template!a:.60} ended the session"
 
     async def test_a_copy_that_stands_still_is_given_up(self, bench: Bench, machine: Machine, here: RemotePath) -> None:
         limits = replace(LIMITS, stall=0.3)
