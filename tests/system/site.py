@@ -40,15 +40,15 @@ SIGNED_ONLY = replace(
 )
 
 SPARE = ("spare1", "spare2", "spare3")
-CRASH_FRESH, CRASH_OLDER = ("fresh1", "fresh2"), ("older1", "older2")
+WITH_OLDER = "older1"
 SIGNED = "signed"
 ON_D = "ond"
 """Its Windows is on drive D:."""
 NEVER_PUSHED = "asnew"
 """The older version as the lab installed it: to compare with, never to push to."""
 _KEPT: Mapping[str, Scenario] = {
-    **dict.fromkeys((*SPARE, *CRASH_FRESH), _HEALTHY),
-    **dict.fromkeys(CRASH_OLDER, _OLDER),
+    **dict.fromkeys(SPARE, _HEALTHY),
+    WITH_OLDER: _OLDER,
     SIGNED: SIGNED_ONLY,
     NEVER_PUSHED: _OLDER,
     ON_D: SCENARIOS["windows-on-d"],

@@ -10,7 +10,7 @@ import pytest
 
 from lab import Host
 from tests.system import witness
-from tests.system.site import LEFTOVERS, ON_D, Site
+from tests.system.site import LEFTOVERS, ON_D, WITH_OLDER, Site
 
 pytestmark = pytest.mark.lab
 
@@ -29,7 +29,7 @@ READINESS = ("domain-controller", "free-space", "architecture", "pending-version
 @pytest.fixture(scope="module")
 def hosts(site: Site) -> Iterator[list[Host]]:
     """Two machines as new: one empty, one with the older version."""
-    found = [site.host("spare1"), site.host("older1")]
+    found = [site.host("spare1"), site.host(WITH_OLDER)]
     for host in found:
         host.reset()
     yield found
@@ -126,7 +126,7 @@ def test_files_that_are_read_only_hidden_and_system(
     site: Site, fresh: Callable[[str], Host], tmp_path: Path, transport: str
 ) -> None:
     """As they come off a CD or out of version control: replaced and removed all the same, and nothing stays."""
-    host = fresh("older1")
+    host = fresh(WITH_OLDER)
     sees, inventory = site.witness(host), site.inventory_of(tmp_path, [host], transports=transport)
     pusher = site.pusher(tmp_path / "run", site.package_of(tmp_path / "package", more=LEFTOVERS))
     sees.smb(f"setmode {witness.AGENT} +rhs")
@@ -203,7 +203,7 @@ def test_an_agent_that_stops_soon_after_its_start_is_taken_back(
     site: Site, fresh: Callable[[str], Host], tmp_path: Path
 ) -> None:
     """It reports that it runs, and two seconds later that it has failed: that is no installation."""
-    host = fresh("older1")
+    host = fresh(WITH_OLDER)
     before = witness.snapshot(host)
     package = site.package_of(tmp_path / "package", stay_running="5s")
     inventory = site.inventory_of(tmp_path, [host], fault="exit-later")

@@ -19,11 +19,12 @@ from zlib import crc32
 
 import pytest
 
-from lab import Host
+from lab import SCENARIOS, Host, HostSpec, Lab
 from pusher.install.machine import Step
+from tests.conftest import StartLab
 from tests.system import crash, witness
 from tests.system.command import Ended
-from tests.system.site import CRASH_FRESH, CRASH_OLDER, Site
+from tests.system.site import Site, free_network
 
 # The first to look may have to wait until all the stories are told.
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
@@ -31,6 +32,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 PAYLOAD = random.Random(1).randbytes(12 * crash.LARGE)
 """Larger than all that is under way at once, so that a kill in the copy leaves a part of it."""
 FRESH, UPGRADE = "fresh", "upgrade"
+HOSTS = {FRESH: ("fresh1", "fresh2"), UPGRADE: ("older1", "older2")}
+SCENARIO = {FRESH: SCENARIOS["healthy"], UPGRADE: SCENARIOS["older-version"]}
 STEPS = {
     FRESH: [Step.STAGE, Step.PLACE, Step.REGISTER, Step.START, Step.VERIFY, Step.COMMIT],
     UPGRADE: [Step.STAGE, Step.STOP, Step.PLACE, Step.REGISTER, Step.START, Step.VERIFY, Step.COMMIT],
@@ -95,9 +98,19 @@ CRASHES_IN_UNDO = [
 
 
 @pytest.fixture(scope="module")
-def seen(site: Site, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Stories]:
+def place(tmp_path_factory: pytest.TempPathFactory, start_lab: StartLab) -> Iterator[Site]:
+    """A lab of a few hosts, each made anew for each story."""
+    folder = tmp_path_factory.mktemp("place")
+    lab = Lab(folder / "state", free_network(), folder / "inventory")
+    specs = [HostSpec(name=name, scenario=SCENARIO[flow]) for flow, names in HOSTS.items() for name in names]
+    yield Site(lab=start_lab(lab, specs), files=folder / "inventory")
+    lab.down()
+
+
+@pytest.fixture(scope="module")
+def seen(place: Site, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Stories]:
     wanted = [item.callspec.params.get("crash") for item in request.session.items if hasattr(item, "callspec")]
-    stories = _Stories(site, tmp_path_factory.mktemp("killed"), [one for one in wanted if isinstance(one, Crash)])
+    stories = _Stories(place, tmp_path_factory.mktemp("killed"), [one for one in wanted if isinstance(one, Crash)])
     yield stories
     stories.end()
 
@@ -110,11 +123,11 @@ class _Stories:
         self._package = site.package_of(
             folder / "package", extra={"payload.bin": PAYLOAD}, display_name="Lab agent, new", stay_running="100ms"
         )
-        self._free: dict[str, Queue[str]] = {FRESH: Queue(), UPGRADE: Queue()}
-        for flow, names in ((FRESH, CRASH_FRESH), (UPGRADE, CRASH_OLDER)):
+        self._free: dict[str, Queue[str]] = {flow: Queue() for flow in HOSTS}
+        for flow, names in HOSTS.items():
             for name in names:
                 self._free[flow].put(name)
-        self._pool = ThreadPoolExecutor(len(CRASH_FRESH + CRASH_OLDER))
+        self._pool = ThreadPoolExecutor(sum(map(len, HOSTS.values())))
         order = sorted(wanted, key=lambda one: crc32(one.point.encode()))  # mixed: both flows' hosts are at work
         self._told: dict[Crash, Future[Seen]] = {one: self._pool.submit(self._tell, one) for one in order}
 
@@ -169,7 +182,7 @@ def open_journals(store: Path) -> int:
 
 
 @pytest.mark.parametrize("crash", CRASHES, ids=str)
-def test_next_push_makes_it_good(site: Site, seen: _Stories, crash: Crash) -> None:
+def test_next_push_makes_it_good(place: Site, seen: _Stories, crash: Crash) -> None:
     came = seen.of(crash)
     assert came.killed.status == -signal.SIGKILL, came.killed.everything_said()
     assert came.killed.stdout == ""
@@ -178,7 +191,7 @@ def test_next_push_makes_it_good(site: Site, seen: _Stories, crash: Crash) -> No
     assert came.service_state == "running"
     assert len(came.agents) == 1
     assert came.display_name == "Lab agent, new"
-    assert came.files == {"labagent.exe": witness.sha256(site.agent), "payload.bin": witness.sha256(PAYLOAD)}
+    assert came.files == {"labagent.exe": witness.sha256(place.agent), "payload.bin": witness.sha256(PAYLOAD)}
     assert came.litter == []
     if crash.same_store:
         assert came.open_journals == [0]
@@ -200,7 +213,7 @@ def _expected(crash: Crash) -> set[str]:
 
 
 @pytest.mark.parametrize("crash", CRASHES_IN_UNDO, ids=str)
-def test_next_push_ends_an_undo(site: Site, seen: _Stories, crash: Crash) -> None:
+def test_next_push_ends_an_undo(seen: _Stories, crash: Crash) -> None:
     """The agent fails at its start, and pusher is killed while it puts the host back; the next push fails too, but
     whatever was there before either of them is there again."""
     came = seen.of(crash)
