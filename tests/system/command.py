@@ -203,9 +203,7 @@ class Pusher:
         return Running(process, self.store_file, self.log_file)
 
     def begin(self, *arguments: str | Path) -> Running:
-        """Just these arguments. It is forked where it can be (see ``warm``): that is quicker."""
-        if not warm.can_begin(self._environment):
-            return self.start(*arguments)
+        """Just these arguments. It is forked (see ``warm``): that is quicker."""
         self.folder.mkdir(parents=True, exist_ok=True)
         child = warm.begin([*self.command, *map(str, arguments)], self.folder, self._environment)
         return Running(child, self.store_file, self.log_file)

@@ -2,8 +2,9 @@
 
 Each of some hundred commands of the system tests would import the same libraries for a second and a half. A command
 that is begun here is a process of its own all the same: own session, environment, folder and streams, ended and
-measured on its own. What fork cannot give is left to a real start: a command line and an environment of its own in
-``/proc``, what the loader reads (``LD_PRELOAD``). Run as a program: the process that waits.
+measured on its own. What the loader and the libraries that it loads early read of an environment cannot come later, so
+one waits for each of those. What fork cannot give is left to a real start: a command line and an environment of its own
+in ``/proc``. Run as a program: the process that waits.
 """
 
 from __future__ import annotations
@@ -28,12 +29,9 @@ from typing import IO, Any
 _ROOT = Path(__file__).parents[2]
 _MOST = 1 << 18
 """Bytes of a request."""
-_OF_THE_LOADER = ("LD_", "PYTHON")
-
-
-def can_begin(environment: Mapping[str, str]) -> bool:
-    """Whether a command in that environment can be forked."""
-    return not any(name.startswith(_OF_THE_LOADER) for name in environment)
+_READ_AT_THE_START = ("LD_", "PYTHON", "NSS_WRAPPER_")
+_AT_ONCE = 2
+"""Processes that wait: the last that were asked. A module's tests have one environment, or two."""
 
 
 class Forked:
@@ -70,10 +68,15 @@ class _Waiting:
     process: Popen[bytes]
     asks: socket.socket
 
+    def end(self) -> None:
+        """It ends by itself when nobody can ask any more; what it has begun goes on."""
+        self.asks.close()
+        self.process.wait()
+
 
 _guard = threading.Lock()
-_waiting: list[_Waiting] = []
-"""The one process of this session's worker, once somebody needed it."""
+_waiting: dict[frozenset[tuple[str, str]], _Waiting] = {}
+"""The processes of this session's worker, by what they have read at their start; the last that was asked is last."""
 
 
 def begin(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Forked:
@@ -90,27 +93,41 @@ def begin(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
     err, err_end = os.pipe()
     told, told_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with told_end, _guard:
-        socket.send_fds(_asks(), [request], [out_end, err_end, told_end.fileno()])
+        socket.send_fds(_asks(environment), [request], [out_end, err_end, told_end.fileno()])
     os.close(out_end)
     os.close(err_end)
     streams = [os.fdopen(end, encoding="utf-8") for end in (out, err)]
     return Forked(told, *streams)
 
 
-def _asks() -> socket.socket:
-    if not _waiting or _waiting[0].process.poll() is not None:
-        _waiting.clear()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            process = Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno())],
-                cwd=_ROOT,
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent"},
-                pass_fds=[theirs.fileno()],
-            )
-        atexit.register(ours.close)  # it ends when nobody can ask any more
-        _waiting.append(_Waiting(process, ours))
-    return _waiting[0].asks
+def _asks(environment: Mapping[str, str]) -> socket.socket:
+    at_start = {name: value for name, value in environment.items() if name.startswith(_READ_AT_THE_START)}
+    key = frozenset(at_start.items())
+    waiting = _waiting.pop(key, None)
+    if waiting is None or waiting.process.poll() is not None:
+        waiting = _start(at_start)
+    _waiting[key] = waiting
+    while len(_waiting) > _AT_ONCE:
+        _waiting.pop(next(iter(_waiting))).end()
+    return waiting.asks
+
+
+def _start(at_start: Mapping[str, str]) -> _Waiting:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = Popen(
+            [sys.executable, "-m", __name__, str(theirs.fileno())],
+            cwd=_ROOT,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", **at_start},
+            pass_fds=[theirs.fileno()],
+        )
+    return _Waiting(process, ours)
+
+
+@atexit.register
+def _end_all() -> None:
+    while _waiting:
+        _waiting.popitem()[1].end()
 
 
 # The process that waits
