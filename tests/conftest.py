@@ -25,6 +25,20 @@ from lab.domain import Domain
 from lab.domain.configuration import LDAP_PORT
 
 StartLab = Callable[[Lab, Sequence[HostSpec]], Lab]
+LONGEST_FIRST = (
+    "site",
+    "tests/contract/test_winrm_transport.py",
+    "own_lab",
+    "tests/system/test_killed.py",
+    "tests/system/test_transports.py",
+    "tests/system/test_installers.py",
+    "tests/system/test_joined.py",
+    "tests/contract/test_smb_transport.py",
+    "tests/system/test_domain.py",
+    "tests/system/test_rebuilt.py",
+)
+"""Groups of tests that go to one worker as a whole. Those that take minutes begin first, so that at the end no worker
+waits for another's; by number of tests, as xdist would have it, some of them came last."""
 _TESTS = itertools.count()
 LONGEST_ID = 80
 CONTROLLER_NETWORKS = range(150, 170)
@@ -110,11 +124,15 @@ def start_domain(_end_orderly: None, free_controller_address: Callable[[], str])
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With --dist loadgroup, tests of one large lab go to one worker, so that it is started once; others by file."""
+    """With --dist loadgroup, tests of one large lab go to one worker, so that it is started once; others by file.
+    The longest groups come first."""
+    ranks = []
     for item in items:
         names = getattr(item, "fixturenames", ())
         group = next((lab for lab in ("site", "own_lab") if lab in names), item.nodeid.partition("::")[0])
         item.add_marker(pytest.mark.xdist_group(group))
+        ranks.append(LONGEST_FIRST.index(group) if group in LONGEST_FIRST else len(LONGEST_FIRST))
+    items[:] = [items[at] for at in sorted(range(len(items)), key=ranks.__getitem__)]
 
 
 # A property is told the same stories each time, so that a failure is of this change and comes again; the search for
@@ -124,8 +142,10 @@ hypothesis.settings.register_profile("search", deadline=None, max_examples=300)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "settled"))
 
 
-def pytest_configure() -> None:
-    """Where CI is set pytest prints whole differences; that of two executables takes it hours to find."""
+def pytest_configure(config: pytest.Config) -> None:
+    """xdist keeps to our order of groups. And where CI is set pytest prints whole differences; that of two executables
+    takes it hours to find."""
+    config.option.loadscopereorder = False
     os.environ.pop("CI", None)
 
 
