@@ -77,6 +77,11 @@ class Logons:
             else:
                 state["services"][service.lower()] = [account, password or ""]
 
+    def forget(self, service: str) -> None:
+        """It is deleted: Windows forgets its password with it."""
+        with self._state() as state:
+            state["services"].pop(service.lower(), None)
+
     def refuses_start(self, service: str) -> int:
         """The error of its start: 0 where its account may log on."""
         with self._state() as state:

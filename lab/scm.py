@@ -41,6 +41,7 @@ _CHANGE, _CREATE, _OPEN, _START = (
     16,
     19,
 )  # RChangeServiceConfigW, RCreateServiceW, ROpenServiceW, RStartServiceW
+_DELETE = 2
 _QUERY_SERVICE_STATUS = 6
 _QUERY_SERVICE_CONFIG = 17
 _QUERY_SERVICE_STATUS_EX = 40
@@ -267,7 +268,10 @@ class _Pipe:
         if call.opnum == _QUERY_SERVICE_CONFIG:
             answer = self._wine.call(call)
             return answer if isinstance(answer, Pdu) else config_as_windows(answer, self._windows)
-        return self._wine.call(call)
+        answer = self._wine.call(call)
+        if self._logons is not None and call.opnum == _DELETE and answer == bytes(4):
+            self._logons.forget(self._opened.get(call.stub[:_HANDLE_SIZE], ""))
+        return answer
 
     def _with_logon(self, call: Call, logons: Logons) -> Pdu | bytes:
         """A call about a service whose account and password count, as Wine does not take them."""

@@ -104,7 +104,10 @@ class Services:
             case "StopService":
                 return _result(await self._ask("service-stop", _name(keys)))
             case "Delete":
-                return _result(await self._ask("service-delete", _name(keys)))
+                deleted = await self._ask("service-delete", _name(keys))
+                if deleted == 0 and self._logons:
+                    self._logons.forget(_name(keys))
+                return _result(deleted)
             case "InterrogateService":
                 return _result(await self._ask("service-get", _name(keys)))
             case _:

@@ -4,6 +4,9 @@ to be found wherever they are, in the encodings that they might have got there i
 from __future__ import annotations
 
 import base64
+import json
+import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,7 +16,8 @@ import pytest
 from impacket.ntlm import compute_nthash
 
 from tests.system import leak
-from tests.system.command import eventually
+from tests.system.command import Ended, Pusher, eventually
+from tests.system.conftest import FORMATS
 from tests.system.sampling import Sampler
 from tests.system.site import FirstPush, Site
 
@@ -54,6 +58,15 @@ def everything_in(folder: Path) -> Iterator[tuple[str, bytes]]:
             yield str(path), path.read_bytes()
 
 
+def made_by(pusher: Pusher, *said: Ended, target: str) -> dict[str, bytes]:
+    """What runs of one store have made and said, their last one's reports, and its page of ``target``."""
+    content = dict(everything_in(pusher.folder))
+    shown = [pusher.reading("report", "last", "--format", format) for format in FORMATS]
+    shown += [pusher.reading("show", "last", target, *more) for more in ([], ["--json"])]
+    assert all(one.status == 0 and one.stdout for one in shown), [one.everything_said() for one in shown]
+    return content | {f"said {n}": (one.stdout + one.stderr).encode() for n, one in enumerate([*said, *shown])}
+
+
 def test_the_search_finds_what_it_looks_for() -> None:
     secret = "Kq3-_long_enough_to_find"
     planted = {
@@ -76,6 +89,11 @@ def test_nothing_that_a_run_makes_holds_a_secret(site: Site, first_push: FirstPu
     content |= {format: text.encode() for format, text in reports.items()}
     for target in (site.host("healthy").fqdn, site.host("wrong-password").fqdn):
         content[f"show {target}"] = pusher.reading("show", "last", target).stdout.encode()
+    for more in ([], ["--json"]):
+        limit = ("--limit", site.host("healthy").fqdn)
+        told = pusher.run("resolve", site.inventory, "--identify", "--accounts", site.accounts, *limit, *more)
+        assert site.host("healthy").fqdn in told.stdout, told.everything_said()
+        content[f"resolve {more}"] = (told.stdout + told.stderr).encode()
     assert leaks(site.secrets, content) == []
 
 
@@ -101,6 +119,40 @@ def test_the_store_is_written_while_it_runs_without_a_secret(site: Site, tmp_pat
     content = dict(everything_in(pusher.folder)) | {"said": (ended.stdout + ended.stderr).encode()}
     assert any(name.endswith("-wal") for name in content)
     content |= {str(n): data for n, data in enumerate(sampler.commands | sampler.environments)}
+    assert leaks(site.secrets, content) == []
+
+
+def test_an_outcome_that_the_store_does_not_take_shows_no_secret(site: Site, tmp_path: Path) -> None:
+    """Neither the file beside the store, nor the words about it, nor the log of the store's own exception."""
+    pusher = replace(site.pusher(tmp_path / "run"), command=(sys.executable, "-P", leak.__file__, leak.OUTCOME))
+    ended = pusher.check(site.inventory_of(tmp_path, [site.host("spare1")]))
+    assert ended.status == 1, ended.everything_said()
+    (file,) = pusher.folder.glob("unstored-*.jsonl")
+    assert site.host("spare1").fqdn in file.read_text() and file.name in ended.stderr
+    assert "INSERT INTO outcomes" in ended.log.read_text(), "the exception is in the log"
+    content = dict(everything_in(pusher.folder)) | {"said": (ended.stdout + ended.stderr).encode()}
+    assert leaks(site.secrets, content) == []
+
+
+def test_what_is_told_of_the_lockout_budget_holds_no_secret(site: Site, first_push: FirstPush, tmp_path: Path) -> None:
+    """Of a copy of that push's store, which counts a wrong password; cleared by the command as it is printed."""
+    pusher = site.pusher(tmp_path / "run")
+    pusher.folder.mkdir()
+    shutil.copy(first_push.pusher.store_file, pusher.store_file)
+    accounts = ("--accounts", site.accounts)
+    said = [pusher.reading("accounts", "budget", *accounts, *more) for more in ([], ["--json"])]
+    counted = [json.loads(line) for line in said[-1].stdout.splitlines()]
+    assert site.host("wrong-password").fqdn in {line["host"] for line in counted}
+    for number, line in enumerate(counted):
+        command = shlex.split(line["clear"])[1:]
+        said.append(pusher.reading(*command, "--yes", *accounts, *(["--json"] if number % 2 else [])))
+        assert said[-1].status == 0, said[-1].everything_said()
+    assert pusher.reading("accounts", "budget", "--json").stdout == ""
+    said += [pusher.reading("accounts", "clear", *wrong, *accounts, "--yes") for wrong in (["posh"], ["push-2026"])]
+    assert [one.status for one in said[-2:]] == [2, 2]
+    said.append(pusher.reading("accounts", "test", *accounts, "--json"))
+    content = dict(everything_in(pusher.folder))
+    content |= {str(n): one.everything_said().encode() for n, one in enumerate(said)}
     assert leaks(site.secrets, content) == []
 
 
