@@ -120,7 +120,7 @@ def clear_account(
     with contextlib.closing(open_default_store(store)) as opened:
         guard = guard_of(read, opened, store)
         cleared = asyncio.run(_clear(guard, keys))
-        others = {key: guard.clear_command(key) for key, _ in guard.counted() if key.entry == keys[0].entry}
+        others = {key: guard.clear_command(key) for key, _ in guard.counted(keys[0].entry)}
     if as_json:
         write_line(cleared_record(account, cleared), sys.stdout)
         return

@@ -139,11 +139,16 @@ class LockoutGuard:
     def clear_command(self, key: AccountKey) -> str:
         return clear_command(self._known(key), self._party.clear)
 
-    def counted(self) -> Iterator[tuple[AccountKey, Answer]]:
-        """Every account of which the ledger counts a failure, or knows a sign-in on its way, and how it stands."""
-        for entry, document in self._party.ledger.accounts().items():
+    def counted(self, entry: str | None = None) -> Iterator[tuple[AccountKey, Answer]]:
+        """Every account of which the ledger counts a failure, or knows a sign-in on its way, and how it stands.
+
+        ``entry``: only those of one place in the ledger.
+        """
+        ledger = self._party.ledger
+        documents = ledger.accounts() if entry is None else {entry: ledger.read(entry)}
+        for name, document in documents.items():
             for domain in standings_of(document):
-                key = AccountKey(entry=entry, domain=domain)
+                key = AccountKey(entry=name, domain=domain)
                 answer = self._judged(key, standing_of(document, key))
                 if answer.budget.failures or answer.budget.in_flight:
                     yield key, answer

@@ -16,7 +16,7 @@ def spent(answer: Answer, clear: str) -> Problem:
     """``clear``: the command that forgets the failures."""
     said = f"{_used(answer)}, {_policy(answer.policy)}"
     if answer.free_at is not None and answer.policy.limit > 0:
-        said += f"; free again at {_time(answer.free_at)}, or once they are forgotten and you say so: {clear}"
+        said += f"; free again at {_time(answer.free_at)}; once the account is unlocked this ends the wait: {clear}"
     return problem("lockout-budget-spent", Stage.SIGN_IN, said)
 
 

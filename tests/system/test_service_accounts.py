@@ -144,8 +144,8 @@ def test_an_installer_runs_as_an_account_of_the_file(
     assert not runs.exists() and not holds(host) and witness.service_of(host, "PusherRun") is None
     with_password(site.lab.secret(SECRET))
     held.touch()
-    with asked.starting("push", inventory, *options) as running, Sampler(running.pid) as sampler:
-        eventually(lambda: running.process.poll() is not None or runs.exists(), "the installer's start")
+    with asked.starting("push", inventory, *options, looked_at=True) as running, Sampler(running.pid) as sampler:
+        eventually(lambda: running.has_ended or runs.exists(), "the installer's start")
         assert holds(host)
         assert f"= {ACCOUNT}\n" in site.witness(host).net("status", "PusherRun"), "whose service another client sees"
         held.unlink()

@@ -335,6 +335,32 @@ def test_the_command_of_a_refusal_works_as_it_is_printed(
     assert "No account has failed" in bench.run("--store", place, command="budget").out
 
 
+def test_the_command_of_a_refusal_shows_no_password_of_the_store(bench: Bench) -> None:
+    with closing(open_default_store(str(bench.folder / "store.sqlite"))) as store:
+        url = f"postgresql+psycopg://pusher:{SECRET}@db.corp.example/pusher"
+        command = guard_of(AccountsFile.own_identity_only(), store, url).clear_command(
+            AccountKey(entry="s", domain="c")
+        )
+    assert shlex.split(command) == [
+        *("pusher", "accounts", "clear", "--store", "postgresql+psycopg://pusher:***@db.corp.example/pusher", "c\\s")
+    ]
+
+
+def test_an_entry_that_cannot_be_understood_keeps_no_other_from_being_cleared(bench: Bench) -> None:
+    bench.write(account())
+    bench.password = "another"
+    assert bench.run().status == 1
+    with closing(open_default_store(str(bench.folder / "store.sqlite"))) as store:
+        asyncio.run(spoilt(store.ledger))
+    assert clearing(bench, "push", "--yes").out == "push: 1 failure forgotten.\n"
+    said = bench.run(command="budget")
+    assert (said.status, said.out) == (2, "") and "the account's entry in the store cannot be understood" in said.err
+
+
+async def spoilt(ledger: Ledger) -> None:
+    await ledger.change("another", lambda _: ({"corp": {"failures": "of another version"}}, None))
+
+
 def test_a_machines_own_account_whose_sign_in_a_kill_cut_off(bench: Bench) -> None:
     """What the README promises of it: the message has the time, an hour and two minutes, and the way out works."""
     place, policy = str(bench.folder / "store.sqlite"), LockoutPolicy(threshold=3, reserve=2)

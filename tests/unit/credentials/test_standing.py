@@ -332,7 +332,7 @@ def test_the_words_say_how_many_of_which_and_until_when() -> None:
     answer = asked(standing, request("a", run="b", policy=policy))[1]
     assert spent(answer, "clear it").message.endswith(
         ": 1 of 1 failed sign-ins that the budget allows are used, threshold 3 and window 30 min assumed, reserve 2;"
-        " free again at 2026-03-01 13:02:00 UTC, or once they are forgotten and you say so: clear it"
+        " free again at 2026-03-01 13:02:00 UTC; once the account is unlocked this ends the wait: clear it"
     )
     standing, mark = marked(standing, NOON)
     answer = asked(read(standing, mark, reading(4), NOON), request("a", run="b"))[1]
