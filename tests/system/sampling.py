@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -28,14 +29,20 @@ class Sampler:
         self._thread.join()
 
     def _watch(self) -> None:
+        foreign: set[str] = set()  # of other sessions: nobody ever joins one, so each is looked at once
         while not self._over.wait(_EVERY):
-            for folder in Path("/proc").iterdir():
-                if folder.name.isdigit():
-                    with suppress(OSError):  # it has ended
-                        self._look(folder)
+            there = {name for name in os.listdir("/proc") if name.isdigit()}
+            foreign &= there
+            for name in there - foreign:
+                with suppress(OSError):  # it has ended
+                    if not self._look(Path("/proc", name)):
+                        foreign.add(name)
 
-    def _look(self, folder: Path) -> None:
+    def _look(self, folder: Path) -> bool:
+        """Whether it is of the session; then it is noted."""
         fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
-        if fields[3] == self._session:
-            self.commands.add((folder / "cmdline").read_bytes())
-            self.environments.add((folder / "environ").read_bytes())
+        if fields[3] != self._session:
+            return False
+        self.commands.add((folder / "cmdline").read_bytes())
+        self.environments.add((folder / "environ").read_bytes())
+        return True
