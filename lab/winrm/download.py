@@ -1,8 +1,9 @@
-"""What the host's curl.exe cannot do in Wine: one download over real TLS, its server known by its public key.
+"""What the host's curl.exe cannot do in Wine: downloads over real TLS, their server known by its public key.
 
-The stand-in (lab/c/curl.c) tells the options it was given and gets the body in pieces, then curl's exit code. The way
-to the server is lab/wayout.py's. Options mean what curl's manual says; `--insecure` is a must, since the lab's hosts
-have no list of authorities.
+The stand-in (lab/c/curl.c) tells the options it was given and gets the body in pieces, then curl's exit code; and so
+on for each URL that it has. As curl does, the connection to a server is kept for the next URL where the server keeps
+it too. The way to the server is lab/wayout.py's. Options mean what curl's manual says; `--insecure` is a must, since
+the lab's hosts have no list of authorities.
 """
 
 from __future__ import annotations
@@ -74,6 +75,31 @@ class _Wanted:
             raise _Failed(Exit.FAILED_INIT) from exc
 
 
+class _Kept:
+    """The connection that curl keeps for its next URL."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    http: h11.Connection
+
+    def __init__(self) -> None:
+        self._server = ""
+
+    def keep(self, server: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._server, self.reader, self.writer, self.http = server, reader, writer, h11.Connection(h11.CLIENT)
+
+    def may_be_asked(self, server: str) -> bool:
+        if self._server != server or self.http.our_state is not h11.DONE or self.http.their_state is not h11.DONE:
+            return False
+        self.http.start_next_cycle()
+        return True
+
+    def drop(self) -> None:
+        if self._server:
+            self.writer.transport.abort()
+        self._server = ""
+
+
 class Downloads:
     """Serves the stand-in's connections."""
 
@@ -82,47 +108,55 @@ class Downloads:
         self._service = service
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        kept = _Kept()
+        with suppress(OSError):  # the stand-in has gone
+            while await self._serve_one(kept, reader, writer):
+                pass
+        kept.drop()
+        writer.close()
+
+    async def _serve_one(self, kept: _Kept, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One URL; False where none is asked for any more."""
         wanted = _Wanted()
         sent = 0
         code = Exit.OK
         try:
-            await _read(reader, wanted)
+            if not await _read(reader, wanted):
+                return False
             limit = wanted.number("--max-time", "-m", otherwise=0) or None
             async with asyncio.timeout(limit):
-                sent = await self._fetch(wanted, writer)
+                sent = await self._fetch(wanted, kept, writer)
         except _Failed as failed:
             code = failed.code
         except TimeoutError:
             code = Exit.TIMED_OUT
-        except OSError:  # the stand-in has gone
-            pass
-        with suppress(OSError):
-            writer.write(struct.pack("<II", _END_OF_BODY, code))
-            await writer.drain()
-        writer.close()
+        if code is not Exit.OK:
+            kept.drop()
+        writer.write(struct.pack("<II", _END_OF_BODY, code))
+        await writer.drain()
         if wanted.url:
             self._service.journal.note("download", url=wanted.url, code=int(code), bytes=sent)
+        return True
 
-    async def _fetch(self, wanted: _Wanted, target: asyncio.StreamWriter) -> int:
+    async def _fetch(self, wanted: _Wanted, kept: _Kept, target: asyncio.StreamWriter) -> int:
         parts = urlsplit(wanted.url)
-        if parts.scheme != "https":
+        if "https" not in wanted.options.get("--proto", "=https").lstrip("=").split(",") or parts.scheme != "https":
             raise _Failed(Exit.UNSUPPORTED_PROTOCOL)
         if not wanted.flags & {"-k", "--insecure"}:
             raise _Failed(Exit.CERTIFICATE)
         if not parts.hostname:
             raise _Failed(Exit.MALFORMED_URL)
-        reader, writer = await self._connect(wanted, parts.hostname, parts.port or 443)
+        if not kept.may_be_asked(parts.netloc):
+            kept.drop()
+            kept.keep(parts.netloc, *await self._connect(wanted, parts.hostname, parts.port or 443))
         try:
             path = parts.path + (f"?{parts.query}" if parts.query else "")
-            http = h11.Connection(h11.CLIENT)
             headers = [("Host", parts.netloc), ("User-Agent", "curl/8.9.1"), ("Accept", "*/*")]
             head = h11.Request(method="GET", target=path or "/", headers=headers)
-            writer.write((http.send(head) or b"") + (http.send(h11.EndOfMessage()) or b""))
-            return await _receive(http, reader, target, wanted, self._service.behaviour.download_stall)
+            kept.writer.write((kept.http.send(head) or b"") + (kept.http.send(h11.EndOfMessage()) or b""))
+            return await _receive(kept.http, kept.reader, target, wanted, self._service.behaviour.download_stall)
         except OSError as exc:
             raise _Failed(Exit.RECEIVE_FAILED) from exc
-        finally:
-            writer.transport.abort()
 
     async def _connect(
         self, wanted: _Wanted, host: str, port: int
@@ -166,12 +200,13 @@ def _is_pinned(writer: asyncio.StreamWriter, pins: str) -> bool:
     return f"sha256//{base64.b64encode(digest).decode()}" in pins.split(";")
 
 
-async def _read(reader: asyncio.StreamReader, wanted: _Wanted) -> None:
+async def _read(reader: asyncio.StreamReader, wanted: _Wanted) -> bool:
+    """False where the stand-in has no more to ask for."""
     for _ in range(_MOST_LINES):
         name, _, value = (await reader.readline()).decode().rstrip("\r\n").partition(" ")
         match name:
             case "":
-                return
+                return bool(wanted.url)
             case "url":
                 wanted.url = value
             case "flag":

@@ -304,6 +304,22 @@ def test_curls_refusals(shared_host: Host, way: WinRm, server: _Server) -> None:
     assert fetch(way, server) == Exit.NOT_CONNECTED
 
 
+def test_curl_tries_each_of_several_urls(shared_host: Host, way: WinRm, server: _Server) -> None:
+    """The n-th output is the n-th URL's; one without is shown; what fails makes no file; the last code counts."""
+    temp = shared_host.admin_share / "Temp"
+    options = _CURL.partition("{url}")[0].format(pin=server.pin, patience=15, size=len(_DATA))
+    (temp / "old.bin").write_bytes(b"as it was")
+    outputs = " ".join(rf'-o "C:\windows\Temp\{name}"' for name in ("one & two.bin", "none.bin", "old.bin", "four.bin"))
+    urls = f"{server.url}/token {server.url}/no {server.url}/no {server.url}/token file:///C:/windows/Temp/old%2Ebin"
+    line = options.replace("=https", "=https,file") + outputs + " --globoff " + urls
+    assert way.run(line) == ("as it was", "", Exit.OK)
+    assert way.run(line.rpartition(" ")[0] + f" {server.url}/no")[2] == Exit.HTTP_ERROR
+    assert (temp / "one & two.bin").read_bytes() == (temp / "four.bin").read_bytes() == _DATA
+    assert not (temp / "none.bin").exists()
+    for name in ("one & two.bin", "four.bin", "old.bin"):
+        (temp / name).unlink()
+
+
 def test_curl_reads_the_end_of_a_local_file(shared_host: Host, way: WinRm) -> None:
     place = shared_host.admin_share / "Temp" / "some.log"
     place.write_bytes(b"0123456789")
