@@ -1,7 +1,8 @@
 """The content endpoint: where a target fetches a payload that it was told of over WinRM.
 
 One for the process, started at the first offer. It serves nothing but offers: a random path, one GET, one size, to
-the target's own address. HTTP (RFC 9112) is h11's, TLS is Python's; here are the rules of what is given to whom, and
+the target's own address. Who has come for one may ask for the next on the same connection; whoever asks for what is
+not his is hung up on. HTTP (RFC 9112) is h11's, TLS is Python's; here are the rules of what is given to whom, and
 the bounds that keep a stranger from holding it up. It runs in a thread with an event loop of its own, so that it
 serves while the transports' threads wait, and so that encrypting does not hold up the scheduler.
 
@@ -38,6 +39,7 @@ from cryptography.x509.oid import NameOID
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
 _CHUNK = 64 * 1024
 _REQUEST_BYTES = 8 * 1024
 """A request is one line and a few headers; more is no customer."""
@@ -190,6 +192,9 @@ class _Running:
         self._context, self.pin = _identity()
         self._guard = threading.Lock()
         self._entries = dict[str, _Entry]()
+        """By token, in the order in which their time is over."""
+        self._expected = Counter[Address]()
+        """How many offers each machine has."""
         self._ports = dict[Address, int]()
         self._sockets = list[socket.socket]()
         self._connections = Counter[Address]()
@@ -216,14 +221,13 @@ class _Running:
 
     def add(self, entry: _Entry) -> None:
         with self._guard:
-            now = time.monotonic()
-            # What nobody came for lends out memory no longer than its time.
-            self._entries = {token: kept for token, kept in self._entries.items() if kept.ends > now}
+            self._expire()
             self._entries[entry.token] = entry
+            self._expected[_whose(entry.peer)] += 1
 
     def withdraw(self, entry: _Entry) -> None:
         with self._guard:
-            self._entries.pop(entry.token, None)
+            self._forget(entry)
         with entry.guard:
             entry.withdrawn = True
         # The loop may have been stopped by close() in the meantime, which ends every transfer too.
@@ -233,6 +237,7 @@ class _Running:
     def stop(self) -> None:
         with self._guard:
             self._entries.clear()
+            self._expected.clear()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
@@ -242,9 +247,23 @@ class _Running:
             entry = self._entries.get(token)
             if entry is None or entry.ends <= time.monotonic() or not _is(peer, entry.peer):
                 return None
-            del self._entries[token]
+            self._forget(entry)
             entry.taken = True
             return entry
+
+    def _expire(self) -> None:
+        """What nobody came for lends out memory no longer than its time."""
+        now = time.monotonic()
+        while self._entries and (oldest := next(iter(self._entries.values()))).ends <= now:
+            self._forget(oldest)
+
+    def _forget(self, entry: _Entry) -> None:
+        if self._entries.pop(entry.token, None) is None:
+            return
+        whose = _whose(entry.peer)
+        self._expected[whose] -= 1
+        if not self._expected[whose]:
+            del self._expected[whose]
 
     # In the endpoint's own thread
 
@@ -295,9 +314,9 @@ class _Running:
         share = self._bounds.connections if peer.is_loopback else self._bounds.each
         if mine >= share or all_of_them >= self._bounds.connections:
             return False
-        now = time.monotonic()
         with self._guard:
-            return any(_is(peer, entry.peer) and entry.ends > now for entry in self._entries.values())
+            self._expire()
+            return self._expected[_whose(peer)] > 0
 
     async def _serve(self, connection: socket.socket, peer: Address) -> None:
         transport: asyncio.Transport | None = None
@@ -328,6 +347,13 @@ class _Running:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Address) -> None:
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=_REQUEST_BYTES)
+        while await self._answer_one(http, reader, writer, peer):
+            http.start_next_cycle()
+
+    async def _answer_one(
+        self, http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Address
+    ) -> bool:
+        """One request; True where the connection may bring another."""
         async with asyncio.timeout(self._bounds.request):
             request = await _request(http, reader)
         path = request.target.decode("ascii", "replace")
@@ -339,22 +365,25 @@ class _Running:
                 ("Content-Length", str(len(data))),
                 ("Content-Type", "application/octet-stream"),
                 ("Cache-Control", "no-store"),
-                ("Connection", "close"),
+                *([] if entry else [("Connection", "close")]),
             ],
         )
         await self._write(writer, http.send(head) or b"")
         if entry is None:
-            return
+            return False
         self._serving[entry] = writer.transport
         try:
             for at in range(0, len(data), _CHUNK):
                 part = data[at : at + _CHUNK]
-                await self._write(writer, part)
+                await self._write(writer, http.send(h11.Data(data=bytes(part))) or b"")
                 entry.note(len(part))
         finally:
             del self._serving[entry]
+        http.send(h11.EndOfMessage())
+        # A request with a body is nobody's of ours: what follows it is not read.
+        return isinstance(http.next_event(), h11.EndOfMessage) and http.our_state is h11.DONE
 
-    async def _write(self, writer: asyncio.StreamWriter, part: bytes | memoryview) -> None:
+    async def _write(self, writer: asyncio.StreamWriter, part: bytes) -> None:
         async with asyncio.timeout(self._bounds.stall):
             writer.write(part)
             await writer.drain()
@@ -428,5 +457,10 @@ def _plain(text: str) -> Address:
 
 
 def _is(peer: Address, target: Address) -> bool:
-    """Whether ``peer`` is the machine at ``target``. A loopback address is this machine's, whichever it is."""
-    return peer == target or (peer.is_loopback and target.is_loopback)
+    """Whether ``peer`` is the machine at ``target``."""
+    return _whose(peer) == _whose(target)
+
+
+def _whose(address: Address) -> Address:
+    """One address for each machine. A loopback address is this machine's, whichever it is."""
+    return _LOOPBACK if address.is_loopback else address

@@ -309,6 +309,44 @@ def test_ipv6(server: ContentServer) -> None:
     assert ask(offer)[0] == 200
 
 
+def test_one_connection_brings_many(server: ContentServer) -> None:
+    """A handshake for each small file would cost more than the file."""
+    offers = [server.offer(memoryview(f"{number}".encode()), HERE, ignore) for number in range(20)]
+    client = http.client.HTTPSConnection(urlsplit(offers[0].url).netloc, context=context(), timeout=10)
+    with contextlib.closing(client):
+        client.connect()
+        connection = client.sock
+        for number, offer in enumerate(offers):
+            client.request("GET", urlsplit(offer.url).path)
+            assert client.getresponse().read() == f"{number}".encode()
+            assert client.sock is connection
+        _wait(lambda: all(offer.complete for offer in offers))
+
+
+@pytest.mark.parametrize("why", ["guessed", "fetched", "withdrawn", "with a body"])
+def test_who_asks_for_what_is_not_his_is_hung_up_on(server: ContentServer, why: str) -> None:
+    """Not even with the next request is he given what is: a connection is good for one wrong guess."""
+    one, other, last = (server.offer(memoryview(b"x"), HERE, ignore) for _ in range(3))
+    wrong = {"guessed": "/guess", "fetched": urlsplit(one.url).path}.get(why, urlsplit(other.url).path)
+    if why == "withdrawn":
+        other.close()
+    paths = [urlsplit(one.url).path, wrong, urlsplit(last.url).path]
+    size = {"with a body": b"Content-Length: 1\r\n"}.get(why, b"")
+    with connected(one) as connection:
+        for path in paths:
+            connection.sendall(b"GET " + path.encode() + b" HTTP/1.1\r\nHost: x\r\n" + size + b"\r\n")
+        until_closed(connection)
+    assert one.asked_for
+    assert not last.asked_for
+    assert ask(last)[:2] == (200, b"x")
+
+
+def test_one_who_has_had_his_and_stays_is_cut() -> None:
+    with bounded(request=0.3) as server, server.offer(PAYLOAD, HERE, ignore) as offer, connected(offer) as connection:
+        connection.sendall(b"GET " + urlsplit(offer.url).path.encode() + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert until_closed(connection).endswith(bytes(PAYLOAD[-1000:]))
+
+
 def test_nothing_listens_before_the_first_offer_and_after_the_close() -> None:
     before = threading.active_count()
     server = ContentServer()
