@@ -6,8 +6,8 @@ before that push (or, past its point of no return, finished), and only then look
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from pusher.install import machine, steps
@@ -16,11 +16,11 @@ from pusher.install.machine import Step
 from pusher.install.names import NEW, OLDS, is_own_folder
 from pusher.install.payload import Payload
 from pusher.install.plan import Before, Observation, Plan, decide, service_of, wanted_config
-from pusher.models import LOGON_RIGHT, Package, Stage, Status
+from pusher.models import LOGON_RIGHT, Package, PackageFile, Stage, Status
 from pusher.problems import Problem, ProblemError, problem
 from pusher.store import Journal, Mark
 from pusher.transports.paths import dest_of, parents, remote_path, same_program
-from pusher.transports.port import RemotePath, ServiceConfig, Session, SystemFolders
+from pusher.transports.port import FileDigest, RemotePath, ServiceConfig, Session, SystemFolders
 
 STAGES = {
     Step.STAGE: Stage.STAGE,
@@ -124,10 +124,10 @@ class Driver(Carrier):
             # One whose last intent is there and that was put back all the same could not tell that it had been written.
             if machine.must_finish(state) and not any(s.mark is Mark.UNDONE for s in journal.steps):
                 self._listener.note(Stage.LOCK, "recovery", f"finishing run {journal.run}, killed at {state}")
-                for path in map(remote_path, before.replaced):
-                    there = await self._session.stat(path) is not None
-                    if await _sweep(self._session, path, there):
-                        self._listener.note(Stage.LOCK, "left-behind", f"another process holds {path}{before.old}")
+                paths = [remote_path(dest) for dest in before.replaced]
+                there = {path: await self._session.stat(path) is not None for path in paths}
+                for path in (await _sweep(self._session, there)).held:
+                    self._listener.note(Stage.LOCK, "left-behind", f"another process holds {path}{before.old}")
                 await self._book.close(journal, machine.COMMITTED)
             else:
                 self._listener.note(Stage.LOCK, "recovery", f"undoing run {journal.run}, killed at {state}")
@@ -199,14 +199,11 @@ def _is_given_up(step: Step, code: str) -> bool:
 
 async def observe(session: Session, package: Package) -> Observation:
     """Look at the host: files, folders and service. Half-done swaps of an unknown push are put right first."""
-    files, held = {}, False
-    for file in package.files:
-        path = remote_path(file.dest)
-        there = await session.stat(path)
-        held |= await _sweep(session, path, there is not None)
-        there = there or await session.stat(path)
-        limit = file.size if there and there.size == file.size else _READ_BACK
-        files[file.dest] = await session.digest(path, limit=limit) if there else None
+    files, held = dict[str, FileDigest | None](), False
+    for at in range(0, len(package.files), steps.TOGETHER):
+        found, some_held = await _look_at(session, package.files[at : at + steps.TOGETHER])
+        files |= found
+        held |= some_held
     missing = await steps.missing_folders(session, [remote_path(f.dest) for f in package.files])
     if foreign := [folder for folder in missing if not is_own_folder(folder)]:
         where = f"{foreign[0]}, which is Windows' own, is not on this machine"
@@ -227,39 +224,55 @@ async def observe(session: Session, package: Package) -> Observation:
     )
 
 
-async def _sweep(session: Session, path: RemotePath, there: bool) -> bool:
+async def _look_at(session: Session, files: Sequence[PackageFile]) -> tuple[dict[str, FileDigest | None], bool]:
+    """What is in the files' places, and whether an old file is held beside one of them."""
+    paths = {file.dest: remote_path(file.dest) for file in files}
+    there = {path: await session.stat(path) for path in paths.values()}
+    swept = await _sweep(session, {path: info is not None for path, info in there.items()})
+    there |= {path: await session.stat(path) for path in swept.put_back}
+    limits = dict[RemotePath, int]()
+    for file in files:
+        if (info := there[paths[file.dest]]) is not None:
+            limits[paths[file.dest]] = file.size if info.size == file.size else _READ_BACK
+    digests = await session.digest_all(limits)
+    return {dest: digests.get(path) for dest, path in paths.items()}, bool(swept.held)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Swept:
+    """What came of a sweep, of files by their places: beside which an old one stays, which were put back."""
+
+    held: tuple[RemotePath, ...]
+    put_back: tuple[RemotePath, ...]
+
+
+async def _sweep(session: Session, there: Mapping[RemotePath, bool]) -> _Swept:
     """Clear what a push from elsewhere left (no journal of ours tells of it); the host's lock makes this safe.
 
-    True where an old file stays: another process holds it, and it is in nobody's way.
+    ``there``: which of the files are in their places. Where an old file is held by another process, it stays: it is in
+    nobody's way.
     """
-    await session.remove(path.with_suffix(NEW))
-    aside: list[RemotePath] = []
-    for old in (path.with_suffix(suffix) for suffix in OLDS):
-        if await _is_there(session, old):
-            aside.append(old)
-        elif there:
-            break  # the second is used only where the first is held
-    if aside and not there:
-        await steps.patiently(partial(session.rename, aside.pop(), path))
-    held = False
-    for old in aside:
-        try:
-            await session.remove(old)
-        except ProblemError as error:
-            if error.problem.code != "file-in-use":
-                raise
-            held = True
-    return held
-
-
-async def _is_there(session: Session, path: RemotePath) -> bool:
-    """Whether the name is taken, be it by a file that goes when another process closes it."""
-    try:
-        return await session.stat(path) is not None
-    except ProblemError as error:
-        if error.problem.code != "file-in-use":
-            raise
-        return True
+    first, second = OLDS
+    taken = await session.taken([path.with_suffix(suffix) for path in there for suffix in (NEW, first)])
+    # The second is used only where the first is held.
+    maybe = [path for path, is_there in there.items() if not is_there or path.with_suffix(first) in taken]
+    taken |= await session.taken([path.with_suffix(second) for path in maybe])
+    held, put_back = list[RemotePath](), list[RemotePath]()
+    for path, is_there in there.items():
+        if path.with_suffix(NEW) in taken:
+            await session.remove(path.with_suffix(NEW))
+        aside = [old for old in (path.with_suffix(suffix) for suffix in OLDS) if old in taken]
+        if aside and not is_there:
+            await steps.patiently(partial(session.rename, aside.pop(), path))
+            put_back.append(path)
+        for old in aside:
+            try:
+                await session.remove(old)
+            except ProblemError as error:
+                if error.problem.code != "file-in-use":
+                    raise
+                held.append(path)
+    return _Swept(held=tuple(dict.fromkeys(held)), put_back=tuple(put_back))
 
 
 async def remove_files(session: Session, package: Package) -> tuple[int, list[tuple[RemotePath, ProblemError]]]:

@@ -26,7 +26,7 @@ from pusher.install.log_text import TAIL, readable
 from pusher.install.machine import InstallerStep
 from pusher.install.names import STAGING, installer_log, staging_folder
 from pusher.install.payload import Payload
-from pusher.install.steps import patiently
+from pusher.install.steps import copy, patiently
 from pusher.models import (
     LOGON_RIGHT,
     Detect,
@@ -42,7 +42,7 @@ from pusher.store import Journal, Mark
 from pusher.transports import by_service
 from pusher.transports.detection import Found, detect, numbers
 from pusher.transports.paths import dest_of, parents, remote_path
-from pusher.transports.port import SIGNED_IN, SYSTEM, RemotePath
+from pusher.transports.port import SIGNED_IN, SYSTEM, NewFile, RemotePath
 
 STAGES = {
     InstallerStep.STAGE: Stage.STAGE,
@@ -231,12 +231,8 @@ class InstallerDriver(Carrier):
     async def _stage(self, files: Sequence[PackageFile], payload: Payload, copied: Callable[[int], None]) -> None:
         paths = [(file, remote_path(file.dest)) for file in files]
         await self._make_folders([path for _, path in paths])
-        for file, path in paths:
-            data = payload[file.dest]
-            await patiently(partial(self._session.put, path, data, copied))
-            there = await self._session.digest(path, limit=len(data))
-            if there is None or there.size != file.size or there.sha256 != file.sha256:
-                raise ProblemError(problem("copy-mismatch", Stage.STAGE, str(path)))
+        new = [NewFile(path=path, data=payload[file.dest], sha256=file.sha256) for file, path in paths]
+        await copy(self._session, new, copied, self._cancelled)
 
     async def _make_folders(self, paths: Sequence[RemotePath]) -> None:
         folders = {dest_of(folder): folder for path in paths for folder in parents(path)}

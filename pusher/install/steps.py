@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -23,11 +23,24 @@ from pusher.install.plan import Before, Plan
 from pusher.install.watch import StartWatch, has_told_why, stopped
 from pusher.models import LOGON_RIGHT, Package
 from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.transports.one_by_one import put_proven
 from pusher.transports.paths import parents, remote_path
-from pusher.transports.port import RemotePath, RunAs, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
+from pusher.transports.port import (
+    NewFile,
+    RemotePath,
+    RunAs,
+    ServiceConfig,
+    ServiceState,
+    ServiceStatus,
+    Session,
+    StartType,
+)
 
 T = TypeVar("T")
 Around = contextlib.AbstractAsyncContextManager[None]
+
+TOGETHER = 100
+"""Files of one look or one copy: what is to be said about them, and what of them is on its way, stays bounded."""
 
 _POLL, _POLL_SLOWLY = 0.2, 1.0
 """Seconds between two looks at a service: the first one soon, later ones at leisure."""
@@ -54,13 +67,22 @@ async def stage(work: Work) -> None:
     """Write the new files beside their places and read them back."""
     for dest in work.plan.before.new_folders:
         await work.session.make_folder(remote_path(dest))
-    for file in work.plan.files:
-        path = remote_path(file.dest).with_suffix(NEW)
-        data = work.payload[file.dest]
-        await patiently(partial(work.session.put, path, data, work.copied))
-        there = await work.session.digest(path, limit=len(data))
-        if there is None or there.size != file.size or there.sha256 != file.sha256:
-            raise ProblemError(problem("copy-mismatch", Stage.STAGE, str(path)))
+    files = [
+        NewFile(path=remote_path(file.dest).with_suffix(NEW), data=work.payload[file.dest], sha256=file.sha256)
+        for file in work.plan.files
+    ]
+    await copy(work.session, files, work.copied, work.cancelled)
+
+
+async def copy(
+    session: Session, files: Sequence[NewFile], copied: Callable[[int], None], cancelled: Callable[[], str | None]
+) -> None:
+    """Write files and read them back, ``TOGETHER`` at a time; a push that is cancelled ends between two such lots."""
+    for at in range(0, len(files), TOGETHER):
+        if code := cancelled():
+            raise ProblemError(problem(code, Stage.STAGE, f"after {at} of {len(files)} files"))
+        for file in await session.put_all(files[at : at + TOGETHER], copied):
+            await patiently(partial(put_proven, session, file, copied))
 
 
 async def stop(work: Work) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from pusher.models import Secret
 from pusher.problems import Stage
+from pusher.transports import one_by_one
 from pusher.transports.bridge import Bridge, Pulse
 from pusher.transports.codes import Doing
 from pusher.transports.port import (
@@ -21,6 +22,7 @@ from pusher.transports.port import (
     Hold,
     Limits,
     Moved,
+    NewFile,
     PeerIdentity,
     RemotePath,
     ServiceConfig,
@@ -114,6 +116,15 @@ class BridgedSession:
         return await self._moving(
             lambda beat: self._blocking_files.digest(path, limit, beat), lambda _: None, f"reading {path}"
         )
+
+    async def put_all(self, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:
+        return await one_by_one.put_each(self, files, moved)
+
+    async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
+        return await one_by_one.digest_each(self, limits)
+
+    async def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
+        return await one_by_one.taken_each(self, paths)
 
     async def rename(self, path: RemotePath, to: RemotePath) -> None:
         await self._call(lambda: self._blocking_files.rename(path, to), Doing.FILE, str(path))

@@ -7,7 +7,7 @@ relative to a share, with backslashes, as MS-SMB2 sends them. All times are in s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -124,6 +124,15 @@ class FileDigest:
     size: int
     sha256: str
     version: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewFile:
+    """A file that is to be on the target; ``sha256`` is that of ``data``, in lower-case hexadecimal."""
+
+    path: RemotePath
+    data: memoryview
+    sha256: str
 
 
 class ServiceState(IntEnum):
@@ -250,6 +259,19 @@ class Session(Protocol):
 
         At most ``limit`` bytes are read; of a longer file the hash is empty.
         """
+
+    async def put_all(self, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:
+        """Write many whole files, as ``put`` does each, and read each back: ``copy-mismatch`` where one is another.
+
+        Those are returned that could not be written since they are in use; the others are there. Where this raises,
+        some of them may be. A transport puts as many into one message as it can.
+        """
+
+    async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
+        """As ``digest`` of each path, with its limit."""
+
+    async def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
+        """Which of these names are taken, be it by a file that goes when another process closes it."""
 
     async def rename(self, path: RemotePath, to: RemotePath) -> None:
         """Rename on the same share; fails where ``to`` exists."""

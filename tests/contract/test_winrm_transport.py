@@ -20,7 +20,7 @@ from lab import SCENARIOS, Host, HostSpec, Lab
 from lab.build import build_all, default_cache
 from pusher.problems import ProblemError
 from pusher.transports.bridge import Pool
-from pusher.transports.port import Endpoint, Link, RemotePath, ServiceConfig, Session, StartType, Transport
+from pusher.transports.port import Endpoint, Link, NewFile, RemotePath, ServiceConfig, Session, StartType, Transport
 from pusher.transports.winrm.adapter import WinrmTransport
 from pusher.transports.winrm.content import ContentServer
 from tests.conftest import StartLab
@@ -200,6 +200,23 @@ class _OverWinrm(TransportContract):
         assert sum(moved) == 100_000
         await session.put(here.child("again"), memoryview(b"y"), ignore)
         assert host.winrm_log("download")[-1]["code"] == 7, "it was not asked again"
+
+    async def test_many_files_are_one_command(
+        self, host: Host, machine: Machine, session: Session, here: RemotePath
+    ) -> None:
+        """And one connection to here, once it is known that the machine can fetch."""
+        await session.put(here.child("first"), memoryview(b"x"), ignore)
+        files = [
+            NewFile(path=here.child(f"m{number}.py"), data=memoryview(data), sha256=hashlib.sha256(data).hexdigest())
+            for number, data in enumerate(secrets.token_bytes(2000) for _ in range(60))
+        ]
+        fetched, asked = len(host.winrm_log("download")), len(host.winrm_log("request"))
+        assert await session.put_all(files, ignore) == []
+        assert len(host.winrm_log("download")) == fetched + 60
+        assert len(host.winrm_log("request")) < asked + 30, "a command takes four requests, and some while it goes on"
+        assert {file.path: machine.read(file.path.path) for file in files} == {
+            file.path: bytes(file.data) for file in files
+        }
 
     # What an endpoint may do besides
 

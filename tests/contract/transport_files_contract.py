@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from pusher.problems import ProblemError
-from pusher.transports.port import FileInfo, RemotePath, Session
+from pusher.transports.port import FileInfo, NewFile, RemotePath, Session
 from tests.contract.bench import LIMITS, Bench, Machine, Who
 from tests.contract.transport_suite import PROGRAM, TransportSuite, code_of, ignore, until
 
@@ -19,6 +19,14 @@ HOSTILE = [
     "\\\\127.0.0.1\\C$\\escaped", "{here}/x", "{here}\\a*b", "{here}\\a?b", '{here}\\a"b', "{here}\\a<b", "{here}\\a|b",
     "{here}\\a\x00b", "{here}\\a\nb", "{here}\\" + "x" * 300, "{here}\\file:stream", "{here}\\x" * 400, "",
 ]  # fmt: skip
+
+
+ODD = ["with space.py", "a & b.py", "caret^x", "(paren) [x]", "semi;comma,eq=x", "it's", "dollar$ `tick", "#1 @at"]
+"""Names that mean something to cmd, to curl or to a URL."""
+
+
+def _new(here: RemotePath, name: str, data: bytes) -> NewFile:
+    return NewFile(path=here.child(name), data=memoryview(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 class FilesContract(TransportSuite):
@@ -118,6 +126,55 @@ class FilesContract(TransportSuite):
         await session.remove(folder.child("file"))
         assert await session.remove_folder(folder) is True
         assert await session.remove_folder(folder) is False
+
+    # Many files
+
+    async def test_many_files(self, machine: Machine, session: Session, here: RemotePath) -> None:
+        """The second lot, of names that mean something to shells, replaces what is there and is read back again."""
+        contents = {name: f"# {name}".encode() for name in ODD} | {"empty": b"", "large.bin": bytes(300_000)}
+        old = dict.fromkeys(contents, b"something longer than it was")
+        for lot in (old, contents):
+            moved = list[int]()
+            assert await session.put_all([_new(here, name, data) for name, data in lot.items()], moved.append) == []
+            assert {name: machine.read(here.child(name).path) for name in lot} == lot
+            assert sum(moved) == sum(map(len, lot.values()))
+        limits = {here.child(name): len(data) for name, data in contents.items()} | {here.child("none"): 1}
+        found = await session.digest_all(limits)
+        assert found.pop(here.child("none")) is None
+        assert {path.name: (digest.size, digest.sha256) for path, digest in found.items() if digest} == {
+            name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()
+        }
+        paths = [here, *limits, here.child("none").child("below")]
+        assert await session.taken(paths) == {here, *map(here.child, contents)}
+
+    async def test_many_files_of_which_some_are_in_use(
+        self, machine: Machine, session: Session, here: RemotePath
+    ) -> None:
+        contents = {name: name.encode() for name in ("a", "busy.exe", "c", "d")}
+        machine.write(here.child("busy.exe").path, b"x" * 100)
+        files = [_new(here, name, data) for name, data in contents.items()]
+        with machine.occupied(here.child("busy.exe").path):
+            assert await session.put_all(files, ignore) == files[1:2]
+            assert here.child("busy.exe") in await session.taken([file.path for file in files])
+            assert await code_of(session.digest_all({file.path: 100 for file in files})) == "file-in-use"
+        assert {name: machine.read(here.child(name).path) for name in ("a", "c", "d")} == {
+            name: name.encode() for name in ("a", "c", "d")
+        }
+        assert machine.read(here.child("busy.exe").path) == b"x" * 100
+
+    async def test_many_files_of_which_one_cannot_be(
+        self, machine: Machine, session: Session, here: RemotePath
+    ) -> None:
+        files = [_new(here, name, b"x") for name in ("a", "b", "none\\below", "c")]
+        assert await code_of(session.put_all(files, ignore)) == "path-not-found"
+        assert await code_of(session.digest_all({here: 10, here.child("a"): 10})) == "path-not-found"
+        assert machine.read(here.child("none").path) is None
+        assert await session.stat(here) == FileInfo(size=0, is_folder=True), "the session lives on"
+
+    async def test_what_is_not_what_was_to_come_is_told(self, session: Session, here: RemotePath) -> None:
+        files = [_new(here, name, b"x") for name in ("a", "b")]
+        other = replace(files[1], sha256=hashlib.sha256(b"y").hexdigest())
+        assert await code_of(session.put_all([files[0], other], ignore)) == "copy-mismatch"
 
     async def test_rename(self, machine: Machine, session: Session, here: RemotePath) -> None:
         old, new = here.child("old"), here.child("new")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from pusher.models import Credential, Protocol, Secret, TransportKind
 from pusher.problems import ProblemError
-from pusher.transports import by_service
+from pusher.transports import by_service, one_by_one
 from pusher.transports.codes import Doing, from_ntstatus, from_win32, of
 from pusher.transports.image import FileVersionScan
 from pusher.transports.memory.disk import Key, NtError, key_of
@@ -32,6 +32,7 @@ from pusher.transports.port import (
     Limits,
     Link,
     Moved,
+    NewFile,
     PeerIdentity,
     RemotePath,
     RunAs,
@@ -224,6 +225,15 @@ class _MemorySession:
         return await self._wire.call(
             "digest", Doing.FILE, work, self._wire.limits.stall, late="transfer-stalled", what=str(path)
         )
+
+    async def put_all(self, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:
+        return await one_by_one.put_each(self, files, moved)
+
+    async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
+        return await one_by_one.digest_each(self, limits)
+
+    async def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
+        return await one_by_one.taken_each(self, paths)
 
     async def rename(self, path: RemotePath, to: RemotePath) -> None:
         def work() -> None:

@@ -9,14 +9,14 @@ beside this one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from pusher.models import Credential, Protocol, TransportKind
 from pusher.problems import Problem, ProblemError, Stage
-from pusher.transports import by_service
+from pusher.transports import by_service, one_by_one
 from pusher.transports.bridge import Bridge, Pool
 from pusher.transports.bridged import Beat, BridgedSession
 from pusher.transports.codes import Doing, of
@@ -24,9 +24,11 @@ from pusher.transports.port import (
     SIGNED_IN,
     SYSTEM,
     Endpoint,
+    FileDigest,
     Limits,
     Link,
     Moved,
+    NewFile,
     PeerIdentity,
     RemotePath,
     RunAs,
@@ -40,6 +42,7 @@ from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer
 from pusher.transports.winrm.faults import guarded, refused
 from pusher.transports.winrm.files import PROBE, Files
+from pusher.transports.winrm.many import ManyFiles
 from pusher.transports.winrm.orphans import Owner, Register
 from pusher.transports.winrm.registry import Registry
 from pusher.transports.winrm.services import ServiceManager
@@ -262,6 +265,7 @@ class _WinrmSession(BridgedSession):
         self._registry = Registry(client)
         self._services = ServiceManager(client, self._registry, limits.start)
         self._files = Files(client, self._folders, shared.content, limits, shared.idle)
+        self._many = ManyFiles(self._files)
         super().__init__(bridge, identity, limits, self._files, self._services)
 
     def runner(self, run_as: RunAs = SYSTEM) -> str:
@@ -272,6 +276,21 @@ class _WinrmSession(BridgedSession):
     @property
     def copied_by(self) -> str:
         return self._files.copied_by
+
+    async def put_all(self, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:
+        # The first one finds out which way there is to the machine; by others than curl nothing goes together.
+        alone = 0 if self._many.go_together else 1
+        in_use = await one_by_one.put_each(self, files[:alone], moved)
+        rest = files[alone:]
+        if rest and self._many.go_together:
+            rest = await self._moving(lambda beat: self._many.put(rest, beat), moved, "copying many files")
+        return in_use + await one_by_one.put_each(self, rest, moved)
+
+    async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
+        return await self._moving(lambda beat: self._many.digests(limits, beat), lambda _: None, "reading many files")
+
+    async def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
+        return await self._call(lambda: self._many.taken(paths), Doing.FILE, "many files")
 
     async def is_domain_controller(self) -> bool:
         return await self._call(lambda: facts.is_domain_controller(self._client), Doing.FACTS, "domain role")

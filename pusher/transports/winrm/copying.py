@@ -3,6 +3,8 @@
 First choice: the target's curl.exe (part of Windows since 1803) fetches it from the content endpoint, whose key it is
 told here, over the authenticated session. What curl wrote is proven by size here and by hash by who asked for the
 copy, so that even a curl too old to check a pin (Schannel before 7.58) cannot bring in anything else.
+Small files go together: one run of curl for many of them (``together``). Where one of them is not proven by what comes
+back, nothing is concluded: it is copied alone, which finds out why.
 Last resort, and then for the rest of the session: PowerShell remoting, with the script that pypsrp's own
 ``Client.copy`` sends; ten times slower.
 Sources: curl(1), "EXIT CODES"; MS-PSRP.
@@ -13,19 +15,23 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from enum import Enum
 from functools import cached_property
 
 from pypsrp._utils import get_pwsh_script
+from pypsrp.exceptions import WSManFaultError
 from pypsrp.powershell import PowerShell, RunspacePool
 
 from pusher.problems import ProblemError
 from pusher.transports.codes import Doing, of
 from pusher.transports.port import Limits
+from pusher.transports.winrm.cim import StrangeValueError
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer, Offer
 from pusher.transports.winrm.facts import Folders
-from pusher.transports.winrm.shell import IDLE, Shell, quoted
+from pusher.transports.winrm.shell import IDLE, Kept, Shell, quoted
+from pusher.transports.winrm.together import Run
 
 
 class Ending(Enum):
@@ -67,6 +73,9 @@ CURL: Mapping[int, Ending] = {
 """Any other: as NO_WAY. Before anything was asked of us, BROKEN means NO_WAY."""
 
 
+_BY_CURL = "curl.exe of the target, which fetched it from here"
+
+
 class Copier:
     """Copies for one session; it remembers which way works."""
 
@@ -83,6 +92,7 @@ class Copier:
         self._client, self._shell, self._content, self._limits = client, shell, content, limits
         self.curl = f"{folders.windows}\\System32\\curl.exe"
         self._fetches = content is not None
+        self._shows = True
         self.way = ""
         """How the last file came there, in words; empty before the first one."""
 
@@ -99,12 +109,83 @@ class Copier:
             if ending is Ending.BROKEN:
                 raise ProblemError(of("transfer-stalled", Doing.FILE, f"{there}: {ending.value}"))
             if ending is not Ending.NO_WAY:
-                self.way = "curl.exe of the target, which fetched it from here"
+                self.way = _BY_CURL
                 return ending is Ending.DONE
             self._fetches = False
         why = "it cannot fetch from here" if self._content is not None and self.has_curl else "it has no curl.exe"
         self.way = f"PowerShell remoting, some ten times slower than curl.exe: {why}"
         return self._send(there, data, moved, keep)
+
+    @property
+    def goes_together(self) -> bool:
+        """Whether a file has been fetched, so that others may be by one run; not where what curl shows is of no use."""
+        return self.way == _BY_CURL and self._shows
+
+    def copy_together(
+        self, files: Mapping[str, memoryview], moved: Callable[[int], None], keep: Callable[[], None]
+    ) -> set[str]:
+        """Have small files there, by their places; those that are proven to be, byte for byte. The rest may be."""
+        if not self.goes_together or self._content is None:
+            return set()
+        with ExitStack() as stack:
+            offers = dict[str, Offer]()
+            for there, data in files.items():
+                try:
+                    offer = self._content.offer(data, self._client.address, moved, local=self._client.local_address)
+                except OSError:
+                    return set()
+                offers[there] = stack.enter_context(offer)
+            sizes = [len(data) for data in files.values()]
+            run = Run(fetches={offer.url: there for there, offer in offers.items()}, reads=list(files), most=sum(sizes))
+            pin = next(iter(offers.values())).pin
+            line = fetches_line(self.curl, pin, max(sizes), self._limits.stall)
+            shown = self._run(run, line, lambda: all(offer.complete for offer in offers.values()), moved, keep)
+            # An empty file and one that is not there look alike, but one was fetched.
+            proven = {
+                there
+                for there, data in files.items()
+                if offers[there].complete and len(data) > 0 and bytes(data) == shown.get(there)
+            }
+        # Where nothing of what has arrived comes back as it is, it will not next time either.
+        self._shows = bool(proven) or not any(offers[there].complete and data for there, data in files.items())
+        return proven
+
+    def read_together(
+        self, sizes: Mapping[str, int], moved: Callable[[int], None], keep: Callable[[], None]
+    ) -> dict[str, bytes]:
+        """What is in small files, by their places; those are left out for which curl has not shown that much."""
+        if not self.has_curl or not self._shows:
+            return {}
+        run = Run(reads=list(sizes), most=sum(sizes.values()))
+        shown = self._run(run, reads_line(self.curl), lambda: True, moved, keep)
+        found = {there: data for there, data in shown.items() if len(data) == sizes[there] > 0}
+        self._shows = bool(found)
+        return found
+
+    def _run(
+        self,
+        run: Run,
+        line: str,
+        is_out: Callable[[], bool],
+        moved: Callable[[int], None],
+        keep: Callable[[], None],
+    ) -> dict[str, bytes]:
+        """Have curl do it. While it shows something it is at work; ``is_out`` as in ``_patience``."""
+        said = Kept(run.room)
+        patience, seen = self._patience(is_out, moved, keep), 0
+
+        def answered() -> None:
+            nonlocal seen
+            patience()
+            if len(said.data) > seen:
+                seen = len(said.data)
+                moved(0)
+
+        try:
+            self._shell.run(line, stdin=run.config, stdout=said, beat=answered)
+        except (WSManFaultError, StrangeValueError):
+            return {}
+        return run.read(bytes(said.data))
 
     @cached_property
     def has_curl(self) -> bool:
@@ -123,20 +204,30 @@ class Copier:
             offer = content.offer(data, self._client.address, moved, local=self._client.local_address)
         except OSError:
             return Ending.NO_WAY  # the port is taken, say
+        with offer:
+            line = fetch_line(self.curl, offer.url, offer.pin, len(data), self._limits.stall, there)
+            answered = self._patience(lambda: offer.complete, moved, keep)
+            return judged(self._shell.run(line, beat=answered).exit_code, offer)
+
+    def _patience(
+        self, is_out: Callable[[], bool], moved: Callable[[int], None], keep: Callable[[], None]
+    ) -> Callable[[], None]:
+        """To be called at each answer of the target. ``is_out``: whether all that it waits for has left here.
+
+        That nothing moves is for the stall's time limit to end. But once all is out, the target may be busy with it
+        for a while: writing it to disk, or having it looked at by a virus scanner.
+        """
         polls = 0
 
         def answered() -> None:
             nonlocal polls
             keep()
-            polls += offer.complete
-            # That nothing moves is for the stall's time limit to end. But once all is out, the target may be busy
-            # with it for a while: writing it to disk, or having it looked at by a virus scanner.
-            if offer.complete and polls * self._shell.poll < self._limits.call:
+            out = is_out()
+            polls += out
+            if out and polls * self._shell.poll < self._limits.call:
                 moved(0)
 
-        with offer:
-            line = fetch_line(self.curl, offer.url, offer.pin, len(data), self._limits.stall, there)
-            return judged(self._shell.run(line, beat=answered).exit_code, offer)
+        return answered
 
     def _send(self, there: str, data: memoryview, moved: Callable[[int], None], keep: Callable[[], None]) -> bool:
         """By PSRP. False where PowerShell says it cannot; what it says is in the machine's language."""
@@ -171,11 +262,28 @@ def fetch_line(curl: str, url: str, pin: str, size: int, stall: float, there: st
 
     ``--insecure`` leaves out what the pin replaces: the issuer, the name and the dates of a key made a while ago.
     """
+    return f"{_fetching(curl, pin, size, stall, 'https')} {url} >{quoted(there)}"
+
+
+def fetches_line(curl: str, pin: str, size: int, stall: float) -> str:
+    """The command line that fetches and shows what it is told by its input; ``size`` is the largest file's.
+
+    ``--globoff``: a ``#1`` in a file's name is none of curl's variables.
+    """
+    return f"{_fetching(curl, pin, size, stall, 'https,file')} --globoff --config -"
+
+
+def reads_line(curl: str) -> str:
+    """The command line that shows the files it is told by its input."""
+    return f"@{quoted(curl)} -q --silent --proto =file --globoff --config -"
+
+
+def _fetching(curl: str, pin: str, size: int, stall: float, schemes: str) -> str:
     patience = max(1, int(stall))
     return (
-        f"@{quoted(curl)} -q --silent --fail --insecure --pinnedpubkey {pin} --proto =https --noproxy {quoted('*')} "
-        f"--connect-timeout {max(1, patience * 2 // 3)} --speed-limit 1 --speed-time {patience} "
-        f"--max-filesize {max(1, size)} {url} >{quoted(there)}"
+        f"@{quoted(curl)} -q --silent --fail --insecure --pinnedpubkey {pin} --proto ={schemes} "
+        f"--noproxy {quoted('*')} --connect-timeout {max(1, patience * 2 // 3)} --speed-limit 1 "
+        f"--speed-time {patience} --max-filesize {max(1, size)}"
     )
 
 

@@ -3,23 +3,24 @@
 CIM_DataFile and Win32_Directory are asked and told (Get, Rename, Delete: documented return codes). cmd's built-ins
 do the rest, and are never believed: their exit codes differ between versions and their words between languages, so
 after each one CIM is asked what is there now. Win32_Directory.Delete is never called: it deletes whole trees.
-Sources: "CIM_DataFile class" and "Win32_Directory class" (CIMWin32 provider), certutil -hashfile.
+Many files at once are ``many``'s.
+Sources: "CIM_DataFile class" and "Win32_Directory class" (CIMWin32 provider).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import NoReturn
 
 from pypsrp.exceptions import WSManFaultError
 
 from pusher.problems import ProblemError
-from pusher.transports.codes import WIN32, Doing, from_win32, of
+from pusher.transports.codes import Doing, from_win32, of
 from pusher.transports.port import FileDigest, FileInfo, Limits, RemotePath
 from pusher.transports.winrm.cim import UINT64, Instance, StrangeValueError
 from pusher.transports.winrm.client import CIMV2, Client, instance
@@ -27,6 +28,7 @@ from pusher.transports.winrm.content import ContentServer
 from pusher.transports.winrm.copying import Copier
 from pusher.transports.winrm.facts import Folders, free_bytes
 from pusher.transports.winrm.faults import NOT_FOUND, fault_number, guarded
+from pusher.transports.winrm.hashing import sha256_of
 from pusher.transports.winrm.lock import Lock, take
 from pusher.transports.winrm.places import parent, place
 from pusher.transports.winrm.shell import IDLE, Ran, Shell, StillRunningError, program_line, quoted
@@ -49,20 +51,16 @@ RETURNED: Mapping[int, str] = {
 }
 """What Rename and Delete of CIM_LogicalFile return."""
 
-_HASH = re.compile(rb"(?:[0-9a-f]{2} ?){32}", re.IGNORECASE)
 _VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){3}")
 _PLAIN = re.compile(r"[A-Za-z]:[A-Za-z0-9\\._~-]+")
 """A path that is itself in a URL."""
 _ATTRIB = "\\System32\\attrib.exe"
-_FACILITY_WIN32 = 0x80070000
 PROBE = "pusher-check.tmp"
 """The file that is made to see whether one can be: one name, so that what a power cut leaves is gone by the next."""
 _SECOND_LOOK = (0.0, 0.3, 0.5)
 """Seconds before each try to make a file: on a busy machine the first command after its start was seen to be lost, and
 another pusher may make and remove the same file at the same moment."""
 _PAUSES = (0.1, 0.3, 1.0, 0.0)
-_HASH_RATE = 2_000_000
-"""Bytes a second that certutil hashes on a slow and busy machine."""
 
 
 class Files:
@@ -77,7 +75,7 @@ class Files:
         self._client, self._folders, self._limits, self._idle = client, folders, limits, idle
         # A command that says nothing for a while must not look like a copy that stands still.
         self._shell = Shell(client, idle, poll=min(10.0, limits.stall / 2))
-        self._copier = Copier(
+        self.copier = Copier(
             client, self._shell, folders, content, limits, lambda there: self._get(FILE, there) is not None
         )
         self._locks: list[Lock] = []
@@ -85,31 +83,42 @@ class Files:
 
     @property
     def copied_by(self) -> str:
-        return self._copier.way
+        return self.copier.way
 
     # What is there
 
     def stat(self, path: RemotePath) -> FileInfo | None:
-        return guarded(Doing.FILE, lambda: self._look(self._place(path)), str(path))
+        return guarded(Doing.FILE, lambda: self._look(self.place(path)), str(path))
 
     def digest(self, path: RemotePath, limit: int, beat: Callable[[int], None]) -> FileDigest | None:
         """Size, hash and version. The target reads and hashes the file itself; nothing of it travels."""
 
+        def living() -> None:
+            beat(0)
+            self.keep()
+
         def work() -> FileDigest | None:
-            there = self._place(path)
-            found = self._get(FILE, there)
-            if found is None:
-                self._refuse_folder(there, path)
-                return None
-            size = found.number("FileSize", UINT64)
-            version = found.text("Version").strip()
-            return FileDigest(
-                size=size,
-                sha256=self._hash(path, there, size, beat) if size <= limit else "",
-                version=version if _VERSION.fullmatch(version) else None,
-            )
+            found = self.unhashed(path)
+            if found is None or found.size > limit:
+                return found
+            sha256 = sha256_of(path, self.place(path), found.size, self._shell, self._folders, self._limits, living)
+            return replace(found, sha256=sha256)
 
         return guarded(Doing.FILE, work, str(path))
+
+    def unhashed(self, path: RemotePath) -> FileDigest | None:
+        """Size and version, in one question; the library's own exceptions."""
+        there = self.place(path)
+        found = self._get(FILE, there)
+        if found is None:
+            self._refuse_folder(there, path)
+            return None
+        version = found.text("Version").strip()
+        return FileDigest(
+            size=found.number("FileSize", UINT64),
+            sha256="",
+            version=version if _VERSION.fullmatch(version) else None,
+        )
 
     def tail(self, path: RemotePath, limit: int) -> bytes | None:
         """The file's last bytes, read by curl as they are, also while another program writes the file.
@@ -119,18 +128,18 @@ class Files:
         """
 
         def work() -> bytes | None:
-            there = self._place(path)
+            there = self.place(path)
             found = self._get(FILE, there)
             if found is None:
                 self._refuse_folder(there, path)
                 return None
-            if _PLAIN.fullmatch(there) and self._copier.has_curl:
+            if _PLAIN.fullmatch(there) and self.copier.has_curl:
                 part = f"--range -{limit} " if found.number("FileSize", UINT64) > limit else ""
                 url = "file:///" + there.replace("\\", "/")
-                ran = self._run(f"@{quoted(self._copier.curl)} -q --silent {part}{url}", keep=limit, last=True)
+                ran = self.run_line(f"@{quoted(self.copier.curl)} -q --silent {part}{url}", keep=limit, last=True)
                 if ran.exit_code == 0:
                     return ran.stdout
-            ran = self._run(f"type {quoted(there)}", keep=limit, last=True)
+            ran = self.run_line(f"type {quoted(there)}", keep=limit, last=True)
             if ran.exit_code and not ran.stdout:
                 raise ProblemError(of("file-in-use", Doing.FILE, f"{path} cannot be read"))
             return ran.stdout
@@ -141,14 +150,14 @@ class Files:
 
     def make_folder(self, path: RemotePath) -> bool:
         def work() -> bool:
-            there = self._place(path)
+            there = self.place(path)
             if self._get(FOLDER, there) is not None:
                 return False
             if self._get(FOLDER, parent(there)) is None:
                 # mkdir would make the folders above as well, which is not asked for.
                 raise ProblemError(of("path-not-found", Doing.FOLDER, f"{path.parent} is not there"))
-            self._refuse_lost()
-            self._run(f"mkdir {quoted(there)}")
+            self.refuse_lost()
+            self.run_line(f"mkdir {quoted(there)}")
             if self._get(FOLDER, there) is None:
                 self._say_why(there, path, Doing.FOLDER)
             return True
@@ -157,15 +166,15 @@ class Files:
 
     def remove_folder(self, path: RemotePath) -> bool:
         def work() -> bool:
-            there = self._place(path)
+            there = self.place(path)
             if self._get(FOLDER, there) is None:
                 if self._get(FILE, there) is not None:
                     raise ProblemError(of("path-not-found", Doing.FOLDER, f"{path} is a file"))
                 return False
-            self._run(f"rmdir {quoted(there)}")
+            self.run_line(f"rmdir {quoted(there)}")
             if self._get(FOLDER, there) is None:
                 return True
-            if self._run(f"dir /a /b {quoted(there)}", keep=1).stdout:
+            if self.run_line(f"dir /a /b {quoted(there)}", keep=1).stdout:
                 return False  # something is in it, whatever it is
             raise ProblemError(from_win32(5, Doing.FOLDER, f"{path} is empty and cannot be removed"))
 
@@ -177,9 +186,9 @@ class Files:
         """Have ``data`` there as the whole file."""
 
         def work() -> None:
-            there = self._place(path)
-            self._refuse_lost()
-            if not self._copier.copy(there, data, moved, self.keep):
+            there = self.place(path)
+            self.refuse_lost()
+            if not self.copier.copy(there, data, moved, self.keep):
                 self._say_why(there, path, Doing.FILE, len(data))
             found = self._look(there)
             if found is None or found.size != len(data):
@@ -190,7 +199,7 @@ class Files:
 
     def rename(self, path: RemotePath, to: RemotePath) -> None:
         def work() -> None:
-            there, then = self._place(path), self._place(to)
+            there, then = self.place(path), self.place(to)
             returned = self._invoke("Rename", there, {"FileName": then})
             if returned is None:
                 raise ProblemError(of("path-not-found", Doing.FILE, f"{path} is not there, or no file"))
@@ -201,7 +210,7 @@ class Files:
 
     def remove(self, path: RemotePath) -> bool:
         def work() -> bool:
-            there = self._place(path)
+            there = self.place(path)
             returned = self._invoke("Delete", there)
             if returned is not None and RETURNED.get(returned) == "access-denied":
                 returned = self._delete_marked(there, returned)
@@ -218,7 +227,7 @@ class Files:
         """Write a little file and remove it."""
 
         def work() -> None:
-            there = self._place(path)
+            there = self.place(path)
             if not self._writable(there):
                 self._say_why(there, path, Doing.PROBE_WRITE)
 
@@ -230,7 +239,7 @@ class Files:
         """The caller closes it, and has ``keep`` called now and then."""
 
         def work() -> Lock:
-            there = self._place(path)
+            there = self.place(path)
 
             def remove() -> None:
                 # Where somebody else has it open by now it is his; a file that stays behind is no lock.
@@ -260,7 +269,7 @@ class Files:
         shell = Shell(self._client, self._idle, self._shell.poll)
 
         def work() -> int:
-            self._refuse_lost()
+            self.refuse_lost()
             try:
                 return shell.run(program_line(command), limit=limit, beat=self.keep).exit_code
             except StillRunningError as error:
@@ -282,13 +291,15 @@ class Files:
 
     # What these are made of
 
-    def _place(self, path: RemotePath) -> str:
+    def place(self, path: RemotePath) -> str:
+        """Where it is on the target's disk; ProblemError where that may not be said."""
         return place(path, self._folders.windows, self._folders.drive)
 
-    def _run(self, line: str, *, keep: int = 4096, last: bool = False) -> Ran:
+    def run_line(self, line: str, *, keep: int = 4096, last: bool = False) -> Ran:
+        """What cmd says to ``line``, in the shell that all such lines share."""
         return self._shell.run(line, keep=keep, last=last, limit=self._limits.call, beat=self.keep)
 
-    def _refuse_lost(self) -> None:
+    def refuse_lost(self) -> None:
         """Nothing is changed any more where somebody else may hold the machine's lock by now."""
         if any(lock.lost for lock in self._locks):
             raise ProblemError(of("connection-lost", Doing.LOCK, "the target has ended what held its lock"))
@@ -331,7 +342,7 @@ class Files:
 
     def _invoke(self, method: str, there: str, arguments: Mapping[str, str] | None = None) -> int | None:
         """A method's ReturnValue; None where no such file is there."""
-        self._refuse_lost()
+        self.refuse_lost()
         try:
             return Instance(self._client.invoke(FILE, method, arguments, {"Name": self._name(there)})).returned
         except WSManFaultError as error:
@@ -346,34 +357,12 @@ class Files:
             return refused
         attrib = f"@{quoted(self._folders.windows + _ATTRIB)}"
         # attrib leaves a hidden or system file alone unless it is told to clear these too.
-        self._run(f"{attrib} -r -h -s {quoted(there)}")
+        self.run_line(f"{attrib} -r -h -s {quoted(there)}")
         returned = self._invoke("Delete", there)
         if returned:
             marks = " ".join(mark for name, mark in (("Hidden", "+h"), ("System", "+s")) if found.flag(name))
-            self._run(f"{attrib} +r {marks} {quoted(there)}")
+            self.run_line(f"{attrib} +r {marks} {quoted(there)}")
         return returned
-
-    def _hash(self, path: RemotePath, there: str, size: int, beat: Callable[[int], None]) -> str:
-        if size == 0:
-            return hashlib.sha256(b"").hexdigest()  # certutil fails on it (ERROR_FILE_INVALID)
-
-        def living() -> None:
-            beat(0)
-            self.keep()
-
-        program = f"{self._folders.windows}\\System32\\certutil.exe"
-        limit = self._limits.call + size / _HASH_RATE
-        ran = self._shell.run(f"@{quoted(program)} -hashfile {quoted(there)} SHA256", limit=limit, beat=living)
-        if ran.exit_code:
-            number = ran.exit_code - _FACILITY_WIN32
-            if number in WIN32:
-                raise ProblemError(from_win32(number, Doing.FILE, f"{path} (certutil)"))
-            raise ProblemError(of("protocol-error", Doing.FILE, f"{path} (certutil ended with {ran.exit_code:#x})"))
-        # Older ones put a space between the bytes; the lines around it are in the machine's language.
-        found = [line.strip() for line in ran.stdout.splitlines() if _HASH.fullmatch(line.strip())]
-        if len(found) != 1:
-            raise StrangeValueError("certutil showed no hash")
-        return found[0].replace(b" ", b"").decode("ascii").lower()
 
     def _refuse_folder(self, there: str, path: RemotePath) -> None:
         if self._get(FOLDER, there) is not None:
@@ -395,7 +384,7 @@ class Files:
         for pause in _SECOND_LOOK:
             time.sleep(pause)
             sign, path = secrets.token_hex(8), quoted(there)
-            if sign.encode() in self._run(f"echo {sign}>{path}& type {path}& del {path}").stdout:
+            if sign.encode() in self.run_line(f"echo {sign}>{path}& type {path}& del {path}").stdout:
                 break
         else:
             return False

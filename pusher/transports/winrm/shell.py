@@ -36,9 +36,11 @@ _OPTIONS = {
     "WINRS_CONSOLEMODE_STDIN": "FALSE",
     "WINRS_SKIP_CMD_SHELL": "FALSE",
 }
-_LONGEST = 8000
+LONGEST = 8000
 """cmd takes 8191 characters; the rest is for ``cmd.exe /c`` and its like."""
 _MOST_ID = 256
+_PIECE = 32 * 1024
+"""Bytes of input in one message, which old services bound to 150 KB."""
 
 Names = Mapping[str, str]
 
@@ -121,11 +123,16 @@ class Command:
                 self.done = True
                 self._exit_code = _dword(state.findtext(f"{{{_RSP}}}ExitCode"))
 
-    def end_input(self) -> None:
-        """Tell the command that no input will come any more."""
-        send = ET.Element(f"{{{_RSP}}}Send")
-        ET.SubElement(send, f"{{{_RSP}}}Stream", Name="stdin", CommandId=self._id, End="true")
-        self._service.send(CMD_SHELL, send, self._shell)
+    def end_input(self, last: bytes = b"") -> None:
+        """Give the command its input and tell it that no more will come."""
+        for at in range(0, max(1, len(last)), _PIECE):
+            send = ET.Element(f"{{{_RSP}}}Send")
+            stream = ET.SubElement(send, f"{{{_RSP}}}Stream", Name="stdin", CommandId=self._id)
+            if last:
+                stream.text = base64.b64encode(last[at : at + _PIECE]).decode("ascii")
+            if at + _PIECE >= len(last):
+                stream.set("End", "true")
+            self._service.send(CMD_SHELL, send, self._shell)
 
     def terminate(self) -> None:
         """End it, or have the service forget one that has ended; it keeps them otherwise."""
@@ -155,13 +162,20 @@ class Shell:
         last: bool = False,
         limit: float | None = None,
         beat: Callable[[], None] = lambda: None,
+        stdin: bytes | None = None,
+        stdout: Kept | None = None,
     ) -> Ran:
         """Run ``line`` to its end; ``keep`` bytes of what it says are kept, the first or the last ones.
 
-        ``beat`` is called whenever the target has answered. StillRunningError after ``limit`` seconds.
+        ``beat`` is called whenever the target has answered. StillRunningError after ``limit`` seconds. ``stdin``: all
+        the input that it gets. ``stdout``: who wants to see what has come so far keeps it himself.
         """
         until = None if limit is None else time.monotonic() + limit
-        command = self.start(line, Kept(keep, last))
+        command = self.start(line, stdout or Kept(keep, last))
+        if stdin is not None:
+            # One that has ended takes no input any more; how it ended is what matters.
+            with contextlib.suppress(WSManFaultError):
+                command.end_input(stdin)
         while not command.done:
             left = self.poll if until is None else until - time.monotonic()
             if left < 0:
@@ -173,7 +187,7 @@ class Shell:
 
     def start(self, line: str, stdout: Kept | None = None) -> Command:
         """Start ``line`` and leave it running."""
-        if len(line) > _LONGEST or not line.isprintable():
+        if len(line) > LONGEST or not line.isprintable():
             raise ProblemError(of("protocol-error", Doing.FILE, "a command line that cmd would not take"))
         if line.startswith('"'):
             raise ValueError("cmd /c takes the quotes away from a line that begins with one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -15,7 +16,15 @@ from pusher.problems import BadInput, NextMove, ProblemError, problem
 from pusher.transports.memory import Fault, How, MemoryHost, StartFault
 from pusher.transports.memory.disk import key_of
 from pusher.transports.paths import remote_path
-from pusher.transports.port import RemotePath, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
+from pusher.transports.port import (
+    NewFile,
+    RemotePath,
+    ServiceConfig,
+    ServiceState,
+    ServiceStatus,
+    Session,
+    StartType,
+)
 from tests.pe import program
 from tests.unit.scheduler.flying import fly
 from tests.unit.scheduler.harness import CONF, EXE, LOG, SERVICE, make_host, make_package, signed_in
@@ -190,6 +199,58 @@ def test_what_has_passed_is_no_failure() -> None:
         return "done"
 
     assert fly(steps.patiently(call)) == "done"
+
+
+def _many(count: int) -> list[NewFile]:
+    data = [f"file {number}".encode() for number in range(count)]
+    return [
+        NewFile(path=remote_path(f"m{number}"), data=memoryview(one), sha256=hashlib.sha256(one).hexdigest())
+        for number, one in enumerate(data)
+    ]
+
+
+@pytest.mark.parametrize("code", ["cancelled", "deadline"])
+def test_a_copy_of_many_files_ends_between_two_lots(code: str) -> None:
+    host, asked = make_host(), iter([None, None, code])
+
+    async def story(session: Session) -> str:
+        with pytest.raises(ProblemError) as caught:
+            await steps.copy(session, _many(3 * steps.TOGETHER), lambda _: None, lambda: next(asked))
+        return caught.value.problem.code
+
+    assert on(host, story) == code
+    assert host.read(f"Windows\\m{2 * steps.TOGETHER - 1}") == f"file {2 * steps.TOGETHER - 1}".encode()
+    assert host.read(f"Windows\\m{2 * steps.TOGETHER}") is None
+
+
+@pytest.mark.parametrize(("call", "code"), [("put", "file-in-use"), ("digest", "file-in-use")])
+def test_a_file_that_is_in_use_for_a_moment_is_waited_for(call: str, code: str) -> None:
+    host, moved = make_host(), list[int]()
+    fault = Fault(how=How.FAIL, call=call, number=2, code=code)
+    on(host, lambda session: steps.copy(session, _many(3), moved.append, lambda: None), fault)
+    assert [host.read(f"Windows\\m{number}") for number in range(3)] == [b"file 0", b"file 1", b"file 2"]
+
+
+def test_many_files_are_seen_as_few_are() -> None:
+    """Of some an old one is beside them, of some it is all that there is."""
+    host, count = make_host(), steps.TOGETHER + 5
+    contents = {f"labagent\\m{number}": f"file {number}".encode() for number in range(count)}
+    for number, (dest, data) in enumerate(contents.items()):
+        match number % 4:
+            case 0:
+                host.write(f"Windows\\{dest}", data)
+            case 1:
+                host.write(f"Windows\\{dest}{OLD}", data)
+            case 2:
+                host.write(f"Windows\\{dest}{NEW}", b"half")
+                host.write(f"Windows\\{dest}", data)
+    seen = on(host, lambda session: observe(session, make_package("1.4.2", contents)))
+    assert {dest: digest.sha256 for dest, digest in seen.files.items() if digest is not None} == {
+        dest: hashlib.sha256(data).hexdigest()
+        for number, (dest, data) in enumerate(contents.items())
+        if number % 4 != 3
+    }
+    assert not [path for path in host.disk.snapshot() if ".pusher-" in path]
 
 
 def test_missing_folders_come_topmost_first_and_once() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from pusher.credentials.budget import LockoutPolicy, Result, account_key
 from pusher.credentials.guard import LockoutGuard
+from pusher.install.names import NEW
 from pusher.models import Outcome, Stage, Status, Target
 from pusher.scheduler.attempt import attempt
 from pusher.scheduler.job import Stop
@@ -140,6 +141,8 @@ def test_a_push_stopped_at_once_is_undone_by_the_next(call: str, store: Store) -
 
     async def story() -> None:
         host = make_host() if call == "create_service" else upgradable()
+        if call == "remove":
+            host.write(f"Windows\\{EXE}{NEW}", b"half of one")  # past the point of no return nothing is cut short
         cutting = Cutting({ADDRESS: host})
         task = asyncio.create_task(attempt(make_job(store, cutting), Target(name=host.name), ADDRESS, 1))
         cutting.task = task

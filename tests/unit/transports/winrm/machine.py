@@ -15,7 +15,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pypsrp.exceptions import WSManFaultError
 
@@ -41,6 +41,8 @@ class Running:
     stdout: bytes = b""
     stderr: bytes = b""
     opened: str = ""
+    stdin: bytes = b""
+    fed: Callable[[], None] | None = None
 
 
 @dataclass
@@ -63,6 +65,7 @@ class FakeMachine:
     gap: int = 0
     delete_codes: list[int] = field(default_factory=list)
     curl_code: Callable[[], int] | None = None
+    on_the_way: Callable[[str, bytes], bytes] = lambda path, data: data
     address: str = "127.0.0.1"
     local_address: str = "127.0.0.1"
     lines: list[str] = field(default_factory=list)
@@ -170,7 +173,11 @@ class FakeMachine:
     def send(self, uri: str, resource: ET.Element, shell: Any, seconds: float | None = None) -> ET.Element:
         self._alive(shell)
         running = self.commands[resource[0].get("CommandId") or ""]
-        running.code = 0
+        running.stdin += base64.b64decode(resource[0].text or "")
+        if resource[0].get("End") == "true":
+            running.code = 0
+            if running.fed is not None:
+                running.fed()
         return ET.Element("Body")
 
     def signal(self, uri: str, resource: ET.Element, shell: Any) -> ET.Element:
@@ -219,10 +226,12 @@ class FakeMachine:
 
     def _acts(self) -> dict[str, Callable[..., object]]:
         path = r'"([^"]+)"'
-        fetching = (
-            rf"@{path} -q --silent --fail --insecure --pinnedpubkey (\S+) --proto =https --noproxy \"\*\" "
-            rf"--connect-timeout \d+ --speed-limit 1 --speed-time \d+ --max-filesize (\d+) (https://\S+) >{path}"
+        options = (
+            rf"@{path} -q --silent --fail --insecure --pinnedpubkey (\S+) --proto =%s --noproxy \"\*\" "
+            r"--connect-timeout \d+ --speed-limit 1 --speed-time \d+ --max-filesize (\d+)"
         )
+        fetching = rf"{options % 'https'} (https://\S+) >{path}"
+        together = rf"{options % 'https,file'} --globoff --config -"
         return {
             rf"mkdir {path}": self._mkdir,
             rf"rmdir {path}": self._rmdir,
@@ -233,7 +242,10 @@ class FakeMachine:
             rf"echo ([0-9a-f]+)& set /p _=([0-9a-f]+f)>{path}": self._ask,
             rf"@{path} -hashfile {path} SHA256": self._certutil,
             rf"@{path} -q --silent (?:--range -(\d+) )?file:///(\S+)": self._tail,
+            rf"@for %f in \(({path}(?: {path})*)\) do @echo ([0-9a-f]+) %~zf %~af %f": self._looks,
+            rf"@{path} -q --silent --proto =file --globoff --config -": lambda run, _: self._configured(run, ""),
             fetching: self._curl,
+            together: lambda run, program, pin, most: self._configured(run, most),
         }
 
     def _mkdir(self, run: Running, path: str) -> None:
@@ -323,6 +335,48 @@ class FakeMachine:
             assert len(data) <= int(most) or not data
             self.files[path.lower()] = data[: self.free]
         run.code = code
+
+    def _looks(self, run: Running, paths: str, *rest: str) -> None:
+        said = list[str]()
+        for path in re.findall(r'"([^"]+)"', paths):
+            data, folder = self.files.get(path.lower()), path.lower() in self.folders
+            size, marks = ("0", "d----------") if folder else ("", "") if data is None else (len(data), "--a--------")
+            said.append(f'{rest[-1]} {size} {marks} "{path}"\r\n')
+        run.stdout = "".join(said).encode()
+
+    def _configured(self, run: Running, most: str) -> None:
+        """As curl(1) has it: the n-th output is the n-th URL's, and the text is written out after each."""
+        run.code = None
+
+        def told() -> None:
+            given: dict[str, list[str]] = {"url": [], "output": [], "write-out": []}
+            for line in run.stdin.decode("ascii").splitlines():
+                found = re.fullmatch(r'([a-z-]+) = "((?:[^"\\]|\\.)*)"', line)
+                assert found, line
+                given[found[1]].append(re.sub(r"\\(.)", r"\1", found[2]))
+            for number, url in enumerate(given["url"]):
+                output = given["output"][number] if number < len(given["output"]) else None
+                self._one_url(run, url, output, most)
+                run.stdout += given["write-out"][0].encode()
+
+        run.fed = told
+
+    def _one_url(self, run: Running, url: str, output: str | None, most: str) -> None:
+        if output is None:
+            path = unquote(url.removeprefix("file:///")).replace("/", "\\").lower()
+            there = path in self.files and path not in self.busy
+            run.stdout += self.files[path] if there else b""
+            run.code = 0 if there else 37
+            return
+        run.code = self.curl_code() if self.curl_code else 0
+        if run.code == 0:
+            data = fetch(url)
+            assert len(data) <= int(most)
+            place = output.lower()
+            if place in self.busy or not self._open_for_writing(place):
+                run.code = 23
+            else:
+                self.files[place] = self.on_the_way(place, data)
 
 
 class Killed(BaseException):

@@ -1,0 +1,63 @@
+"""The calls about many files, for a transport that has nothing better than to make them one by one.
+
+And for what a better one leaves over: a file that could not be put together with others is put alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from pusher.problems import ProblemError
+from pusher.transports.codes import Doing, of
+from pusher.transports.port import FileDigest, FileInfo, Moved, NewFile, RemotePath
+
+_IN_USE = "file-in-use"
+
+
+class Single(Protocol):
+    """The calls of ``port.Session`` about one file that these are made of."""
+
+    async def stat(self, path: RemotePath) -> FileInfo | None: ...
+    async def put(self, path: RemotePath, data: memoryview, moved: Moved) -> None: ...
+    async def digest(self, path: RemotePath, limit: int) -> FileDigest | None: ...
+
+
+async def put_proven(session: Single, file: NewFile, moved: Moved) -> None:
+    """Write a whole file and read it back; ``copy-mismatch`` where that is another."""
+    await session.put(file.path, file.data, moved)
+    there = await session.digest(file.path, limit=len(file.data))
+    if there is None or there.size != len(file.data) or there.sha256 != file.sha256:
+        raise ProblemError(of("copy-mismatch", Doing.FILE, str(file.path)))
+
+
+async def put_each(session: Single, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:
+    """``Session.put_all``."""
+    in_use = list[NewFile]()
+    for file in files:
+        try:
+            await put_proven(session, file, moved)
+        except ProblemError as error:
+            if error.problem.code != _IN_USE:
+                raise
+            in_use.append(file)
+    return in_use
+
+
+async def digest_each(session: Single, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
+    """``Session.digest_all``."""
+    return {path: await session.digest(path, limit) for path, limit in limits.items()}
+
+
+async def taken_each(session: Single, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
+    """``Session.taken``."""
+    return frozenset([path for path in paths if await _is_taken(session, path)])
+
+
+async def _is_taken(session: Single, path: RemotePath) -> bool:
+    try:
+        return await session.stat(path) is not None
+    except ProblemError as error:
+        if error.problem.code != _IN_USE:
+            raise
+        return True

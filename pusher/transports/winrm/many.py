@@ -1,0 +1,147 @@
+"""Many files in few commands: what ``files`` does one by one, for those of a package. Blocking, one thread at a time.
+
+A command costs the target a process or two and us some messages, whatever it does: for small files that is nearly all
+of it. What an answer for many does not prove of a file is asked, or done, for that file alone, as ``files`` does it;
+so all that can go wrong has its words there, and nothing of a batch has to be judged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from pusher.problems import ProblemError
+from pusher.transports.codes import Doing
+from pusher.transports.port import FileDigest, NewFile, RemotePath
+from pusher.transports.winrm.faults import guarded
+from pusher.transports.winrm.files import Files
+from pusher.transports.winrm.shell import LONGEST, quoted
+from pusher.transports.winrm.together import batches
+
+_MOST_SAID = 64 * 1024
+
+
+class ManyFiles:
+    """The calls about many files of one session; raises ProblemError only."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    @property
+    def go_together(self) -> bool:
+        """Whether files that are put together may get there by other means than alone."""
+        return self._files.copier.goes_together
+
+    def put(self, files: Sequence[NewFile], beat: Callable[[int], None]) -> list[NewFile]:
+        """Write and prove those that go together; the others are left to be put alone."""
+
+        def work() -> list[NewFile]:
+            places = {there: file for file in files if (there := self._place(file.path)) is not None}
+            proven = set[str]()
+            for batch in batches({there: len(file.data) for there, file in places.items()}):
+                self._files.refuse_lost()
+                data = {there: places[there].data for there in batch}
+                proven |= self._files.copier.copy_together(data, beat, self._files.keep)
+                empty = [there for there in batch if not data[there]]
+                beat(0)
+                proven |= {there for there, size in self._sizes(empty).items() if size == 0}
+            # What was sent is there; it has to be what was to come, too.
+            proven = {t for t in proven if hashlib.sha256(places[t].data).hexdigest() == places[t].sha256}
+            return [file for file in files if self._place(file.path) not in proven]
+
+        return guarded(Doing.FILE, work, "many files")
+
+    def digests(
+        self, limits: Mapping[RemotePath, int], beat: Callable[[int], None]
+    ) -> dict[RemotePath, FileDigest | None]:
+        """As ``Files.digest`` of each."""
+
+        def living() -> None:
+            beat(0)
+            self._files.keep()
+
+        def asked() -> dict[RemotePath, FileDigest | None]:
+            found = dict[RemotePath, FileDigest | None]()
+            for path in limits:
+                found[path] = self._files.unhashed(path)
+                living()
+            return found
+
+        found = guarded(Doing.FILE, asked, "many files")
+        wanted = {
+            self._files.place(path): (path, digest)
+            for path, digest in found.items()
+            if digest is not None and 0 < digest.size <= limits[path]
+        }
+        for batch in batches({there: digest.size for there, (_, digest) in wanted.items()}):
+            sizes = {there: wanted[there][1].size for there in batch}
+            shown = guarded(
+                Doing.FILE,
+                lambda sizes=sizes: self._files.copier.read_together(sizes, beat, self._files.keep),  # type: ignore[misc]
+                "many files",
+            )
+            for there, data in shown.items():
+                path, digest = wanted.pop(there)
+                found[path] = replace(digest, sha256=hashlib.sha256(data).hexdigest())
+        for path, known in found.items():
+            if known is not None and not known.sha256 and known.size <= limits[path]:
+                found[path] = self._files.digest(path, limits[path], beat)
+        return found
+
+    def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
+        """Which of these names something has."""
+
+        def work() -> frozenset[RemotePath]:
+            places = {self._files.place(path): path for path in paths}
+            sizes = self._sizes(list(places))
+            return frozenset(path for there, path in places.items() if self._is_there(there, path, sizes))
+
+        return guarded(Doing.FILE, work, "many files")
+
+    def _is_there(self, there: str, path: RemotePath, sizes: Mapping[str, int | None]) -> bool:
+        return sizes[there] is not None if there in sizes else self._files.stat(path) is not None
+
+    def _place(self, path: RemotePath) -> str | None:
+        try:
+            return self._files.place(path)
+        except ProblemError:
+            return None  # the single way says why
+
+    def _sizes(self, places: Sequence[str]) -> dict[str, int | None]:
+        """Each file's size, -1 for a folder, None where nothing is; those are left out of which cmd said nothing."""
+        found = dict[str, int | None]()
+        for line, sign in _looks([there for there in places if _is_quotable(there)]):
+            ran = self._files.run_line(line, keep=_MOST_SAID)
+            for size, marks, there in re.findall(
+                rf"^{sign} (\d*) ([\w-]*) \"(.+)\"\s*$", ran.stdout.decode("utf-8", "replace"), re.MULTILINE
+            ):
+                found[there] = -1 if marks.startswith("d") else int(size) if size else None
+        return found
+
+
+def _looks(places: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Command lines that show each path's size and attributes, and the sign that their answers begin with.
+
+    A variable of ``for`` is put in when all signs of the line have been read: nothing in a name means anything.
+    """
+    sign = secrets.token_hex(8)
+    head, tail = "@for %f in (", f") do @echo {sign} %~zf %~af %f"
+    line = ""
+    for there in map(quoted, places):
+        if line and len(head) + len(line) + len(there) + 1 + len(tail) > LONGEST:
+            yield f"{head}{line}{tail}", sign
+            line = ""
+        line += f" {there}" if line else there
+    if line:
+        yield f"{head}{line}{tail}", sign
+
+
+def _is_quotable(there: str) -> bool:
+    try:
+        quoted(there)
+    except ProblemError:
+        return False
+    return True
