@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from pusher.models import LOGON_RIGHT, Check, CheckResult, Detect, Package, Target
-from pusher.problems import NextMove, Problem, ProblemError, Stage, problem
+from pusher.problems import Code, NextMove, Problem, ProblemError, Stage, problem
 from pusher.transports.detection import detect, numbers
 from pusher.transports.paths import remote_path
 from pusher.transports.port import ITSELF, RemotePath, Session
@@ -59,9 +59,9 @@ async def _domain_controller(subject: Subject) -> tuple[CheckResult, str]:
     if not await subject.session.is_domain_controller():
         return CheckResult.PASS, "the machine is no domain controller"
     if not subject.target.domain_controller_allowed:
-        raise ProblemError(problem("domain-controller-refused"))
+        raise ProblemError(problem(Code.DOMAIN_CONTROLLER_REFUSED))
     if not subject.account_allowed:
-        raise ProblemError(problem("domain-controller-account"))
+        raise ProblemError(problem(Code.DOMAIN_CONTROLLER_ACCOUNT))
     return CheckResult.PASS, "a domain controller, and the inventory and the account both allow it"
 
 
@@ -80,7 +80,7 @@ async def _folders(subject: Subject) -> tuple[CheckResult, str]:
         removed = await subject.session.remove_folder(_PROBE_FOLDER)
         if made and (removed or await subject.session.stat(_PROBE_FOLDER) is None):
             return CheckResult.PASS, f"created and removed {_PROBE_FOLDER}"
-    raise ProblemError(problem("folder-denied", detail=f"{_PROBE_FOLDER} could not be created and removed again"))
+    raise ProblemError(problem(Code.FOLDER_DENIED, detail=f"{_PROBE_FOLDER} could not be created and removed again"))
 
 
 async def _service_creation(subject: Subject) -> tuple[CheckResult, str]:
@@ -115,7 +115,7 @@ def _right(right: str) -> Proof:
         try:
             holders = await subject.session.holders_of(right, account)
         except ProblemError as error:
-            if asked or error.problem.code != "rights-unreadable":
+            if asked or error.problem.code != Code.RIGHTS_UNREADABLE:
                 raise
             return CheckResult.UNPROVABLE, error.problem.message
         if holders:
@@ -126,7 +126,7 @@ def _right(right: str) -> Proof:
         if right == LOGON_RIGHT and service is not None and service.grant_logon_right:
             return CheckResult.PASS, f"{account} lacks {right}, and a push gives it"
         if asked:
-            raise ProblemError(problem("right-missing", detail=f"{account} does not hold {right}"))
+            raise ProblemError(problem(Code.RIGHT_MISSING, detail=f"{account} does not hold {right}"))
         # It may have the right by way of a group of its domain, which the machine does not tell; the start will.
         return CheckResult.UNPROVABLE, f"{account} does not hold {right} here; a group of its domain may"
 
@@ -138,7 +138,7 @@ async def _free_space(subject: Subject) -> tuple[CheckResult, str]:
     needed = (subject.package.size if subject.package else 0) * 2 + _MARGIN
     evidence = f"{_mib(free)} free, {_mib(needed)} needed"
     if free < needed:
-        raise ProblemError(problem("disk-full", Stage.RIGHTS, evidence))
+        raise ProblemError(problem(Code.DISK_FULL, Stage.RIGHTS, evidence))
     return CheckResult.PASS, evidence
 
 
@@ -148,7 +148,9 @@ async def _architecture(subject: Subject) -> tuple[CheckResult, str]:
     if found is None:
         return CheckResult.UNPROVABLE, "System32\\kernel32.dll does not tell"
     if wanted and found not in wanted:
-        raise ProblemError(problem("wrong-architecture", detail=f"{found} is there, {' or '.join(wanted)} is wanted"))
+        raise ProblemError(
+            problem(Code.WRONG_ARCHITECTURE, detail=f"{found} is there, {' or '.join(wanted)} is wanted")
+        )
     return CheckResult.PASS, found
 
 

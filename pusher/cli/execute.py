@@ -23,7 +23,7 @@ from pusher.cli.signals import heeded
 from pusher.cli.streams import OUTPUT_LOST
 from pusher.clock import utc_now
 from pusher.models import Event, Outcome, Run, Stage, Status
-from pusher.problems import CATALOGUE, BadInput, Part, Problem
+from pusher.problems import CATALOGUE, BadInput, Code, Part, Problem
 from pusher.report import JsonView, LiveView, PlainView, QuietView, Summary, Tally, View, exit_status
 from pusher.report.style import console_for
 from pusher.report.views import Unfailing
@@ -146,9 +146,9 @@ class Execution:
             self._log.info("run-ended", counts={status.value: count for status, count in summary.counts.items()})
             view.finished(ended, summary)
             await session.leave()
-        if self._interrupts or stop.code == "cancelled":
+        if self._interrupts or stop.code == Code.CANCELLED:
             return INTERRUPTED
-        if stop.code == "failure-limit":
+        if stop.code == Code.FAILURE_LIMIT:
             return FAILURE_LIMIT
         return self._status()
 

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from pusher.credentials.ladder import is_domain_controller
 from pusher.models import Target
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError
 from pusher.report.labels import Asked, paste, paste_page
 from pusher.report.record import write_line
 from pusher.report.style import console_for
@@ -124,7 +124,7 @@ async def _asked(asker: Asker, target: Target, address: str, form: Form) -> Aske
     except ProblemError as error:
         return Asked(label=label, given=given, code=error.problem.code)
     fits = bears(target.own_name, who)
-    code = None if fits else "wrong-host"
+    code = None if fits else Code.WRONG_HOST
     # An address that nothing is held against fits anything: it is told what to write beside it.
     unheld = is_address(target.own_name)
     return Asked(label=label, machine=who.machine, fits=fits and not unheld, given=given, code=code)

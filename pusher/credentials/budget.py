@@ -14,6 +14,7 @@ from enum import Enum
 
 from pusher.credentials.users import is_user
 from pusher.models import Account, Protocol
+from pusher.problems import Code
 
 ASSUMED_WINDOW = timedelta(minutes=30)
 """The observation window where no directory has told one: Windows' own default."""
@@ -91,37 +92,37 @@ class Budget:
 
 HARMLESS_CODES = frozenset(
     {
-        "account-disabled",
-        "account-expired",
-        "password-expired",
-        "password-must-change",
-        "account-locked",
-        "logon-hours",
-        "logon-type-denied",
-        "selective-authentication",
-        "ntlm-blocked",
-        "no-such-account",
-        "no-logon-servers",
-        "trust-broken",
-        "clock-skew",
-        "kerberos-unavailable",
-        "wrong-host",
+        Code.ACCOUNT_DISABLED,
+        Code.ACCOUNT_EXPIRED,
+        Code.PASSWORD_EXPIRED,
+        Code.PASSWORD_MUST_CHANGE,
+        Code.ACCOUNT_LOCKED,
+        Code.LOGON_HOURS,
+        Code.LOGON_TYPE_DENIED,
+        Code.SELECTIVE_AUTHENTICATION,
+        Code.NTLM_BLOCKED,
+        Code.NO_SUCH_ACCOUNT,
+        Code.NO_LOGON_SERVERS,
+        Code.TRUST_BROKEN,
+        Code.CLOCK_SKEW,
+        Code.KERBEROS_UNAVAILABLE,
+        Code.WRONG_HOST,
         # Before any sign-in, or at the domain controller without a password:
-        "realm-unknown",
-        "ticket-missing",
-        "ticket-expired",
-        "ticket-wrong-principal",
-        "ticket-refused",
-        "keytab-unreadable",
-        "keytab-wrong-realm",
-        "keytab-no-principal",
-        "laps-no-computer",
-        "laps-no-right",
-        "laps-not-set",
-        "laps-encrypted",
-        "laps-other-account",
-        "laps-unavailable",
-        "laps-unreadable",
+        Code.REALM_UNKNOWN,
+        Code.TICKET_MISSING,
+        Code.TICKET_EXPIRED,
+        Code.TICKET_WRONG_PRINCIPAL,
+        Code.TICKET_REFUSED,
+        Code.KEYTAB_UNREADABLE,
+        Code.KEYTAB_WRONG_REALM,
+        Code.KEYTAB_NO_PRINCIPAL,
+        Code.LAPS_NO_COMPUTER,
+        Code.LAPS_NO_RIGHT,
+        Code.LAPS_NOT_SET,
+        Code.LAPS_ENCRYPTED,
+        Code.LAPS_OTHER_ACCOUNT,
+        Code.LAPS_UNAVAILABLE,
+        Code.LAPS_UNREADABLE,
     }
 )
 """Sign-in failures that add nothing to a lockout counter: the password was right, or was never compared.
@@ -130,7 +131,7 @@ HARMLESS_CODES = frozenset(
 """
 
 
-def result_of(code: str | None, secret_sent: bool, verdict_came: bool) -> Result:
+def result_of(code: Code | None, secret_sent: bool, verdict_came: bool) -> Result:
     """What a sign-in costs: ``code`` is its failure's, ``verdict_came`` tells an answer from a silence."""
     if code is None:
         return Result.OK

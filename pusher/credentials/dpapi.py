@@ -25,7 +25,7 @@ from pusher.credentials.kerberos import in_a_thread
 from pusher.credentials.tickets import Ticket
 from pusher.directory.locate import Locate
 from pusher.directory.port import DirectoryAccount
-from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.problems import Code, Problem, ProblemError, Stage, problem
 from pusher.problems.kerberos import kerberos_number
 
 _DEADLINE = 30.0
@@ -33,7 +33,7 @@ _HOLD_OFF = timedelta(minutes=1)
 """For how long a domain controller that did not answer is left alone: each of many machines would wait for it."""
 _MAX_INDEX = 31
 """MS-GKDI 3.1.4.1: an L1 and an L2 index is 0 to 31. The library counts down to it, whatever it is."""
-_SILENT = "directory-unreachable"
+_SILENT = Code.DIRECTORY_UNREACHABLE
 
 
 class DpapiNg:
@@ -66,20 +66,20 @@ class DpapiNg:
             sd = request.protection_descriptor.get_target_sd()
             believed = _is_in_bounds(request.key_identifier)
         except Exception as error:  # a parser over what a machine wrote: it fails in every way there is
-            raise _refused("laps-unreadable", whose) from error
+            raise _refused(Code.LAPS_UNREADABLE, whose) from error
         if not believed:
-            raise _refused("laps-unreadable", whose)
+            raise _refused(Code.LAPS_UNREADABLE, whose)
         # One at a time: most of the machines that wait need the key that the first one brings.
         async with self._asking:
             key = await self._key(client, sd, request.key_identifier, whose)
         if key.is_public_key:
             # What GetKey gives to those who may only encrypt.
             user = self._account.user
-            raise _refused("laps-encrypted", f"{whose}: {user} is not among those for whom it was encrypted")
+            raise _refused(Code.LAPS_ENCRYPTED, f"{whose}: {user} is not among those for whom it was encrypted")
         try:
             return bytes(client._decrypt_blob(request, key))
         except Exception as error:
-            raise _refused("laps-unreadable", whose) from error
+            raise _refused(Code.LAPS_UNREADABLE, whose) from error
 
     async def _key(self, client: ModuleType, sd: bytes, wanted: Any, whose: str) -> Any:
         if self._cache is None:
@@ -91,7 +91,7 @@ class DpapiNg:
         self._spare_the_silent()
         key = await self._asked(client, sd, place, whose)
         if not _answers(key, wanted):
-            raise _refused("laps-encrypted", f"{whose}: the domain controller gave a key that was not asked for")
+            raise _refused(Code.LAPS_ENCRYPTED, f"{whose}: the domain controller gave a key that was not asked for")
         if not key.is_public_key:
             self._cache._store_key(sd, key)
         return key
@@ -102,7 +102,9 @@ class DpapiNg:
             ticket = await self._ticket()
         except ProblemError as error:
             # The reader's trouble, and no verdict on the account that LAPS is for.
-            raise _refused("laps-encrypted", f"{whose}: its key was not asked for: {error.problem.message}") from error
+            raise _refused(
+                Code.LAPS_ENCRYPTED, f"{whose}: its key was not asked for: {error.problem.message}"
+            ) from error
         try:
             async with asyncio.timeout(self._deadline):
                 return await self._first_answer(client, sd, place, ticket, whose)
@@ -128,7 +130,7 @@ class DpapiNg:
             except Exception as error:  # the library's own ValueErrors, and whatever Kerberos raises
                 number = kerberos_number(error)
                 seen = f"Kerberos error {number}" if number is not None else type(error).__name__
-                raise _refused("laps-encrypted", f"{whose}: {server} gave no key ({seen})") from error
+                raise _refused(Code.LAPS_ENCRYPTED, f"{whose}: {server} gave no key ({seen})") from error
         seen = f"for the key that decrypts, by RPC: {', '.join(names) or 'the domain names no server'}"
         raise _refused(_SILENT, seen) from unreached
 
@@ -170,10 +172,10 @@ def _loaded(whose: str) -> ModuleType:
     try:
         from dpapi_ng import _client
     except ImportError as error:
-        raise _refused("laps-encrypted", whose) from error
+        raise _refused(Code.LAPS_ENCRYPTED, whose) from error
     found: ModuleType = _client
     return found
 
 
-def _refused(code: str, detail: str) -> ProblemError:
+def _refused(code: Code, detail: str) -> ProblemError:
     return ProblemError(problem(code, Stage.SIGN_IN, detail))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pusher.clock import Now
 from pusher.credentials.tickets import Ticket
 from pusher.models import Secret
-from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.problems import Code, Problem, ProblemError, Stage, problem
 from pusher.problems.kerberos import kerberos_code, kerberos_number
 
 if TYPE_CHECKING:
@@ -90,15 +90,15 @@ class Krb5:
             try:
                 from pusher.credentials.krb5_calls import Calls
             except ImportError as error:
-                raise ProblemError(problem("kerberos-unavailable")) from error
+                raise ProblemError(problem(Code.KERBEROS_UNAVAILABLE)) from error
             self._calls = Calls()
         return self._calls
 
 
 def translate(error: BaseException, whom: str, use: SecretUse) -> Problem:
     """The problem for an exception of the library; silence after a secret was given is no verdict on it."""
-    code, number = kerberos_code(error) or "kerberos-failed", kerberos_number(error)
-    if code == "no-logon-servers" and use.given:
+    code, number = kerberos_code(error) or Code.KERBEROS_FAILED, kerberos_number(error)
+    if code == Code.NO_LOGON_SERVERS and use.given:
         return unanswered(whom, use)
     seen = f"Kerberos error {number}" if number is not None else type(error).__name__
     return problem(code, Stage.SIGN_IN, f"asked for a ticket of {whom}, the domain controller ended with {seen}")
@@ -106,7 +106,7 @@ def translate(error: BaseException, whom: str, use: SecretUse) -> Problem:
 
 def unanswered(whom: str, use: SecretUse) -> Problem:
     """The problem of a question without an answer."""
-    code = "sign-in-unknown" if use.given else "no-logon-servers"
+    code = Code.SIGN_IN_UNKNOWN if use.given else Code.NO_LOGON_SERVERS
     return problem(code, Stage.SIGN_IN, f"no domain controller answered for {whom}")
 
 

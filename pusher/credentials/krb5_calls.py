@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import krb5
 
 from pusher.models import Secret
-from pusher.problems import ProblemError, problem
+from pusher.problems import Code, ProblemError, problem
 from pusher.problems.kerberos import kerberos_number
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Calls:
         cache = krb5.cc_resolve(context, _file(path))
         whose = _name_of(context, krb5.cc_get_principal(context, cache))
         if whose.casefold() != principal.casefold():
-            raise ProblemError(problem("ticket-wrong-principal", detail=f"{path} holds one of {whose}"))
+            raise ProblemError(problem(Code.TICKET_WRONG_PRINCIPAL, detail=f"{path} holds one of {whose}"))
         return self._copied(context, cache, str(path))
 
     def own(self) -> Held:
@@ -143,7 +143,7 @@ class Calls:
         clock = krb5.timeofday(context)
         good = [creds for creds in tickets if creds.times.endtime > clock]
         if not good:
-            raise ProblemError(problem("ticket-expired" if tickets else "ticket-missing", detail=f"in {where}"))
+            raise ProblemError(problem(Code.TICKET_EXPIRED if tickets else Code.TICKET_MISSING, detail=f"in {where}"))
         return self._kept(context, good)
 
     def _kept(self, context: krb5.Context, tickets: list[krb5.Creds]) -> Held:
@@ -182,7 +182,7 @@ def _key_of(context: krb5.Context, principal: str, keytab: Path) -> krb5.Princip
         held = sorted({_name_of(context, entry.principal) for entry in krb5.kt_resolve(context, _file(keytab))})
     except krb5.Krb5Error as error:
         seen = f"{keytab} (Kerberos error {kerberos_number(error)})"
-        raise ProblemError(problem("keytab-unreadable", detail=seen)) from error
+        raise ProblemError(problem(Code.KEYTAB_UNREADABLE, detail=seen)) from error
     for name in held:
         if name.casefold() == principal.casefold():
             return _principal(context, name)
@@ -190,5 +190,5 @@ def _key_of(context: krb5.Context, principal: str, keytab: Path) -> krb5.Princip
     realms = {name.rpartition("@")[2] for name in held}
     if held and realm.casefold() not in {one.casefold() for one in realms}:
         seen = f"{keytab} is of {', '.join(sorted(realms))}, the account of {realm}"
-        raise ProblemError(problem("keytab-wrong-realm", detail=seen))
-    raise ProblemError(problem("keytab-no-principal", detail=f"{keytab} has none of {principal}"))
+        raise ProblemError(problem(Code.KEYTAB_WRONG_REALM, detail=seen))
+    raise ProblemError(problem(Code.KEYTAB_NO_PRINCIPAL, detail=f"{keytab} has none of {principal}"))

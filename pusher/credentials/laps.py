@@ -21,7 +21,7 @@ from pusher.directory.filters import escape_filter_value
 from pusher.directory.port import Directory, Entry
 from pusher.directory.values import integer
 from pusher.models import Account, Secret, Target
-from pusher.problems import ProblemError, Stage, problem
+from pusher.problems import Code, ProblemError, Stage, problem
 
 SCHEME = "laps"
 LEGACY, LEGACY_EXPIRY = "ms-mcs-admpwd", "ms-mcs-admpwdexpirationtime"
@@ -77,10 +77,10 @@ class Laps:
         wanted = f"(&(objectCategory=computer){_named(target.own_name)})"
         found = [entry async for entry in self._directory.search(self._base, wanted, ATTRIBUTES)]
         if not found:
-            raise _refused("laps-no-computer", f"{target.own_name} below {self._base}")
+            raise _refused(Code.LAPS_NO_COMPUTER, f"{target.own_name} below {self._base}")
         if len(found) > 1:
             # Whose password would be sent to whom? The names are the machines' own claims.
-            raise _refused("laps-no-computer", f"{len(found)} computers claim to be {target.own_name}")
+            raise _refused(Code.LAPS_NO_COMPUTER, f"{len(found)} computers claim to be {target.own_name}")
         return found[0]
 
 
@@ -95,7 +95,7 @@ def attribute_in_force(computer: Entry) -> str:
     present = sorted((kind for kind in kinds if attributes.get(kind[2])), reverse=True)
     if not present:
         expires = EXPIRY in attributes or LEGACY_EXPIRY in attributes
-        raise _refused("laps-no-right" if expires else "laps-not-set", computer.dn)
+        raise _refused(Code.LAPS_NO_RIGHT if expires else Code.LAPS_NOT_SET, computer.dn)
     return present[0][2]
 
 
@@ -107,7 +107,7 @@ def blob_in(computer: Entry) -> bytes:
         _, _, size, flags = _HEADER.unpack_from(value)
         if size == len(blob) and not flags:
             return blob
-    raise _refused("laps-unreadable", f"{ENCRYPTED} of {computer.dn}")
+    raise _refused(Code.LAPS_UNREADABLE, f"{ENCRYPTED} of {computer.dn}")
 
 
 def password_in(computer: Entry, account: Account, plaintext: bytes | None = None) -> Secret:
@@ -122,7 +122,7 @@ def password_in(computer: Entry, account: Account, plaintext: bytes | None = Non
     if attribute == CLEAR:
         return _from_json(_text(value), attribute, computer, account)
     if plaintext is None:
-        raise _refused("laps-encrypted", computer.dn)
+        raise _refused(Code.LAPS_ENCRYPTED, computer.dn)
     text = _text(plaintext, "utf-16-le")
     return _from_json(text and text.removesuffix("\0"), attribute, computer, account)
 
@@ -133,14 +133,14 @@ def _from_json(text: str | None, attribute: str, computer: Entry, account: Accou
         said = json.loads(text or "")
     except (ValueError, RecursionError):
         # Not "from" it: that error carries what it was to parse.
-        raise _refused("laps-unreadable", f"{attribute} of {computer.dn}") from None
+        raise _refused(Code.LAPS_UNREADABLE, f"{attribute} of {computer.dn}") from None
     name = said.get("n") if isinstance(said, dict) else None
     if not isinstance(name, str):
-        raise _refused("laps-unreadable", f"{attribute} of {computer.dn}")
+        raise _refused(Code.LAPS_UNREADABLE, f"{attribute} of {computer.dn}")
     secret = _password(said.get("p"), attribute, computer)
     if name.casefold() != account.user.rpartition("\\")[2].casefold():
         shown = name if name.isprintable() and len(name) <= _MAX_NAME else "a name that cannot be shown"
-        raise _refused("laps-other-account", f"of {shown}, on {computer.dn}")
+        raise _refused(Code.LAPS_OTHER_ACCOUNT, f"of {shown}, on {computer.dn}")
     return secret
 
 
@@ -151,7 +151,7 @@ def _password(value: object, attribute: str, computer: Entry) -> Secret:
         said = "no text"
     except Wrong as wrong:
         said = f"it {wrong.found}"
-    raise _refused("laps-unreadable", f"{attribute} of {computer.dn}: {said}") from None
+    raise _refused(Code.LAPS_UNREADABLE, f"{attribute} of {computer.dn}: {said}") from None
 
 
 def _text(value: bytes, encoding: str = "utf-8") -> str | None:
@@ -171,5 +171,5 @@ def _named(name: str) -> str:
     return f"(sAMAccountName={escape_filter_value(plain)}$)"
 
 
-def _refused(code: str, detail: str) -> ProblemError:
+def _refused(code: Code, detail: str) -> ProblemError:
     return ProblemError(problem(code, Stage.SIGN_IN, detail))

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pusher.credentials.budget import AccountKey
 from pusher.credentials.standing import Standing
-from pusher.problems import ProblemError, Stage, problem
+from pusher.problems import Code, ProblemError, Stage, problem
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ def standings_of(document: Document | None) -> dict[str, Standing]:
     except ValidationError as error:
         # Whatever it once said, nothing may be granted upon it.
         raise ProblemError(
-            problem("budget-unavailable", Stage.SIGN_IN, "the account's entry in the store cannot be understood")
+            problem(Code.BUDGET_UNAVAILABLE, Stage.SIGN_IN, "the account's entry in the store cannot be understood")
         ) from error
 
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from pusher.clock import Now
 from pusher.credentials.tickets import Ticket
 from pusher.models import Secret
-from pusher.problems import ProblemError, Stage, problem
+from pusher.problems import Code, ProblemError, Stage, problem
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 _numbers = itertools.count(1)
@@ -42,7 +42,7 @@ class MemoryKerberos:
         passwords: Mapping[str, str] = _NONE,
         *,
         own: str | None = None,
-        refuses: Mapping[str, str] = _NONE,
+        refuses: Mapping[str, Code] = MappingProxyType({}),
         life: timedelta = timedelta(hours=10),
         latency: float = 0.0,
     ) -> None:
@@ -61,28 +61,28 @@ class MemoryKerberos:
     async def by_keytab(self, principal: str, keytab: Path) -> Ticket:
         held = self.keytabs.get(keytab)
         if held is None:
-            raise _refused("keytab-unreadable", str(keytab))
+            raise _refused(Code.KEYTAB_UNREADABLE, str(keytab))
         key = next((name for name in held if name.casefold() == principal.casefold()), None)
         if key is None:
             realm = principal.rpartition("@")[2]
             other = held and not any(name.rpartition("@")[2] == realm for name in held)
-            raise _refused("keytab-wrong-realm" if other else "keytab-no-principal", str(keytab))
+            raise _refused(Code.KEYTAB_WRONG_REALM if other else Code.KEYTAB_NO_PRINCIPAL, str(keytab))
         await self._reach(key)
         return self._as_req(key, held[key])
 
     async def from_cache(self, principal: str, cache: Path) -> Ticket:
         held = self.caches.get(cache)
         if held is None:
-            raise _refused("ticket-missing", str(cache))
+            raise _refused(Code.TICKET_MISSING, str(cache))
         if held.principal.casefold() != principal.casefold():
-            raise _refused("ticket-wrong-principal", held.principal)
+            raise _refused(Code.TICKET_WRONG_PRINCIPAL, held.principal)
         if held.ends <= self._now():
-            raise _refused("ticket-expired", str(cache))
+            raise _refused(Code.TICKET_EXPIRED, str(cache))
         return self._ticket(held.principal, held.ends)
 
     async def own(self) -> Ticket:
         if self.cached is None:
-            raise _refused("ticket-missing", "no default cache")
+            raise _refused(Code.TICKET_MISSING, "no default cache")
         return self._ticket(self.cached, self._now() + self.life)
 
     async def own_principal(self) -> str | None:
@@ -98,16 +98,16 @@ class MemoryKerberos:
     async def _reach(self, principal: str) -> None:
         await asyncio.sleep(self.latency)
         if self.unreachable:
-            raise _refused("no-logon-servers", principal)
+            raise _refused(Code.NO_LOGON_SERVERS, principal)
         if principal not in self.passwords:
-            raise _refused("no-such-account", principal)
+            raise _refused(Code.NO_SUCH_ACCOUNT, principal)
 
     def _as_req(self, principal: str, password: str) -> Ticket:
         self.asked.append(principal)
         if self.silent:
-            raise _refused("sign-in-unknown", principal)
+            raise _refused(Code.SIGN_IN_UNKNOWN, principal)
         if self.passwords[principal] != password:
-            raise _refused("wrong-password", principal)
+            raise _refused(Code.WRONG_PASSWORD, principal)
         if principal in self.refuses:
             raise _refused(self.refuses[principal], principal)
         return self._ticket(principal, self._now() + self.life)
@@ -116,5 +116,5 @@ class MemoryKerberos:
         return Ticket(ccache=f"MEMORY:fake-{next(_numbers)}", principal=principal, ends=ends)
 
 
-def _refused(code: str, detail: str) -> ProblemError:
+def _refused(code: Code, detail: str) -> ProblemError:
     return ProblemError(problem(code, Stage.SIGN_IN, detail))

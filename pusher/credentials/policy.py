@@ -30,7 +30,7 @@ from pusher.directory.values import (
     text,
 )
 from pusher.models import Account, Stage
-from pusher.problems import ProblemError, problem
+from pusher.problems import Code, ProblemError, problem
 
 ASSUMED_THRESHOLD = 3
 ASSUMED_WINDOW = 86_400.0
@@ -45,7 +45,7 @@ _USER = (
     "sAMAccountName", "userPrincipalName", "badPwdCount", "badPasswordTime", "lockoutTime", "userAccountControl",
     _COMPUTED, "msDS-ResultantPSO", "accountExpires", "pwdLastSet",
 )  # fmt: skip
-_UNREADABLE = frozenset({"directory-denied", "directory-no-such-object", "directory-failed"})
+_UNREADABLE = frozenset({Code.DIRECTORY_DENIED, Code.DIRECTORY_NO_SUCH_OBJECT, Code.DIRECTORY_FAILED})
 """How the reading of one part may fail, and the rest still be good."""
 _MAX_THRESHOLD = 65_535
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?", re.ASCII)
@@ -84,7 +84,7 @@ async def read_state(directory: Directory, base: str, account: Account, now: Now
         at = directory.at(server) if server else directory
         user, clock, exact = await _user(at, base, account), await _clock(at), server is not None
     except ProblemError as error:
-        if server is None or error.problem.code == "no-such-account":
+        if server is None or error.problem.code == Code.NO_SUCH_ACCOUNT:
             raise
         user, clock, exact = await _user(directory, base, account), await _clock(directory), False
     threshold, window, policy = await _policy(directory, domain, user)
@@ -147,10 +147,10 @@ async def _user(directory: Directory, base: str, account: Account) -> Entry:
             break  # an explicit UPN goes before another account's implicit one
     else:
         if not found:
-            raise ProblemError(problem("no-such-account", Stage.SIGN_IN, account.user))
+            raise ProblemError(problem(Code.NO_SUCH_ACCOUNT, Stage.SIGN_IN, account.user))
         entry = found[0]
     if integer(entry, "userAccountControl") is None:
-        raise ProblemError(problem("directory-denied", None, f"the state of {account.user}"))
+        raise ProblemError(problem(Code.DIRECTORY_DENIED, None, f"the state of {account.user}"))
     return entry
 
 

@@ -13,15 +13,15 @@ from pusher.credentials.budget import AccountKey, Result, account_key
 from pusher.credentials.guard import LockoutGuard
 from pusher.directory.port import DirectoryAccount, NotSentError, NotTriedError, SignIn
 from pusher.models import Account, Protocol
-from pusher.problems import ProblemError, Stage, problem
+from pusher.problems import Code, ProblemError, Stage, problem
 
-_REFUSED = "directory-sign-in-failed"
+_REFUSED = Code.DIRECTORY_SIGN_IN_FAILED
 _COUNTED: Mapping[str, Result] = {
     _REFUSED: Result.FAILED,
     # The secret was right, or was never compared:
-    "clock-skew": Result.HARMLESS,
-    "directory-tls-failed": Result.HARMLESS,
-    "directory-unprotected": Result.HARMLESS,
+    Code.CLOCK_SKEW: Result.HARMLESS,
+    Code.DIRECTORY_TLS_FAILED: Result.HARMLESS,
+    Code.DIRECTORY_UNPROTECTED: Result.HARMLESS,
 }
 """What a sign-in has cost by the code that it ended with; any other end is no verdict."""
 
@@ -44,7 +44,7 @@ def within_budget(guard: LockoutGuard, key: AccountKey) -> SignIn:
                     raise
                 lease.settle(Result.OK)
         except ProblemError as error:
-            if error.problem.code not in ("lockout-budget-spent", "account-stopped"):
+            if error.problem.code not in (Code.LOCKOUT_BUDGET_SPENT, Code.ACCOUNT_STOPPED):
                 raise
             found = problem(_REFUSED, Stage.SIGN_IN, f"it was not tried: {error.problem.message}")
             raise NotTriedError(found) from error

@@ -24,7 +24,7 @@ from pusher.directory.names import base_of
 from pusher.directory.port import Directory, Scope
 from pusher.directory.values import text
 from pusher.models import Account
-from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.problems import Code, Problem, ProblemError, Stage, problem
 
 Note = Callable[[Account, Problem], None]
 
@@ -82,9 +82,9 @@ class Readings:
             async with asyncio.timeout(self._seconds):
                 state = await read_state(self._directory, self._base, account)
         except TimeoutError:
-            return self._unread(account, problem("directory-timed-out", None, f"{self._seconds:g} s"))
+            return self._unread(account, problem(Code.DIRECTORY_TIMED_OUT, None, f"{self._seconds:g} s"))
         except ProblemError as error:
-            if error.problem.code == "budget-unavailable":
+            if error.problem.code == Code.BUDGET_UNAVAILABLE:
                 raise
             return self._unread(account, error.problem)
         reading = Reading(
@@ -153,11 +153,11 @@ async def _netbios_name(directory: Directory, base: str) -> str:
 def stopping(account: Account, state: LockoutState) -> Problem | None:
     """Why the account cannot sign in whatever its secret is; None where the directory sees no reason. Pure."""
     states = (
-        (state.disabled, "account-disabled"),
-        (state.expired, "account-expired"),
-        (state.locked, "account-locked"),
-        (state.must_change, "password-must-change"),
-        (state.password_expired, "password-expired"),
+        (state.disabled, Code.ACCOUNT_DISABLED),
+        (state.expired, Code.ACCOUNT_EXPIRED),
+        (state.locked, Code.ACCOUNT_LOCKED),
+        (state.must_change, Code.PASSWORD_MUST_CHANGE),
+        (state.password_expired, Code.PASSWORD_EXPIRED),
     )
     code = next((code for is_so, code in states if is_so), None)
     if code is None:

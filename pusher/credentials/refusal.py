@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from pusher.credentials.budget import AccountKey, LockoutPolicy, written
 from pusher.credentials.standing import Answer, Stop
-from pusher.problems import Problem, Stage, problem
+from pusher.problems import Code, Problem, Stage, problem
 
 CLEAR = "pusher accounts clear"
 
@@ -17,7 +17,7 @@ def spent(answer: Answer, clear: str) -> Problem:
     said = f"{_used(answer)}, {_policy(answer.policy)}"
     if answer.free_at is not None and answer.policy.limit > 0:
         said += f"; free again at {_time(answer.free_at)}; once the account is unlocked this ends the wait: {clear}"
-    return problem("lockout-budget-spent", Stage.SIGN_IN, said)
+    return problem(Code.LOCKOUT_BUDGET_SPENT, Stage.SIGN_IN, said)
 
 
 def clear_command(key: AccountKey, command: str = CLEAR) -> str:
@@ -28,7 +28,7 @@ def clear_command(key: AccountKey, command: str = CLEAR) -> str:
 
 def stopped_by(stop: Stop, answer: Answer) -> Problem:
     said = f"by {stop.code} at {_time(stop.moment.at)}, until this run ends; {_used(answer)}"
-    return problem("account-stopped", Stage.SIGN_IN, said)
+    return problem(Code.ACCOUNT_STOPPED, Stage.SIGN_IN, said)
 
 
 def _used(answer: Answer) -> str:

@@ -21,7 +21,7 @@ from pusher.credentials.budget import Result, account_key
 from pusher.credentials.guard import LockoutGuard
 from pusher.models import Account, Secret
 from pusher.models import Protocol as Wire
-from pusher.problems import NextMove, Problem, ProblemError, Stage, problem
+from pusher.problems import Code, NextMove, Problem, ProblemError, Stage, problem
 
 KEYTAB, CCACHE = "keytab", "ccache"
 
@@ -31,9 +31,13 @@ _RENEW_SHARE = 4
 _HOLD_OFF = {Wire.KERBEROS: timedelta(seconds=15), Wire.NTLM: timedelta(minutes=10)}
 """How long a domain controller that did not answer is left alone: each question takes its time, and NTLM, which goes
 on without an answer, shall not wait for it again and again."""
-_TRANSIENT = frozenset({"no-logon-servers", "lockout-budget-spent"})
+_TRANSIENT = frozenset({Code.NO_LOGON_SERVERS, Code.LOCKOUT_BUDGET_SPENT})
 """What may be otherwise a while later; a canary that ended with anything else is never repeated."""
-_COUNTED = {"wrong-password": Result.FAILED, "kerberos-failed": Result.FAILED, "sign-in-unknown": Result.UNKNOWN}
+_COUNTED = {
+    Code.WRONG_PASSWORD: Result.FAILED,
+    Code.KERBEROS_FAILED: Result.FAILED,
+    Code.SIGN_IN_UNKNOWN: Result.UNKNOWN,
+}
 """Ends of an AS-REQ that a lockout counter may have seen; at all others no password was compared, or it was right."""
 
 
@@ -175,7 +179,7 @@ class Tickets:
         if account.name not in self._told:
             self._told.add(account.name)
             return found
-        return problem("account-stopped", Stage.SIGN_IN, f"by {found.code}")
+        return problem(Code.ACCOUNT_STOPPED, Stage.SIGN_IN, f"by {found.code}")
 
     async def _prove(self, account: Account, before: Ticket | Problem | None) -> _Answer:
         try:
@@ -197,8 +201,8 @@ class Tickets:
         if principal is None:
             if account.protocol is Wire.NTLM:
                 await self._before(account)  # then what it sees is the only proof
-                raise ProblemError(problem("no-logon-servers", detail=f"the realm of {account.user} is not known"))
-            raise ProblemError(problem("realm-unknown", detail=account.user))
+                raise ProblemError(problem(Code.NO_LOGON_SERVERS, detail=f"the realm of {account.user} is not known"))
+            raise ProblemError(problem(Code.REALM_UNKNOWN, detail=account.user))
         scheme, _, rest = account.secret.partition(":")
         if scheme == CCACHE:
             return await self._kerberos.from_cache(principal, Path(rest))

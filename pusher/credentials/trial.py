@@ -22,7 +22,7 @@ from pusher.credentials.references import scheme_of
 from pusher.credentials.standing import Answer
 from pusher.credentials.tickets import CCACHE, Kerberos, Ticket, Tickets, principal_of
 from pusher.models import Account, Protocol, Secret
-from pusher.problems import BadInput, Problem, ProblemError, Stage, problem
+from pusher.problems import BadInput, Code, Problem, ProblemError, Stage, problem
 
 SecretOf = Callable[[Account], Secret | None]
 
@@ -117,7 +117,7 @@ class Examiner:
 
     async def _without_secret(self, account: Account, error: BadInput) -> Trial:
         """What else is known costs nothing."""
-        found = problem("secret-unreadable", Stage.SIGN_IN, error.sentence)
+        found = problem(Code.SECRET_UNREADABLE, Stage.SIGN_IN, error.sentence)
         if self._readings is not None and not account.is_local:
             try:
                 await self._readings.read(account)
@@ -129,7 +129,7 @@ class Examiner:
         if not is_laps(account):
             return await self._made(account, Found.NOT_TESTED, words=_LOCAL)
         if self._readings is None:
-            return await self._made(account, Found.FAILS, problem("laps-unavailable", Stage.SIGN_IN))
+            return await self._made(account, Found.FAILS, problem(Code.LAPS_UNAVAILABLE, Stage.SIGN_IN))
         try:
             await self._readings.answers()
         except ProblemError as error:
@@ -159,7 +159,7 @@ class Examiner:
                 ticket = await tickets.ticket(account)
         except TimeoutError:
             busy = "sign-ins of other runs are on their way with all that is left; it was not tried"
-            return await self._made(account, Found.FAILS, problem("lockout-budget-spent", Stage.SIGN_IN, busy))
+            return await self._made(account, Found.FAILS, problem(Code.LOCKOUT_BUDGET_SPENT, Stage.SIGN_IN, busy))
         except ProblemError as error:
             return await self._made(account, Found.FAILS, error.problem)
         finally:

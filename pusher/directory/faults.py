@@ -9,14 +9,19 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 
-from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.problems import Code, Problem, ProblemError, Stage, problem
 
-_UNREACHABLE, _SIGN_IN, _MISSING = "directory-unreachable", "directory-sign-in-failed", "directory-unavailable"
-_UNPROTECTED, _TLS, _NO_OBJECT = "directory-unprotected", "directory-tls-failed", "directory-no-such-object"
-_FILTER, _DENIED, _BUSY, _ANSWER = "directory-filter-wrong", "directory-denied", "directory-busy", "directory-answer"
-_TIME, _FAILED = "directory-timed-out", "directory-failed"
+_UNREACHABLE, _SIGN_IN, _MISSING = Code.DIRECTORY_UNREACHABLE, Code.DIRECTORY_SIGN_IN_FAILED, Code.DIRECTORY_UNAVAILABLE
+_UNPROTECTED, _TLS, _NO_OBJECT = Code.DIRECTORY_UNPROTECTED, Code.DIRECTORY_TLS_FAILED, Code.DIRECTORY_NO_SUCH_OBJECT
+_FILTER, _DENIED, _BUSY, _ANSWER = (
+    Code.DIRECTORY_FILTER_WRONG,
+    Code.DIRECTORY_DENIED,
+    Code.DIRECTORY_BUSY,
+    Code.DIRECTORY_ANSWER,
+)
+_TIME, _FAILED = Code.DIRECTORY_TIMED_OUT, Code.DIRECTORY_FAILED
 
-RESULTS: Mapping[int, str] = {
+RESULTS: Mapping[int, Code] = {
     1: _FAILED,  # operationsError: also what Active Directory says to a search before the bind
     2: _ANSWER,  # protocolError
     3: _TIME,  # timeLimitExceeded
@@ -66,7 +71,7 @@ NAMES: Mapping[int, str] = {
     50: "insufficientAccessRights", 53: "unwillingToPerform",
 }  # fmt: skip
 
-KERBEROS: Mapping[int, tuple[str, str]] = {
+KERBEROS: Mapping[int, tuple[Code, str]] = {
     1: (_SIGN_IN, "the account has expired"),
     6: (_SIGN_IN, "the domain knows no such user"),
     7: (_SIGN_IN, "the domain knows no LDAP service of that server's name"),
@@ -78,7 +83,7 @@ KERBEROS: Mapping[int, tuple[str, str]] = {
     31: (_SIGN_IN, "wrong password"),
     32: (_SIGN_IN, "the ticket has expired"),
     33: (_SIGN_IN, "the ticket is not valid yet"),
-    37: ("clock-skew", "this machine's and the domain controller's"),
+    37: (Code.CLOCK_SKEW, "this machine's and the domain controller's"),
     41: (_SIGN_IN, "another machine answers at that server's name"),
     68: (_SIGN_IN, "the account belongs to another realm"),
     154: (_UNREACHABLE, "no KDC is known for the realm"),
@@ -118,6 +123,6 @@ def of_socket(server: str, number: int | None) -> Problem:
     return problem(_UNREACHABLE, None, f"{server}: {_SOCKET.get(number, f'error {number}')}")
 
 
-def refused(code: str, detail: str = "") -> ProblemError:
+def refused(code: Code, detail: str = "") -> ProblemError:
     """The catalogue's problem as an exception."""
     return ProblemError(problem(code, None, detail))

@@ -28,7 +28,7 @@ from pusher.directory.names import parse_dn
 from pusher.directory.port import Bounds, DirectoryAccount, Entry, NotSentError, NotTriedError, Scope, SignIn
 from pusher.directory.process import ChildProcess
 from pusher.models import Secret, Stage
-from pusher.problems import Problem, ProblemError, problem
+from pusher.problems import Code, Problem, ProblemError, problem
 
 _LDAP, _LDAPS = 389, 636
 
@@ -84,7 +84,7 @@ class LdapDirectory:
                 for raw in _entries_of(page):
                     seen += 1
                     if seen > self._bounds.entries:
-                        raise faults.refused("directory-answer", f"more than {self._bounds.entries:,} entries")
+                        raise faults.refused(Code.DIRECTORY_ANSWER, f"more than {self._bounds.entries:,} entries")
                     yield _entry(raw, wanted, self._bounds)
                 if page.get("more") is not True:
                     number = 0
@@ -128,7 +128,7 @@ class LdapDirectory:
         try:
             return child, await self._ask(child, request)
         except ProblemError as error:
-            if fresh or error.problem.code != "directory-unreachable" or self._closed:
+            if fresh or error.problem.code != Code.DIRECTORY_UNREACHABLE or self._closed:
                 raise
             child.kill()
         child = await self._connected()
@@ -137,7 +137,7 @@ class LdapDirectory:
     async def _connected(self) -> ChildProcess:
         async with self._opening:
             if self._closed:
-                raise faults.refused("directory-unreachable", "it was closed")
+                raise faults.refused(Code.DIRECTORY_UNREACHABLE, "it was closed")
             if self._final is not None:
                 raise ProblemError(self._final)
             if self._child is not None and self._child.is_alive:
@@ -145,7 +145,7 @@ class LdapDirectory:
             if self._child is not None:
                 await self._child.close()
             # A verdict that never comes (deadline, cancelled) is as final as a refusal.
-            self._final = problem("directory-sign-in-failed", Stage.SIGN_IN, "its verdict never came")
+            self._final = problem(Code.DIRECTORY_SIGN_IN_FAILED, Stage.SIGN_IN, "its verdict never came")
             self._child = await self._open_any()
             self._final = None
             return self._child
@@ -168,7 +168,7 @@ class LdapDirectory:
                 raise
         self._final = None
         if last is None:
-            raise faults.refused("directory-unreachable", f"the domain {self._account.domain} names no server")
+            raise faults.refused(Code.DIRECTORY_UNREACHABLE, f"the domain {self._account.domain} names no server")
         raise last
 
     async def _open(self, server: str) -> ChildProcess:
@@ -226,21 +226,21 @@ def _of_sign_in(answer: dict[str, Any], server: str) -> Problem:
     if kind in {"socket", "name"}:
         return faults.of_socket(server, number if kind == "socket" else None)
     if kind == "certificate":
-        return problem("directory-tls-failed", None, f"{server}: its certificate is not trusted (OpenSSL {number})")
+        return problem(Code.DIRECTORY_TLS_FAILED, None, f"{server}: its certificate is not trusted (OpenSSL {number})")
     if kind == "tls":
-        return problem("directory-tls-failed", None, server)
+        return problem(Code.DIRECTORY_TLS_FAILED, None, server)
     if kind == "missing":
-        return problem("directory-unavailable")
+        return problem(Code.DIRECTORY_UNAVAILABLE)
     if kind == "ldap" and number is not None:
         return faults.of_ldap(number, Stage.SIGN_IN)
-    return problem("directory-failed", None, str(answer.get("type", ""))[:80])
+    return problem(Code.DIRECTORY_FAILED, None, str(answer.get("type", ""))[:80])
 
 
 def _of_search(answer: dict[str, Any]) -> Problem:
     number = _integer(answer.get("number"))
     if answer.get("kind") == "ldap" and number is not None:
         return faults.of_ldap(number)
-    return problem("directory-failed", None, str(answer.get("type", ""))[:80])
+    return problem(Code.DIRECTORY_FAILED, None, str(answer.get("type", ""))[:80])
 
 
 def _integer(value: object) -> int | None:
@@ -250,7 +250,7 @@ def _integer(value: object) -> int | None:
 def _entries_of(page: dict[str, Any]) -> list[Any]:
     entries = page.get("entries")
     if not isinstance(entries, list):
-        raise faults.refused("directory-answer", "a page without entries")
+        raise faults.refused(Code.DIRECTORY_ANSWER, "a page without entries")
     return entries
 
 
@@ -262,14 +262,14 @@ def _entry(raw: Any, wanted: frozenset[str], bounds: Bounds) -> Entry:
         attributes: dict[str, tuple[bytes, ...]] = {}
         for name, values in given.items():
             if len(values) > bounds.values:
-                raise faults.refused("directory-answer", f"more than {bounds.values:,} values of an attribute")
+                raise faults.refused(Code.DIRECTORY_ANSWER, f"more than {bounds.values:,} values of an attribute")
             size += sum(map(len, values)) * 3 // 4
             if name.lower() in wanted and values:
                 attributes[name.lower()] = tuple(base64.b64decode(value, validate=True) for value in values)
     except (TypeError, ValueError, AttributeError, binascii.Error) as error:
-        raise faults.refused("directory-answer", "an entry that cannot be read") from error
+        raise faults.refused(Code.DIRECTORY_ANSWER, "an entry that cannot be read") from error
     if len(given) > bounds.attributes or size > bounds.entry_bytes:
-        raise faults.refused("directory-answer", f"an entry of {len(given)} attributes and {size:,} bytes")
+        raise faults.refused(Code.DIRECTORY_ANSWER, f"an entry of {len(given)} attributes and {size:,} bytes")
     return Entry(dn=dn, attributes=MappingProxyType(attributes))
 
 
@@ -278,11 +278,11 @@ def _refuse_malformed(base: str, filter: str) -> None:
     try:
         parse_filter(filter)
     except Wrong as error:
-        raise faults.refused("directory-filter-wrong", error.found) from error
+        raise faults.refused(Code.DIRECTORY_FILTER_WRONG, error.found) from error
     try:
         parse_dn(base)
     except Wrong as error:
-        raise faults.refused("directory-no-such-object", error.found) from error
+        raise faults.refused(Code.DIRECTORY_NO_SUCH_OBJECT, error.found) from error
 
 
 def _split(server: str, port: int) -> tuple[str, int]:

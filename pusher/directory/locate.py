@@ -17,6 +17,7 @@ import dns.nameserver
 import dns.rdatatype
 
 from pusher.directory.faults import refused
+from pusher.problems import Code
 
 Locate = Callable[[str], Awaitable[Sequence[str]]]
 """Servers of a domain, the preferred one first; ProblemError where there is none."""
@@ -39,7 +40,7 @@ class SrvLocator:
         try:
             answer = await _records(domain, self._nameservers, _LIFETIME)
         except (dns.exception.DNSException, OSError) as error:
-            raise refused("directory-unreachable", f"no SRV record {_name(domain)}") from error
+            raise refused(Code.DIRECTORY_UNREACHABLE, f"no SRV record {_name(domain)}") from error
         found = [(record.priority, _weighted(record.weight), record) for record in answer]
         found.sort(key=lambda row: row[:2])
         names = [f"{record.target.to_text(omit_final_dot=True)}:{record.port}" for _, _, record in found]

@@ -15,7 +15,7 @@ from pusher.directory.faults import refused
 from pusher.directory.filters import Filter, matches, parse_filter
 from pusher.directory.names import normalised
 from pusher.directory.port import Bounds, Entry, NotSentError, Scope, SignIn
-from pusher.problems import Problem, ProblemError
+from pusher.problems import Code, Problem, ProblemError
 
 Value = str | bytes | int
 Values = Value | Sequence[Value]
@@ -43,7 +43,7 @@ class MemoryDirectory:
         *,
         root: Mapping[str, Values] = MappingProxyType({}),
         servers: Mapping[str, Sequence[Entry] | None] = MappingProxyType({}),
-        fails: Mapping[str, str] = MappingProxyType({}),
+        fails: Mapping[str, Code] = MappingProxyType({}),
         bounds: Bounds | None = None,
         sign_in: SignIn = nullcontext,
     ) -> None:
@@ -76,7 +76,7 @@ class MemoryDirectory:
                 await asyncio.sleep(0)
             self._refuse_closed()
             if number >= self._bounds.entries:
-                raise refused("directory-answer", f"more than {self._bounds.entries:,} entries")
+                raise refused(Code.DIRECTORY_ANSWER, f"more than {self._bounds.entries:,} entries")
             shown = {name: values for name, values in found.attributes.items() if name in wanted and values}
             yield Entry(dn=found.dn, attributes=MappingProxyType(shown))
 
@@ -86,7 +86,7 @@ class MemoryDirectory:
         own = self._servers[server.lower()]
         other = MemoryDirectory(root=self._root, bounds=self._bounds, sign_in=self.sign_in)
         if own is None:
-            other._fails = {"": "directory-unreachable"}
+            other._fails = {"": Code.DIRECTORY_UNREACHABLE}
         else:
             other._entries = {**self._entries, **{normalised(one.dn): one for one in own}}
             other._fails = {base: code for base, code in self._fails.items() if base}
@@ -125,7 +125,7 @@ class MemoryDirectory:
     async def _verdict(self) -> None:
         self.signed_in += 1
         code = self._fails.get("")
-        if code == "directory-unreachable":
+        if code == Code.DIRECTORY_UNREACHABLE:
             raise NotSentError(refused(code).problem)
         if code is not None:
             raise refused(code)
@@ -135,7 +135,11 @@ class MemoryDirectory:
         try:
             parsed, top = parse_filter(filter), normalised(base)
         except Wrong as error:
-            code = "directory-filter-wrong" if error.found.startswith("the LDAP filter") else "directory-no-such-object"
+            code = (
+                Code.DIRECTORY_FILTER_WRONG
+                if error.found.startswith("the LDAP filter")
+                else Code.DIRECTORY_NO_SUCH_OBJECT
+            )
             raise refused(code, error.found) from error
         for failing, code in self._fails.items():
             if failing and (top == failing or top.endswith(f",{failing}")):
@@ -144,7 +148,7 @@ class MemoryDirectory:
             root = entry("", self._root)
             return [root] if scope is Scope.BASE else []
         if top not in self._entries:
-            raise refused("directory-no-such-object", "LDAP result 32 (noSuchObject)")
+            raise refused(Code.DIRECTORY_NO_SUCH_OBJECT, "LDAP result 32 (noSuchObject)")
         return [one for name, one in self._entries.items() if self._is_meant(name, top, scope, one, parsed)]
 
     def _is_meant(self, name: str, top: str, scope: Scope, one: Entry, filter: Filter) -> bool:
@@ -171,7 +175,7 @@ class MemoryDirectory:
 
     def _refuse_closed(self) -> None:
         if self.closed:
-            raise refused("directory-unreachable", "it was closed")
+            raise refused(Code.DIRECTORY_UNREACHABLE, "it was closed")
 
 
 def normalised_parent(name: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pusher.directory.faults import refused
+from pusher.problems import Code
 
 MAX_ANSWER = 16 * 1024 * 1024
 """Bytes of one answer: 500 computers need 1 MB at most."""
@@ -63,7 +64,7 @@ class ChildProcess:
         async with self._turn:
             process = self._process
             if process is None or not self.is_alive:
-                raise refused("directory-unreachable", "the connection was closed")
+                raise refused(Code.DIRECTORY_UNREACHABLE, "the connection was closed")
             assert process.stdin is not None
             assert process.stdout is not None
             try:
@@ -73,13 +74,13 @@ class ChildProcess:
                     line = await process.stdout.readline()
             except TimeoutError as error:
                 self.kill()
-                raise refused("directory-timed-out", f"nothing for {seconds:g} s") from error
+                raise refused(Code.DIRECTORY_TIMED_OUT, f"nothing for {seconds:g} s") from error
             except ValueError as error:  # past the reader's limit
                 self.kill()
-                raise refused("directory-answer", f"more than {MAX_ANSWER // 2**20} MiB in one page") from error
+                raise refused(Code.DIRECTORY_ANSWER, f"more than {MAX_ANSWER // 2**20} MiB in one page") from error
             except OSError as error:
                 self.kill()
-                raise refused("directory-unreachable", "the connection broke") from error
+                raise refused(Code.DIRECTORY_UNREACHABLE, "the connection broke") from error
             except BaseException:
                 self.kill()  # cancelled: the answer on its way would be taken for the next one's
                 raise
@@ -101,13 +102,13 @@ class ChildProcess:
     def _read(self, line: bytes) -> dict[str, Any]:
         if not line.endswith(b"\n"):
             self.kill()
-            raise refused("directory-unreachable", "the connection broke")
+            raise refused(Code.DIRECTORY_UNREACHABLE, "the connection broke")
         try:
             answer = json.loads(line)
         except (ValueError, RecursionError) as error:
             self.kill()
-            raise refused("directory-answer", "it cannot be read") from error
+            raise refused(Code.DIRECTORY_ANSWER, "it cannot be read") from error
         if not isinstance(answer, dict):
             self.kill()
-            raise refused("directory-answer", "it cannot be read")
+            raise refused(Code.DIRECTORY_ANSWER, "it cannot be read")
         return answer

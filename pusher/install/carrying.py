@@ -20,12 +20,14 @@ from typing import Any, Protocol, TypeVar
 
 from pusher.install import machine
 from pusher.models import Stage, Status, StepTime
-from pusher.problems import Problem, ProblemError, problem
+from pusher.problems import Code, Problem, ProblemError, problem
 from pusher.problems.shortage import own_fault
 from pusher.store import Journal, Mark
 from pusher.transports.port import RunAs, Session
 
-SESSION_GONE = frozenset({"connection-lost", "transfer-stalled", "timed-out", "protocol-error", "tampered"})
+SESSION_GONE = frozenset(
+    {Code.CONNECTION_LOST, Code.TRANSFER_STALLED, Code.TIMED_OUT, Code.PROTOCOL_ERROR, Code.TAMPERED}
+)
 """Problems after which nothing more can be asked on the same session."""
 
 T = TypeVar("T")
@@ -98,7 +100,7 @@ class Carrier:
         book: Book,
         listener: Listener,
         reopen: Reopen,
-        cancelled: Callable[[], str | None],
+        cancelled: Callable[[], Code | None],
         now: Callable[[], datetime],
         run_as: RunAs,
     ) -> None:

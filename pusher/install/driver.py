@@ -17,7 +17,7 @@ from pusher.install.names import NEW, OLDS, is_own_folder
 from pusher.install.payload import Payload
 from pusher.install.plan import Before, Observation, Plan, decide, service_of, wanted_config
 from pusher.models import LOGON_RIGHT, Package, PackageFile, Stage, Status
-from pusher.problems import Problem, ProblemError, problem
+from pusher.problems import Code, Problem, ProblemError, problem
 from pusher.store import Journal, Mark
 from pusher.transports.paths import dest_of, parents, remote_path, same_program
 from pusher.transports.port import FileDigest, RemotePath, ServiceConfig, Session, SystemFolders
@@ -64,7 +64,7 @@ class Driver(Carrier):
         if service is not None and not same_program(
             service.image_path, wanted_config(package, command).image_path, await self._session.folders()
         ):
-            raise ProblemError(problem("service-exists-foreign", Stage.SERVICE, f"{name} runs {service.image_path}"))
+            raise ProblemError(problem(Code.SERVICE_EXISTS_FOREIGN, Stage.SERVICE, f"{name} runs {service.image_path}"))
         # Before anything is done: a store that cannot be read leaves the host as it is.
         grants = await self._grants()
         self._listener.stage(Stage.SERVICE)
@@ -100,7 +100,7 @@ class Driver(Carrier):
             try:
                 await self._session.revoke_right(LOGON_RIGHT, granted)
             except ProblemError as error:
-                if error.problem.code != "rights-unreadable":
+                if error.problem.code != Code.RIGHTS_UNREADABLE:
                     raise
                 self._listener.note(
                     Stage.SERVICE, "right-kept", f"{granted} keeps {LOGON_RIGHT}: {error.problem.message}"
@@ -188,13 +188,13 @@ class Driver(Carrier):
             raise first
 
 
-def _is_given_up(step: Step, code: str) -> bool:
+def _is_given_up(step: Step, code: Code) -> bool:
     """Whether a recovery goes on without this undo: nothing that follows needs it, and the host may never allow it.
 
     The old agent may be broken for good; and an account that the machine does not know any more, as after Windows was
     installed anew, has no right to be taken back, and no service can be given it.
     """
-    return step is Step.STOP or (step in {Step.GRANT, Step.REGISTER} and code == "service-account-invalid")
+    return step is Step.STOP or (step in {Step.GRANT, Step.REGISTER} and code == Code.SERVICE_ACCOUNT_INVALID)
 
 
 async def observe(session: Session, package: Package) -> Observation:
@@ -207,7 +207,7 @@ async def observe(session: Session, package: Package) -> Observation:
     missing = await steps.missing_folders(session, [remote_path(f.dest) for f in package.files])
     if foreign := [folder for folder in missing if not is_own_folder(folder)]:
         where = f"{foreign[0]}, which is Windows' own, is not on this machine"
-        raise ProblemError(problem("path-not-found", Stage.STAGE, where))
+        raise ProblemError(problem(Code.PATH_NOT_FOUND, Stage.STAGE, where))
     leftovers = [dest for dest in package.leftovers if await session.stat(remote_path(dest)) is None]
     spec = service_of(package)
     name = spec.name
@@ -269,7 +269,7 @@ async def _sweep(session: Session, there: Mapping[RemotePath, bool]) -> _Swept:
             try:
                 await session.remove(old)
             except ProblemError as error:
-                if error.problem.code != "file-in-use":
+                if error.problem.code != Code.FILE_IN_USE:
                     raise
                 held.append(path)
     return _Swept(held=tuple(dict.fromkeys(held)), put_back=tuple(put_back))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from pusher.models import Installer, InstallerKind, Stage
-from pusher.problems import Problem, problem
+from pusher.problems import Code, Problem, problem
 
 REBOOT = frozenset({1641, 3010})
 """ERROR_SUCCESS_REBOOT_INITIATED and ERROR_SUCCESS_REBOOT_REQUIRED; other makers use the same two."""
@@ -17,25 +17,25 @@ REBOOT = frozenset({1641, 3010})
 UNKNOWN_PRODUCT = 1605
 """ERROR_UNKNOWN_PRODUCT: to a removal, that there is nothing to remove."""
 
-MSI: Mapping[int, str] = MappingProxyType(
+MSI: Mapping[int, Code] = MappingProxyType(
     {
-        1601: "installer-service-missing",
-        1602: "installer-cancelled",
-        1603: "installer-failed",
-        1604: "installer-cancelled",  # suspended
-        1612: "package-bad",  # the source is absent
-        1618: "installer-busy",
-        1619: "package-bad",  # it could not be opened
-        1620: "package-bad",  # it is no valid package
-        1624: "installer-arguments",  # transforms
-        1625: "blocked-by-policy",
-        1631: "installer-service-missing",
-        1632: "installer-service-missing",  # its Temp folder
-        1633: "wrong-architecture",
-        1638: "other-version-installed",
-        1639: "installer-arguments",
-        1643: "blocked-by-policy",
-        1644: "blocked-by-policy",
+        1601: Code.INSTALLER_SERVICE_MISSING,
+        1602: Code.INSTALLER_CANCELLED,
+        1603: Code.INSTALLER_FAILED,
+        1604: Code.INSTALLER_CANCELLED,  # suspended
+        1612: Code.PACKAGE_BAD,  # the source is absent
+        1618: Code.INSTALLER_BUSY,
+        1619: Code.PACKAGE_BAD,  # it could not be opened
+        1620: Code.PACKAGE_BAD,  # it is no valid package
+        1624: Code.INSTALLER_ARGUMENTS,  # transforms
+        1625: Code.BLOCKED_BY_POLICY,
+        1631: Code.INSTALLER_SERVICE_MISSING,
+        1632: Code.INSTALLER_SERVICE_MISSING,  # its Temp folder
+        1633: Code.WRONG_ARCHITECTURE,
+        1638: Code.OTHER_VERSION_INSTALLED,
+        1639: Code.INSTALLER_ARGUMENTS,
+        1643: Code.BLOCKED_BY_POLICY,
+        1644: Code.BLOCKED_BY_POLICY,
     }
 )
 
@@ -45,5 +45,5 @@ def judge(installer: Installer, code: int, removing: bool = False) -> Problem | 
     msi = installer.kind is InstallerKind.MSI
     if code in installer.success or (msi and removing and code == UNKNOWN_PRODUCT):
         return None
-    found = MSI.get(code, "installer-failed") if msi else "installer-failed"
+    found = MSI.get(code, Code.INSTALLER_FAILED) if msi else Code.INSTALLER_FAILED
     return problem(found, Stage.START, f"exit code {code}" + (f" (0x{code:08X})" if code > 0x7FFFFFFF else ""))

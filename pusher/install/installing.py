@@ -37,7 +37,7 @@ from pusher.models import (
     Stage,
     Status,
 )
-from pusher.problems import Problem, ProblemError, problem
+from pusher.problems import Code, Problem, ProblemError, problem
 from pusher.store import Journal, Mark
 from pusher.transports import by_service
 from pusher.transports.detection import Found, detect, numbers
@@ -64,7 +64,7 @@ def decide(package: Package, found: Found) -> Status | Problem:
     """What a push will come to on a host where this was found. Pure."""
     there, own = numbers(found.version or ""), numbers(package.version)
     if there is not None and own is not None and there > own:
-        return problem("newer-version-present", Stage.RIGHTS, f"{found.seen}, {package.version} was to come")
+        return problem(Code.NEWER_VERSION_PRESENT, Stage.RIGHTS, f"{found.seen}, {package.version} was to come")
     if found.matches:
         return Status.UNCHANGED
     return Status.UPGRADED if found.present else Status.INSTALLED
@@ -120,7 +120,7 @@ class InstallerDriver(Carrier):
             return Done(status=Status.UNCHANGED, steps=tuple(self.times), agent_version=None)
         line = removal_command(package, installer)
         if line is None:
-            raise ProblemError(problem("uninstall-unknown", Stage.SERVICE, package.name))
+            raise ProblemError(problem(Code.UNINSTALL_UNKNOWN, Stage.SERVICE, package.name))
         self._listener.stage(Stage.SERVICE)
         await self._make_folders([remote_path(installer_log(package.name))])
         async with self._right_to_run(package):
@@ -265,7 +265,9 @@ class InstallerDriver(Carrier):
             return await self._code_after_loss(installer, error)
 
     async def _code_after_loss(self, installer: Installer, lost: ProblemError) -> int | None:
-        self._listener.note(Stage.START, "connection-lost", "the installer may still run: looking by a new connection")
+        self._listener.note(
+            Stage.START, Code.CONNECTION_LOST, "the installer may still run: looking by a new connection"
+        )
         try:
             self._session = await self._reopen()
             self._made_up_for = lost
@@ -297,7 +299,7 @@ class InstallerDriver(Carrier):
         try:
             await self._session.revoke_right(LOGON_RIGHT, account)
         except ProblemError as error:
-            if error.problem.code != "service-account-invalid":
+            if error.problem.code != Code.SERVICE_ACCOUNT_INVALID:
                 raise
             # The account has been deleted meanwhile: nobody can log on by it any more.
             self._listener.note(Stage.SERVICE, "right-kept", error.problem.message)
@@ -345,7 +347,7 @@ class InstallerDriver(Carrier):
         if not found.matches:
             if self._made_up_for is not None:
                 raise self._made_up_for  # it may never have been started
-            raise ProblemError(problem("not-detected", Stage.VERIFY, found.seen))
+            raise ProblemError(problem(Code.NOT_DETECTED, Stage.VERIFY, found.seen))
 
     async def _look(self, rule: Detect, step: str) -> Found:
         found = await self._timed(step, lambda: detect(self._session, rule))
@@ -360,7 +362,7 @@ class InstallerDriver(Carrier):
                 return
             if left:
                 await asyncio.sleep(_GONE_PAUSE)
-        raise ProblemError(problem("still-detected", Stage.SERVICE, found.seen))
+        raise ProblemError(problem(Code.STILL_DETECTED, Stage.SERVICE, found.seen))
 
 
 def _before(package: Package, granted: str | None) -> dict[str, Any]:

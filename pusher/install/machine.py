@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
+from pusher.problems import Code
+
 
 class Step(StrEnum):
     """What an install does to a host, in this order."""
@@ -49,7 +51,7 @@ TERMINAL = frozenset({COMMITTED, UNDONE, STRANDED})
 
 Table = Mapping[tuple[str, str], str]
 
-UNDO_DONE, UNDO_FAILED, FAILED = "undo-done", "undo-failed", "failed"
+UNDO_DONE, UNDO_FAILED, FAILED = "undo-done", Code.UNDO_FAILED, "failed"
 
 
 def _begun(step: StrEnum) -> str:

@@ -14,7 +14,7 @@ from pusher.install.fields import wants_password
 from pusher.install.machine import Step
 from pusher.install.names import OLD, OLDS
 from pusher.models import Package, PackageFile, ServiceSpec, Status
-from pusher.problems import Problem, Stage, problem
+from pusher.problems import Code, Problem, Stage, problem
 from pusher.transports.paths import respelled, same_command, same_program
 from pusher.transports.port import FileDigest, ServiceConfig, ServiceState, ServiceStatus, StartType, SystemFolders
 
@@ -130,13 +130,13 @@ def decide(
     name = spec.name
     if seen.service is not None and not same_program(seen.service.image_path, wanted.image_path, seen.folders):
         what = f"{name} runs {seen.service.image_path}"
-        return problem("service-exists-foreign", Stage.SERVICE, what)
+        return problem(Code.SERVICE_EXISTS_FOREIGN, Stage.SERVICE, what)
     installed = installed_version(package, seen)
     if installed is not None and version_key(installed) > version_key(package.version):
-        return problem("newer-version-present", Stage.RIGHTS, f"{installed} is there, {package.version} was to come")
+        return problem(Code.NEWER_VERSION_PRESENT, Stage.RIGHTS, f"{installed} is there, {package.version} was to come")
     if seen.service is not None and _loses_account(seen.service.account, wanted.account):
         what = f"{name} runs as {seen.service.account}, {wanted.account} was to come"
-        return problem("service-account-kept", Stage.SERVICE, what)
+        return problem(Code.SERVICE_ACCOUNT_KEPT, Stage.SERVICE, what)
     changed = tuple(f for f in package.files if not _holds(seen.files[f.dest], f))
     same_service = seen.service is not None and _same_config(seen.service, wanted, seen.folders)
     starts = wanted.start_type is not StartType.DISABLED

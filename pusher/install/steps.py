@@ -22,7 +22,7 @@ from pusher.install.payload import Payload
 from pusher.install.plan import Before, Plan
 from pusher.install.watch import StartWatch, has_told_why, stopped
 from pusher.models import LOGON_RIGHT, Package
-from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.problems import Code, Problem, ProblemError, Stage, problem
 from pusher.transports.one_by_one import put_proven
 from pusher.transports.paths import parents, remote_path
 from pusher.transports.port import (
@@ -59,7 +59,7 @@ class Work:
     wanted: ServiceConfig
     plan: Plan
     copied: Callable[[int], None]
-    cancelled: Callable[[], str | None]
+    cancelled: Callable[[], Code | None]
     run_as: RunAs
 
 
@@ -75,7 +75,7 @@ async def stage(work: Work) -> None:
 
 
 async def copy(
-    session: Session, files: Sequence[NewFile], copied: Callable[[int], None], cancelled: Callable[[], str | None]
+    session: Session, files: Sequence[NewFile], copied: Callable[[int], None], cancelled: Callable[[], Code | None]
 ) -> None:
     """Write files and read them back, ``TOGETHER`` at a time; a push that is cancelled ends between two such lots."""
     for at in range(0, len(files), TOGETHER):
@@ -122,7 +122,7 @@ async def verify(work: Work) -> None:
     while True:
         status = await work.session.service_status(work.plan.before.service_name)
         if status is None or status.state is not ServiceState.RUNNING:
-            why = stopped(status, Stage.VERIFY) if status else problem("service-missing", Stage.VERIFY)
+            why = stopped(status, Stage.VERIFY) if status else problem(Code.SERVICE_MISSING, Stage.VERIFY)
             raise ProblemError(why)
         left = until - time.monotonic()
         if left <= 0:
@@ -244,7 +244,7 @@ async def start_service(
             await session.start_service(name)
     except ProblemError as error:
         at_once = time.monotonic() - began < _EXITED_AT_ONCE
-        if error.problem.code == "service-start-timeout" and at_once:
+        if error.problem.code == Code.SERVICE_START_TIMEOUT and at_once:
             raise ProblemError(await _why_it_ended(session, name, earlier, error.problem)) from error
         raise
     watch, pause = StartWatch(timeout=timeout, began=time.monotonic()), _POLL
@@ -264,7 +264,7 @@ async def _why_it_ended(session: Session, name: str, earlier: ServiceStatus | No
         now = await session.service_status(name)
         if now is not None and has_told_why(now, earlier):
             return stopped(now, Stage.START)
-    return problem("service-exited", Stage.START, refused.message)
+    return problem(Code.SERVICE_EXITED, Stage.START, refused.message)
 
 
 async def stop_service(session: Session, name: str, timeout: float) -> None:
@@ -281,7 +281,7 @@ async def stop_service(session: Session, name: str, timeout: float) -> None:
         if time.monotonic() >= until:
             said = f"{name} is {status.state.name} after {timeout:g} s"
             said += f", its process is {status.process}" if status.process else ""
-            raise _StopTimeoutError(problem("service-stop-timeout", Stage.SERVICE, said))
+            raise _StopTimeoutError(problem(Code.SERVICE_STOP_TIMEOUT, Stage.SERVICE, said))
         await asyncio.sleep(_POLL)
 
 
@@ -289,7 +289,7 @@ async def _ask_to_stop(session: Session, name: str) -> bool:
     try:
         await session.stop_service(name)
     except ProblemError as error:
-        if error.problem.code != "service-busy":
+        if error.problem.code != Code.SERVICE_BUSY:
             raise
         return False
     return True
@@ -306,7 +306,7 @@ async def delete_service(session: Session, name: str) -> None:
         if await session.service_config(name) is None:
             return
         await asyncio.sleep(_POLL)
-    raise ProblemError(problem("service-marked-for-delete", Stage.SERVICE, name))
+    raise ProblemError(problem(Code.SERVICE_MARKED_FOR_DELETE, Stage.SERVICE, name))
 
 
 async def missing_folders(session: Session, dests: list[RemotePath]) -> list[RemotePath]:
@@ -320,7 +320,7 @@ async def missing_folders(session: Session, dests: list[RemotePath]) -> list[Rem
 
 
 def _passing(error: BaseException) -> bool:
-    return isinstance(error, ProblemError) and error.problem.code in {"file-in-use", "service-marked-for-delete"}
+    return isinstance(error, ProblemError) and error.problem.code in {Code.FILE_IN_USE, Code.SERVICE_MARKED_FOR_DELETE}
 
 
 async def patiently(call: Callable[[], Awaitable[T]]) -> T:

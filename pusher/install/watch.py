@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pusher.problems import Problem, Stage, problem
+from pusher.problems import Code, Problem, Stage, problem
 from pusher.transports.port import ServiceState, ServiceStatus
 
 LEAST_PATIENCE = 5.0
@@ -30,7 +30,7 @@ class StartWatch:
     def feed(self, status: ServiceStatus | None, now: float) -> bool | Problem:
         """True: it runs. A Problem: it will not. False: ask again."""
         if status is None:
-            return problem("service-missing", Stage.START, "it vanished while it was started")
+            return problem(Code.SERVICE_MISSING, Stage.START, "it vanished while it was started")
         if status.state is ServiceState.RUNNING:
             return True
         if status.state is ServiceState.STOPPED:
@@ -40,7 +40,7 @@ class StartWatch:
         patience = min(max(status.wait_hint / 1000, LEAST_PATIENCE), self.timeout)
         if now - max(self._moved, self.began) > patience:
             stuck = f"{status.state.name} at checkpoint {status.checkpoint} for {patience:g} s"
-            return problem("service-start-timeout", Stage.START, stuck)
+            return problem(Code.SERVICE_START_TIMEOUT, Stage.START, stuck)
         return False
 
 
@@ -54,7 +54,7 @@ def has_told_why(status: ServiceStatus, earlier: ServiceStatus | None) -> bool:
 def stopped(status: ServiceStatus, stage: Stage) -> Problem:
     """Why a service that should run is stopped."""
     if status.win32_exit == SERVICE_SPECIFIC:
-        return problem("service-failed", stage, f"its own exit code {status.service_exit}")
+        return problem(Code.SERVICE_FAILED, stage, f"its own exit code {status.service_exit}")
     if status.win32_exit in (0, 1067, 1077):
-        return problem("service-exited", stage, f"Win32 exit code {status.win32_exit}")
-    return problem("service-failed", stage, f"Win32 exit code {status.win32_exit}")
+        return problem(Code.SERVICE_EXITED, stage, f"Win32 exit code {status.win32_exit}")
+    return problem(Code.SERVICE_FAILED, stage, f"Win32 exit code {status.win32_exit}")

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pusher.models import NextMove, Source, Stage, Status
-from pusher.problems.catalogue import CATALOGUE, Code, Part
+from pusher.problems.catalogue import CATALOGUE, Part, Row
+from pusher.problems.codes import Code
 
 __all__ = [
     "CATALOGUE",
@@ -20,6 +21,7 @@ __all__ = [
     "Part",
     "Problem",
     "ProblemError",
+    "Row",
     "Stage",
     "problem",
 ]
@@ -29,7 +31,7 @@ __all__ = [
 class Problem:
     """One failure. ``code`` is a key of ``CATALOGUE``; ``stage`` is where in the push it happened."""
 
-    code: str
+    code: Code
     stage: Stage
     message: str
     remedy: str
@@ -49,7 +51,7 @@ class ProblemError(Exception):
         self.problem = problem
 
 
-def problem(code: str, stage: Stage | None = None, detail: str = "") -> Problem:
+def problem(code: Code, stage: Stage | None = None, detail: str = "") -> Problem:
     """The catalogue's problem for ``code``, at ``stage``, with what was seen (``detail``) in its message.
 
     Raises KeyError for a code that the catalogue does not hold: a code is never invented in passing.

@@ -9,29 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-KERBEROS: Mapping[int, str] = {
-    1: "account-expired",  # KDC_ERR_NAME_EXP
-    6: "no-such-account",  # KDC_ERR_C_PRINCIPAL_UNKNOWN
-    7: "kerberos-failed",  # KDC_ERR_S_PRINCIPAL_UNKNOWN: no SPN
-    12: "account-restricted",  # KDC_ERR_POLICY
-    14: "account-restricted",  # KDC_ERR_ETYPE_NOSUPP
-    18: "account-locked",  # KDC_ERR_CLIENT_REVOKED: locked out, disabled or expired
-    23: "password-expired",  # KDC_ERR_KEY_EXPIRED
-    24: "wrong-password",  # KDC_ERR_PREAUTH_FAILED
-    29: "no-logon-servers",  # KDC_ERR_SVC_UNAVAILABLE
-    31: "wrong-password",  # KRB_AP_ERR_BAD_INTEGRITY: of the client's own key
-    32: "ticket-expired",  # KRB_AP_ERR_TKT_EXPIRED
-    33: "kerberos-failed",  # KRB_AP_ERR_TKT_NYV
-    37: "clock-skew",  # KRB_AP_ERR_SKEW
-    41: "wrong-host",  # KRB_AP_ERR_MODIFIED
-    68: "no-such-account",  # KDC_ERR_WRONG_REALM
-    141: "ticket-missing",  # KRB5_CC_NOTFOUND
-    148: "clock-skew",  # KRB5_KDCREP_SKEW
-    154: "no-logon-servers",  # KRB5_REALM_UNKNOWN
-    156: "no-logon-servers",  # KRB5_KDC_UNREACH
-    181: "keytab-no-principal",  # KRB5_KT_NOTFOUND
-    195: "ticket-missing",  # KRB5_FCC_NOFILE
-    220: "no-logon-servers",  # KRB5_REALM_CANT_RESOLVE
+from pusher.problems.codes import Code
+
+KERBEROS: Mapping[int, Code] = {
+    1: Code.ACCOUNT_EXPIRED,  # KDC_ERR_NAME_EXP
+    6: Code.NO_SUCH_ACCOUNT,  # KDC_ERR_C_PRINCIPAL_UNKNOWN
+    7: Code.KERBEROS_FAILED,  # KDC_ERR_S_PRINCIPAL_UNKNOWN: no SPN
+    12: Code.ACCOUNT_RESTRICTED,  # KDC_ERR_POLICY
+    14: Code.ACCOUNT_RESTRICTED,  # KDC_ERR_ETYPE_NOSUPP
+    18: Code.ACCOUNT_LOCKED,  # KDC_ERR_CLIENT_REVOKED: locked out, disabled or expired
+    23: Code.PASSWORD_EXPIRED,  # KDC_ERR_KEY_EXPIRED
+    24: Code.WRONG_PASSWORD,  # KDC_ERR_PREAUTH_FAILED
+    29: Code.NO_LOGON_SERVERS,  # KDC_ERR_SVC_UNAVAILABLE
+    31: Code.WRONG_PASSWORD,  # KRB_AP_ERR_BAD_INTEGRITY: of the client's own key
+    32: Code.TICKET_EXPIRED,  # KRB_AP_ERR_TKT_EXPIRED
+    33: Code.KERBEROS_FAILED,  # KRB_AP_ERR_TKT_NYV
+    37: Code.CLOCK_SKEW,  # KRB_AP_ERR_SKEW
+    41: Code.WRONG_HOST,  # KRB_AP_ERR_MODIFIED
+    68: Code.NO_SUCH_ACCOUNT,  # KDC_ERR_WRONG_REALM
+    141: Code.TICKET_MISSING,  # KRB5_CC_NOTFOUND
+    148: Code.CLOCK_SKEW,  # KRB5_KDCREP_SKEW
+    154: Code.NO_LOGON_SERVERS,  # KRB5_REALM_UNKNOWN
+    156: Code.NO_LOGON_SERVERS,  # KRB5_KDC_UNREACH
+    181: Code.KEYTAB_NO_PRINCIPAL,  # KRB5_KT_NOTFOUND
+    195: Code.TICKET_MISSING,  # KRB5_FCC_NOFILE
+    220: Code.NO_LOGON_SERVERS,  # KRB5_REALM_CANT_RESOLVE
 }
 
 _PACKAGES = frozenset({"krb5", "gssapi"})
@@ -54,9 +56,9 @@ def kerberos_number(error: BaseException) -> int | None:
     return None
 
 
-def kerberos_code(error: BaseException) -> str | None:
+def kerberos_code(error: BaseException) -> Code | None:
     """The catalogue's code for an exception of krb5 or gssapi, raw or wrapped by pyspnego; None for any other."""
     number = kerberos_number(error)
     if number is not None:
-        return KERBEROS.get(number, "kerberos-failed")
-    return "kerberos-failed" if type(error).__module__.partition(".")[0] in _PACKAGES else None
+        return KERBEROS.get(number, Code.KERBEROS_FAILED)
+    return Code.KERBEROS_FAILED if type(error).__module__.partition(".")[0] in _PACKAGES else None

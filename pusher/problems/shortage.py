@@ -10,9 +10,9 @@ import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pusher.problems import Problem, Stage, problem
+from pusher.problems import Code, Problem, Stage, problem
 
-CODE = "out-of-resources"
+CODE = Code.OUT_OF_RESOURCES
 
 NUMBERS: Mapping[int, str] = MappingProxyType(
     {
@@ -27,7 +27,7 @@ NUMBERS: Mapping[int, str] = MappingProxyType(
 def own_fault(error: BaseException, stage: Stage) -> Problem:
     """The problem of a failure that is ours: something is short, or a mistake, whose text may hold anything."""
     short = shortage(error)
-    return problem(CODE if short else "internal-error", stage, short or type(error).__name__)
+    return problem(CODE if short else Code.INTERNAL_ERROR, stage, short or type(error).__name__)
 
 
 def shortage(error: BaseException) -> str | None:

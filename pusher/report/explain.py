@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pusher.models import Stage
-from pusher.problems import CATALOGUE, Code
+from pusher.problems import CATALOGUE, Row
 from pusher.report.style import STATUS_STYLE, facts, indented, status_text
 from pusher.report.tables import table
 from pusher.report.text import MOVE_WORDS, STAGE_WORDS, STATUS_WORDS
@@ -94,7 +94,7 @@ def number_records(meanings: Sequence[Meaning]) -> list[dict[str, Any]]:
 
 def explain_record(code: str) -> dict[str, Any]:
     """One row of the catalogue as JSON."""
-    row: Code = CATALOGUE[code]
+    row: Row = CATALOGUE[code]
     return {
         "code": row.code,
         "stage": row.stage.value,

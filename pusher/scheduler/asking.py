@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pusher.models import Target, TransportKind
-from pusher.problems import Problem, ProblemError, Stage, problem
+from pusher.problems import Code, Problem, ProblemError, Stage, problem
 from pusher.scheduler.ways import Way, further, open_ways, ways_over
 from pusher.transports.port import Limits, Link, PeerIdentity, Transport
 
@@ -37,8 +37,8 @@ async def ask(
         else:
             if who.machine:
                 return who
-            worst = further(worst, problem("identity-unproven", Stage.IDENTIFY))
-    raise ProblemError(worst or problem("no-transport", detail=", ".join(target.transports)))
+            worst = further(worst, problem(Code.IDENTITY_UNPROVEN, Stage.IDENTIFY))
+    raise ProblemError(worst or problem(Code.NO_TRANSPORT, detail=", ".join(target.transports)))
 
 
 def _ways(
@@ -61,7 +61,7 @@ async def _ask(way: Way, limits: Limits) -> PeerIdentity:
             link = await way.transport.open(way.endpoint, limits)
             return await link.identify()
     except TimeoutError as error:
-        raise ProblemError(problem("timed-out", Stage.IDENTIFY, "asking who answers")) from error
+        raise ProblemError(problem(Code.TIMED_OUT, Stage.IDENTIFY, "asking who answers")) from error
     finally:
         if link is not None:
             await link.close()

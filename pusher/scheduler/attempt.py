@@ -50,7 +50,7 @@ from pusher.models import (
     TransportKind,
     Verb,
 )
-from pusher.problems import BadInput, NextMove, Problem, ProblemError, problem
+from pusher.problems import BadInput, Code, NextMove, Problem, ProblemError, problem
 from pusher.problems.shortage import own_fault
 from pusher.scheduler.book import HostBook
 from pusher.scheduler.identity import is_address, machine_key, mismatch
@@ -73,7 +73,7 @@ _ORPHANED = 90
 _LOCK_AGAIN = 2.0
 """Seconds between two tries."""
 _TRIES = 3
-_WITHOUT_LEAVE = frozenset({"domain-controller-refused", "domain-controller-account"})
+_WITHOUT_LEAVE = frozenset({Code.DOMAIN_CONTROLLER_REFUSED, Code.DOMAIN_CONTROLLER_ACCOUNT})
 """Problems of a machine on which nothing may be done."""
 _ACCOUNTS_FAULT = frozenset({NextMove.NEXT_ACCOUNT, NextMove.STOP_ACCOUNT})
 """Next moves of a problem that another account may not have."""
@@ -133,12 +133,12 @@ class _Attempt:
         except ProblemError as error:
             found, fault = error.problem, error
         except TimeoutError:
-            found = problem("deadline", self.record.stage)
+            found = problem(Code.DEADLINE, self.record.stage)
         except BadInput as error:
-            found = problem("command-incomplete", Stage.RESOLVE, error.sentence)
+            found = problem(Code.COMMAND_INCOMPLETE, Stage.RESOLVE, error.sentence)
         except Exception as error:  # a fault of ours is an outcome too, and its text may hold anything
             found, fault = own_fault(error, self.record.stage), error
-        if found is not None and found.code == "internal-error":
+        if found is not None and found.code == Code.INTERNAL_ERROR:
             _log.error("internal-error", run=self.job.run, target=self.target.name, stage=found.stage.value,
                        exc_info=fault)  # fmt: skip
         ended = _outcome(self.job, self.target, self.address, self.record, self.number, started, found, done)
@@ -169,7 +169,7 @@ class _Attempt:
         self._at(Stage.REACH)
         ways = await open_ways(ways_to(self.job, self.target, self.address), self.job.limits.connect)
         if not ways:
-            raise ProblemError(problem("no-transport", detail=", ".join(self.target.transports)))
+            raise ProblemError(problem(Code.NO_TRANSPORT, detail=", ".join(self.target.transports)))
         worst: Problem | None = None
         for way in ways:
             self.record.transport = way.transport.kind
@@ -209,7 +209,7 @@ class _Attempt:
         who = await self._timed("identify", link.identify())
         wrong = mismatch(self.target, self.address, who)
         if wrong:
-            raise ProblemError(problem("wrong-host", detail=wrong))
+            raise ProblemError(problem(Code.WRONG_HOST, detail=wrong))
         self.record.machine = who.machine or None
         said = [who.machine or "no name", f"build {who.build or 'unknown'}", who.dialect, who.proof]
         self._note("identity", ", ".join(part for part in said if part))
@@ -248,14 +248,14 @@ class _Attempt:
     def _nobody(self) -> Problem:
         """No account may be tried here."""
         if is_domain_controller(self.target) and not self.target.domain_controller_allowed:
-            return problem("domain-controller-refused", Stage.SIGN_IN)
-        return problem("no-account", detail=why_nobody(self.job.accounts, self.target, self.job.fallback))
+            return problem(Code.DOMAIN_CONTROLLER_REFUSED, Stage.SIGN_IN)
+        return problem(Code.NO_ACCOUNT, detail=why_nobody(self.job.accounts, self.target, self.job.fallback))
 
     async def _sign_in(self, link: Link, account: Account, who: PeerIdentity) -> Session:
         """One sign-in, with the lockout budget's leave, and the budget told what it came to."""
         self._at(Stage.SIGN_IN)
         if account.protocol is Protocol.NTLM and not (who.machine or who.proof):
-            raise ProblemError(problem("identity-unproven"))
+            raise ProblemError(problem(Code.IDENTITY_UNPROVEN))
         # Where it does not say what it is called, a certificate or a ticket proves the inventory's name.
         host = who.machine or self.target.name
         session = await sign_in(
@@ -292,7 +292,7 @@ class _Attempt:
         other = self.job.claims.claim(machine_key(self.target, self.address, who), self.target.name)
         if other:
             itself = who.machine or self.address
-            raise ProblemError(problem("duplicate", Stage.RIGHTS, f"{itself} is pushed to as {other}"))
+            raise ProblemError(problem(Code.DUPLICATE, Stage.RIGHTS, f"{itself} is pushed to as {other}"))
 
     # 5. Take the host's lock, and 6. do the work under it.
 
@@ -387,11 +387,11 @@ class _Attempt:
         self.record.stage = stage
         self._note(kind, detail)
 
-    def _cancelled(self) -> str | None:
+    def _cancelled(self) -> Code | None:
         if self.job.stop.code:
             return self.job.stop.code
         late = time.monotonic() - self.record.began > self.job.deadline
-        return "deadline" if late else None
+        return Code.DEADLINE if late else None
 
     def _copied(self, count: int) -> None:
         self.record.copied += count
@@ -436,17 +436,21 @@ _INTERRUPTIBLE = frozenset({Stage.REACH, Stage.IDENTIFY, Stage.SIGN_IN, Stage.RI
 
 
 def _worth_another_connect(error: BaseException) -> bool:
-    return isinstance(error, ProblemError) and error.problem.code in {"connection-lost", "too-busy", "host-unreachable"}
+    return isinstance(error, ProblemError) and error.problem.code in {
+        Code.CONNECTION_LOST,
+        Code.TOO_BUSY,
+        Code.HOST_UNREACHABLE,
+    }
 
 
 def _lock_may_come(state: RetryCallState, left: float) -> bool:
     error = state.outcome.exception() if state.outcome is not None else None
     if not isinstance(error, ProblemError):
         return False
-    if error.problem.code == "push-in-progress":
+    if error.problem.code == Code.PUSH_IN_PROGRESS:
         return left > 0
     # Another pusher may remove the empty folder between our two calls; that alone is always worth another try.
-    return error.problem.code == "path-not-found" and state.attempt_number < _TRIES
+    return error.problem.code == Code.PATH_NOT_FOUND and state.attempt_number < _TRIES
 
 
 def _outcome(

@@ -13,6 +13,7 @@ from pusher.credentials.laps import PerHostSecrets
 from pusher.credentials.tickets import Tickets
 from pusher.install.payload import Payload
 from pusher.models import Account, Event, Package, Secret, Stage, TransportKind, Verb
+from pusher.problems import Code
 from pusher.scheduler.losses import Losses
 from pusher.store import Store
 from pusher.targets.resolver import Resolver
@@ -31,10 +32,10 @@ class Stop:
     """Leave to go on. ``cancel`` takes it from every target at its next step; the reason becomes its code."""
 
     def __init__(self) -> None:
-        self.code: str | None = None
+        self.code: Code | None = None
         self._event = asyncio.Event()
 
-    def cancel(self, code: str = "cancelled") -> None:
+    def cancel(self, code: Code = Code.CANCELLED) -> None:
         self.code = self.code or code
         self._event.set()
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pusher.problems import NextMove, Problem
+from pusher.problems import Code, NextMove, Problem
 
-NOT_AGAIN = frozenset({"deadline", "timed-out", "push-in-progress", "interrupted"})
+NOT_AGAIN = frozenset({Code.DEADLINE, Code.TIMED_OUT, Code.PUSH_IN_PROGRESS, Code.INTERRUPTED})
 """Retried by the operator or a later wave, not at once: the reason will not be gone in seconds."""
 
 

@@ -16,7 +16,7 @@ import structlog
 from asyncio_pool import AioPool
 
 from pusher.models import Outcome, Stage, Status, Target
-from pusher.problems import Problem, ProblemError, problem
+from pusher.problems import Code, Problem, ProblemError, problem
 from pusher.problems.shortage import own_fault
 from pusher.scheduler.admission import Admission, Caps, Entry
 from pusher.scheduler.attempt import attempt, failed, resolve
@@ -31,7 +31,7 @@ _AHEAD = 4
 _BATCH = 250
 """Outcomes of targets on which nothing is done, written down at once."""
 
-_PASSING = frozenset({"store-locked", "store-refused"})
+_PASSING = frozenset({Code.STORE_LOCKED, Code.STORE_REFUSED})
 """Of the store's failures those that the next outcome need not meet."""
 
 Report = Callable[[Outcome], None]
@@ -111,7 +111,7 @@ class Runner:
             raise
         except Exception:
             # A fault of ours, here or in the inventory: what is in work finishes or is put back.
-            self._job.stop.cancel("internal-error")
+            self._job.stop.cancel(Code.INTERNAL_ERROR)
             await self._pool.join()
             await self._end_waiting()
             raise
@@ -175,7 +175,7 @@ class Runner:
             await work
         except asyncio.CancelledError:
             if target.name not in self._ended:
-                found = problem("interrupted", Stage.RECORD, "it was stopped at once")
+                found = problem(Code.INTERRUPTED, Stage.RECORD, "it was stopped at once")
                 await self._finish(failed(self._job, target, target.address, found, self._job.now()))
             raise
         except Exception as error:  # whatever it is, the target gets an outcome and the run goes on
@@ -213,14 +213,14 @@ class Runner:
             _log.exception("internal-error", run=self._job.run, target=outcome.target, stage=Stage.RECORD.value)
         self._failures += outcome.status in (Status.FAILED, Status.UNREACHABLE)
         if self._max_failures and self._failures >= self._max_failures:
-            self._job.stop.cancel("failure-limit")
+            self._job.stop.cancel(Code.FAILURE_LIMIT)
 
     def _keep_elsewhere(self, outcome: Outcome, error: Exception) -> None:
         why = self._job.losses.note(outcome.target, error)
         _log.error("outcome-not-stored", run=self._job.run, target=outcome.target, code=why.code, exc_info=error)
         self._unstored(outcome, why)
         if why.code not in _PASSING:
-            self._job.stop.cancel("store-lost")
+            self._job.stop.cancel(Code.STORE_LOST)
 
     async def _end_waiting(self) -> None:
         """Who waits for another attempt keeps what the last one came to: a host may have been left half done."""
@@ -229,7 +229,7 @@ class Runner:
         await self._end_all((entry.target, entry.address) for entry in waiting if entry.last is None)
 
     async def _end_all(self, places: Iterable[tuple[Target, str | None]]) -> None:
-        found = problem(self._job.stop.code or "cancelled", Stage.RECORD)
+        found = problem(self._job.stop.code or Code.CANCELLED, Stage.RECORD)
         await self._finish_all(failed(self._job, target, address, found, self._job.now()) for target, address in places)
 
     async def _wait(self) -> None:
@@ -249,4 +249,4 @@ class Runner:
 def _problem_of(outcome: Outcome) -> Problem | None:
     if outcome.code is None:
         return None
-    return problem(outcome.code, outcome.stage)
+    return problem(Code(outcome.code), outcome.stage)

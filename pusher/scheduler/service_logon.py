@@ -17,11 +17,11 @@ from pusher.credentials.budget import Result, account_key
 from pusher.credentials.ladder import left_out
 from pusher.install.carrying import SESSION_GONE
 from pusher.models import RUN_AS_ACCOUNT, Account, Package, Protocol, Secret, Target
-from pusher.problems import Problem, ProblemError, problem
+from pusher.problems import Code, Problem, ProblemError, problem
 from pusher.scheduler.job import Job
 from pusher.transports.port import SIGNED_IN, SYSTEM, RunAs
 
-_REFUSED = "service-account-invalid"
+_REFUSED = Code.SERVICE_ACCOUNT_INVALID
 """The service manager could not log the account on (1069); the password is among the reasons."""
 
 
@@ -46,7 +46,7 @@ async def is_proven(job: Job, target: Target) -> bool:
     if account is None:
         return False
     if account is job.run_account and (why := left_out(account, target)) is not None:
-        raise ProblemError(problem("no-account", detail=f"the installer is to run as {account.name}: {why}"))
+        raise ProblemError(problem(Code.NO_ACCOUNT, detail=f"the installer is to run as {account.name}: {why}"))
     if secret is None or account.is_local:  # a check has no use for its password
         return False
     try:

@@ -13,13 +13,13 @@ from dataclasses import replace
 from pusher.credentials.budget import Result, account_key, result_of
 from pusher.credentials.laps import is_laps
 from pusher.models import Account, Credential, Protocol, Target
-from pusher.problems import NextMove, Problem, ProblemError, Stage, problem
+from pusher.problems import Code, NextMove, Problem, ProblemError, Stage, problem
 from pusher.scheduler.job import Job
 from pusher.transports.port import Link, Session
 
 Timed = Callable[[Awaitable[Session]], Awaitable[Session]]
 
-_SILENT = frozenset({"timed-out", "connection-lost", "protocol-error", "tampered"})
+_SILENT = frozenset({Code.TIMED_OUT, Code.CONNECTION_LOST, Code.PROTOCOL_ERROR, Code.TAMPERED})
 """Ways a sign-in can end without a verdict on the account."""
 
 
@@ -52,7 +52,7 @@ async def sign_in(
             stops = found.next_move is NextMove.STOP_ACCOUNT or (is_laps(account) and result is not Result.HARMLESS)
             lease.settle(result, found.code if stops else None)
             if not verdict_came and link.secret_sent:
-                found = problem("sign-in-unknown", detail=found.message)
+                found = problem(Code.SIGN_IN_UNKNOWN, detail=found.message)
             raise ProblemError(found) from error
         lease.settle(Result.OK)
         return session
@@ -72,7 +72,7 @@ async def _credential(job: Job, target: Target, account: Account) -> Credential:
         return replace(bare, ccache=(await job.tickets.ticket(account)).ccache)
     if is_laps(account):
         if job.per_host is None:
-            raise ProblemError(problem("laps-unavailable", Stage.SIGN_IN))
+            raise ProblemError(problem(Code.LAPS_UNAVAILABLE, Stage.SIGN_IN))
         return replace(bare, secret=await job.per_host.secret_for(account, target))
     await job.tickets.prove(account)
     return replace(bare, secret=job.secrets[account.name])
@@ -80,8 +80,8 @@ async def _credential(job: Job, target: Target, account: Account) -> Credential:
 
 def _of_ticket(found: Problem) -> Problem:
     """A host that refuses a ticket has an old key or a wrong clock, or is not the machine that was meant."""
-    if found.code == "wrong-password":
-        return problem("ticket-refused", found.stage, found.message)
+    if found.code == Code.WRONG_PASSWORD:
+        return problem(Code.TICKET_REFUSED, found.stage, found.message)
     return _only_here(found)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, Insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pusher.clock import Now, utc_now
-from pusher.problems import ProblemError, Stage, problem
+from pusher.problems import Code, ProblemError, Stage, problem
 from pusher.store.faults import StoreError, translated
 from pusher.store.schema import lockout
 from pusher.store.writer import Writer, in_loop
@@ -110,4 +110,4 @@ def _of_the_budget(handed: Future[T]) -> Future[T]:
 
 
 def _unavailable(failure: StoreError) -> ProblemError:
-    return ProblemError(problem("budget-unavailable", Stage.SIGN_IN, failure.problem.message))
+    return ProblemError(problem(Code.BUDGET_UNAVAILABLE, Stage.SIGN_IN, failure.problem.message))

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from pusher.problems import ProblemError, problem
+from pusher.problems import Code, ProblemError, problem
 
-_FULL, _LOCKED, _DAMAGED = "store-full", "store-locked", "store-damaged"
-_AWAY, _REFUSED = "store-unavailable", "store-refused"
+_FULL, _LOCKED, _DAMAGED = Code.STORE_FULL, Code.STORE_LOCKED, Code.STORE_DAMAGED
+_AWAY, _REFUSED = Code.STORE_UNAVAILABLE, Code.STORE_REFUSED
 
-SQLITE: Mapping[int, str] = {
+SQLITE: Mapping[int, Code] = {
     1: _DAMAGED,  # SQLITE_ERROR: "no such table", since what we ask is right where the tables are
     2: _AWAY,  # INTERNAL
     3: _AWAY, 4: _AWAY,  # PERM, ABORT
@@ -43,7 +43,7 @@ SQLITE: Mapping[int, str] = {
 }  # fmt: skip
 """By primary result code."""
 
-SQLITE_EXTENDED: Mapping[int, str] = {
+SQLITE_EXTENDED: Mapping[int, Code] = {
     10 | 2 << 8: _DAMAGED,  # IOERR_SHORT_READ: the file is shorter than it says
     10 | 19 << 8: _FULL,  # IOERR_SHMSIZE: no room for the index of its log
     10 | 32 << 8: _DAMAGED,  # IOERR_DATA
@@ -52,7 +52,7 @@ SQLITE_EXTENDED: Mapping[int, str] = {
 }
 """By extended result code, where it says more than the primary one."""
 
-SQLSTATE: Mapping[str, str] = {
+SQLSTATE: Mapping[str, Code] = {
     "22": _REFUSED, "23": _REFUSED, "42": _REFUSED, "0A": _REFUSED,  # data, constraint, statement, not supported
     "42P01": _DAMAGED, "42703": _DAMAGED, "3F": _DAMAGED, "3D": _DAMAGED, "XX001": _DAMAGED, "XX002": _DAMAGED,
     "53100": _FULL,
@@ -60,7 +60,7 @@ SQLSTATE: Mapping[str, str] = {
 }  # fmt: skip
 """By SQLSTATE or its class, the longer one first; any other means that the server is away."""
 
-CLASSES: Mapping[type[BaseException], str] = {
+CLASSES: Mapping[type[BaseException], Code] = {
     exc.IntegrityError: _REFUSED,
     exc.DataError: _REFUSED,
     exc.ProgrammingError: _REFUSED,
@@ -122,7 +122,7 @@ def translated(store: str) -> Iterator[None]:
         raise found from error
 
 
-def _code_of(error: BaseException) -> str | None:
+def _code_of(error: BaseException) -> Code | None:
     cause = getattr(error, "orig", None) or error
     number = getattr(cause, "sqlite_errorcode", None)
     if isinstance(number, int):

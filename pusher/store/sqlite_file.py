@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
-from pusher.problems import problem
+from pusher.problems import Code, problem
 from pusher.store.faults import StoreError
 
 LOCK_PATIENCE = 10_000
@@ -65,7 +65,7 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
 
 
 def _damaged(path: Path, why: str) -> StoreError:
-    return StoreError(problem("store-damaged", detail=f"{path}: {why}"))
+    return StoreError(problem(Code.STORE_DAMAGED, detail=f"{path}: {why}"))
 
 
 def file_of(engine: Engine) -> SqliteFile | None:

@@ -29,7 +29,7 @@ from pusher.models import (
     TransportKind,
     Verb,
 )
-from pusher.problems import problem
+from pusher.problems import Code, problem
 from pusher.store import schema
 from pusher.store.budget import BudgetLedger
 from pusher.store.faults import StoreError, translated
@@ -95,7 +95,7 @@ class Store:
                     yield connection
             except (ValueError, LookupError, TypeError) as error:
                 raise StoreError(
-                    problem("store-damaged", detail=f"{self._name}: an entry in it makes no sense")
+                    problem(Code.STORE_DAMAGED, detail=f"{self._name}: an entry in it makes no sense")
                 ) from error
 
     # Runs and targets
@@ -135,7 +135,7 @@ class Store:
         self._writer.write_now(lambda c: c.execute(update(table).where(table.c.id == run).values(ended_at=at)))
         ended = self.run(run)
         if ended is None:
-            raise StoreError(problem("store-damaged", detail=f"{self._name}: the run is not in it any more"))
+            raise StoreError(problem(Code.STORE_DAMAGED, detail=f"{self._name}: the run is not in it any more"))
         return ended
 
     def ask_cancel(self, run: str, at: datetime) -> None:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from pusher.problems import problem
+from pusher.problems import Code, problem
 from pusher.store.faults import StoreError, store_error
 
 T = TypeVar("T")
@@ -52,8 +52,8 @@ class Writer:
         self._ended: StoreError | None = None
         self._is_connected = False
         # Made now: a thread that dies for want of memory has none to make it of.
-        self._late = StoreError(problem("store-unavailable", detail=f"{store}: no answer for {PATIENCE:g} s"))
-        self._gone = StoreError(problem("store-unavailable", detail=f"{store}: the thread that writes has ended"))
+        self._late = StoreError(problem(Code.STORE_UNAVAILABLE, detail=f"{store}: no answer for {PATIENCE:g} s"))
+        self._gone = StoreError(problem(Code.STORE_UNAVAILABLE, detail=f"{store}: the thread that writes has ended"))
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -189,7 +189,7 @@ class Writer:
         if not isinstance(failure, StoreError):
             return False
         dropped = isinstance(failure.__cause__, DBAPIError) and failure.__cause__.connection_invalidated
-        return dropped or not self._is_connected or failure.problem.code == "store-locked"
+        return dropped or not self._is_connected or failure.problem.code == Code.STORE_LOCKED
 
     def _translated(self, error: BaseException) -> BaseException:
         return store_error(error, self.store) or error

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from pusher.config import Wrong, hint, listed, shown
 from pusher.models import Source, TransportKind, WinrmWay
-from pusher.problems import BadInput
+from pusher.problems import BadInput, Code
 from pusher.targets import drafts
 from pusher.targets.drafts import NO_FINDING, NO_SETTINGS, Finding, Settings
 from pusher.targets.ranges import is_host_name, parse_address, parse_host_address
@@ -99,13 +99,13 @@ def finding_of(facts: Facts) -> Finding:
     if fact.value is None or is_template(fact.value):
         # It may be no Windows machine: what is not pushed to can be pushed to tomorrow.
         why = f"{_CONNECTION} is a template, which is not evaluated ({fact.source})"
-        return Finding(code="other-connection", why=why)
+        return Finding(code=Code.OTHER_CONNECTION, why=why)
     plugin = _plugin(fact.value)
     shell = facts.get(_SHELL)
     windows = plugin in _BY_SSH and shell is not None and (shell.value or "").lower() in _WINDOWS_SHELLS
     if plugin not in _ELSEWHERE or windows:
         return NO_FINDING
-    return Finding(code="other-connection", why=f"{_CONNECTION} is {shown(fact.value)} ({fact.source})")
+    return Finding(code=Code.OTHER_CONNECTION, why=f"{_CONNECTION} is {shown(fact.value)} ({fact.source})")
 
 
 def place_of(text: str, facts: Facts) -> Place:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from pusher.config import Wrong, shown
+from pusher.problems import Code
 from pusher.targets.drafts import NO_FINDING, Finding
 
 _NAMES = ("dnshostname", "name", "cn", "samaccountname")
@@ -47,5 +48,5 @@ def finding_in(row: Mapping[str, str]) -> Finding:
     is_one = bool(bits & _DOMAIN_CONTROLLER) or row.get("primarygroupid") in _CONTROLLERS or _OF_CONTROLLERS in place
     if row.get("enabled", "").lower() == "false" or bits & _DISABLED:
         why = "the export says that its account is disabled"
-        return Finding(is_domain_controller=is_one, code="computer-disabled", why=why)
+        return Finding(is_domain_controller=is_one, code=Code.COMPUTER_DISABLED, why=why)
     return Finding(is_domain_controller=True) if is_one else NO_FINDING

@@ -21,7 +21,7 @@ from pusher.directory.filters import IN_CHAIN, escape_filter_value
 from pusher.directory.names import domain_of, normalised, parse_dn
 from pusher.directory.port import Directory, Entry, Scope
 from pusher.models import Source
-from pusher.problems import BadInput, ProblemError
+from pusher.problems import BadInput, Code, ProblemError
 from pusher.targets.drafts import DirectoryQuery, Draft, Finding, GroupDraft, HostDraft, Named, host_draft, site_label
 from pusher.targets.inventory import Inventory
 from pusher.targets.ranges import canonical_name
@@ -155,14 +155,14 @@ def finding(entry: Entry, stale_after: float | None, now: datetime) -> Finding:
     is_one = bool(flags & values.DOMAIN_CONTROLLER)
     if flags & values.DISABLED:
         why = f"disabled in the directory: {shown(entry.dn)}"
-        return Finding(is_domain_controller=is_one, code="computer-disabled", why=why)
+        return Finding(is_domain_controller=is_one, code=Code.COMPUTER_DISABLED, why=why)
     if stale_after is not None:
         seen = [at for name in ("lastLogonTimestamp", "pwdLastSet") if (at := values.filetime(entry, name))]
         last = max(seen) if seen else values.generalized_time(entry, "whenCreated")
         if last is not None and now - last > timedelta(seconds=stale_after):
             how = "last seen" if seen else "never seen, and created"
             why = f"{how} by its domain on {last:%Y-%m-%d}: {shown(entry.dn)}"
-            return Finding(is_domain_controller=is_one, code="computer-stale", why=why)
+            return Finding(is_domain_controller=is_one, code=Code.COMPUTER_STALE, why=why)
     return Finding(is_domain_controller=is_one)
 
 
@@ -185,7 +185,7 @@ async def _subnets(directory: Directory, configuration: str | None, draft: Draft
             elif subnet.network not in own:
                 found[subnet.network] = subnet
     except ProblemError as error:
-        if error.problem.code not in {"directory-no-such-object", "directory-denied"}:
+        if error.problem.code not in {Code.DIRECTORY_NO_SUCH_OBJECT, Code.DIRECTORY_DENIED}:
             raise
         notes.append(f"{draft.file}: the directory's sites cannot be read ({error.problem.code})")
     notes += _named(f"{draft.file}: subnets of the directory that cannot be used", bad)
@@ -219,16 +219,16 @@ async def _refuse_missing(directory: Directory, group: Named) -> None:
         async for _ in directory.search(group.text, "(objectClass=group)", ("objectClass",), Scope.BASE):
             return
     except ProblemError as error:
-        if error.problem.code != "directory-no-such-object":
+        if error.problem.code != Code.DIRECTORY_NO_SUCH_OBJECT:
             raise
     raise BadInput(group.source, f"the directory holds no group {shown(group.text)}", "the name of one")
 
 
 def _of_query(error: ProblemError, query: DirectoryQuery) -> ProblemError | BadInput:
     code = error.problem.code
-    if code == "directory-no-such-object":
+    if code == Code.DIRECTORY_NO_SUCH_OBJECT:
         return BadInput(query.base.source, f"the directory holds no {shown(query.base.text)}", "a base that is there")
-    if code == "directory-filter-wrong" and query.filter is not None:
+    if code == Code.DIRECTORY_FILTER_WRONG and query.filter is not None:
         found = f"the directory does not understand {shown(query.filter.text)}"
         return BadInput(query.filter.source, found, "an LDAP filter over its own attributes")
     return error

@@ -19,6 +19,7 @@ import dns.rdatatype
 import dns.resolver
 import tenacity
 
+from pusher.problems import Code
 from pusher.problems.shortage import CODE, shortage
 from pusher.targets.ranges import canonical_name
 from pusher.targets.resolver import Resolution, failed, given, refuse_unless_name, resolution
@@ -29,17 +30,17 @@ _AT_ONCE = 32
 _TRANSIENT = (dns.resolver.NoNameservers, dns.resolver.LifetimeTimeout)
 
 # The first row that fits counts; what dnspython raises beside these is a server that answers nonsense.
-TRANSLATION: tuple[tuple[type[Exception], str, str], ...] = (
-    (dns.resolver.NXDOMAIN, "name-not-found", "the name does not exist"),
-    (dns.resolver.YXDOMAIN, "name-not-found", "the name becomes too long by a DNAME"),
-    (dns.resolver.NoAnswer, "name-not-found", "the name has no address"),
-    (dns.name.LabelTooLong, "name-not-found", "it is not a host name"),
-    (dns.name.NameTooLong, "name-not-found", "it is not a host name"),
-    (dns.name.EmptyLabel, "name-not-found", "it is not a host name"),
-    (dns.exception.Timeout, "timed-out", "the name servers did not answer in time"),
-    (dns.resolver.NoNameservers, "name-server-failed", "every name server failed or refused"),
-    (dns.exception.DNSException, "name-server-failed", "the answer cannot be used"),
-    (OSError, "name-server-failed", "the name servers cannot be reached"),
+TRANSLATION: tuple[tuple[type[Exception], Code, str], ...] = (
+    (dns.resolver.NXDOMAIN, Code.NAME_NOT_FOUND, "the name does not exist"),
+    (dns.resolver.YXDOMAIN, Code.NAME_NOT_FOUND, "the name becomes too long by a DNAME"),
+    (dns.resolver.NoAnswer, Code.NAME_NOT_FOUND, "the name has no address"),
+    (dns.name.LabelTooLong, Code.NAME_NOT_FOUND, "it is not a host name"),
+    (dns.name.NameTooLong, Code.NAME_NOT_FOUND, "it is not a host name"),
+    (dns.name.EmptyLabel, Code.NAME_NOT_FOUND, "it is not a host name"),
+    (dns.exception.Timeout, Code.TIMED_OUT, "the name servers did not answer in time"),
+    (dns.resolver.NoNameservers, Code.NAME_SERVER_FAILED, "every name server failed or refused"),
+    (dns.exception.DNSException, Code.NAME_SERVER_FAILED, "the answer cannot be used"),
+    (OSError, Code.NAME_SERVER_FAILED, "the name servers cannot be reached"),
 )
 
 
@@ -135,7 +136,7 @@ def _server(text: str) -> dns.nameserver.Nameserver:
     return dns.nameserver.Do53Nameserver(host.removeprefix("[").removesuffix("]"), int(port))
 
 
-def _translated(exc: Exception) -> tuple[str, str]:
+def _translated(exc: Exception) -> tuple[Code, str]:
     if isinstance(exc, TimeoutError):
-        return "timed-out", "the name servers did not answer in time"
+        return Code.TIMED_OUT, "the name servers did not answer in time"
     return next((code, detail) for kind, code, detail in TRANSLATION if isinstance(exc, kind))

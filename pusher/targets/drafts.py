@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from pusher.config import Wrong, shown
 from pusher.models import Source, TransportKind, WinrmWay
+from pusher.problems import Code
 from pusher.targets.ranges import (
     AddressBlock,
     Pattern,
@@ -81,7 +82,7 @@ class Finding:
     """
 
     is_domain_controller: bool = False
-    code: str | None = None
+    code: Code | None = None
     why: str = ""
 
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from pusher.config import hint, listed, nearest, plain, shown
 from pusher.models import DOMAIN_CONTROLLERS, Source, Target
-from pusher.problems import BadInput
+from pusher.problems import BadInput, Code
 from pusher.targets.drafts import Draft, GroupDraft, Settings
 from pusher.targets.entries import entries_of, first_of, given
 from pusher.targets.formats import read_draft
@@ -151,7 +151,7 @@ class Inventory:
             if (excluded := self._exclusion(other, other_members, selector)) is not None:
                 why = f"same {same} as {name}, which is {excluded}"
                 break
-        return None if why is None else Decision(included=False, why=why, code="excluded")
+        return None if why is None else Decision(included=False, why=why, code=Code.EXCLUDED)
 
     # -- one target -----------------------------------------------------------------------------------------
 
@@ -221,12 +221,12 @@ class Inventory:
                 # A bare address means no more than the host that the inventory knows there. A name of its own may be
                 # another machine behind one address, where all that is known is that Ansible connects otherwise.
                 bare = same == "machine" or parse_address(canonical) is not None
-                if bare or (earlier and other_found.code != "other-connection"):
+                if bare or (earlier and other_found.code != Code.OTHER_CONNECTION):
                     found = replace(other_found, why=f"same {same} as {name}: {other_found.why}")
             elif earlier and other_excluded is None and selector.decide(other).included:
                 return self._duplicate(name, self._entries[other_members[0]].source)
         if excluded is not None:
-            return Decision(included=False, why=excluded, code="excluded")
+            return Decision(included=False, why=excluded, code=Code.EXCLUDED)
         assert decision is not None
         if not decision.included:
             return decision
@@ -246,7 +246,7 @@ class Inventory:
                 return Decision(included=False, why=finding.why, code=finding.code)
         if self._is_domain_controller(members) and not target.domain_controller_allowed:
             why = "the directory says that it is one, and the inventory does not allow it"
-            return Decision(included=False, why=why, code="domain-controller-refused")
+            return Decision(included=False, why=why, code=Code.DOMAIN_CONTROLLER_REFUSED)
         return None
 
     def _is_domain_controller(self, members: tuple[int, ...]) -> bool:
@@ -272,7 +272,7 @@ class Inventory:
 
     @staticmethod
     def _duplicate(name: str, source: Source) -> Decision:
-        return Decision(included=False, why=f"duplicate of {name} ({source})", code="duplicate")
+        return Decision(included=False, why=f"duplicate of {name} ({source})", code=Code.DUPLICATE)
 
     # -- checks of the options ------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from pusher.problems import ProblemError, Stage, problem
+from pusher.problems import Code, ProblemError, Stage, problem
 from pusher.targets.ranges import is_host_name, parse_address
 
 MAX_ADDRESSES = 16
@@ -50,7 +50,7 @@ def given(name: str) -> Resolution | None:
 def refuse_unless_name(name: str) -> None:
     """Keeps from the C library what it would misread: ``10.1`` is 10.0.0.1 to it, and a space ends a name."""
     if not is_host_name(name):
-        raise failed("name-not-found", name, "it is not a host name")
+        raise failed(Code.NAME_NOT_FOUND, name, "it is not a host name")
 
 
 def resolution(name: str, addresses: Iterable[str], source: str) -> Resolution:
@@ -62,11 +62,11 @@ def resolution(name: str, addresses: Iterable[str], source: str) -> Resolution:
         if not (address.is_unspecified or address.is_multicast or text == "255.255.255.255"):
             found.setdefault(text, address.version)
     if not found:
-        raise failed("name-not-found", name, f"{source} gives it no usable address")
+        raise failed(Code.NAME_NOT_FOUND, name, f"{source} gives it no usable address")
     ordered = sorted(found, key=lambda text: found[text])
     return Resolution(addresses=tuple(ordered[:MAX_ADDRESSES]), source=source)
 
 
-def failed(code: str, name: str, detail: str) -> ProblemError:
+def failed(code: Code, name: str, detail: str) -> ProblemError:
     """The problem of a look-up."""
     return ProblemError(problem(code, Stage.RESOLVE, f"{name}: {detail}"))

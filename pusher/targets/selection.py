@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from pusher.config import Wrong, plain, shown
 from pusher.models import Source, Target
-from pusher.problems import BadInput
+from pusher.problems import BadInput, Code
 from pusher.targets.drafts import Named
 from pusher.targets.ranges import canonical_name, parse_address, parse_pattern
 
@@ -47,7 +47,7 @@ class Decision:
 
     included: bool
     why: str
-    code: str | None = None
+    code: Code | None = None
 
 
 class Subject(enum.Enum):
@@ -126,7 +126,7 @@ class Selector:
         """
         excluded = self.exclusion(target)
         if excluded is not None:
-            return Decision(included=False, why=excluded, code="excluded")
+            return Decision(included=False, why=excluded, code=Code.EXCLUDED)
         return self._limited(target)
 
     def exclusion(self, target: Target) -> str | None:

@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 
+from pusher.problems import Code
 from pusher.problems.shortage import CODE, shortage
 from pusher.targets.resolver import Resolution, failed, given, refuse_unless_name, resolution
 
@@ -46,24 +47,24 @@ class SystemResolver:
             async with asyncio.timeout(self._patience):
                 await free.acquire()
         except TimeoutError as exc:
-            raise failed("timed-out", name, f"no look-up became free within {self._patience:g} s") from exc
+            raise failed(Code.TIMED_OUT, name, f"no look-up became free within {self._patience:g} s") from exc
         answer = self._start(name, free)
         try:
             async with asyncio.timeout(self._deadline):
                 addresses = await answer
         except TimeoutError as exc:
-            raise failed("timed-out", name, f"no answer within {self._deadline:g} s") from exc
+            raise failed(Code.TIMED_OUT, name, f"no answer within {self._deadline:g} s") from exc
         except socket.gaierror as exc:
             if exc.errno == socket.EAI_MEMORY:
                 raise failed(CODE, name, "no memory is left") from exc
-            code = "name-not-found" if exc.errno in NOT_FOUND else "name-server-failed"
+            code = Code.NAME_NOT_FOUND if exc.errno in NOT_FOUND else Code.NAME_SERVER_FAILED
             raise failed(code, name, exc.strerror or "the look-up failed") from exc
         except UnicodeError as exc:
-            raise failed("name-not-found", name, "it is not a host name") from exc
+            raise failed(Code.NAME_NOT_FOUND, name, "it is not a host name") from exc
         except OSError as exc:
             if (short := shortage(exc)) is not None:
                 raise failed(CODE, name, short) from exc
-            raise failed("name-server-failed", name, exc.strerror or "the look-up failed") from exc
+            raise failed(Code.NAME_SERVER_FAILED, name, exc.strerror or "the look-up failed") from exc
         return resolution(name, addresses, SOURCE)
 
     def _free(self) -> asyncio.Semaphore:

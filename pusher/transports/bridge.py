@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from pusher.problems import ProblemError, Stage, problem
+from pusher.problems import Code, ProblemError, Stage, problem
 from pusher.problems.shortage import CODE, shortage
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class Bridge:
         deadline: float,
         stage: Stage,
         what: str,
-        code: str = "timed-out",
+        code: Code = Code.TIMED_OUT,
         pulse: Pulse | None = None,
     ) -> T:
         """Run ``work`` in the pool. Past ``deadline`` seconds (without a beat, where there is a pulse): ``code``."""

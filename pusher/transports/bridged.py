@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from pusher.models import Secret
-from pusher.problems import Stage
+from pusher.problems import Code, Stage
 from pusher.transports import one_by_one
 from pusher.transports.bridge import Bridge, Pulse
 from pusher.transports.codes import Doing
@@ -183,6 +183,6 @@ class BridgedSession:
             deadline=self._limits.stall,
             stage=Stage.STAGE,
             what=what,
-            code="transfer-stalled",
+            code=Code.TRANSFER_STALLED,
             pulse=pulse,
         )

@@ -18,7 +18,7 @@ from contextlib import suppress
 from functools import partial
 
 from pusher import runner
-from pusher.problems import Problem, ProblemError
+from pusher.problems import Code, Problem, ProblemError
 from pusher.transports.codes import Doing, from_win32, of
 from pusher.transports.port import (
     SYSTEM,
@@ -41,7 +41,9 @@ _GRACE = 20.0
 _WHILE_HELD, _GOES = 25, 50
 """How often a file that is still held is tried, and a service's entry is looked for, 0.2 s apart."""
 _NO_ERROR, _SPECIFIC, _TIMEOUT, _CANCELLED, _NEVER_STARTED = 0, 1066, 1460, 1223, 1077
-_UNWATCHED = frozenset({"service-start-timeout", "service-exited", "service-bad-image", "service-not-a-service"})
+_UNWATCHED = frozenset(
+    {Code.SERVICE_START_TIMEOUT, Code.SERVICE_EXITED, Code.SERVICE_BAD_IMAGE, Code.SERVICE_NOT_A_SERVICE}
+)
 """What a runner that does not start is called, where an agent's service would be meant."""
 
 
@@ -57,11 +59,11 @@ def verdict(status: ServiceStatus) -> int | Problem:
     if status.win32_exit == _SPECIFIC:
         return status.service_exit & 0xFFFFFFFF
     if status.win32_exit == _TIMEOUT:
-        return of("installer-timed-out", Doing.RUN, "it was ended with all its processes")
+        return of(Code.INSTALLER_TIMED_OUT, Doing.RUN, "it was ended with all its processes")
     if status.win32_exit == _CANCELLED:
-        return of("installer-failed", Doing.RUN, "it was stopped on the machine")
+        return of(Code.INSTALLER_FAILED, Doing.RUN, "it was stopped on the machine")
     if status.win32_exit in (_NEVER_STARTED, 1067):
-        return of("runner-failed", Doing.RUN, f"Win32 exit code {status.win32_exit}")
+        return of(Code.RUNNER_FAILED, Doing.RUN, f"Win32 exit code {status.win32_exit}")
     return from_win32(status.win32_exit, Doing.RUN)
 
 
@@ -70,7 +72,7 @@ def program() -> runner.Runner:
     try:
         return runner.load()
     except runner.RunnerMissingError as error:
-        raise ProblemError(of("runner-missing", Doing.RUN, str(error))) from error
+        raise ProblemError(of(Code.RUNNER_MISSING, Doing.RUN, str(error))) from error
 
 
 def words(run_as: RunAs = SYSTEM) -> str:
@@ -85,7 +87,7 @@ async def run(session: Session, program: bytes, command: str, limit: float, run_
     Nothing is left behind where nothing forbids it; ``settle`` afterwards makes sure.
     """
     if await session.service_status(NAME) is not None:
-        raise ProblemError(of("installer-busy", Doing.RUN, f"the service {NAME} is there"))
+        raise ProblemError(of(Code.INSTALLER_BUSY, Doing.RUN, f"the service {NAME} is there"))
     await session.make_folder(FOLDER)
     try:
         await _put(session, program)
@@ -111,7 +113,7 @@ async def settle(session: Session, patience: float) -> int | Problem | None:
     if status is not None:
         status = await _stopped(session, time.monotonic() + patience)
         if status is not None and status.state is not ServiceState.STOPPED:
-            raise ProblemError(of("installer-busy", Doing.RUN, f"an earlier push's, for more than {patience:g} s"))
+            raise ProblemError(of(Code.INSTALLER_BUSY, Doing.RUN, f"an earlier push's, for more than {patience:g} s"))
     await take_away(session)
     return None if status is None else verdict(status)
 
@@ -130,7 +132,7 @@ async def take_away(session: Session) -> None:
                 break
             await asyncio.sleep(2 * _POLL)
         else:
-            raise ProblemError(of("service-marked-for-delete", Doing.RUN, NAME))
+            raise ProblemError(of(Code.SERVICE_MARKED_FOR_DELETE, Doing.RUN, NAME))
     for path in (PROGRAM, LOG):
         await _while_held(partial(session.remove, path))
 
@@ -140,7 +142,7 @@ async def _put(session: Session, program: bytes) -> None:
     await _while_held(lambda: session.put(PROGRAM, memoryview(program), lambda _: None))
     there = await session.digest(PROGRAM, limit=len(program))
     if there is None or there.sha256 != hashlib.sha256(program).hexdigest():
-        raise ProblemError(of("copy-mismatch", Doing.RUN, str(PROGRAM)))
+        raise ProblemError(of(Code.COPY_MISMATCH, Doing.RUN, str(PROGRAM)))
 
 
 async def _started(session: Session, limit: float, run_as: RunAs) -> ServiceStatus | None:
@@ -150,7 +152,7 @@ async def _started(session: Session, limit: float, run_as: RunAs) -> ServiceStat
             await session.start_service(NAME)
     except ProblemError as error:
         if error.problem.code in _UNWATCHED:
-            raise ProblemError(of("runner-failed", Doing.RUN, error.problem.message)) from error
+            raise ProblemError(of(Code.RUNNER_FAILED, Doing.RUN, error.problem.message)) from error
         raise
     return await _stopped(session, until)
 
@@ -168,9 +170,9 @@ async def _stopped(session: Session, until: float) -> ServiceStatus | None:
 
 def _exit_code(status: ServiceStatus | None) -> int:
     if status is None:
-        raise ProblemError(of("runner-failed", Doing.RUN, "its service vanished"))
+        raise ProblemError(of(Code.RUNNER_FAILED, Doing.RUN, "its service vanished"))
     if status.state is not ServiceState.STOPPED:
-        raise ProblemError(of("installer-timed-out", Doing.RUN, "the runner did not end it"))
+        raise ProblemError(of(Code.INSTALLER_TIMED_OUT, Doing.RUN, "the runner did not end it"))
     ended = verdict(status)
     if isinstance(ended, Problem):
         raise ProblemError(ended)
@@ -193,7 +195,7 @@ async def _while_held(call: Callable[[], Awaitable[object]]) -> None:
         try:
             await call()
         except ProblemError as error:
-            if error.problem.code != "file-in-use" or not left:
+            if error.problem.code != Code.FILE_IN_USE or not left:
                 raise
             await asyncio.sleep(2 * _POLL)
         else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
-from pusher.problems import Problem, Stage, problem
+from pusher.problems import Code, Problem, Stage, problem
 from pusher.transports.ntstatus import NTSTATUS
 from pusher.transports.win32 import NCA, WIN32
 
@@ -46,34 +46,34 @@ class Doing(Enum):
         return self.value[1]
 
 
-_WHILE: Mapping[tuple[Doing, str], str] = {
-    (Doing.SIGN_IN, "access-denied"): "logon-type-denied",
-    (Doing.SIGN_IN, "protocol-error"): "sign-in-failed",
-    (Doing.ADMIN_SHARE, "access-denied"): "not-administrator",
-    (Doing.ADMIN_SHARE, "path-not-found"): "admin-share-missing",
-    (Doing.PROBE_WRITE, "access-denied"): "admin-share-read-only",
-    (Doing.PROBE_WRITE, "disk-error"): "admin-share-read-only",
-    (Doing.FACTS, "service-manager-missing"): "rpc-failed",
-    (Doing.FOLDER, "access-denied"): "folder-denied",
-    (Doing.LOCK, "file-in-use"): "push-in-progress",
-    (Doing.SERVICE_MANAGER, "access-denied"): "service-creation-denied",
-    (Doing.SERVICE_MANAGER, "path-not-found"): "service-manager-missing",
-    (Doing.SERVICE_MANAGER, "rpc-failed"): "service-manager-missing",
-    (Doing.SERVICE, "service-exists-foreign"): "service-exists-foreign",
-    (Doing.START, "path-not-found"): "service-bad-image",
-    (Doing.RUN, "service-bad-image"): "package-bad",
-    (Doing.RUN, "path-not-found"): "package-bad",
-    (Doing.POLICY, "no-such-account"): "service-account-invalid",
-    (Doing.POLICY, "service-manager-missing"): "rpc-failed",
-    (Doing.REGISTRY, "access-denied"): "registry-denied",
-    (Doing.REGISTRY, "path-not-found"): "registry-denied",
-    (Doing.REGISTRY, "service-manager-missing"): "registry-unavailable",
+_WHILE: Mapping[tuple[Doing, Code], Code] = {
+    (Doing.SIGN_IN, Code.ACCESS_DENIED): Code.LOGON_TYPE_DENIED,
+    (Doing.SIGN_IN, Code.PROTOCOL_ERROR): Code.SIGN_IN_FAILED,
+    (Doing.ADMIN_SHARE, Code.ACCESS_DENIED): Code.NOT_ADMINISTRATOR,
+    (Doing.ADMIN_SHARE, Code.PATH_NOT_FOUND): Code.ADMIN_SHARE_MISSING,
+    (Doing.PROBE_WRITE, Code.ACCESS_DENIED): Code.ADMIN_SHARE_READ_ONLY,
+    (Doing.PROBE_WRITE, Code.DISK_ERROR): Code.ADMIN_SHARE_READ_ONLY,
+    (Doing.FACTS, Code.SERVICE_MANAGER_MISSING): Code.RPC_FAILED,
+    (Doing.FOLDER, Code.ACCESS_DENIED): Code.FOLDER_DENIED,
+    (Doing.LOCK, Code.FILE_IN_USE): Code.PUSH_IN_PROGRESS,
+    (Doing.SERVICE_MANAGER, Code.ACCESS_DENIED): Code.SERVICE_CREATION_DENIED,
+    (Doing.SERVICE_MANAGER, Code.PATH_NOT_FOUND): Code.SERVICE_MANAGER_MISSING,
+    (Doing.SERVICE_MANAGER, Code.RPC_FAILED): Code.SERVICE_MANAGER_MISSING,
+    (Doing.SERVICE, Code.SERVICE_EXISTS_FOREIGN): Code.SERVICE_EXISTS_FOREIGN,
+    (Doing.START, Code.PATH_NOT_FOUND): Code.SERVICE_BAD_IMAGE,
+    (Doing.RUN, Code.SERVICE_BAD_IMAGE): Code.PACKAGE_BAD,
+    (Doing.RUN, Code.PATH_NOT_FOUND): Code.PACKAGE_BAD,
+    (Doing.POLICY, Code.NO_SUCH_ACCOUNT): Code.SERVICE_ACCOUNT_INVALID,
+    (Doing.POLICY, Code.SERVICE_MANAGER_MISSING): Code.RPC_FAILED,
+    (Doing.REGISTRY, Code.ACCESS_DENIED): Code.REGISTRY_DENIED,
+    (Doing.REGISTRY, Code.PATH_NOT_FOUND): Code.REGISTRY_DENIED,
+    (Doing.REGISTRY, Code.SERVICE_MANAGER_MISSING): Code.REGISTRY_UNAVAILABLE,
 }
 
 
 def from_ntstatus(status: int, doing: Doing, detail: str = "") -> Problem:
     """The problem for an NTSTATUS; one that no table knows keeps its number in the message."""
-    code = NTSTATUS.get(status, "sign-in-failed" if doing is Doing.SIGN_IN else "protocol-error")
+    code = NTSTATUS.get(status, Code.SIGN_IN_FAILED if doing is Doing.SIGN_IN else Code.PROTOCOL_ERROR)
     return _problem(code, doing, f"NTSTATUS 0x{status:08X}", detail)
 
 
@@ -81,19 +81,19 @@ def from_win32(error: int, doing: Doing, detail: str = "") -> Problem:
     """The problem for a Win32 error code, as MS-SCMR and MS-RRP return them, or for the status of an RPC fault."""
     if error in NCA:
         return _problem(NCA[error], doing, f"RPC fault 0x{error:08X}", detail)
-    return _problem(WIN32.get(error, "rpc-failed"), doing, f"Win32 error {error}", detail)
+    return _problem(WIN32.get(error, Code.RPC_FAILED), doing, f"Win32 error {error}", detail)
 
 
-def otherwise(code: str) -> tuple[tuple[str, str], ...]:
+def otherwise(code: Code) -> tuple[tuple[str, str], ...]:
     """What a number that means ``code`` is called instead, while something in particular is done: words and code."""
     return tuple((doing.words, instead) for (doing, general), instead in _WHILE.items() if general == code != instead)
 
 
-def of(code: str, doing: Doing, detail: str = "") -> Problem:
+def of(code: Code, doing: Doing, detail: str = "") -> Problem:
     """The problem for a code that has no number (a dropped socket, an implausible answer)."""
     return problem(code, doing.stage, f"{doing.words}: {detail}" if detail else doing.words)
 
 
-def _problem(code: str, doing: Doing, number: str, detail: str) -> Problem:
+def _problem(code: Code, doing: Doing, number: str, detail: str) -> Problem:
     what = f"{doing.words}{' ' + detail if detail else ''} ({number})"
     return problem(_WHILE.get((doing, code), code), doing.stage, what)

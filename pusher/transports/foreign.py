@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import spnego.exceptions as spnego_errors
 
-from pusher.problems import Problem, ProblemError
+from pusher.problems import Code, Problem, ProblemError
 from pusher.problems.kerberos import KERBEROS, kerberos_code, kerberos_number
 from pusher.problems.shortage import CODE, NUMBERS, shortage
 from pusher.transports.codes import Doing, of
@@ -23,35 +23,35 @@ __all__ = ["ERRNO", "KERBEROS", "SPNEGO", "by_class", "guarded", "kerberos_code"
 
 T = TypeVar("T")
 
-SPNEGO: Mapping[type[BaseException], str] = {
-    spnego_errors.FeatureMissingError: "kerberos-unavailable",
-    spnego_errors.NativeError: "sign-in-failed",
-    spnego_errors.BadMechanismError: "kerberos-unavailable",
-    spnego_errors.BadNameError: "kerberos-failed",
-    spnego_errors.BadBindingsError: "tampered",
-    spnego_errors.BadMICError: "tampered",
-    spnego_errors.NoCredentialError: "kerberos-failed",
-    spnego_errors.NoContextError: "sign-in-failed",
-    spnego_errors.InvalidTokenError: "protocol-error",
-    spnego_errors.InvalidCredentialError: "kerberos-failed",
-    spnego_errors.CredentialsExpiredError: "kerberos-failed",
-    spnego_errors.ContextExpiredError: "kerberos-failed",
-    spnego_errors.UnsupportedQop: "sign-in-failed",
-    spnego_errors.OperationNotAvailableError: "sign-in-failed",
-    spnego_errors.SpnegoError: "sign-in-failed",
-    ImportError: "kerberos-unavailable",  # pyspnego loads gssapi and krb5 when they are first asked for
+SPNEGO: Mapping[type[BaseException], Code] = {
+    spnego_errors.FeatureMissingError: Code.KERBEROS_UNAVAILABLE,
+    spnego_errors.NativeError: Code.SIGN_IN_FAILED,
+    spnego_errors.BadMechanismError: Code.KERBEROS_UNAVAILABLE,
+    spnego_errors.BadNameError: Code.KERBEROS_FAILED,
+    spnego_errors.BadBindingsError: Code.TAMPERED,
+    spnego_errors.BadMICError: Code.TAMPERED,
+    spnego_errors.NoCredentialError: Code.KERBEROS_FAILED,
+    spnego_errors.NoContextError: Code.SIGN_IN_FAILED,
+    spnego_errors.InvalidTokenError: Code.PROTOCOL_ERROR,
+    spnego_errors.InvalidCredentialError: Code.KERBEROS_FAILED,
+    spnego_errors.CredentialsExpiredError: Code.KERBEROS_FAILED,
+    spnego_errors.ContextExpiredError: Code.KERBEROS_FAILED,
+    spnego_errors.UnsupportedQop: Code.SIGN_IN_FAILED,
+    spnego_errors.OperationNotAvailableError: Code.SIGN_IN_FAILED,
+    spnego_errors.SpnegoError: Code.SIGN_IN_FAILED,
+    ImportError: Code.KERBEROS_UNAVAILABLE,  # pyspnego loads gssapi and krb5 when they are first asked for
 }
 
-ERRNO: Mapping[int, str] = {
-    errno.ECONNREFUSED: "port-closed",
-    errno.ETIMEDOUT: "timed-out",
-    errno.EHOSTUNREACH: "host-unreachable",
-    errno.ENETUNREACH: "host-unreachable",
-    errno.EHOSTDOWN: "host-unreachable",
-    errno.ENETDOWN: "host-unreachable",
-    errno.EACCES: "host-unreachable",
-    errno.EPERM: "host-unreachable",
-    errno.EADDRNOTAVAIL: "host-unreachable",
+ERRNO: Mapping[int, Code] = {
+    errno.ECONNREFUSED: Code.PORT_CLOSED,
+    errno.ETIMEDOUT: Code.TIMED_OUT,
+    errno.EHOSTUNREACH: Code.HOST_UNREACHABLE,
+    errno.ENETUNREACH: Code.HOST_UNREACHABLE,
+    errno.EHOSTDOWN: Code.HOST_UNREACHABLE,
+    errno.ENETDOWN: Code.HOST_UNREACHABLE,
+    errno.EACCES: Code.HOST_UNREACHABLE,
+    errno.EPERM: Code.HOST_UNREACHABLE,
+    errno.EADDRNOTAVAIL: Code.HOST_UNREACHABLE,
     **dict.fromkeys(NUMBERS, CODE),
 }
 
@@ -69,7 +69,7 @@ def guarded(
 
 
 def by_class(
-    error: BaseException, classes: Mapping[type[BaseException], str], doing: Doing, detail: str = ""
+    error: BaseException, classes: Mapping[type[BaseException], Code], doing: Doing, detail: str = ""
 ) -> Problem:
     """The problem for an exception that carries no number of the protocol's: Kerberos', errno's, its class's.
 
@@ -87,4 +87,4 @@ def by_class(
     for kind in type(error).__mro__:
         if kind in classes:
             return of(classes[kind], doing, f"{detail} ({type(error).__name__})".strip())
-    return of("protocol-error", doing, f"{detail} ({type(error).__name__} while reading the answer)".strip())
+    return of(Code.PROTOCOL_ERROR, doing, f"{detail} ({type(error).__name__} while reading the answer)".strip())

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError
 from pusher.transports.codes import Doing, of
 from pusher.transports.port import FileDigest, FileInfo, Moved, NewFile, RemotePath
 
-_IN_USE = "file-in-use"
+_IN_USE = Code.FILE_IN_USE
 
 
 class Single(Protocol):
@@ -28,7 +28,7 @@ async def put_proven(session: Single, file: NewFile, moved: Moved) -> None:
     await session.put(file.path, file.data, moved)
     there = await session.digest(file.path, limit=len(file.data))
     if there is None or there.size != len(file.data) or there.sha256 != file.sha256:
-        raise ProblemError(of("copy-mismatch", Doing.FILE, str(file.path)))
+        raise ProblemError(of(Code.COPY_MISMATCH, Doing.FILE, str(file.path)))
 
 
 async def put_each(session: Single, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:

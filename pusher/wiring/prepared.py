@@ -13,7 +13,7 @@ from pusher.install.installing import removal_command
 from pusher.install.package import PACKAGE_FILE, load_package, placeholders, render_command
 from pusher.install.payload import Payload, load_payload
 from pusher.models import RUN_AS_ACCOUNT, Package, Source, Target, TransportKind, Verb
-from pusher.problems import BadInput, Problem, Stage, problem
+from pusher.problems import BadInput, Code, Problem, Stage, problem
 from pusher.runner import RunnerMissingError
 from pusher.runner import load as load_runner
 from pusher.settings import Options
@@ -96,7 +96,7 @@ class Prepared:
         """What leaves a target out by its address, site or groups, once a run has found them; None: nothing."""
         for selector in (self._selector, *self._further):
             if (decision := self.inventory.spared(target, selector)) is not None:
-                return problem("excluded", Stage.RESOLVE, decision.why)
+                return problem(Code.EXCLUDED, Stage.RESOLVE, decision.why)
         return None
 
     @property

@@ -6,6 +6,7 @@ import pytest
 
 from pusher.directory.memory import MemoryDirectory, Values, entry
 from pusher.directory.port import Bounds, Directory, Entry
+from pusher.problems import Code
 from tests.contract.directory_contract import ODD, DirectoryBench, DirectoryContract
 
 BASE = "DC=corp,DC=example"
@@ -43,10 +44,10 @@ class MemoryBench:
         return MemoryDirectory(tree(), root={"defaultNamingContext": BASE}, bounds=bounds)
 
     def wrong_password(self) -> Directory:
-        return MemoryDirectory(tree(), fails={"": "directory-sign-in-failed"})
+        return MemoryDirectory(tree(), fails={"": Code.DIRECTORY_SIGN_IN_FAILED})
 
     def unreachable(self) -> Directory:
-        return MemoryDirectory(tree(), fails={"": "directory-unreachable"})
+        return MemoryDirectory(tree(), fails={"": Code.DIRECTORY_UNREACHABLE})
 
 
 class TestMemoryDirectory(DirectoryContract):

@@ -29,7 +29,7 @@ from smbprotocol.session import Session as SmbSession
 from pusher.cli import main
 from pusher.credentials.kerberos import Krb5
 from pusher.models import Credential, Secret, TransportKind
-from pusher.problems import ProblemError, problem
+from pusher.problems import Code, ProblemError, problem
 from pusher.problems.kerberos import kerberos_code
 from pusher.transports.codes import Doing, from_ntstatus
 from pusher.transports.memory import MemoryHost, MemoryTransport, User
@@ -64,7 +64,7 @@ class Fleet:
         if self._asked > self._free and self._hold_answers:
             await asyncio.to_thread(self._wait)
         if isinstance(status, str):
-            raise ProblemError(problem(status, Doing.SIGN_IN.stage, f"no service ticket for {host.name}"))
+            raise ProblemError(problem(Code(status), Doing.SIGN_IN.stage, f"no service ticket for {host.name}"))
         if status:
             raise ProblemError(from_ntstatus(status, Doing.SIGN_IN, f"as {credential.account}"))
 

@@ -12,19 +12,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pusher.problems.catalogue.code import Code, Part
 from pusher.problems.catalogue.directory import DIRECTORY
 from pusher.problems.catalogue.install import INSTALL
 from pusher.problems.catalogue.installers import INSTALLERS
 from pusher.problems.catalogue.reach import IDENTIFY, REACH
 from pusher.problems.catalogue.resolve import RESOLVE
 from pusher.problems.catalogue.rights import RIGHTS
+from pusher.problems.catalogue.row import Part, Row
 from pusher.problems.catalogue.sign_in import SIGN_IN
 from pusher.problems.catalogue.store import STORE
 
-__all__ = ["CATALOGUE", "Code", "Part"]
+__all__ = ["CATALOGUE", "Part", "Row"]
 
-CATALOGUE: Mapping[str, Code] = MappingProxyType(
+CATALOGUE: Mapping[str, Row] = MappingProxyType(
     {
         row.code: row
         for row in (*RESOLVE, *DIRECTORY, *REACH, *IDENTIFY, *SIGN_IN, *RIGHTS, *INSTALL, *INSTALLERS, *STORE)

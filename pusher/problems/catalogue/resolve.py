@@ -3,49 +3,50 @@
 from __future__ import annotations
 
 from pusher.models import Stage
-from pusher.problems.catalogue.code import FAILED, GIVE_UP, LEFT_OUT, RETRY, SKIPPED, SPARED, UNREACHABLE, WAIT, Code
+from pusher.problems.catalogue.row import FAILED, GIVE_UP, LEFT_OUT, RETRY, SKIPPED, SPARED, UNREACHABLE, WAIT, Row
+from pusher.problems.codes import Code
 
 # A table reads as rows.
 # fmt: off
 RESOLVE = [
-    Code("name-not-found", Stage.RESOLVE, GIVE_UP, UNREACHABLE,
+    Row(Code.NAME_NOT_FOUND, Stage.RESOLVE, GIVE_UP, UNREACHABLE,
          "the name does not resolve to an address",
          "Correct the name in the inventory, add its DNS record, or give the host an address."),
-    Code("name-server-failed", Stage.RESOLVE, RETRY, UNREACHABLE,
+    Row(Code.NAME_SERVER_FAILED, Stage.RESOLVE, RETRY, UNREACHABLE,
          "no name server gave an answer",
          "Check the name servers of this machine (or of the inventory) and push again."),
-    Code("excluded", Stage.RESOLVE, GIVE_UP, SKIPPED,
+    Row(Code.EXCLUDED, Stage.RESOLVE, GIVE_UP, SKIPPED,
          "the inventory or an option excludes this target",
          "Nothing to do; remove the exclusion to push to it.",
          LEFT_OUT),
-    Code("duplicate", Stage.RESOLVE, GIVE_UP, SKIPPED,
+    Row(Code.DUPLICATE, Stage.RESOLVE, GIVE_UP, SKIPPED,
          "this machine is already in the run under another name",
          "Nothing to do; keep one of the names in the inventory.",
          LEFT_OUT),
-    Code("computer-disabled", Stage.RESOLVE, GIVE_UP, SKIPPED,
+    Row(Code.COMPUTER_DISABLED, Stage.RESOLVE, GIVE_UP, SKIPPED,
          "the computer's account in the directory is disabled",
          "Nothing to do; enable the account if the machine is in use.",
          LEFT_OUT),
-    Code("computer-stale", Stage.RESOLVE, GIVE_UP, SKIPPED,
+    Row(Code.COMPUTER_STALE, Stage.RESOLVE, GIVE_UP, SKIPPED,
          "the computer has not been seen by its domain for too long",
          "Nothing to do; if the machine is in use, repair its secure channel, or raise stale_after in the inventory.",
          LEFT_OUT),
-    Code("other-connection", Stage.RESOLVE, GIVE_UP, SKIPPED,
+    Row(Code.OTHER_CONNECTION, Stage.RESOLVE, GIVE_UP, SKIPPED,
          "the inventory reaches this host in a way in which no Windows machine is reached",
          "Nothing to do; if it runs Windows, say pusher_transports (smb, winrm) for it in the inventory.",
          LEFT_OUT),
-    Code("outside-window", Stage.RESOLVE, WAIT, SKIPPED,
+    Row(Code.OUTSIDE_WINDOW, Stage.RESOLVE, WAIT, SKIPPED,
          "the target's maintenance window is closed",
          "Wait for the window, or change it."),
-    Code("domain-controller-refused", Stage.RIGHTS, GIVE_UP, SKIPPED,
+    Row(Code.DOMAIN_CONTROLLER_REFUSED, Stage.RIGHTS, GIVE_UP, SKIPPED,
          "the target is a domain controller",
          "A push account that signs in to domain controllers can take the whole domain: leave it out, or set "
          "domain_controller: allow on the host in the inventory and domain_controllers = true on the account.",
          SPARED),
-    Code("command-incomplete", Stage.RESOLVE, GIVE_UP, FAILED,
+    Row(Code.COMMAND_INCOMPLETE, Stage.RESOLVE, GIVE_UP, FAILED,
          "a placeholder of the package's command has no usable value for this target",
          "Give the target the variable (vars) or the site in the inventory."),
-    Code("no-transport", Stage.RESOLVE, GIVE_UP, FAILED,
+    Row(Code.NO_TRANSPORT, Stage.RESOLVE, GIVE_UP, FAILED,
          "no transport that the target allows can be used",
          "Allow smb or winrm for the target in the inventory, or drop --transport."),
 ]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pusher.models import Credential
+from pusher.problems import Code
 from pusher.transports import by_service
 from pusher.transports.memory.disk import Disk, Entry, Key, NtError, key_of
 from pusher.transports.memory.services import Services, Win32Error
@@ -99,7 +100,7 @@ class MemoryHost:
     leaves: dict[str, str] = field(default_factory=dict)
     folders: SystemFolders = field(default_factory=SystemFolders)
     port: int = 445
-    refuses: str | None = None
+    refuses: Code | None = None
     mute: bool = False
     latency: float = 0.0
     skew: float = 0.0

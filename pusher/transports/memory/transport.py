@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from pusher.models import Credential, Protocol, Secret, TransportKind
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError
 from pusher.transports import by_service, one_by_one
 from pusher.transports.codes import Doing, from_ntstatus, from_win32, of
 from pusher.transports.image import FileVersionScan
@@ -79,7 +79,7 @@ class MemoryTransport:
 
     async def open(self, endpoint: Endpoint, limits: Limits) -> Link:
         host = self.hosts.get(endpoint.address)
-        wire = Wire(self, host or MemoryHost(refuses="timed-out"), limits)
+        wire = Wire(self, host or MemoryHost(refuses=Code.TIMED_OUT), limits)
 
         def connect() -> None:
             refused = self._refusal(wire.host, endpoint)
@@ -90,10 +90,10 @@ class MemoryTransport:
         self._wires.append(wire)
         return _MemoryLink(wire)
 
-    def _refusal(self, host: MemoryHost, endpoint: Endpoint) -> str | None:
+    def _refusal(self, host: MemoryHost, endpoint: Endpoint) -> Code | None:
         """A host has one port open: the one that it says, or each transport's own where it says none."""
         asked = endpoint.port or _PORTS[self.kind]
-        return host.refuses or (None if asked == host.port else "port-closed")
+        return host.refuses or (None if asked == host.port else Code.PORT_CLOSED)
 
     def due(self, call: str) -> Fault | None:
         """Count a call; its fault, if one is due."""
@@ -141,12 +141,12 @@ class _MemoryLink:
 
         def work() -> User:
             if credential.secret is None and credential.ccache is None and "" not in wire.host.users:
-                raise ProblemError(of("kerberos-failed", Doing.SIGN_IN, credential.account))
+                raise ProblemError(of(Code.KERBEROS_FAILED, Doing.SIGN_IN, credential.account))
             wire.secret_sent = credential.secret is not None
             return wire.host.admit(credential)
 
         if credential.protocol is Protocol.NTLM and credential.secret is None:
-            raise ProblemError(of("sign-in-failed", Doing.SIGN_IN, credential.account))
+            raise ProblemError(of(Code.SIGN_IN_FAILED, Doing.SIGN_IN, credential.account))
         user = await wire.call("sign_in", Doing.SIGN_IN, work, wire.limits.sign_in, what=f"as {credential.account}")
         return _MemorySession(wire, user, self._identity)
 
@@ -206,7 +206,7 @@ class _MemorySession:
             Doing.FILE,
             lambda: write(data),
             self._wire.limits.stall,
-            late="transfer-stalled",
+            late=Code.TRANSFER_STALLED,
             half=lambda: write(data[: len(data) // 2]),
             what=str(path),
         )
@@ -223,7 +223,7 @@ class _MemorySession:
             return FileDigest(size=len(data), sha256=sha256, version=scan.version)
 
         return await self._wire.call(
-            "digest", Doing.FILE, work, self._wire.limits.stall, late="transfer-stalled", what=str(path)
+            "digest", Doing.FILE, work, self._wire.limits.stall, late=Code.TRANSFER_STALLED, what=str(path)
         )
 
     async def put_all(self, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:
@@ -341,7 +341,7 @@ class _MemorySession:
         if run_as != SIGNED_IN:
             return await by_service.run(self, _RUNNER, command, limit, run_as)
         if self._wire.transport.kind is TransportKind.SMB:
-            raise ProblemError(of("run-as-unsupported", Doing.RUN, command))
+            raise ProblemError(of(Code.RUN_AS_UNSUPPORTED, Doing.RUN, command))
 
         def work() -> Ran:
             self._manager()
@@ -351,7 +351,7 @@ class _MemorySession:
         ran = await self._wire.call("run", Doing.RUN, work, limit, what=command)
         await asyncio.sleep(min(ran.seconds, limit))
         if ran.seconds > limit:
-            raise ProblemError(of("installer-timed-out", Doing.RUN, f"{limit:g} s"))
+            raise ProblemError(of(Code.INSTALLER_TIMED_OUT, Doing.RUN, f"{limit:g} s"))
         return ran.code
 
     async def tail(self, path: RemotePath, limit: int) -> bytes | None:
@@ -364,7 +364,7 @@ class _MemorySession:
     async def registry_value(self, key: str, name: str) -> str | int | None:
         def work() -> str | int | None:
             if self._host.registry is None:
-                raise ProblemError(of("registry-unavailable", Doing.REGISTRY, "no winreg pipe"))
+                raise ProblemError(of(Code.REGISTRY_UNAVAILABLE, Doing.REGISTRY, "no winreg pipe"))
             if self._host.registry_denied or not self._user.administrator:
                 raise Win32Error(_WIN32_DENIED)
             return self._host.values.get((key.lower(), name.lower()))
@@ -376,7 +376,7 @@ class _MemorySession:
 
     def _keep_secret(self, secret: Secret | None, name: str) -> None:
         if secret is not None and not self._host.encrypts:
-            raise ProblemError(of("session-not-encrypted", Doing.SERVICE, name))
+            raise ProblemError(of(Code.SESSION_NOT_ENCRYPTED, Doing.SERVICE, name))
 
     async def holders_of(self, right: str, account: str) -> tuple[str, ...]:
         def work() -> tuple[str, ...]:
@@ -425,7 +425,7 @@ class _MemorySession:
 
     def _open_key(self, key: str) -> str:
         if self._host.registry is None:
-            raise ProblemError(of("registry-unavailable", Doing.REGISTRY, "no winreg pipe"))
+            raise ProblemError(of(Code.REGISTRY_UNAVAILABLE, Doing.REGISTRY, "no winreg pipe"))
         if self._host.registry_denied or not self._user.administrator:
             raise Win32Error(_WIN32_DENIED)
         opened = key

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Protocol, TypeVar
 
 from pusher.models import TransportKind
-from pusher.problems import ProblemError, problem
+from pusher.problems import Code, ProblemError, problem
 from pusher.transports.codes import Doing, from_ntstatus, from_win32, of
 from pusher.transports.memory.disk import Entry, Key, NtError
 from pusher.transports.memory.host import MemoryHost
@@ -46,7 +46,7 @@ class Fault:
     number: int = 1
     call: str = ""
     moment: Moment = Moment.BEFORE
-    code: str = "too-busy"
+    code: Code = Code.TOO_BUSY
 
 
 class Killed(BaseException):
@@ -83,7 +83,7 @@ class Wire:
         work: Callable[[], T],
         deadline: float | None = None,
         *,
-        late: str = "timed-out",
+        late: Code = Code.TIMED_OUT,
         half: Callable[[], object] = lambda: None,
         what: str = "",
     ) -> T:
@@ -131,9 +131,9 @@ class Wire:
         if self.transport.dead:
             raise Killed
         if not self.up:
-            raise ProblemError(of("connection-lost", doing))
+            raise ProblemError(of(Code.CONNECTION_LOST, doing))
 
-    async def _strike(self, fault: Fault, doing: Doing, deadline: float | None, late: str) -> None:
+    async def _strike(self, fault: Fault, doing: Doing, deadline: float | None, late: Code) -> None:
         if fault.how is How.FAIL:
             raise ProblemError(problem(fault.code, doing.stage, "as the test wants it"))
         if fault.how is How.HANG:
@@ -143,9 +143,9 @@ class Wire:
             self.drop()
             raise Killed
         self.drop()
-        raise ProblemError(of("connection-lost", doing))
+        raise ProblemError(of(Code.CONNECTION_LOST, doing))
 
-    async def _hang(self, doing: Doing, deadline: float | None, late: str) -> None:
+    async def _hang(self, doing: Doing, deadline: float | None, late: Code) -> None:
         patience = self.limits.call if deadline is None else deadline
         await asyncio.sleep(patience)
         self.drop()
@@ -160,5 +160,5 @@ def _numbered(doing: Doing, what: str, work: Callable[[], T]) -> T:
         raise ProblemError(from_ntstatus(error.status, doing, what)) from error
     except Win32Error as error:
         if error.code == 1060:
-            raise ProblemError(of("service-missing", doing, what)) from error
+            raise ProblemError(of(Code.SERVICE_MISSING, doing, what)) from error
         raise ProblemError(from_win32(error.code, doing, what)) from error

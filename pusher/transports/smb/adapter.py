@@ -20,7 +20,7 @@ from smbprotocol.session import SMB2SessionSetupRequest, SMB2SessionSetupRespons
 from smbprotocol.tree import TreeConnect
 
 from pusher.models import Credential, Protocol, TransportKind
-from pusher.problems import NextMove, ProblemError, Stage
+from pusher.problems import Code, NextMove, ProblemError, Stage
 from pusher.transports import by_service
 from pusher.transports.bridge import Bridge, Pool
 from pusher.transports.bridged import BridgedSession
@@ -150,7 +150,7 @@ class _SmbLink:
         except SMBResponseException:
             return known  # it does not speak NTLM; who it is must be proven by Kerberos
         else:
-            raise ProblemError(of("protocol-error", Doing.IDENTIFY, "signed in without being asked to"))
+            raise ProblemError(of(Code.PROTOCOL_ERROR, Doing.IDENTIFY, "signed in without being asked to"))
         finally:
             connection.preauth_integrity_session_hash_value.clear()
         return PeerIdentity(
@@ -179,7 +179,7 @@ class _SmbLink:
         )
         session.connect()
         if session.session_key is None:
-            raise ProblemError(of("guest-session", Doing.SIGN_IN, credential.account))
+            raise ProblemError(of(Code.GUEST_SESSION, Doing.SIGN_IN, credential.account))
         return session
 
 
@@ -235,7 +235,9 @@ class _SmbSession(BridgedSession):
 
     async def run(self, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
         if run_as == SIGNED_IN:
-            raise ProblemError(of("run-as-unsupported", Doing.RUN, "SMB starts programs by the service manager only"))
+            raise ProblemError(
+                of(Code.RUN_AS_UNSUPPORTED, Doing.RUN, "SMB starts programs by the service manager only")
+            )
         return await by_service.run(self, by_service.program().program, command, limit, run_as)
 
     async def registry_value(self, key: str, name: str) -> str | int | None:

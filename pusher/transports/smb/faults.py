@@ -14,7 +14,7 @@ import spnego.exceptions as spnego_errors
 from impacket.dcerpc.v5.rpcrt import DCERPCException
 from smbprotocol import exceptions as smb_errors
 
-from pusher.problems import Problem
+from pusher.problems import Code, Problem
 from pusher.transports import foreign
 from pusher.transports.codes import Doing, from_ntstatus, from_win32
 from pusher.transports.smb.connection import ImplausibleError, SessionGoneError, TamperedError, UnsupportedDialectError
@@ -22,22 +22,22 @@ from pusher.transports.smb.pipe import RpcFaultError
 
 T = TypeVar("T")
 
-CLASSES: dict[type[BaseException], str] = {
-    TamperedError: "tampered",
-    SessionGoneError: "connection-lost",
-    ImplausibleError: "protocol-error",
-    UnsupportedDialectError: "dialect-unsupported",
-    smb_errors.SMBConnectionClosed: "connection-lost",
-    smb_errors.SMBUnsupportedFeature: "dialect-unsupported",
-    smb_errors.SMBLinkRedirectionError: "path-not-found",
-    smb_errors.SMBAuthenticationError: "sign-in-failed",
-    smb_errors.SMBException: "protocol-error",
+CLASSES: dict[type[BaseException], Code] = {
+    TamperedError: Code.TAMPERED,
+    SessionGoneError: Code.CONNECTION_LOST,
+    ImplausibleError: Code.PROTOCOL_ERROR,
+    UnsupportedDialectError: Code.DIALECT_UNSUPPORTED,
+    smb_errors.SMBConnectionClosed: Code.CONNECTION_LOST,
+    smb_errors.SMBUnsupportedFeature: Code.DIALECT_UNSUPPORTED,
+    smb_errors.SMBLinkRedirectionError: Code.PATH_NOT_FOUND,
+    smb_errors.SMBAuthenticationError: Code.SIGN_IN_FAILED,
+    smb_errors.SMBException: Code.PROTOCOL_ERROR,
     **foreign.SPNEGO,
-    DCERPCException: "rpc-failed",
-    TimeoutError: "timed-out",
-    socket.gaierror: "name-not-found",
-    ConnectionError: "connection-lost",
-    OSError: "connection-lost",
+    DCERPCException: Code.RPC_FAILED,
+    TimeoutError: Code.TIMED_OUT,
+    socket.gaierror: Code.NAME_NOT_FOUND,
+    ConnectionError: Code.CONNECTION_LOST,
+    OSError: Code.CONNECTION_LOST,
 }
 
 

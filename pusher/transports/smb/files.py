@@ -47,7 +47,7 @@ from smbprotocol.open import (
 from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError
 from pusher.transports.codes import Doing, of
 from pusher.transports.image import FileVersionScan, machine_of
 from pusher.transports.port import SYSTEM_DRIVE, FileDigest, FileInfo, RemotePath
@@ -171,7 +171,7 @@ class Files:
 
         size = guarded(Doing.FILE, work, str(path))
         if size != len(data):
-            raise ProblemError(of("copy-mismatch", Doing.FILE, f"{path}: {size} bytes there, {len(data)} sent"))
+            raise ProblemError(of(Code.COPY_MISMATCH, Doing.FILE, f"{path}: {size} bytes there, {len(data)} sent"))
 
     def digest(self, path: RemotePath, limit: int, beat: Callable[[int], None]) -> FileDigest | None:
         """Read and hash at most ``limit`` bytes; of a longer file the hash is empty."""
@@ -332,7 +332,7 @@ class Files:
                 self._sleep(pause)
             except SMBResponseException:
                 return
-        raise ProblemError(of("file-in-use", Doing.FILE, f"{path} is removed as soon as another process closes it"))
+        raise ProblemError(of(Code.FILE_IN_USE, Doing.FILE, f"{path} is removed as soon as another process closes it"))
 
     def _read(self, there: Open, size: int, start: int = 0) -> Iterator[bytes]:
         chunk = min(CHUNK, there.connection.max_read_size)
@@ -354,7 +354,7 @@ class Files:
 def _downward(path: RemotePath) -> str:
     """The path, where it leads nowhere but down: some servers resolve what Windows' own clients never send."""
     if path.path and {"", ".", ".."} & set(path.path.split("\\")):
-        raise ProblemError(of("path-not-found", Doing.FILE, f"{path} does not lead downward"))
+        raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FILE, f"{path} does not lead downward"))
     return path.path
 
 

@@ -15,7 +15,7 @@ from impacket.dcerpc.v5 import dssp, rrp, srvs
 from impacket.dcerpc.v5.rpcrt import DCERPCException
 from smbprotocol.exceptions import ObjectNameNotFound, PipeNotAvailable
 
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError
 from pusher.transports.codes import Doing, of
 from pusher.transports.smb.faults import guarded
 
@@ -115,7 +115,7 @@ def _with_root(bind: Bind, key: str, work: Callable[[Any, Any, str, str], T], sl
         try:
             rpc = _bind_registry(bind, sleep)
         except (ObjectNameNotFound, PipeNotAvailable) as error:
-            raise ProblemError(of("registry-unavailable", Doing.REGISTRY, "no winreg pipe")) from error
+            raise ProblemError(of(Code.REGISTRY_UNAVAILABLE, Doing.REGISTRY, "no winreg pipe")) from error
         try:
             return work(rpc, opener(rpc)["phKey"], root, path)
         finally:

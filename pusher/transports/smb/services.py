@@ -20,7 +20,7 @@ from impacket.dcerpc.v5.ndr import NULL
 from impacket.dcerpc.v5.rpcrt import DCERPCException
 
 from pusher.models import Secret
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError
 from pusher.transports.codes import Doing, from_win32, of
 from pusher.transports.paths import windows_of
 from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType, SystemFolders
@@ -199,7 +199,7 @@ class ServiceManager:
     def _must(self, name: str, access: int, work: Callable[[Any], T], doing: Doing = Doing.SERVICE) -> T:
         result = self._with_service(name, access, lambda service: (work(service),), doing)
         if result is None:
-            raise ProblemError(of("service-missing", doing, name))
+            raise ProblemError(of(Code.SERVICE_MISSING, doing, name))
         return result[0]
 
     def _with_service(self, name: str, access: int, work: Callable[[Any], T], doing: Doing = Doing.SERVICE) -> T | None:
@@ -270,7 +270,7 @@ class ServiceManager:
             return NULL
         key = self._key()
         if key is None:
-            raise ProblemError(of("session-not-encrypted", Doing.SERVICE, name))
+            raise ProblemError(of(Code.SESSION_NOT_ENCRYPTED, Doing.SERVICE, name))
         return sealed(f"{secret.reveal()}\0".encode("utf-16-le"), key)
 
     def _set_extras(self, service: Any, config: ServiceConfig) -> None:

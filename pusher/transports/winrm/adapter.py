@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from pusher.models import Credential, Protocol, TransportKind
-from pusher.problems import Problem, ProblemError, Stage
+from pusher.problems import Code, Problem, ProblemError, Stage
 from pusher.transports import by_service, one_by_one
 from pusher.transports.bridge import Bridge, Pool
 from pusher.transports.bridged import Beat, BridgedSession
@@ -163,7 +163,7 @@ class _WinrmLink:
                 what="asking where Windows is",
             )
         except ProblemError as error:
-            if error.problem.code == "sign-in-refused":
+            if error.problem.code == Code.SIGN_IN_REFUSED:
                 raise
             found = error.problem
         return _WinrmSession(
@@ -204,7 +204,7 @@ class _WinrmLink:
             wire.open(self._limits.connect)
             proven, again = self._wire.certificate, wire.certificate
             if proven and again and proven.der != again.der:
-                raise ProblemError(of("tampered", Doing.IDENTIFY, "two connections show two certificates"))
+                raise ProblemError(of(Code.TAMPERED, Doing.IDENTIFY, "two connections show two certificates"))
             self._schemes, challenge = who_answers(wire)
         finally:
             self._side = None
@@ -340,7 +340,7 @@ class _WinrmSession(BridgedSession):
         def work() -> NoReturn:
             if not self._client.alive:
                 raise ConnectionError("the connection is closed")
-            raise ProblemError(of("rights-unreadable", Doing.POLICY, f"{account}: WinRM has no way to ask"))
+            raise ProblemError(of(Code.RIGHTS_UNREADABLE, Doing.POLICY, f"{account}: WinRM has no way to ask"))
 
         guarded(Doing.POLICY, work)
         raise AssertionError("it raises")
@@ -365,6 +365,6 @@ class _WinrmSession(BridgedSession):
         """An account that is refused the first question is refused everything, in each question's own words."""
         if self._problem is None:
             return
-        if self._problem.code == "not-administrator":
+        if self._problem.code == Code.NOT_ADMINISTRATOR:
             raise ProblemError(refused(doing, what))
         raise ProblemError(self._problem)

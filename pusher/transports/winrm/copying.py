@@ -23,7 +23,7 @@ from pypsrp._utils import get_pwsh_script
 from pypsrp.exceptions import WSManFaultError
 from pypsrp.powershell import PowerShell, RunspacePool
 
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError
 from pusher.transports.codes import Doing, of
 from pusher.transports.port import Limits
 from pusher.transports.winrm.cim import StrangeValueError
@@ -105,9 +105,9 @@ class Copier:
         if self._fetches and self._content is not None and self.has_curl:
             ending = self._fetch(self._content, there, data, moved, keep)
             if ending is Ending.FORGED:
-                raise ProblemError(of("tampered", Doing.FILE, f"{ending.value} at the content endpoint's address"))
+                raise ProblemError(of(Code.TAMPERED, Doing.FILE, f"{ending.value} at the content endpoint's address"))
             if ending is Ending.BROKEN:
-                raise ProblemError(of("transfer-stalled", Doing.FILE, f"{there}: {ending.value}"))
+                raise ProblemError(of(Code.TRANSFER_STALLED, Doing.FILE, f"{there}: {ending.value}"))
             if ending is not Ending.NO_WAY:
                 self.way = _BY_CURL
                 return ending is Ending.DONE

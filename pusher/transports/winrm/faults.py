@@ -18,7 +18,7 @@ import h11
 from pypsrp import _pool_manager
 from pypsrp import exceptions as psrp_errors
 
-from pusher.problems import Problem, problem
+from pusher.problems import Code, Problem, problem
 from pusher.transports import foreign
 from pusher.transports.codes import WIN32, Doing, from_win32, of
 from pusher.transports.winrm.authentication import NoProtectionError, StatusError, UnprovenServerError
@@ -30,122 +30,122 @@ from pusher.transports.winrm.wire import HandshakeError, ImplausibleError
 
 T = TypeVar("T")
 
-CLASSES: dict[type[BaseException], str] = {
+CLASSES: dict[type[BaseException], Code] = {
     **foreign.SPNEGO,
-    TamperedError: "tampered",
-    SignedOutError: "connection-lost",
-    NotXmlError: "protocol-error",
-    ImplausibleError: "protocol-error",
-    StrangeValueError: "protocol-error",
-    HandshakeError: "tls-failed",
-    PinMismatchError: "certificate-mismatch",
-    UnprovenServerError: "wrong-host",
-    NoProtectionError: "unencrypted-refused",
-    psrp_errors.AuthenticationError: "sign-in-refused",
-    psrp_errors.InvalidRunspacePoolStateError: "protocol-error",
-    psrp_errors.InvalidPipelineStateError: "protocol-error",
-    psrp_errors._InvalidStateError: "protocol-error",
-    psrp_errors.InvalidPSRPOperation: "protocol-error",
-    psrp_errors.FragmentError: "protocol-error",
-    psrp_errors.SerializationError: "protocol-error",
-    psrp_errors.WinRMTransportError: "winrm-fault",
-    psrp_errors.WinRMError: "protocol-error",
-    _pool_manager.NewConnectionDisabled: "connection-lost",
-    ET.ParseError: "protocol-error",
-    h11.RemoteProtocolError: "protocol-error",
-    h11.LocalProtocolError: "protocol-error",
-    h11.ProtocolError: "protocol-error",
-    ssl.SSLCertVerificationError: "certificate-untrusted",
-    ssl.SSLEOFError: "connection-lost",
-    ssl.SSLZeroReturnError: "connection-lost",
-    ssl.SSLSyscallError: "connection-lost",
-    ssl.SSLWantReadError: "connection-lost",
-    ssl.SSLWantWriteError: "connection-lost",
-    ssl.SSLError: "tls-failed",  # past the handshake: an alert
-    TimeoutError: "timed-out",
-    socket.gaierror: "name-not-found",
-    ConnectionError: "connection-lost",
-    OSError: "connection-lost",
+    TamperedError: Code.TAMPERED,
+    SignedOutError: Code.CONNECTION_LOST,
+    NotXmlError: Code.PROTOCOL_ERROR,
+    ImplausibleError: Code.PROTOCOL_ERROR,
+    StrangeValueError: Code.PROTOCOL_ERROR,
+    HandshakeError: Code.TLS_FAILED,
+    PinMismatchError: Code.CERTIFICATE_MISMATCH,
+    UnprovenServerError: Code.WRONG_HOST,
+    NoProtectionError: Code.UNENCRYPTED_REFUSED,
+    psrp_errors.AuthenticationError: Code.SIGN_IN_REFUSED,
+    psrp_errors.InvalidRunspacePoolStateError: Code.PROTOCOL_ERROR,
+    psrp_errors.InvalidPipelineStateError: Code.PROTOCOL_ERROR,
+    psrp_errors._InvalidStateError: Code.PROTOCOL_ERROR,
+    psrp_errors.InvalidPSRPOperation: Code.PROTOCOL_ERROR,
+    psrp_errors.FragmentError: Code.PROTOCOL_ERROR,
+    psrp_errors.SerializationError: Code.PROTOCOL_ERROR,
+    psrp_errors.WinRMTransportError: Code.WINRM_FAULT,
+    psrp_errors.WinRMError: Code.PROTOCOL_ERROR,
+    _pool_manager.NewConnectionDisabled: Code.CONNECTION_LOST,
+    ET.ParseError: Code.PROTOCOL_ERROR,
+    h11.RemoteProtocolError: Code.PROTOCOL_ERROR,
+    h11.LocalProtocolError: Code.PROTOCOL_ERROR,
+    h11.ProtocolError: Code.PROTOCOL_ERROR,
+    ssl.SSLCertVerificationError: Code.CERTIFICATE_UNTRUSTED,
+    ssl.SSLEOFError: Code.CONNECTION_LOST,
+    ssl.SSLZeroReturnError: Code.CONNECTION_LOST,
+    ssl.SSLSyscallError: Code.CONNECTION_LOST,
+    ssl.SSLWantReadError: Code.CONNECTION_LOST,
+    ssl.SSLWantWriteError: Code.CONNECTION_LOST,
+    ssl.SSLError: Code.TLS_FAILED,  # past the handshake: an alert
+    TimeoutError: Code.TIMED_OUT,
+    socket.gaierror: Code.NAME_NOT_FOUND,
+    ConnectionError: Code.CONNECTION_LOST,
+    OSError: Code.CONNECTION_LOST,
 }
 
-CERTIFICATE: dict[int, str] = {
-    9: "certificate-expired",  # X509_V_ERR_CERT_NOT_YET_VALID
-    10: "certificate-expired",  # X509_V_ERR_CERT_HAS_EXPIRED
-    62: "certificate-wrong-name",  # X509_V_ERR_HOSTNAME_MISMATCH
-    64: "certificate-wrong-name",  # X509_V_ERR_IP_ADDRESS_MISMATCH
+CERTIFICATE: dict[int, Code] = {
+    9: Code.CERTIFICATE_EXPIRED,  # X509_V_ERR_CERT_NOT_YET_VALID
+    10: Code.CERTIFICATE_EXPIRED,  # X509_V_ERR_CERT_HAS_EXPIRED
+    62: Code.CERTIFICATE_WRONG_NAME,  # X509_V_ERR_HOSTNAME_MISMATCH
+    64: Code.CERTIFICATE_WRONG_NAME,  # X509_V_ERR_IP_ADDRESS_MISMATCH
 }
 """OpenSSL's verify results (x509_vfy.h); any other is a certificate that is not trusted."""
 
 _FORGED_RECORD = frozenset({"DECRYPTION_FAILED_OR_BAD_RECORD_MAC", "BAD_DECRYPT"})
 """OpenSSL's names of the reason (sslerr.h), not its words."""
 
-STATUS: dict[int, str] = {
-    401: "sign-in-refused",
-    403: "winrm-refused",
-    404: "winrm-refused",
-    405: "winrm-refused",
-    429: "too-busy",
-    503: "winrm-refused",
+STATUS: dict[int, Code] = {
+    401: Code.SIGN_IN_REFUSED,
+    403: Code.WINRM_REFUSED,
+    404: Code.WINRM_REFUSED,
+    405: Code.WINRM_REFUSED,
+    429: Code.TOO_BUSY,
+    503: Code.WINRM_REFUSED,
 }
 
-_DENIED, _OUR_MISTAKE, _QUOTA = "access-denied", "protocol-error", "winrm-quota"
+_DENIED, _OUR_MISTAKE, _QUOTA = Code.ACCESS_DENIED, Code.PROTOCOL_ERROR, Code.WINRM_QUOTA
 
-WSMAN: dict[Wsman, str] = {
-    Wsman.RESOURCE_NOT_FOUND: "path-not-found",
+WSMAN: dict[Wsman, Code] = {
+    Wsman.RESOURCE_NOT_FOUND: Code.PATH_NOT_FOUND,
     Wsman.ENUMERATION_CLOSED: _OUR_MISTAKE,
-    Wsman.DESTINATION_UNREACHABLE: "host-unreachable",
-    Wsman.ENDPOINT_UNAVAILABLE: "too-busy",
+    Wsman.DESTINATION_UNREACHABLE: Code.HOST_UNREACHABLE,
+    Wsman.ENDPOINT_UNAVAILABLE: Code.TOO_BUSY,
     Wsman.ENUMERATE_INVALID_ENUMERATION_CONTEXT: _OUR_MISTAKE,
-    Wsman.ENUMERATE_TIMED_OUT: "timed-out",
+    Wsman.ENUMERATE_TIMED_OUT: Code.TIMED_OUT,
     Wsman.ENVELOPE_TOO_LARGE: _OUR_MISTAKE,
-    Wsman.OPERATION_TIMEDOUT: "timed-out",
-    Wsman.CONCURRENCY: "too-busy",
+    Wsman.OPERATION_TIMEDOUT: Code.TIMED_OUT,
+    Wsman.CONCURRENCY: Code.TOO_BUSY,
     Wsman.ENCODING_LIMIT: _OUR_MISTAKE,
-    Wsman.FAILED_AUTHENTICATION: "sign-in-refused",
+    Wsman.FAILED_AUTHENTICATION: Code.SIGN_IN_REFUSED,
     Wsman.QUOTA_LIMIT: _QUOTA,
-    Wsman.SYSTEM_NOT_FOUND: "path-not-found",
+    Wsman.SYSTEM_NOT_FOUND: Code.PATH_NOT_FOUND,
     Wsman.MAX_ENVELOPE_SIZE: _OUR_MISTAKE,
     Wsman.MAX_ENVELOPE_SIZE_EXCEEDED: _OUR_MISTAKE,
     Wsman.SERVER_ENVELOPE_LIMIT: _OUR_MISTAKE,
-    Wsman.UNEXPECTED_SELECTORS: "connection-lost",  # said of a shell that is gone: look before doing anything again
+    Wsman.UNEXPECTED_SELECTORS: Code.CONNECTION_LOST,  # said of a shell that is gone: look before doing anything again
     Wsman.MAXENVELOPE_SIZE_NOT_SUPPORTED: _OUR_MISTAKE,
     Wsman.MAXENVELOPE_POLICY_NOT_SUPPORTED: _OUR_MISTAKE,
     Wsman.ENUMERATION_INVALID: _OUR_MISTAKE,
-    Wsman.SESSION_ALREADY_CLOSED: "connection-lost",
-    Wsman.CLIENT_UNENCRYPTED_DISABLED: "unencrypted-refused",
-    Wsman.CLIENT_NEGOTIATE_AUTHENTICATION_DISABLED: "sign-in-failed",
-    Wsman.CLIENT_KERBEROS_AUTHENTICATION_DISABLED: "sign-in-failed",
-    Wsman.SERVER_NOT_TRUSTED: "sign-in-failed",
-    Wsman.EXPLICIT_CREDENTIALS_REQUIRED: "sign-in-failed",
+    Wsman.SESSION_ALREADY_CLOSED: Code.CONNECTION_LOST,
+    Wsman.CLIENT_UNENCRYPTED_DISABLED: Code.UNENCRYPTED_REFUSED,
+    Wsman.CLIENT_NEGOTIATE_AUTHENTICATION_DISABLED: Code.SIGN_IN_FAILED,
+    Wsman.CLIENT_KERBEROS_AUTHENTICATION_DISABLED: Code.SIGN_IN_FAILED,
+    Wsman.SERVER_NOT_TRUSTED: Code.SIGN_IN_FAILED,
+    Wsman.EXPLICIT_CREDENTIALS_REQUIRED: Code.SIGN_IN_FAILED,
     Wsman.WMI_SVC_ACCESS_DENIED: _DENIED,
     Wsman.WMI_PROVIDER_ACCESS_DENIED: _DENIED,
     Wsman.WMI_CANNOT_CONNECT_ACCESS_DENIED: _DENIED,
-    Wsman.KERBEROS_IPADDRESS: "sign-in-failed",
-    Wsman.CLIENT_WORKGROUP_NO_KERBEROS: "sign-in-failed",
+    Wsman.KERBEROS_IPADDRESS: Code.SIGN_IN_FAILED,
+    Wsman.CLIENT_WORKGROUP_NO_KERBEROS: Code.SIGN_IN_FAILED,
     Wsman.HTTP_REQUEST_TOO_LARGE_STATUS: _OUR_MISTAKE,
-    Wsman.HTTP_SERVICE_UNAVAILABLE_STATUS: "winrm-refused",
-    Wsman.HTTP_NOT_FOUND_STATUS: "winrm-refused",
-    Wsman.NETWORK_TIMEDOUT: "timed-out",
-    Wsman.SHELL_ALREADY_CLOSED: "connection-lost",
-    Wsman.SHELL_INVALID_SHELL_HANDLE: "connection-lost",
-    Wsman.SHELL_INVALID_COMMAND_HANDLE: "connection-lost",
-    Wsman.COMMAND_ALREADY_CLOSED: "connection-lost",
-    Wsman.PUBLIC_FIREWALL_PROFILE_ACTIVE: "winrm-refused",
+    Wsman.HTTP_SERVICE_UNAVAILABLE_STATUS: Code.WINRM_REFUSED,
+    Wsman.HTTP_NOT_FOUND_STATUS: Code.WINRM_REFUSED,
+    Wsman.NETWORK_TIMEDOUT: Code.TIMED_OUT,
+    Wsman.SHELL_ALREADY_CLOSED: Code.CONNECTION_LOST,
+    Wsman.SHELL_INVALID_SHELL_HANDLE: Code.CONNECTION_LOST,
+    Wsman.SHELL_INVALID_COMMAND_HANDLE: Code.CONNECTION_LOST,
+    Wsman.COMMAND_ALREADY_CLOSED: Code.CONNECTION_LOST,
+    Wsman.PUBLIC_FIREWALL_PROFILE_ACTIVE: Code.WINRM_REFUSED,
     Wsman.QUOTA_MAX_SHELLS: _QUOTA,
     Wsman.QUOTA_MAX_OPERATIONS: _QUOTA,
     Wsman.QUOTA_USER: _QUOTA,
     Wsman.QUOTA_SYSTEM: _QUOTA,
     Wsman.DIFFERENT_AUTHZ_TOKEN: _DENIED,
     Wsman.QUOTA_MAX_SHELLUSERS: _QUOTA,
-    Wsman.REMOTESHELLS_NOT_ALLOWED: "winrm-refused",
-    Wsman.NAME_NOT_RESOLVED: "name-not-found",
-    Wsman.SSL_CONNECTION_ABORTED: "tls-failed",
-    Wsman.DEFAULTAUTH_IPADDRESS: "sign-in-failed",
-    Wsman.COMMAND_TERMINATED: "connection-lost",
-    Wsman.SEMANTICCALLBACK_TIMEDOUT: "timed-out",
-    Wsman.SERVICE_REMOTE_ACCESS_DISABLED: "winrm-refused",
-    Wsman.SERVICE_STREAM_DISCONNECTED: "connection-lost",
-    Wsman.REMOTE_CONNECTION_NOT_ALLOWED: "winrm-refused",
+    Wsman.REMOTESHELLS_NOT_ALLOWED: Code.WINRM_REFUSED,
+    Wsman.NAME_NOT_RESOLVED: Code.NAME_NOT_FOUND,
+    Wsman.SSL_CONNECTION_ABORTED: Code.TLS_FAILED,
+    Wsman.DEFAULTAUTH_IPADDRESS: Code.SIGN_IN_FAILED,
+    Wsman.COMMAND_TERMINATED: Code.CONNECTION_LOST,
+    Wsman.SEMANTICCALLBACK_TIMEDOUT: Code.TIMED_OUT,
+    Wsman.SERVICE_REMOTE_ACCESS_DISABLED: Code.WINRM_REFUSED,
+    Wsman.SERVICE_STREAM_DISCONNECTED: Code.CONNECTION_LOST,
+    Wsman.REMOTE_CONNECTION_NOT_ALLOWED: Code.WINRM_REFUSED,
     Wsman.QUOTA_MAX_SHELLS_PPQ: _QUOTA,
     Wsman.QUOTA_MAX_USERS_PPQ: _QUOTA,
     Wsman.QUOTA_MAX_PLUGINSHELLS_PPQ: _QUOTA,
@@ -153,32 +153,32 @@ WSMAN: dict[Wsman, str] = {
     Wsman.QUOTA_MAX_OPERATIONS_USER_PPQ: _QUOTA,
     Wsman.QUOTA_MAX_COMMANDS_PER_SHELL_PPQ: _QUOTA,
     Wsman.QUOTA_MIN_REQUIREMENT_NOT_AVAILABLE_PPQ: _QUOTA,
-    Wsman.MUTUAL_AUTH_FAILED: "tls-failed",
+    Wsman.MUTUAL_AUTH_FAILED: Code.TLS_FAILED,
 }
 """Any other of ``Wsman`` finds fault with what was asked, or with the service's own state: ``winrm-fault``, by name."""
 
-WBEM: dict[Wbem, str] = {
-    Wbem.NOT_FOUND: "path-not-found",
+WBEM: dict[Wbem, Code] = {
+    Wbem.NOT_FOUND: Code.PATH_NOT_FOUND,
     Wbem.ACCESS_DENIED: _DENIED,
-    Wbem.OUT_OF_MEMORY: "too-busy",
-    Wbem.INVALID_NAMESPACE: "path-not-found",
-    Wbem.INVALID_CLASS: "path-not-found",
-    Wbem.TRANSPORT_FAILURE: "rpc-failed",
-    Wbem.CALL_CANCELLED: "connection-lost",
-    Wbem.SHUTTING_DOWN: "shutting-down",
-    Wbem.LOCAL_CREDENTIALS: "sign-in-failed",
-    Wbem.SERVER_TOO_BUSY: "too-busy",
-    Wbem.PRIVILEGE_NOT_HELD: "right-missing",
-    Wbem.TIMED_OUT: "timed-out",
+    Wbem.OUT_OF_MEMORY: Code.TOO_BUSY,
+    Wbem.INVALID_NAMESPACE: Code.PATH_NOT_FOUND,
+    Wbem.INVALID_CLASS: Code.PATH_NOT_FOUND,
+    Wbem.TRANSPORT_FAILURE: Code.RPC_FAILED,
+    Wbem.CALL_CANCELLED: Code.CONNECTION_LOST,
+    Wbem.SHUTTING_DOWN: Code.SHUTTING_DOWN,
+    Wbem.LOCAL_CREDENTIALS: Code.SIGN_IN_FAILED,
+    Wbem.SERVER_TOO_BUSY: Code.TOO_BUSY,
+    Wbem.PRIVILEGE_NOT_HELD: Code.RIGHT_MISSING,
+    Wbem.TIMED_OUT: Code.TIMED_OUT,
     Wbem.QUOTA_VIOLATION: _QUOTA,
-    Wbem.ENCRYPTED_CONNECTION_REQUIRED: "unencrypted-refused",
-    Wbem.PROVIDER_TIMED_OUT: "timed-out",
+    Wbem.ENCRYPTED_CONNECTION_REQUIRED: Code.UNENCRYPTED_REFUSED,
+    Wbem.PROVIDER_TIMED_OUT: Code.TIMED_OUT,
 }
 """Any other of ``Wbem``: ``winrm-fault``, by name."""
 
-_OWN_WIN32: dict[int, str] = {
-    87: "winrm-fault",  # INVALID_PARAMETER
-    995: "connection-lost",  # OPERATION_ABORTED: the service stops, or has ended the shell
+_OWN_WIN32: dict[int, Code] = {
+    87: Code.WINRM_FAULT,  # INVALID_PARAMETER
+    995: Code.CONNECTION_LOST,  # OPERATION_ABORTED: the service stops, or has ended the shell
 }
 """Win32 codes that mean something of their own where a WinRM service says them."""
 
@@ -221,13 +221,13 @@ def translate(error: BaseException, doing: Doing, detail: str = "") -> Problem:
     if isinstance(error, psrp_errors.WSManFaultError):
         return from_fault(fault_number(error), doing, detail)
     if isinstance(error, StatusError):
-        return of(STATUS.get(error.status, "winrm-fault"), doing, f"{detail} (HTTP status {error.status})".strip())
+        return of(STATUS.get(error.status, Code.WINRM_FAULT), doing, f"{detail} (HTTP status {error.status})".strip())
     if isinstance(error, ssl.SSLCertVerificationError):
         number = getattr(error, "verify_code", 0)
-        code = CERTIFICATE.get(number, "certificate-untrusted")
+        code = CERTIFICATE.get(number, Code.CERTIFICATE_UNTRUSTED)
         return of(code, doing, f"{detail} (certificate verification {number})".strip())
     if isinstance(error, ssl.SSLError) and getattr(error, "reason", "") in _FORGED_RECORD:
-        return of("tampered", doing, f"{detail} (a TLS record that does not verify)".strip())
+        return of(Code.TAMPERED, doing, f"{detail} (a TLS record that does not verify)".strip())
     return foreign.by_class(error, CLASSES, doing, detail)
 
 
@@ -247,7 +247,7 @@ def refused(doing: Doing, detail: str = "") -> Problem:
 def from_fault(number: int | None, doing: Doing, detail: str = "") -> Problem:
     """The problem for a WSMan fault: its own numbers, Win32 codes, and HRESULTs made of them."""
     if number is None:
-        return of("winrm-fault", doing, f"{detail} (a fault without a number)".strip())
+        return of(Code.WINRM_FAULT, doing, f"{detail} (a fault without a number)".strip())
     win32 = number - _FACILITY_WIN32 if _FACILITY_WIN32 <= number < _FACILITY_WIN32 + 0x10000 else number
     code, name = None, ""
     if number in _WSMAN_NUMBERS:
@@ -259,6 +259,6 @@ def from_fault(number: int | None, doing: Doing, detail: str = "") -> Problem:
     if code == _DENIED:
         if doing in _KEEP_DENIED:
             return from_win32(_ACCESS_DENIED, doing, detail)
-        code = "not-administrator"
+        code = Code.NOT_ADMINISTRATOR
     words = f"{doing.words}{' ' + detail if detail else ''} (WSMan fault {number}{name})"
-    return problem(code or "winrm-fault", doing.stage, words)
+    return problem(code or Code.WINRM_FAULT, doing.stage, words)

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from pypsrp.exceptions import WSManFaultError
 
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError
 from pusher.transports.codes import Doing, from_win32, of
 from pusher.transports.port import FileDigest, FileInfo, Limits, RemotePath
 from pusher.transports.winrm.cim import UINT64, Instance, StrangeValueError
@@ -35,19 +35,19 @@ from pusher.transports.winrm.shell import IDLE, Ran, Shell, StillRunningError, p
 
 FILE, FOLDER = CIMV2 + "CIM_DataFile", CIMV2 + "Win32_Directory"
 
-RETURNED: Mapping[int, str] = {
-    2: "access-denied",
-    8: "access-denied",  # unspecified failure
-    9: "path-not-found",  # invalid object
-    10: "file-in-use",  # something of that name is there already
-    11: "protocol-error",  # not NTFS
-    12: "protocol-error",  # not Windows NT
-    13: "path-not-found",  # not the same drive
-    14: "file-in-use",  # a folder that is not empty
-    15: "file-in-use",  # sharing violation
-    16: "path-not-found",  # invalid start file
-    17: "access-denied",  # privilege not held
-    21: "path-not-found",  # invalid parameter
+RETURNED: Mapping[int, Code] = {
+    2: Code.ACCESS_DENIED,
+    8: Code.ACCESS_DENIED,  # unspecified failure
+    9: Code.PATH_NOT_FOUND,  # invalid object
+    10: Code.FILE_IN_USE,  # something of that name is there already
+    11: Code.PROTOCOL_ERROR,  # not NTFS
+    12: Code.PROTOCOL_ERROR,  # not Windows NT
+    13: Code.PATH_NOT_FOUND,  # not the same drive
+    14: Code.FILE_IN_USE,  # a folder that is not empty
+    15: Code.FILE_IN_USE,  # sharing violation
+    16: Code.PATH_NOT_FOUND,  # invalid start file
+    17: Code.ACCESS_DENIED,  # privilege not held
+    21: Code.PATH_NOT_FOUND,  # invalid parameter
 }
 """What Rename and Delete of CIM_LogicalFile return."""
 
@@ -141,7 +141,7 @@ class Files:
                     return ran.stdout
             ran = self.run_line(f"type {quoted(there)}", keep=limit, last=True)
             if ran.exit_code and not ran.stdout:
-                raise ProblemError(of("file-in-use", Doing.FILE, f"{path} cannot be read"))
+                raise ProblemError(of(Code.FILE_IN_USE, Doing.FILE, f"{path} cannot be read"))
             return ran.stdout
 
         return guarded(Doing.FILE, work, str(path))
@@ -155,7 +155,7 @@ class Files:
                 return False
             if self._get(FOLDER, parent(there)) is None:
                 # mkdir would make the folders above as well, which is not asked for.
-                raise ProblemError(of("path-not-found", Doing.FOLDER, f"{path.parent} is not there"))
+                raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FOLDER, f"{path.parent} is not there"))
             self.refuse_lost()
             self.run_line(f"mkdir {quoted(there)}")
             if self._get(FOLDER, there) is None:
@@ -169,7 +169,7 @@ class Files:
             there = self.place(path)
             if self._get(FOLDER, there) is None:
                 if self._get(FILE, there) is not None:
-                    raise ProblemError(of("path-not-found", Doing.FOLDER, f"{path} is a file"))
+                    raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FOLDER, f"{path} is a file"))
                 return False
             self.run_line(f"rmdir {quoted(there)}")
             if self._get(FOLDER, there) is None:
@@ -193,7 +193,7 @@ class Files:
             found = self._look(there)
             if found is None or found.size != len(data):
                 have = "nothing" if found is None else f"{found.size} bytes"
-                raise ProblemError(of("copy-mismatch", Doing.FILE, f"{path}: {have} there, {len(data)} sent"))
+                raise ProblemError(of(Code.COPY_MISMATCH, Doing.FILE, f"{path}: {have} there, {len(data)} sent"))
 
         guarded(Doing.FILE, work, str(path))
 
@@ -202,7 +202,7 @@ class Files:
             there, then = self.place(path), self.place(to)
             returned = self._invoke("Rename", there, {"FileName": then})
             if returned is None:
-                raise ProblemError(of("path-not-found", Doing.FILE, f"{path} is not there, or no file"))
+                raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FILE, f"{path} is not there, or no file"))
             if returned:
                 self._refuse(returned, then, path)
 
@@ -212,7 +212,7 @@ class Files:
         def work() -> bool:
             there = self.place(path)
             returned = self._invoke("Delete", there)
-            if returned is not None and RETURNED.get(returned) == "access-denied":
+            if returned is not None and RETURNED.get(returned) == Code.ACCESS_DENIED:
                 returned = self._delete_marked(there, returned)
             if returned is None:
                 self._refuse_folder(there, path)
@@ -250,7 +250,7 @@ class Files:
             if lock is None:
                 found = self._look(there)
                 if found is not None and not found.is_folder:
-                    raise ProblemError(of("push-in-progress", Doing.LOCK, f"{path} is held open"))
+                    raise ProblemError(of(Code.PUSH_IN_PROGRESS, Doing.LOCK, f"{path} is held open"))
                 self._say_why(there, path, Doing.LOCK)
             self._locks.append(lock)
             return lock
@@ -274,7 +274,7 @@ class Files:
                 return shell.run(program_line(command), limit=limit, beat=self.keep).exit_code
             except StillRunningError as error:
                 raise ProblemError(
-                    of("installer-timed-out", Doing.RUN, f"it has not ended after {limit:g} s")
+                    of(Code.INSTALLER_TIMED_OUT, Doing.RUN, f"it has not ended after {limit:g} s")
                 ) from error
             finally:
                 with contextlib.suppress(Exception):  # how the program ended is what matters
@@ -302,7 +302,7 @@ class Files:
     def refuse_lost(self) -> None:
         """Nothing is changed any more where somebody else may hold the machine's lock by now."""
         if any(lock.lost for lock in self._locks):
-            raise ProblemError(of("connection-lost", Doing.LOCK, "the target has ended what held its lock"))
+            raise ProblemError(of(Code.CONNECTION_LOST, Doing.LOCK, "the target has ended what held its lock"))
 
     def _name(self, there: str) -> str:
         """The selector of a file. Services differ in whether WMI's escape (``\\\\`` for ``\\``) is theirs to add."""
@@ -366,12 +366,12 @@ class Files:
 
     def _refuse_folder(self, there: str, path: RemotePath) -> None:
         if self._get(FOLDER, there) is not None:
-            raise ProblemError(of("path-not-found", Doing.FILE, f"{path} is a folder"))
+            raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FILE, f"{path} is a folder"))
 
     def _refuse(self, returned: int, there: str, path: RemotePath) -> NoReturn:
         """Say what a method's number means. A program that runs is denied to all, like a folder one may not write."""
-        code = RETURNED.get(returned, "protocol-error")
-        if code == "access-denied":
+        code = RETURNED.get(returned, Code.PROTOCOL_ERROR)
+        if code == Code.ACCESS_DENIED:
             self._say_why(there, path, Doing.FILE)
         raise ProblemError(of(code, Doing.FILE, f"{path} (CIM_DataFile returned {returned})"))
 
@@ -398,17 +398,17 @@ class Files:
         """Find out, without believing any words, why ``there`` could not be written."""
         found = self._look(there)
         if found is not None and found.is_folder:
-            raise ProblemError(of("path-not-found", doing, f"{path} is a folder"))
+            raise ProblemError(of(Code.PATH_NOT_FOUND, doing, f"{path} is a folder"))
         above = parent(there)
         if self._get(FOLDER, above) is None:
-            raise ProblemError(of("path-not-found", doing, f"{path.parent} is not there"))
+            raise ProblemError(of(Code.PATH_NOT_FOUND, doing, f"{path.parent} is not there"))
         if there[:2].upper() == self._folders.drive.upper():
             free = free_bytes(self._client, self._folders.drive) + (found.size if found else 0)
             if free < size:
-                raise ProblemError(of("disk-full", doing, f"{path}: {free} bytes are free, {size} needed"))
+                raise ProblemError(of(Code.DISK_FULL, doing, f"{path}: {free} bytes are free, {size} needed"))
         beside_it = self._writable(f"{above.rstrip(chr(92))}\\{PROBE}")
         if found is not None and beside_it:
-            raise ProblemError(of("file-in-use", doing, f"{path} cannot be written, though its folder can"))
+            raise ProblemError(of(Code.FILE_IN_USE, doing, f"{path} cannot be written, though its folder can"))
         raise ProblemError(
             from_win32(5, doing, f"{path}, though its folder can be written" if beside_it else str(path))
         )

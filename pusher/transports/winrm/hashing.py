@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable
 
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError
 from pusher.transports.codes import WIN32, Doing, from_win32, of
 from pusher.transports.port import Limits, RemotePath
 from pusher.transports.winrm.cim import StrangeValueError
@@ -42,7 +42,7 @@ def sha256_of(
         number = ran.exit_code - _FACILITY_WIN32
         if number in WIN32:
             raise ProblemError(from_win32(number, Doing.FILE, f"{path} (certutil)"))
-        raise ProblemError(of("protocol-error", Doing.FILE, f"{path} (certutil ended with {ran.exit_code:#x})"))
+        raise ProblemError(of(Code.PROTOCOL_ERROR, Doing.FILE, f"{path} (certutil ended with {ran.exit_code:#x})"))
     # Older ones put a space between the bytes; the lines around it are in the machine's language.
     found = [line.strip() for line in ran.stdout.splitlines() if _HASH.fullmatch(line.strip())]
     if len(found) != 1:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pypsrp.exceptions import WSManFaultError
 
 from pusher.models import Secret
-from pusher.problems import Problem, ProblemError
+from pusher.problems import Code, Problem, ProblemError
 from pusher.transports.codes import WIN32, Doing, from_win32, of
 from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType
 from pusher.transports.winrm.cim import Instance, StrangeValueError
@@ -144,7 +144,7 @@ class ServiceManager:
     def configure(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
         before = self.config(name)
         if before is None:
-            raise ProblemError(of("service-missing", Doing.SERVICE, name))
+            raise ProblemError(of(Code.SERVICE_MISSING, Doing.SERVICE, name))
 
         arguments = {**_arguments(config), **_password(secret)}
         if secret is None and before.account.lower() == config.account.lower():
@@ -168,7 +168,7 @@ class ServiceManager:
                 returned = self._invoke("StartService", {}, name, self._starting).returned
             except WSManFaultError as error:
                 if fault_number(error) in NOT_FOUND:
-                    raise ProblemError(of("service-missing", Doing.START, name)) from error
+                    raise ProblemError(of(Code.SERVICE_MISSING, Doing.START, name)) from error
                 if fault_number(error) != NOTHING_YET:
                     raise
                 returned = self._begun(name, until, error)
@@ -184,7 +184,7 @@ class ServiceManager:
         while True:
             found = self._get(name)
             if found is None:
-                raise ProblemError(of("service-missing", Doing.START, name)) from late
+                raise ProblemError(of(Code.SERVICE_MISSING, Doing.START, name)) from late
             if _status(found).state is not ServiceState.STOPPED:
                 return _OK
             if time.monotonic() > until:
@@ -249,7 +249,7 @@ class ServiceManager:
         exit_code = _status(found).win32_exit if found is not None else 0
         if exit_code in WIN32 and exit_code != 1077:  # ERROR_SERVICE_NEVER_STARTED: it says nothing of this start
             return from_win32(exit_code, Doing.START, name)
-        return of("service-failed", Doing.START, f"{name} (StartService returned {_UNKNOWN}, exit code {exit_code})")
+        return of(Code.SERVICE_FAILED, Doing.START, f"{name} (StartService returned {_UNKNOWN}, exit code {exit_code})")
 
 
 def _status(found: Instance) -> ServiceStatus:
@@ -282,4 +282,4 @@ def _password(secret: Secret | None) -> dict[str, str]:
 def _problem(method: str, returned: int, doing: Doing, name: str) -> Problem:
     if returned in RETURNED:
         return from_win32(RETURNED[returned], doing, f"{name}: {method}")
-    return of("winrm-fault", doing, f"{name}: Win32_Service.{method} returned {returned}")
+    return of(Code.WINRM_FAULT, doing, f"{name}: Win32_Service.{method} returned {returned}")

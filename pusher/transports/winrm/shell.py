@@ -19,7 +19,7 @@ from typing import Protocol
 from pypsrp.exceptions import WSManFaultError
 from pypsrp.wsman import NAMESPACES
 
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError
 from pusher.transports.codes import Doing, of
 from pusher.transports.winrm.cim import StrangeValueError
 from pusher.transports.winrm.client import CMD_SHELL
@@ -188,7 +188,7 @@ class Shell:
     def start(self, line: str, stdout: Kept | None = None) -> Command:
         """Start ``line`` and leave it running."""
         if len(line) > LONGEST or not line.isprintable():
-            raise ProblemError(of("protocol-error", Doing.FILE, "a command line that cmd would not take"))
+            raise ProblemError(of(Code.PROTOCOL_ERROR, Doing.FILE, "a command line that cmd would not take"))
         if line.startswith('"'):
             raise ValueError("cmd /c takes the quotes away from a line that begins with one")
         ask = ET.Element(f"{{{_RSP}}}CommandLine")
@@ -233,7 +233,7 @@ def quoted(path: str) -> str:
     can take that meaning away on a command line: a path with one of them cannot be said.
     """
     if not path.isprintable() or any(sign in path for sign in '"%!'):
-        raise ProblemError(of("path-not-found", Doing.FILE, f"{path!r} cannot be said to cmd"))
+        raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FILE, f"{path!r} cannot be said to cmd"))
     return f'"{path}"'
 
 

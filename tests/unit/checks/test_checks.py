@@ -9,7 +9,7 @@ import pytest
 from pusher.checks import CHECKS, Subject, prove
 from pusher.checks.catalogue import BUILT_IN_ACCOUNTS
 from pusher.models import Check, CheckResult, InstallerKind, Package, Target
-from pusher.problems import CATALOGUE, Problem, ProblemError
+from pusher.problems import CATALOGUE, Code, Problem, ProblemError
 from pusher.transports.memory import Fault, How, MemoryHost, Moment
 from tests.pe import program
 from tests.unit.install.test_installing import make_package as make_installer
@@ -90,7 +90,7 @@ def test_a_machine_that_is_ready(package: Package | None) -> None:
         ({"architecture": None}, {"architectures": ("x64",)}, "architecture", UNPROVABLE, None),
     ],
 )  # fmt: skip
-def test_a_row(host: dict[str, Any], package: dict[str, Any], row: str, result: CheckResult, code: str | None) -> None:
+def test_a_row(host: dict[str, Any], package: dict[str, Any], row: str, result: CheckResult, code: Code | None) -> None:
     checks, found = proven(make_host(**host), make_package(**package))
     assert checks[row].result is result
     assert (found.code if found else None) == code
@@ -137,7 +137,7 @@ def test_a_lost_connection_says_nothing_about_rights(call: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["connection-lost", "too-busy"])
-def test_a_lost_connection_is_not_an_unprovable_registry(code: str) -> None:
+def test_a_lost_connection_is_not_an_unprovable_registry(code: Code) -> None:
     with pytest.raises(ProblemError):
         proven(make_host(), None, Fault(how=How.FAIL, call="registry_access", code=code))
 
@@ -164,7 +164,7 @@ def test_a_folder_that_does_not_go() -> None:
 
 
 def test_a_folder_that_cannot_be_removed_again() -> None:
-    _, found = proven(make_host(), None, Fault(how=How.FAIL, call="remove_folder", code="folder-denied"))
+    _, found = proven(make_host(), None, Fault(how=How.FAIL, call="remove_folder", code=Code.FOLDER_DENIED))
     assert found is not None
     assert found.code == "folder-denied"
 

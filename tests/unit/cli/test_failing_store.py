@@ -34,7 +34,7 @@ from pusher.clock import utc_now
 from pusher.install.names import NEW, OLD
 from pusher.install.payload import Payload
 from pusher.models import Outcome, Package, Run, Stage, Status, Target, Verb
-from pusher.problems import problem
+from pusher.problems import Code, problem
 from pusher.report import Summary
 from pusher.report.unstored import Unstored
 from pusher.report.views import Unfailing
@@ -172,7 +172,7 @@ class _Session:
         target, spared = Target(name=host.name), Target(name="spared.corp.example")
         self.names = {target.name, spared.name}
         self.prepared = SimpleNamespace(
-            left_out=lambda: iter([(spared, problem("excluded"))]),
+            left_out=lambda: iter([(spared, problem(Code.EXCLUDED))]),
             targets=lambda: iter([target]),
             count=lambda: 1,
             notes=lambda: iter(()),

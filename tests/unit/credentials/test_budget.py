@@ -23,7 +23,7 @@ from pusher.credentials.budget import (
 from pusher.credentials.ladder import OWN_IDENTITY
 from pusher.credentials.users import is_user
 from pusher.models import Account, NextMove, Protocol, Stage
-from pusher.problems import CATALOGUE
+from pusher.problems import CATALOGUE, Code
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_failures_count_for_as_long_as_the_reserve_may_keep_them_alive(reserve: 
         ("wrong-password", False, True, Result.HARMLESS),  # nothing was compared
     ],
 )
-def test_what_a_sign_in_costs(code: str | None, secret_sent: bool, verdict_came: bool, result: Result) -> None:
+def test_what_a_sign_in_costs(code: Code | None, secret_sent: bool, verdict_came: bool, result: Result) -> None:
     assert result_of(code, secret_sent, verdict_came) is result
 
 
@@ -116,12 +116,12 @@ NO_SIGN_IN = {
 
 
 @pytest.mark.parametrize("code", sorted(COUNTED | NO_SIGN_IN))
-def test_what_may_have_been_a_wrong_password_is_a_failure(code: str) -> None:
+def test_what_may_have_been_a_wrong_password_is_a_failure(code: Code) -> None:
     assert result_of(code, secret_sent=True, verdict_came=True) is Result.FAILED
 
 
 @pytest.mark.parametrize("code", sorted(PASSWORD_RIGHT | NEVER_COMPARED))
-def test_what_a_lockout_counter_does_not_see_costs_nothing(code: str) -> None:
+def test_what_a_lockout_counter_does_not_see_costs_nothing(code: Code) -> None:
     assert result_of(code, secret_sent=True, verdict_came=True) is Result.HARMLESS
     assert result_of(code, secret_sent=True, verdict_came=False) is Result.UNKNOWN
 

@@ -23,7 +23,7 @@ from pusher.credentials.tickets import Ticket
 from pusher.directory.memory import MemoryDirectory, entry
 from pusher.directory.port import DirectoryAccount
 from pusher.models import Account, Protocol, Secret, Target
-from pusher.problems import NextMove, ProblemError, problem
+from pusher.problems import Code, NextMove, ProblemError, problem
 
 pytest.importorskip("dpapi_ng", reason="dpapi-ng is not installed here: it is in the extra laps")
 from dpapi_ng import KeyCache, _client, ncrypt_protect_secret
@@ -63,7 +63,7 @@ class Domain:
         self.asked: list[tuple[str, object, str]] = []
         self.tickets, self.now = 0, START
         self.fails: dict[str, BaseException] = {}
-        self.no_ticket: str | None = None
+        self.no_ticket: Code | None = None
         self.answer: Callable[[Any], Any] = lambda key: key
         self.dpapi = DpapiNg(
             replace(READER, **changes), self._ticket, lambda name: f"<{name}>", self._locate, lambda: self.now,
@@ -165,7 +165,7 @@ GOOD = protected(said())
     ],
     ids=range(21),
 )
-async def test_what_is_not_of_its_form(value: bytes, code: str) -> None:
+async def test_what_is_not_of_its_form(value: bytes, code: Code) -> None:
     assert await of_laps(value) == code
 
 
@@ -233,7 +233,7 @@ async def test_a_refusal_is_of_this_machine_alone(domain: Callable[..., Domain],
 
 @pytest.mark.parametrize("code", ["wrong-password", "no-logon-servers", "kerberos-unavailable", "account-stopped"])
 async def test_a_reader_without_a_ticket_is_no_verdict_on_the_local_account(
-    domain: Callable[..., Domain], code: str
+    domain: Callable[..., Domain], code: Code
 ) -> None:
     corp = domain()
     corp.no_ticket = code

@@ -11,7 +11,7 @@ from pusher.credentials.laps import Laps, is_laps, password_in
 from pusher.directory.memory import MemoryDirectory, Values, entry
 from pusher.directory.port import Entry
 from pusher.models import Account, Protocol, Secret, Target
-from pusher.problems import CATALOGUE, NextMove, ProblemError
+from pusher.problems import CATALOGUE, Code, NextMove, ProblemError
 
 BASE = "DC=corp,DC=example"
 DN = f"CN=WS01,OU=Fleet,{BASE}"
@@ -97,7 +97,7 @@ def computer(name: str, **attributes: Values) -> Entry:
     )
 
 
-def laps(*entries: Entry, learned: list[Secret] | None = None, fails: Mapping[str, str] | None = None) -> Laps:
+def laps(*entries: Entry, learned: list[Secret] | None = None, fails: Mapping[str, Code] | None = None) -> Laps:
     directory = MemoryDirectory([entry(BASE), *entries], fails=fails or {})
     return Laps(directory, BASE, ([] if learned is None else learned).append)
 
@@ -131,7 +131,7 @@ async def test_two_that_claim_to_be_it_get_nothing() -> None:
 
 
 async def test_a_directory_that_fails_is_its_own_problem() -> None:
-    assert await refused(laps(fails={BASE: "directory-unreachable"}), "ws01") == "directory-unreachable"
+    assert await refused(laps(fails={BASE: Code.DIRECTORY_UNREACHABLE}), "ws01") == Code.DIRECTORY_UNREACHABLE
 
 
 def test_which_accounts_it_is_about() -> None:

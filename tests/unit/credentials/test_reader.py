@@ -13,7 +13,7 @@ from pusher.credentials.ledger import MemoryLedger
 from pusher.credentials.reader import key_of, within_budget
 from pusher.directory.memory import MemoryDirectory
 from pusher.directory.port import Directory, DirectoryAccount, NotSentError
-from pusher.problems import ProblemError, problem
+from pusher.problems import Code, ProblemError, problem
 from tests.contract.directory_contract import all_of
 from tests.unit.credentials.domain_in_memory import BASE, directory
 
@@ -48,7 +48,7 @@ async def test_a_good_sign_in_costs_nothing_and_is_made_once() -> None:
 
 
 @pytest.mark.parametrize("code", ["directory-sign-in-failed", "directory-timed-out", "directory-failed"])
-async def test_a_sign_in_that_failed_is_never_repeated_in_no_run(code: str) -> None:
+async def test_a_sign_in_that_failed_is_never_repeated_in_no_run(code: Code) -> None:
     bench = Bench(directory(fails={"": code}))
     assert [await bench.ask() for _ in range(3)] == [code] * 3
     assert (bench.failures, bench.found.signed_in) == (1, 1)
@@ -65,7 +65,7 @@ async def test_a_connection_that_is_made_again_takes_another_leave() -> None:
     bench = Bench()
     assert await bench.ask() is None
     bench.found.drop()
-    bench.found._fails[""] = "directory-sign-in-failed"
+    bench.found._fails[""] = Code.DIRECTORY_SIGN_IN_FAILED
     assert await bench.ask() == "directory-sign-in-failed"
     assert (bench.failures, bench.found.signed_in) == (1, 2)
     other = Bench(directory(), bench.ledger)
@@ -87,7 +87,7 @@ async def test_what_was_never_sent_costs_nothing_and_may_be_asked_again() -> Non
         ("clock-skew", True, 0), ("directory-tls-failed", True, 0), ("directory-unprotected", True, 0),
     ],
 )  # fmt: skip
-async def test_what_an_end_has_cost(code: str, sent: bool, failures: int) -> None:
+async def test_what_an_end_has_cost(code: Code, sent: bool, failures: int) -> None:
     """A connection that breaks after the secret was sent is no verdict."""
     bench = Bench()
     with pytest.raises(ProblemError, match=code):

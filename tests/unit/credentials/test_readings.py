@@ -15,7 +15,7 @@ from pusher.credentials.ledger import MemoryLedger
 from pusher.directory.memory import MemoryDirectory
 from pusher.directory.port import Scope
 from pusher.models import Account, Protocol
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError
 from tests.unit.credentials.domain_in_memory import (
     BASE,
     DOMAIN,
@@ -232,7 +232,7 @@ async def test_a_ledger_that_cannot_be_kept_ends_the_sign_in() -> None:
             from pusher.problems import problem
 
             done = asyncio.get_running_loop().create_future()
-            done.set_exception(ProblemError(problem("budget-unavailable")))
+            done.set_exception(ProblemError(problem(Code.BUDGET_UNAVAILABLE)))
             return done
 
     ground = Ground(ledger=Broken())

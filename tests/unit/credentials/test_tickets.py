@@ -18,7 +18,7 @@ from pusher.credentials.ladder import OWN_IDENTITY
 from pusher.credentials.memory_kerberos import Cached, MemoryKerberos
 from pusher.credentials.tickets import Ticket, Tickets, principal_of
 from pusher.models import Account, Protocol, Secret
-from pusher.problems import ProblemError, problem
+from pusher.problems import Code, ProblemError, problem
 from tests.unit.scheduler.flying import fly
 
 PUSH = Account(name="push", user="push@corp.example", secret="env:X", protocol=Protocol.KERBEROS)
@@ -127,7 +127,7 @@ def test_any_interleaving_of_tasks_is_one_as_req(waits: list[float], cancelled: 
             assert len({end.ccache for end in ends if isinstance(end, Ticket)}) <= 1
         else:
             assert not any(isinstance(end, Ticket) for end in ends)
-            assert codes.count("wrong-password") <= 1
+            assert codes.count(Code.WRONG_PASSWORD) <= 1
             assert set(codes) <= {"wrong-password", "account-stopped"}
         assert (realm.failures, realm.guard.budget(account_key(PUSH, "")).in_flight) == (0 if right else 1, 0)
         await realm.tickets.close()
@@ -444,7 +444,7 @@ def test_where_nobody_can_prove_it_the_budget_alone_holds() -> None:
 def test_what_is_seen_before_may_stop_the_account() -> None:
     async def story() -> None:
         async def locked(_: Account) -> None:
-            raise ProblemError(problem("account-locked", detail="says the directory"))
+            raise ProblemError(problem(Code.ACCOUNT_LOCKED, detail="says the directory"))
 
         for account, asking in ((PUSH, "ticket"), (NTLM, "prove")):
             realm = Realm()

@@ -21,7 +21,7 @@ from pusher.directory.ldap import LdapDirectory
 from pusher.directory.port import Bounds, DirectoryAccount, Entry, NotSentError, NotTriedError, Scope
 from pusher.directory.process import ChildProcess
 from pusher.models import Secret
-from pusher.problems import ProblemError, problem
+from pusher.problems import Code, ProblemError, problem
 
 FAKE = str(Path(__file__).with_name("fake_child.py"))
 ACCOUNT = DirectoryAccount(domain="corp.example", user="reader@corp.example", secret="env:X", server="dc1")
@@ -221,7 +221,7 @@ async def test_where_no_leave_is_given_nobody_is_asked_until_there_is(stage: Cal
     @asynccontextmanager
     async def sign_in() -> AsyncIterator[None]:
         if not given:
-            raise NotTriedError(problem("directory-sign-in-failed", detail="not now"))
+            raise NotTriedError(problem(Code.DIRECTORY_SIGN_IN_FAILED, detail="not now"))
         yield
 
     play = stage([OK, END])

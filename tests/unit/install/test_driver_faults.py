@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pusher.install.names import NEW, OLD
 from pusher.install.plan import service_of
 from pusher.models import Outcome, Package, Secret, Status, Verb
+from pusher.problems import Code
 from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, Moment
 from pusher.transports.memory.wire import Killed
@@ -138,7 +139,7 @@ _STAGING = re.compile(r"windows\\pusher(-check)?")
 went down between two calls."""
 
 
-def _faults(calls: list[str], how: How, code: str = "too-busy", everything: bool = True) -> Iterator[Fault]:
+def _faults(calls: list[str], how: How, code: Code = Code.TOO_BUSY, everything: bool = True) -> Iterator[Fault]:
     """A fault at each call, at each moment that makes a difference. Not ``everything``: from the lock on."""
     for number, call in enumerate(calls, start=1):
         if everything or "hold" in calls[:number]:
@@ -215,7 +216,7 @@ _FAILURES = [
 @pytest.mark.parametrize(
     ("scenario", "how", "code"), _FAILURES, ids=[f"{row.name}-{how.name}-{code}" for row, how, code in _FAILURES]
 )
-def test_a_failed_push_leaves_the_host_as_it_was(scenario: Scenario, how: How, code: str, store: Store) -> None:
+def test_a_failed_push_leaves_the_host_as_it_was(scenario: Scenario, how: How, code: Code, store: Store) -> None:
     async def story() -> list[str]:
         calls, wanted = await _undisturbed(scenario, store)
         commit = calls.index("store:commit-intent")
@@ -303,7 +304,7 @@ _any_push = st.tuples(st.booleans(), st.lists(_any_fault, min_size=1, max_size=3
 _DISABLES = next(row for row in SCENARIOS if row.name == "disable")
 _DISABLED_BY_ANOTHER = [
     (True, [Fault(how=How.DIE, number=31)]),
-    (False, [Fault(how=How.FAIL, number=29, code="too-busy")]),
+    (False, [Fault(how=How.FAIL, number=29, code=Code.TOO_BUSY)]),
 ]
 """Killed with the service stopped, and then another pusher disabled it: what the first would put back is past."""
 

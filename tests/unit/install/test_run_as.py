@@ -15,6 +15,7 @@ from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.ledger import MemoryLedger
 from pusher.credentials.memory_kerberos import MemoryKerberos
 from pusher.models import LOGON_RIGHT, InstallerKind, Outcome, Package, Secret, Status, Verb
+from pusher.problems import Code
 from pusher.scheduler.job import Stop
 from pusher.store import Store
 from pusher.transports import by_service
@@ -209,7 +210,7 @@ def test_where_rights_cannot_be_read_nothing_is_copied_or_run(verb: Verb, store:
         on = machine()
         if verb is Verb.REMOVE:
             on.install()
-        unreadable = [Fault(how=How.FAIL, call="holders_of", number=n, code="rights-unreadable") for n in (1, 2)]
+        unreadable = [Fault(how=How.FAIL, call="holders_of", number=n, code=Code.RIGHTS_UNREADABLE) for n in (1, 2)]
         outcome, calls, _ = await push(on, store, *unreadable, verb=verb)
         assert verdict(outcome) == (Status.FAILED, "rights-unreadable")
         assert not {"put", "grant_right", "create_service"} & set(calls) and on.commands == []

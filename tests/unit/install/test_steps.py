@@ -12,7 +12,7 @@ from pusher.install import steps
 from pusher.install.driver import observe, remove_files
 from pusher.install.names import NEW, OLD, STAGING, is_own_folder, lock_path
 from pusher.install.payload import Payload, load_payload
-from pusher.problems import BadInput, NextMove, ProblemError, problem
+from pusher.problems import BadInput, Code, NextMove, ProblemError, problem
 from pusher.transports.memory import Fault, How, MemoryHost, StartFault
 from pusher.transports.memory.disk import key_of
 from pusher.transports.paths import remote_path
@@ -75,7 +75,7 @@ def raised(
         (StartFault.FAIL_AT_ONCE, "service-failed"),  # 1053 at once, and its status tells why
     ],
 )
-def test_how_a_start_fails(fault: StartFault, code: str) -> None:
+def test_how_a_start_fails(fault: StartFault, code: Code) -> None:
     assert raised(make_host(), with_service(False, fault), lambda s: steps.start_service(s, SERVICE, 60)) == code
 
 
@@ -147,7 +147,7 @@ def test_another_refusal_to_stop_is_told() -> None:
             await steps.stop_service(session, SERVICE, 30)
         assert caught.value.problem.code == "access-denied"
 
-    on(host, story, Fault(how=How.FAIL, call="stop_service", code="access-denied"))
+    on(host, story, Fault(how=How.FAIL, call="stop_service", code=Code.ACCESS_DENIED))
 
 
 def test_deleting_waits_until_the_entry_is_gone() -> None:
@@ -172,7 +172,7 @@ def test_deleting_one_that_keeps_running_is_told() -> None:
 @pytest.mark.parametrize(
     ("code", "tries"), [("file-in-use", 6), ("service-marked-for-delete", 6), ("access-denied", 1)]
 )
-def test_only_what_passes_by_itself_is_waited_for(code: str, tries: int) -> None:
+def test_only_what_passes_by_itself_is_waited_for(code: Code, tries: int) -> None:
     made = 0
 
     async def call() -> None:
@@ -190,7 +190,7 @@ def test_only_what_passes_by_itself_is_waited_for(code: str, tries: int) -> None
 
 
 def test_what_has_passed_is_no_failure() -> None:
-    answers = iter([ProblemError(problem("file-in-use")), ProblemError(problem("file-in-use")), None])
+    answers = iter([ProblemError(problem(Code.FILE_IN_USE)), ProblemError(problem(Code.FILE_IN_USE)), None])
 
     async def call() -> str:
         answer = next(answers)
@@ -210,7 +210,7 @@ def _many(count: int) -> list[NewFile]:
 
 
 @pytest.mark.parametrize("code", ["cancelled", "deadline"])
-def test_a_copy_of_many_files_ends_between_two_lots(code: str) -> None:
+def test_a_copy_of_many_files_ends_between_two_lots(code: Code) -> None:
     host, asked = make_host(), iter([None, None, code])
 
     async def story(session: Session) -> str:
@@ -224,7 +224,7 @@ def test_a_copy_of_many_files_ends_between_two_lots(code: str) -> None:
 
 
 @pytest.mark.parametrize(("call", "code"), [("put", "file-in-use"), ("digest", "file-in-use")])
-def test_a_file_that_is_in_use_for_a_moment_is_waited_for(call: str, code: str) -> None:
+def test_a_file_that_is_in_use_for_a_moment_is_waited_for(call: str, code: Code) -> None:
     host, moved = make_host(), list[int]()
     fault = Fault(how=How.FAIL, call=call, number=2, code=code)
     on(host, lambda session: steps.copy(session, _many(3), moved.append, lambda: None), fault)
@@ -318,7 +318,7 @@ def test_removal_takes_what_it_can_and_says_what_it_could_not() -> None:
 
 
 def test_a_stop_that_never_ends_is_told_with_its_process() -> None:
-    said = problem("service-stop-timeout")
+    said = problem(Code.SERVICE_STOP_TIMEOUT)
     assert (said.next_move, "taskkill" in said.remedy) == (NextMove.GIVE_UP, True)
     status = ServiceStatus(state=ServiceState.STOP_PENDING, process=4711)
 

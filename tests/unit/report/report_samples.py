@@ -24,7 +24,7 @@ from pusher.models import (
     TransportKind,
     Verb,
 )
-from pusher.problems import problem
+from pusher.problems import Code, problem
 
 T0 = datetime(2026, 3, 1, 1, 2, 3, 456789, tzinfo=UTC)
 
@@ -93,7 +93,7 @@ def outcome(target: str = "ws001.corp.example", status: Status = Status.INSTALLE
 
 def failure(code: str, target: str = "ws002.corp.example", detail: str = "", **fields: Any) -> Outcome:
     """An outcome that ended with a code of the catalogue."""
-    found = problem(code, detail=detail)
+    found = problem(Code(code), detail=detail)
     given: dict[str, Any] = {
         "stage": found.stage,
         "code": code,

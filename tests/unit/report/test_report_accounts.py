@@ -15,7 +15,7 @@ from pusher.credentials.readings import Seen
 from pusher.credentials.standing import Answer
 from pusher.credentials.trial import Found, Trial
 from pusher.models import Account, Protocol, Stage
-from pusher.problems import problem
+from pusher.problems import Code, problem
 from pusher.report.accounts import account_record, accounts_page
 from pusher.report.style import console_for
 from tests.unit.report import report_samples as samples
@@ -76,7 +76,7 @@ def test_the_budget_in_words() -> None:
         ),
         (Seen(), "the account is of another domain"),
         (None, "not asked: the accounts file has no [directory]"),
-        (Seen(why_not=problem("directory-unreachable")), "not read (directory-unreachable:"),
+        (Seen(why_not=problem(Code.DIRECTORY_UNREACHABLE)), "not read (directory-unreachable:"),
     ],
 )
 def test_the_directory_in_words(seen: Seen | None, words: str) -> None:
@@ -93,7 +93,7 @@ def test_a_state_that_stops_it_is_named() -> None:
 
 
 def test_a_problem_comes_with_its_remedy() -> None:
-    found = problem("wrong-password", Stage.SIGN_IN, "seen")
+    found = problem(Code.WRONG_PASSWORD, Stage.SIGN_IN, "seen")
     text = flat(accounts_page([trial(found=Found.FAILS, problem=found, words="")]))
     assert "wrong-password" in text and found.message in text and found.remedy in text
 
@@ -128,7 +128,7 @@ def test_hostile_text_is_shown_and_not_obeyed(text: str) -> None:
         principal=text,
         words=text,
         seen=Seen(state=replace(STATE, policy=text, counted_by=text)),
-        problem=replace(problem("wrong-password"), message=text, remedy=text),
+        problem=replace(problem(Code.WRONG_PASSWORD), message=text, remedy=text),
     )
     out = StringIO()
     console_for(out).print(accounts_page([hostile]))

@@ -35,6 +35,7 @@ from pusher.models import (
     TransportKind,
     Verb,
 )
+from pusher.problems import Code
 from pusher.scheduler.attempt import attempt
 from pusher.scheduler.job import Job, Stop
 from pusher.scheduler.service_logon import service_account
@@ -136,7 +137,7 @@ class Names:
 
     async def resolve(self, name: str) -> Resolution:
         if name not in self.known:
-            raise failed("name-not-found", name, "not in the test's list")
+            raise failed(Code.NAME_NOT_FOUND, name, "not in the test's list")
         return Resolution(addresses=(self.known[name],), source="test")
 
 

@@ -23,7 +23,7 @@ from pusher.models import (
     TransportKind,
     Verb,
 )
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError
 from pusher.scheduler.attempt import attempt, resolve
 from pusher.scheduler.job import Claims
 from pusher.store import Store
@@ -116,7 +116,7 @@ def test_where_a_name_leads(store: Store) -> None:
 
 
 @pytest.mark.parametrize("code", ["port-closed", "timed-out", "dialect-unsupported"])
-def test_a_machine_that_is_not_reached_is_asked_for_nothing(code: str, store: Store) -> None:
+def test_a_machine_that_is_not_reached_is_asked_for_nothing(code: Code, store: Store) -> None:
     host = make_host(refuses=code)
     outcome, transport = push_and_see(host, store)
     assert outcome.code == code
@@ -125,7 +125,7 @@ def test_a_machine_that_is_not_reached_is_asked_for_nothing(code: str, store: St
 
 
 @pytest.mark.parametrize("code", ["connection-lost", "too-busy", "host-unreachable"])
-def test_only_connecting_is_repeated(code: str, store: Store) -> None:
+def test_only_connecting_is_repeated(code: Code, store: Store) -> None:
     once = Fault(how=How.FAIL, call="open", code=code)
     assert ended(push_once(make_host(), store, once)) == (Status.INSTALLED, None)
     outcome, transport = push_and_see(make_host(), store, once, replace(once, number=2))

@@ -10,6 +10,7 @@ from pusher.credentials.budget import LockoutPolicy, account_key
 from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.ladder import OWN_IDENTITY
 from pusher.models import AccountTried, Credential, NextMove, Outcome, Protocol, Stage, Status, Target
+from pusher.problems import Code
 from pusher.scheduler.attempt import attempt
 from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, User
@@ -78,7 +79,7 @@ def test_out_of_scope_is_not_tried(store: Store) -> None:
         (User(password="other"), "wrong-password"),
     ],
 )
-def test_what_is_wrong_with_a_domain_account_stops_it_everywhere(user: User, code: str, store: Store) -> None:
+def test_what_is_wrong_with_a_domain_account_stops_it_everywhere(user: User, code: Code, store: Store) -> None:
     hosts = [make_host(users={ADMIN: user}) for _ in range(2)]
 
     async def story() -> list[Outcome]:
@@ -109,7 +110,7 @@ def test_a_local_account_is_judged_on_each_machine(store: Store) -> None:
 @pytest.mark.parametrize(
     ("moment", "code", "failures"), [(Moment.BEFORE, "connection-lost", 0), (Moment.AFTER, "sign-in-unknown", 1)]
 )
-def test_a_sign_in_without_a_verdict(moment: Moment, code: str, failures: int, store: Store) -> None:
+def test_a_sign_in_without_a_verdict(moment: Moment, code: Code, failures: int, store: Store) -> None:
     """Before the secret has left it costs nothing; after that it counts as a failure, and is not repeated."""
     host, guard = make_host(), LockoutGuard(LockoutPolicy(threshold=10, reserve=2))
     fault = Fault(how=How.DROP, call="sign_in", moment=moment)
@@ -122,7 +123,7 @@ def test_a_sign_in_without_a_verdict(moment: Moment, code: str, failures: int, s
 
 @pytest.mark.parametrize("code", ["kerberos-failed", "wrong-password", "timed-out", "account-disabled"])
 @pytest.mark.parametrize("own", [False, True])
-def test_a_ticket_that_is_refused_costs_nothing(own: bool, code: str, store: Store) -> None:
+def test_a_ticket_that_is_refused_costs_nothing(own: bool, code: Code, store: Store) -> None:
     """The host saw no password, and what it says of the account holds there only."""
     host, guard = make_host(), LockoutGuard(LockoutPolicy(threshold=3, reserve=2))
     host.users = {"": User(password=None), "svc@corp.example": User(password="right")}

@@ -12,6 +12,7 @@ import pytest
 from pusher.credentials.budget import LockoutPolicy, account_key
 from pusher.credentials.guard import LockoutGuard
 from pusher.models import Account, CheckResult, Outcome, Status, Target, Verb
+from pusher.problems import Code
 from pusher.scheduler.attempt import attempt
 from pusher.store import Mark, Store
 from pusher.transports.memory import Fault, How, MemoryTransport, StartFault
@@ -81,7 +82,7 @@ def test_an_account_of_another_tier_is_sent_nowhere_near(store: Store) -> None:
     ],
 )
 def test_a_machine_that_is_not_ready_is_left_as_it_is(
-    changes: dict[str, Any], package: dict[str, Any], code: str, store: Store
+    changes: dict[str, Any], package: dict[str, Any], code: Code, store: Store
 ) -> None:
     host = make_host(**changes)
     before = host.disk.snapshot()
@@ -109,7 +110,7 @@ def test_a_host_that_another_pusher_holds(store: Store) -> None:
 
 def test_the_folder_of_the_locks_may_go_between_two_calls(store: Store) -> None:
     """Another pusher that is done removes it."""
-    outcome = push_once(make_host(), store, Fault(how=How.FAIL, call="hold", code="path-not-found"))
+    outcome = push_once(make_host(), store, Fault(how=How.FAIL, call="hold", code=Code.PATH_NOT_FOUND))
     assert ended(outcome) == (Status.INSTALLED, None)
 
 
@@ -149,7 +150,7 @@ def test_an_undo_that_cannot_be_done_is_said_and_left_to_the_next_push(store: St
 
 
 def _connects_fail() -> list[Fault]:
-    return [Fault(how=How.FAIL, call="open", number=number, code="host-unreachable") for number in (2, 3)]
+    return [Fault(how=How.FAIL, call="open", number=number, code=Code.HOST_UNREACHABLE) for number in (2, 3)]
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-1] + b"\0", lambda data: data[:-1], lambda data: None])
@@ -195,7 +196,7 @@ def test_a_service_that_hangs_while_it_starts_is_marked_and_the_rest_is_put_back
 
 def test_one_step_that_will_not_be_undone_does_not_keep_the_others(store: Store) -> None:
     host = make_host()
-    faults = [Fault(how=How.FAIL, call=call, code="access-denied") for call in ("create_service", "delete_service")]
+    faults = [Fault(how=How.FAIL, call=call, code=Code.ACCESS_DENIED) for call in ("create_service", "delete_service")]
     outcome = push_once(host, store, *faults)
     assert outcome.code == "access-denied"
     assert outcome.message is not None
@@ -206,7 +207,7 @@ def test_one_step_that_will_not_be_undone_does_not_keep_the_others(store: Store)
 
 
 @pytest.mark.parametrize("code", ["tampered", "protocol-error", "timed-out"])
-def test_nothing_more_is_asked_on_a_connection_that_cannot_be_trusted(code: str, store: Store) -> None:
+def test_nothing_more_is_asked_on_a_connection_that_cannot_be_trusted(code: Code, store: Store) -> None:
     host = make_host()
     outcome, transport = push_and_see(host, store, Fault(how=How.FAIL, call="rename", code=code))
     assert outcome.code == code

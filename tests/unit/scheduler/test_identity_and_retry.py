@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pusher.models import NextMove, Target
-from pusher.problems import CATALOGUE, problem
+from pusher.problems import CATALOGUE, Code, problem
 from pusher.scheduler.identity import bears, is_address, mismatch
 from pusher.scheduler.retry import NOT_AGAIN, RetryPolicy
 from pusher.transports.port import PeerIdentity
@@ -96,7 +96,7 @@ def test_an_address_is_no_name(name: str, address: bool) -> None:
 def test_what_is_tried_again_at_once() -> None:
     """The network's misfortunes and what passes by itself; never a verdict on an account, a right or a package."""
     policy = RetryPolicy(attempts=2)
-    again = {code for code in CATALOGUE if policy.wait(problem(code), 1) is not None}
+    again = {code for code in Code if policy.wait(problem(code), 1) is not None}
     assert again == {
         "name-server-failed", "host-unreachable", "connection-lost", "transfer-stalled", "too-busy", "shutting-down",
         "no-logon-servers", "file-in-use", "copy-mismatch", "service-marked-for-delete", "service-database-locked",
@@ -115,7 +115,7 @@ def test_what_is_tried_again_at_once() -> None:
     [(1, 1, None), (2, 1, 2.0), (2, 2, None), (5, 1, 2.0), (5, 2, 4.0), (5, 3, 8.0), (5, 4, 16.0), (5, 5, None)],
 )
 def test_when(attempts: int, attempt: int, wait: float | None) -> None:
-    assert RetryPolicy(attempts=attempts).wait(problem("too-busy"), attempt) == wait
+    assert RetryPolicy(attempts=attempts).wait(problem(Code.TOO_BUSY), attempt) == wait
 
 
 def test_success_is_not_repeated() -> None:
@@ -125,7 +125,7 @@ def test_success_is_not_repeated() -> None:
 @given(st.integers(1, 2000), st.floats(0.1, 100), st.floats(0.1, 100))
 def test_waits_grow_and_are_bounded(attempt: int, delay: float, most: float) -> None:
     policy = RetryPolicy(attempts=3000, delay=delay, most=most)
-    now, then = policy.wait(problem("too-busy"), attempt), policy.wait(problem("too-busy"), attempt + 1)
+    now, then = policy.wait(problem(Code.TOO_BUSY), attempt), policy.wait(problem(Code.TOO_BUSY), attempt + 1)
     assert now is not None
     assert then is not None
     assert 0 < now <= then <= most

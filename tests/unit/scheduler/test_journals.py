@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pusher.models import Outcome, Status, Target, TransportKind
+from pusher.problems import Code
 from pusher.scheduler.attempt import attempt
 from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport
@@ -15,7 +16,7 @@ from tests.unit.scheduler.stories import ADDRESS
 SMB, WINRM = TransportKind.SMB, TransportKind.WINRM
 CUT_OFF = (
     Fault(how=How.DROP, call="start_service"),
-    *(Fault(how=How.FAIL, call="open", number=number, code="host-unreachable") for number in (2, 3)),
+    *(Fault(how=How.FAIL, call="open", number=number, code=Code.HOST_UNREACHABLE) for number in (2, 3)),
 )
 """The connection goes in mid-install, and no other comes about: the journal stays open."""
 

@@ -20,7 +20,7 @@ from sqlalchemy import event
 from pusher.credentials.budget import LockoutPolicy
 from pusher.credentials.guard import LockoutGuard
 from pusher.models import DOMAIN_CONTROLLERS, Event, Outcome, Stage, Status, Target, Verb
-from pusher.problems import Problem, problem
+from pusher.problems import Code, Problem, problem
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.attempt import failed
 from pusher.scheduler.job import Job, Stop
@@ -102,7 +102,7 @@ def test_who_is_spared_by_an_address_sees_nobody(store: Store) -> None:
 
     def spared(target: Target) -> Problem | None:
         meant = target.address == "10.0.0.2" or target.site == "paris"
-        return problem("excluded", Stage.RESOLVE, "by its address") if meant else None
+        return problem(Code.EXCLUDED, Stage.RESOLVE, "by its address") if meant else None
 
     codes, estate = run(lambda: Estate(store, hosts, place=place, spared=spared, max_failures=1))
     assert codes == {"ok": 2, "excluded": 2}
@@ -504,7 +504,7 @@ def test_who_is_left_out_is_recorded_many_at_a_time(store: Store) -> None:
 
         event.listen(store._engine, "commit", count)
         try:
-            await estate.runner.run(iter(estate.targets), [(target, problem("excluded")) for target in spared])
+            await estate.runner.run(iter(estate.targets), [(target, problem(Code.EXCLUDED)) for target in spared])
         finally:
             event.remove(store._engine, "commit", count)
         return Counter(outcome.code or "ok" for outcome in store.outcomes(estate.job.run)), commits
@@ -566,7 +566,7 @@ def test_who_waits_for_another_attempt_when_the_run_stops_keeps_what_the_last_on
 
     async def left_half_done(job: Job, target: Target, address: str, number: int) -> Outcome:
         job.stop.cancel()
-        found = problem("connection-lost", Stage.SERVICE, "what was begun is still on the host")
+        found = problem(Code.CONNECTION_LOST, Stage.SERVICE, "what was begun is still on the host")
         return replace(failed(job, target, address, found, job.now()), attempts=number, account="admin")
 
     async def story() -> Outcome:

@@ -12,7 +12,7 @@ from pusher.credentials.budget import LockoutPolicy, account_key
 from pusher.credentials.guard import LockoutGuard
 from pusher.credentials.memory_kerberos import MemoryKerberos
 from pusher.models import Account, NextMove, Outcome, Protocol, Secret, Target
-from pusher.problems import ProblemError, problem
+from pusher.problems import Code, ProblemError, problem
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.attempt import attempt
 from pusher.store import Store
@@ -111,7 +111,7 @@ class Passwords:
     async def secret_for(self, account: Account, target: Target) -> Secret:
         self.asked.append(target.name)
         if target.name not in self.known:
-            raise ProblemError(problem("laps-no-right", detail=target.name))
+            raise ProblemError(problem(Code.LAPS_NO_RIGHT, detail=target.name))
         return Secret(self.known[target.name])
 
 

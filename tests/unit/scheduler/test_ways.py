@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pusher.install.plan import Before
 from pusher.models import AccountTried, Outcome, Secret, Stage, Status, Target, TransportKind, Verb, WinrmWay
-from pusher.problems import CATALOGUE, NextMove, Problem, problem
+from pusher.problems import CATALOGUE, Code, NextMove, Problem, problem
 from pusher.scheduler.attempt import attempt
 from pusher.scheduler.book import HostBook
 from pusher.scheduler.ways import further, ways_to, worth_another
@@ -223,5 +223,5 @@ def test_of_two_problems_the_further_one_is_told(one: Problem, other: Problem) -
 
 def test_a_changed_problem_is_still_the_same_way(store: Store) -> None:
     """Whose connection broke in the middle is tried again by the same transport, not by another one."""
-    lost = replace(problem("connection-lost", Stage.STAGE))
+    lost = replace(problem(Code.CONNECTION_LOST, Stage.STAGE))
     assert not worth_another(lost)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from pusher.problems import Problem, ProblemError
+from pusher.problems import Code, Problem, ProblemError
 from pusher.transports import by_service
 from pusher.transports.memory import Fault, How, MemoryHost, Moment, Ran
 from pusher.transports.port import ServiceState, ServiceStatus, Session
@@ -122,7 +122,7 @@ def test_a_runner_that_was_changed_on_its_way_is_not_started() -> None:
 @pytest.mark.parametrize("call", ["put", "create_service", "start_service", "service_status", "digest"])
 def test_a_failure_leaves_nothing(call: str) -> None:
     host = host_that_runs(Ran(), [])
-    fault = Fault(how=How.FAIL, call=call, code="access-denied", number=2 if call == "service_status" else 1)
+    fault = Fault(how=How.FAIL, call=call, code=Code.ACCESS_DENIED, number=2 if call == "service_status" else 1)
     with pytest.raises(ProblemError, match="access-denied"):
         on(host, lambda session: by_service.run(session, PROGRAM, COMMAND, 60), fault)
     assert is_clean(host)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from impacket import nt_errors, system_errors
 
 import pusher
-from pusher.problems import CATALOGUE, NextMove, Stage
+from pusher.problems import CATALOGUE, Code, NextMove, Stage
 from pusher.transports import codes, ntstatus, win32
 from pusher.transports.codes import NTSTATUS, WIN32, Doing, from_ntstatus, from_win32, of
 from pusher.transports.foreign import ERRNO
@@ -267,7 +267,7 @@ def test_a_number_nobody_knows_is_kept(number: int, doing: Doing) -> None:
 
 def test_every_doing_has_a_stage_and_words() -> None:
     assert all(isinstance(doing.stage, Stage) and doing.words for doing in Doing)
-    assert of("tampered", Doing.FILE).message.endswith("working on a file")
+    assert of(Code.TAMPERED, Doing.FILE).message.endswith("working on a file")
 
 
 def test_nothing_is_decided_by_the_text_of_a_message() -> None:

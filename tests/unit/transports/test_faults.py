@@ -15,7 +15,7 @@ from impacket.dcerpc.v5 import lsad, lsat, rrp, scmr, srvs
 from impacket.dcerpc.v5.rpcrt import DCERPCException
 from smbprotocol.header import SMB2HeaderResponse
 
-from pusher.problems import CATALOGUE, ProblemError, problem
+from pusher.problems import CATALOGUE, Code, ProblemError, problem
 from pusher.transports.codes import NTSTATUS, WIN32, Doing
 from pusher.transports.foreign import ERRNO
 from pusher.transports.smb.connection import ImplausibleError, TamperedError, UnsupportedDialectError
@@ -172,7 +172,7 @@ def test_the_text_of_an_error_makes_no_difference() -> None:
 
 
 def test_guarded_keeps_problems_and_causes() -> None:
-    known = ProblemError(problem("disk-full"))
+    known = ProblemError(problem(Code.DISK_FULL))
 
     def raises(error: BaseException) -> None:
         raise error

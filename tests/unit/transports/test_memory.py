@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 import pytest
 
 from pusher.models import Credential, Protocol, Secret
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, StartFault, User
 from pusher.transports.memory.wire import Killed
 from pusher.transports.port import Endpoint, Limits, RemotePath, ServiceConfig, ServiceState, Session, StartType
@@ -49,7 +49,7 @@ async def test_a_fault_comes_before_during_or_after_the_effect(
     moment: Moment, there: bytes | None, how: How, code: str
 ) -> None:
     host = machine()
-    transport = MemoryTransport({"a": host}, Fault(how=how, call="put", moment=moment, code="disk-full"))
+    transport = MemoryTransport({"a": host}, Fault(how=how, call="put", moment=moment, code=Code.DISK_FULL))
     session = await opened(transport)
     assert await code_of(session.put(FILE, DATA, ignore)) == code
     assert host.read("Windows\\file.bin") == there

@@ -17,7 +17,7 @@ import pypsrp.exceptions as psrp_errors
 import pytest
 import spnego.exceptions as spnego_errors
 
-from pusher.problems import CATALOGUE, ProblemError, problem
+from pusher.problems import CATALOGUE, Code, ProblemError, problem
 from pusher.transports.codes import WIN32, Doing
 from pusher.transports.foreign import ERRNO, KERBEROS, kerberos_number
 from pusher.transports.winrm import authentication, channel, cim, tls, wire
@@ -329,7 +329,7 @@ def test_the_text_of_an_error_makes_no_difference() -> None:
 
 
 def test_guarded_keeps_problems_and_causes() -> None:
-    known, cause = ProblemError(problem("disk-full")), ConnectionResetError()
+    known, cause = ProblemError(problem(Code.DISK_FULL)), ConnectionResetError()
 
     def raises(error: BaseException) -> None:
         raise error

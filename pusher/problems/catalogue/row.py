@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pusher import installation
 from pusher.models import NextMove, Stage, Status
+from pusher.problems.codes import Code
 
 
 class Part(StrEnum):
@@ -22,10 +23,10 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class Row:
     """A row of the catalogue. ``advice`` is the remedy; ``{install:EXTRA}`` in it is the command that adds an extra."""
 
-    code: str
+    code: Code
     stage: Stage
     next_move: NextMove
     status: Status
