@@ -14,7 +14,7 @@ from enum import Enum
 
 from pusher.credentials.users import is_user
 from pusher.models import Account, Protocol
-from pusher.problems import Code
+from pusher.problems import CATALOGUE, Charges, Code
 
 ASSUMED_WINDOW = timedelta(minutes=30)
 """The observation window where no directory has told one: Windows' own default."""
@@ -90,52 +90,11 @@ class Budget:
         return max(policy.limit - self.failures - self.in_flight, 0)
 
 
-HARMLESS_CODES = frozenset(
-    {
-        Code.ACCOUNT_DISABLED,
-        Code.ACCOUNT_EXPIRED,
-        Code.PASSWORD_EXPIRED,
-        Code.PASSWORD_MUST_CHANGE,
-        Code.ACCOUNT_LOCKED,
-        Code.LOGON_HOURS,
-        Code.LOGON_TYPE_DENIED,
-        Code.SELECTIVE_AUTHENTICATION,
-        Code.NTLM_BLOCKED,
-        Code.NO_SUCH_ACCOUNT,
-        Code.NO_LOGON_SERVERS,
-        Code.TRUST_BROKEN,
-        Code.CLOCK_SKEW,
-        Code.KERBEROS_UNAVAILABLE,
-        Code.WRONG_HOST,
-        # Before any sign-in, or at the domain controller without a password:
-        Code.REALM_UNKNOWN,
-        Code.TICKET_MISSING,
-        Code.TICKET_EXPIRED,
-        Code.TICKET_WRONG_PRINCIPAL,
-        Code.TICKET_REFUSED,
-        Code.KEYTAB_UNREADABLE,
-        Code.KEYTAB_WRONG_REALM,
-        Code.KEYTAB_NO_PRINCIPAL,
-        Code.LAPS_NO_COMPUTER,
-        Code.LAPS_NO_RIGHT,
-        Code.LAPS_NOT_SET,
-        Code.LAPS_ENCRYPTED,
-        Code.LAPS_OTHER_ACCOUNT,
-        Code.LAPS_UNAVAILABLE,
-        Code.LAPS_UNREADABLE,
-    }
-)
-"""Sign-in failures that add nothing to a lockout counter: the password was right, or was never compared.
-
-``kerberos-failed`` is none of them: a wrong password at the domain controller (KDC_ERR_PREAUTH_FAILED) ends so.
-"""
-
-
 def result_of(code: Code | None, secret_sent: bool, verdict_came: bool) -> Result:
     """What a sign-in costs: ``code`` is its failure's, ``verdict_came`` tells an answer from a silence."""
     if code is None:
         return Result.OK
-    if not secret_sent or (verdict_came and code in HARMLESS_CODES):
+    if not secret_sent or (verdict_came and CATALOGUE[code].charges is Charges.NOWHERE):
         return Result.HARMLESS
     return Result.FAILED if verdict_came else Result.UNKNOWN
 

@@ -45,8 +45,6 @@ _USER = (
     "sAMAccountName", "userPrincipalName", "badPwdCount", "badPasswordTime", "lockoutTime", "userAccountControl",
     _COMPUTED, "msDS-ResultantPSO", "accountExpires", "pwdLastSet",
 )  # fmt: skip
-_UNREADABLE = frozenset({Code.DIRECTORY_DENIED, Code.DIRECTORY_NO_SUCH_OBJECT, Code.DIRECTORY_FAILED})
-"""How the reading of one part may fail, and the rest still be good."""
 _MAX_THRESHOLD = 65_535
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?", re.ASCII)
 
@@ -170,7 +168,7 @@ async def _part(directory: Directory, dn: str, attributes: Sequence[str]) -> Ent
         async for entry in directory.search(dn, _ANY, attributes, Scope.BASE):
             return entry
     except ProblemError as error:
-        if error.problem.code not in _UNREADABLE:
+        if not error.problem.row.of_one_object and error.problem.code is not Code.DIRECTORY_FAILED:
             raise
     return None
 

@@ -6,24 +6,18 @@ run with a wrong secret in ``[directory]`` would lock the reader otherwise.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pusher.credentials.budget import AccountKey, Result, account_key
 from pusher.credentials.guard import LockoutGuard
 from pusher.directory.port import DirectoryAccount, NotSentError, NotTriedError, SignIn
 from pusher.models import Account, Protocol
-from pusher.problems import Code, ProblemError, Stage, problem
+from pusher.problems import Charges, Code, ProblemError, Stage, problem
 
 _REFUSED = Code.DIRECTORY_SIGN_IN_FAILED
-_COUNTED: Mapping[str, Result] = {
-    _REFUSED: Result.FAILED,
-    # The secret was right, or was never compared:
-    Code.CLOCK_SKEW: Result.HARMLESS,
-    Code.DIRECTORY_TLS_FAILED: Result.HARMLESS,
-    Code.DIRECTORY_UNPROTECTED: Result.HARMLESS,
-}
-"""What a sign-in has cost by the code that it ended with; any other end is no verdict."""
+_COUNTED = {Charges.EVERYWHERE: Result.FAILED, Charges.NOWHERE: Result.HARMLESS}
+"""What a sign-in has cost; any other end is no verdict."""
 
 
 def within_budget(guard: LockoutGuard, key: AccountKey) -> SignIn:
@@ -40,11 +34,11 @@ def within_budget(guard: LockoutGuard, key: AccountKey) -> SignIn:
                     lease.settle(Result.HARMLESS)
                     raise
                 except ProblemError as error:
-                    lease.settle(_COUNTED.get(error.problem.code, Result.UNKNOWN))
+                    lease.settle(_COUNTED.get(error.problem.row.charges, Result.UNKNOWN))
                     raise
                 lease.settle(Result.OK)
         except ProblemError as error:
-            if error.problem.code not in (Code.LOCKOUT_BUDGET_SPENT, Code.ACCOUNT_STOPPED):
+            if not error.problem.row.not_tried:
                 raise
             found = problem(_REFUSED, Stage.SIGN_IN, f"it was not tried: {error.problem.message}")
             raise NotTriedError(found) from error

@@ -21,7 +21,7 @@ from pusher.credentials.budget import Result, account_key
 from pusher.credentials.guard import LockoutGuard
 from pusher.models import Account, Secret
 from pusher.models import Protocol as Wire
-from pusher.problems import Code, NextMove, Problem, ProblemError, Stage, problem
+from pusher.problems import Charges, Code, NextMove, Problem, ProblemError, Stage, problem
 
 KEYTAB, CCACHE = "keytab", "ccache"
 
@@ -31,14 +31,8 @@ _RENEW_SHARE = 4
 _HOLD_OFF = {Wire.KERBEROS: timedelta(seconds=15), Wire.NTLM: timedelta(minutes=10)}
 """How long a domain controller that did not answer is left alone: each question takes its time, and NTLM, which goes
 on without an answer, shall not wait for it again and again."""
-_TRANSIENT = frozenset({Code.NO_LOGON_SERVERS, Code.LOCKOUT_BUDGET_SPENT})
-"""What may be otherwise a while later; a canary that ended with anything else is never repeated."""
-_COUNTED = {
-    Code.WRONG_PASSWORD: Result.FAILED,
-    Code.KERBEROS_FAILED: Result.FAILED,
-    Code.SIGN_IN_UNKNOWN: Result.UNKNOWN,
-}
-"""Ends of an AS-REQ that a lockout counter may have seen; at all others no password was compared, or it was right."""
+_COUNTED = {Charges.EVERYWHERE: Result.FAILED, Charges.PERHAPS: Result.UNKNOWN}
+"""What an AS-REQ has cost; at all other ends no password was compared, or it was right."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,10 +181,10 @@ class Tickets:
         except ProblemError as error:
             why = error.problem
             again = self._now() + _HOLD_OFF[account.protocol]
-            passing = why.code in _TRANSIENT or not _spends(account)
+            passing = why.row.passing or not _spends(account)
             if isinstance(before, Ticket) and before.ends > self._now() and passing:
                 return _Answer(found=before, due=again)  # what cannot be renewed now is good until its end
-            return _Answer(found=why, due=again if why.code in _TRANSIENT else None)
+            return _Answer(found=why, due=again if why.row.passing else None)
         left = found.ends - self._now()
         return _Answer(found=found, due=found.ends - min(_RENEW_BEFORE, left / _RENEW_SHARE))
 
@@ -230,7 +224,7 @@ class Tickets:
             except ProblemError as error:
                 found = error.problem
                 stops = found.code if found.next_move is NextMove.STOP_ACCOUNT else None
-                lease.settle(_COUNTED.get(found.code, Result.HARMLESS), stops)
+                lease.settle(_COUNTED.get(found.row.charges, Result.HARMLESS), stops)
                 raise
             lease.settle(Result.OK)
             return ticket

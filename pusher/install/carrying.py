@@ -25,11 +25,6 @@ from pusher.problems.shortage import own_fault
 from pusher.store import Journal, Mark
 from pusher.transports.port import RunAs, Session
 
-SESSION_GONE = frozenset(
-    {Code.CONNECTION_LOST, Code.TRANSFER_STALLED, Code.TIMED_OUT, Code.PROTOCOL_ERROR, Code.TAMPERED}
-)
-"""Problems after which nothing more can be asked on the same session."""
-
 T = TypeVar("T")
 
 
@@ -132,7 +127,7 @@ class Carrier:
             if isinstance(error, asyncio.CancelledError):
                 raise  # stopped at once: the journal stays open, and the next push undoes it
             cause = _cause(error, course.stages[begun[-1]] if begun else Stage.RECORD)
-            lost = cause.code in SESSION_GONE and error is not self._made_up_for
+            lost = cause.row.session_gone and error is not self._made_up_for
             await self._undo(journal, course, begun, error, cause, lost)
             if isinstance(error, ProblemError):
                 raise
@@ -176,7 +171,7 @@ class Carrier:
                 await course.put_back(journal, begun)
             except Exception as error:
                 # A fault of ours tells nothing about the session, so that is tried on a fresh one too.
-                if isinstance(error, ProblemError) and error.problem.code not in SESSION_GONE:
+                if isinstance(error, ProblemError) and not error.problem.row.session_gone:
                     raise
             else:
                 return
@@ -188,7 +183,7 @@ class Carrier:
         try:
             return await call()
         except ProblemError as error:
-            if error.problem.code not in SESSION_GONE:
+            if not error.problem.row.session_gone:
                 raise
             self._session = await self._reopen()
             return await call()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from pusher.install import machine, steps
-from pusher.install.carrying import SESSION_GONE, Carrier, Course, Done
+from pusher.install.carrying import Carrier, Course, Done
 from pusher.install.machine import Step
 from pusher.install.names import NEW, OLDS, is_own_folder
 from pusher.install.payload import Payload
@@ -175,7 +175,7 @@ class Driver(Carrier):
             try:
                 await steps.UNDOS[step](self._session, before)
             except Exception as error:
-                if isinstance(error, ProblemError) and error.problem.code in SESSION_GONE:
+                if isinstance(error, ProblemError) and error.problem.row.session_gone:
                     raise
                 if recovering and isinstance(error, ProblemError) and _is_given_up(step, error.problem.code):
                     self._listener.note(Stage.LOCK, "recovery-incomplete", f"{step}: {error.problem.message}")
@@ -288,7 +288,7 @@ async def remove_files(session: Session, package: Package) -> tuple[int, list[tu
         try:
             removed += await steps.patiently(partial(session.remove, path))
         except ProblemError as error:
-            if error.problem.code in SESSION_GONE:
+            if error.problem.row.session_gone:
                 raise
             kept.append((path, error))
     folders = {folder for path in (*paths, *leftovers) for folder in parents(path)}

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from pusher.install import machine
-from pusher.install.carrying import SESSION_GONE, Carrier, Course, Done
+from pusher.install.carrying import Carrier, Course, Done
 from pusher.install.destinations import image_path
 from pusher.install.exit_codes import REBOOT, judge
 from pusher.install.log_text import TAIL, readable
@@ -259,7 +259,7 @@ class InstallerDriver(Carrier):
         try:
             return await self._session.run(line, installer.timeout, self._run_as)
         except ProblemError as error:
-            if error.problem.code not in SESSION_GONE:
+            if not error.problem.row.session_gone:
                 await self._tell_log(package, installer)
                 raise
             return await self._code_after_loss(installer, error)

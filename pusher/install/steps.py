@@ -320,7 +320,7 @@ async def missing_folders(session: Session, dests: list[RemotePath]) -> list[Rem
 
 
 def _passing(error: BaseException) -> bool:
-    return isinstance(error, ProblemError) and error.problem.code in {Code.FILE_IN_USE, Code.SERVICE_MARKED_FOR_DELETE}
+    return isinstance(error, ProblemError) and error.problem.row.passing and not error.problem.row.session_gone
 
 
 async def patiently(call: Callable[[], Awaitable[T]]) -> T:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pusher.models import NextMove, Source, Stage, Status
-from pusher.problems.catalogue import CATALOGUE, Part, Row
+from pusher.problems.catalogue import CATALOGUE, Charges, Part, Row
 from pusher.problems.codes import Code
 
 __all__ = [
     "CATALOGUE",
     "BadInput",
+    "Charges",
     "Code",
     "NextMove",
     "Part",
@@ -38,9 +39,14 @@ class Problem:
     next_move: NextMove
 
     @property
+    def row(self) -> Row:
+        """What the catalogue says of its code: how each room takes it."""
+        return CATALOGUE[self.code]
+
+    @property
     def status(self) -> Status:
         """The status a target gets when this problem ends it."""
-        return CATALOGUE[self.code].status
+        return self.row.status
 
 
 class ProblemError(Exception):

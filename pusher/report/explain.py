@@ -17,7 +17,7 @@ from pusher.models import Stage
 from pusher.problems import CATALOGUE, Row
 from pusher.report.style import STATUS_STYLE, facts, indented, status_text
 from pusher.report.tables import table
-from pusher.report.text import MOVE_WORDS, STAGE_WORDS, STATUS_WORDS
+from pusher.report.text import CHARGES_WORDS, MOVE_WORDS, STAGE_WORDS, STATUS_WORDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +62,7 @@ def explain_page(code: str) -> RenderableType:
                 ("Remedy", Text(row.remedy)),
                 ("Next", Text(MOVE_WORDS[row.next_move])),
                 ("Stage", Text(f"{row.stage.value}: {STAGE_WORDS[row.stage]}")),
+                *([("Lockout", Text(CHARGES_WORDS[row.charges]))] if row.stage is Stage.SIGN_IN else []),
                 ("A host that ends so", status),
             ]
         ),
@@ -103,6 +104,8 @@ def explain_record(code: str) -> dict[str, Any]:
         "next_move": row.next_move.value,
         "status": row.status.value,
         "part": row.part.value,
+        "charges": row.charges.value,
+        "passing": row.passing,
     }
 
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from pusher.config import INVISIBLE
 from pusher.models import CheckResult, NextMove, Run, Stage, Status, Verb
+from pusher.problems import Charges
 
 _SPACES = re.compile(r"[ \t\r\n]+")
 
@@ -154,6 +155,15 @@ MOVE_WORDS: Mapping[NextMove, str] = MappingProxyType(
         NextMove.WAIT: "pusher leaves the host until its time comes",
         NextMove.GIVE_UP: "pusher does not try the host again by itself; retry the run after the remedy",
         NextMove.STOP_ACCOUNT: "pusher stops using the account everywhere, so that it is not locked out",
+    }
+)
+
+CHARGES_WORDS: Mapping[Charges, str] = MappingProxyType(
+    {
+        Charges.NOWHERE: "costs the account nothing: its password was right, or was not compared",
+        Charges.HOSTS: "counts as a failed sign-in of the account where a host has answered so",
+        Charges.EVERYWHERE: "counts as a failed sign-in of the account, at hosts and at the domain controller",
+        Charges.PERHAPS: "counts as a failed sign-in of the account, since it may have been one",
     }
 )
 

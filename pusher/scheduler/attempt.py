@@ -73,8 +73,6 @@ _ORPHANED = 90
 _LOCK_AGAIN = 2.0
 """Seconds between two tries."""
 _TRIES = 3
-_WITHOUT_LEAVE = frozenset({Code.DOMAIN_CONTROLLER_REFUSED, Code.DOMAIN_CONTROLLER_ACCOUNT})
-"""Problems of a machine on which nothing may be done."""
 _ACCOUNTS_FAULT = frozenset({NextMove.NEXT_ACCOUNT, NextMove.STOP_ACCOUNT})
 """Next moves of a problem that another account may not have."""
 
@@ -278,7 +276,7 @@ class _Attempt:
             self._claim(who)
             self.record.checks, found = await self._timed("checks", prove(subject))
             # Removing may get by without a right that is missing; a machine without leave is left alone all the same.
-            if found is not None and (self.job.verb is not Verb.REMOVE or found.code in _WITHOUT_LEAVE):
+            if found is not None and (self.job.verb is not Verb.REMOVE or found.row.bars_removal):
                 raise ProblemError(found)
         except BaseException:
             await session.close()
@@ -436,11 +434,7 @@ _INTERRUPTIBLE = frozenset({Stage.REACH, Stage.IDENTIFY, Stage.SIGN_IN, Stage.RI
 
 
 def _worth_another_connect(error: BaseException) -> bool:
-    return isinstance(error, ProblemError) and error.problem.code in {
-        Code.CONNECTION_LOST,
-        Code.TOO_BUSY,
-        Code.HOST_UNREACHABLE,
-    }
+    return isinstance(error, ProblemError) and error.problem.row.passing
 
 
 def _lock_may_come(state: RetryCallState, left: float) -> bool:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pusher.problems import Code, NextMove, Problem
-
-NOT_AGAIN = frozenset({Code.DEADLINE, Code.TIMED_OUT, Code.PUSH_IN_PROGRESS, Code.INTERRUPTED})
-"""Retried by the operator or a later wave, not at once: the reason will not be gone in seconds."""
+from pusher.problems import NextMove, Problem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +23,6 @@ class RetryPolicy:
         """Seconds until the next attempt after number ``attempt`` (from 1); None where it was the last."""
         if found is None or attempt >= self.attempts:
             return None
-        if found.next_move is not NextMove.RETRY or found.code in NOT_AGAIN:
+        if found.next_move is not NextMove.RETRY or not found.row.again_in_run:
             return None
         return float(min(self.delay * 2 ** min(attempt - 1, 60), self.most))

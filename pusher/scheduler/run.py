@@ -31,9 +31,6 @@ _AHEAD = 4
 _BATCH = 250
 """Outcomes of targets on which nothing is done, written down at once."""
 
-_PASSING = frozenset({Code.STORE_LOCKED, Code.STORE_REFUSED})
-"""Of the store's failures those that the next outcome need not meet."""
-
 Report = Callable[[Outcome], None]
 Unstored = Callable[[Outcome, Problem], None]
 """Told of an outcome that the store did not take, and why, before ``Report`` is."""
@@ -219,7 +216,7 @@ class Runner:
         why = self._job.losses.note(outcome.target, error)
         _log.error("outcome-not-stored", run=self._job.run, target=outcome.target, code=why.code, exc_info=error)
         self._unstored(outcome, why)
-        if why.code not in _PASSING:
+        if not why.row.passing:
             self._job.stop.cancel(Code.STORE_LOST)
 
     async def _end_waiting(self) -> None:

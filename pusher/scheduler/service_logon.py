@@ -15,7 +15,6 @@ from functools import partial
 
 from pusher.credentials.budget import Result, account_key
 from pusher.credentials.ladder import left_out
-from pusher.install.carrying import SESSION_GONE
 from pusher.models import RUN_AS_ACCOUNT, Account, Package, Protocol, Secret, Target
 from pusher.problems import Code, Problem, ProblemError, problem
 from pusher.scheduler.job import Job
@@ -96,7 +95,7 @@ async def _logging_on(job: Job, account: Account, host: str, free: bool) -> Asyn
             code = error.problem.code
             if code == _REFUSED:
                 lease.settle(Result.FAILED, None if account.is_local else code)
-            elif code not in SESSION_GONE:
+            elif not error.problem.row.session_gone:
                 lease.settle(Result.HARMLESS)  # it failed before or after the logon
             raise
         lease.settle(Result.OK)

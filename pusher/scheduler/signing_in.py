@@ -19,9 +19,6 @@ from pusher.transports.port import Link, Session
 
 Timed = Callable[[Awaitable[Session]], Awaitable[Session]]
 
-_SILENT = frozenset({Code.TIMED_OUT, Code.CONNECTION_LOST, Code.PROTOCOL_ERROR, Code.TAMPERED})
-"""Ways a sign-in can end without a verdict on the account."""
-
 
 async def sign_in(
     job: Job, target: Target, link: Link, account: Account, host: str, timed: Timed, still_wanted: Callable[[], None]
@@ -46,7 +43,7 @@ async def sign_in(
             session = await timed(link.sign_in(credential))
         except ProblemError as error:
             found = _of_password(account, error.problem)
-            verdict_came = found.code not in _SILENT
+            verdict_came = not found.row.session_gone
             result = result_of(found.code, link.secret_sent, verdict_came)
             # A LAPS password is tried once on its machine: its counter is that machine's, and nobody else uses it.
             stops = found.next_move is NextMove.STOP_ACCOUNT or (is_laps(account) and result is not Result.HARMLESS)

@@ -185,7 +185,7 @@ async def _subnets(directory: Directory, configuration: str | None, draft: Draft
             elif subnet.network not in own:
                 found[subnet.network] = subnet
     except ProblemError as error:
-        if error.problem.code not in {Code.DIRECTORY_NO_SUCH_OBJECT, Code.DIRECTORY_DENIED}:
+        if not error.problem.row.of_one_object:
             raise
         notes.append(f"{draft.file}: the directory's sites cannot be read ({error.problem.code})")
     notes += _named(f"{draft.file}: subnets of the directory that cannot be used", bad)

@@ -41,10 +41,6 @@ _GRACE = 20.0
 _WHILE_HELD, _GOES = 25, 50
 """How often a file that is still held is tried, and a service's entry is looked for, 0.2 s apart."""
 _NO_ERROR, _SPECIFIC, _TIMEOUT, _CANCELLED, _NEVER_STARTED = 0, 1066, 1460, 1223, 1077
-_UNWATCHED = frozenset(
-    {Code.SERVICE_START_TIMEOUT, Code.SERVICE_EXITED, Code.SERVICE_BAD_IMAGE, Code.SERVICE_NOT_A_SERVICE}
-)
-"""What a runner that does not start is called, where an agent's service would be meant."""
 
 
 def image_path(command: str, limit: float) -> str:
@@ -151,7 +147,7 @@ async def _started(session: Session, limit: float, run_as: RunAs) -> ServiceStat
             until = time.monotonic() + limit + _GRACE
             await session.start_service(NAME)
     except ProblemError as error:
-        if error.problem.code in _UNWATCHED:
+        if error.problem.row.not_started:  # words for an agent's service, which the runner is not
             raise ProblemError(of(Code.RUNNER_FAILED, Doing.RUN, error.problem.message)) from error
         raise
     return await _stopped(session, until)

@@ -18,11 +18,11 @@ from pusher.problems.catalogue.installers import INSTALLERS
 from pusher.problems.catalogue.reach import IDENTIFY, REACH
 from pusher.problems.catalogue.resolve import RESOLVE
 from pusher.problems.catalogue.rights import RIGHTS
-from pusher.problems.catalogue.row import Part, Row
+from pusher.problems.catalogue.row import Charges, Part, Row
 from pusher.problems.catalogue.sign_in import SIGN_IN
 from pusher.problems.catalogue.store import STORE
 
-__all__ = ["CATALOGUE", "Part", "Row"]
+__all__ = ["CATALOGUE", "Charges", "Part", "Row"]
 
 CATALOGUE: Mapping[str, Row] = MappingProxyType(
     {

@@ -22,9 +22,26 @@ class Part(StrEnum):
     """None of its targets: left out on purpose; neither told of nor taken up."""
 
 
+class Charges(StrEnum):
+    """Where a sign-in that ends with a code adds to the account's lockout counter."""
+
+    NOWHERE = "nowhere"
+    """The password was right, or was never compared."""
+    HOSTS = "hosts"
+    """Where a host has given it as its verdict; a domain controller gives it without comparing the password."""
+    EVERYWHERE = "everywhere"
+    """A wrong password ends so at a domain controller, too (Kerberos: KDC_ERR_PREAUTH_FAILED)."""
+    PERHAPS = "perhaps"
+    """There was no answer: it may have counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the catalogue. ``advice`` is the remedy; ``{install:EXTRA}`` in it is the command that adds an extra."""
+    """A row of the catalogue. ``advice`` is the remedy; ``{install:EXTRA}`` in it is the command that adds an extra.
+
+    The columns after it have the value that most codes have; each says what the rooms above do about a code, which
+    names no code itself.
+    """
 
     code: Code
     stage: Stage
@@ -33,6 +50,21 @@ class Row:
     meaning: str
     advice: str
     part: Part = Part.TARGET
+    charges: Charges = Charges.HOSTS
+    session_gone: bool = False
+    """Nothing more can be asked on the same session; where it ends a sign-in, there was no verdict on the account."""
+    not_tried: bool = False
+    """The lockout budget refused: nothing was sent."""
+    passing: bool = False
+    """Gone by itself in seconds or minutes: what met it may ask again, within its own bounds."""
+    again_in_run: bool = True
+    """Where the next move is to retry: within the run. False: the reason will not be gone in seconds."""
+    bars_removal: bool = False
+    """It keeps a removal away too, which gets by without most of what an installation needs."""
+    not_started: bool = False
+    """How the service manager tells that a service did not come to run."""
+    of_one_object: bool = False
+    """What the directory says of one object: others may still be read."""
 
     @property
     def remedy(self) -> str:
@@ -54,3 +86,4 @@ RETRY, NEXT, GIVE_UP, STOP, TRANSPORT, WAIT = (
 FAILED, UNREACHABLE = Status.FAILED, Status.UNREACHABLE
 SKIPPED, CANCELLED = Status.SKIPPED, Status.CANCELLED
 SPARED, LEFT_OUT = Part.SPARED, Part.LEFT_OUT
+NOWHERE, EVERYWHERE, PERHAPS = Charges.NOWHERE, Charges.EVERYWHERE, Charges.PERHAPS

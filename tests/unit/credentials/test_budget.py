@@ -106,11 +106,11 @@ NEVER_COMPARED = {
     "realm-unknown", "ticket-missing", "ticket-expired", "ticket-wrong-principal", "ticket-refused",
     "keytab-unreadable", "keytab-wrong-realm", "keytab-no-principal",
     "laps-no-computer", "laps-no-right", "laps-not-set", "laps-encrypted", "laps-other-account", "laps-unavailable",
-    "laps-unreadable",
+    "laps-unreadable", "directory-tls-failed", "directory-unprotected",
 }  # fmt: skip
 NO_SIGN_IN = {
     "no-account", "lockout-budget-spent", "account-stopped", "budget-unavailable",
-    "directory-sign-in-failed", "directory-unprotected", "secret-unreadable",
+    "directory-sign-in-failed", "secret-unreadable",
 }  # fmt: skip
 """Codes that no sign-in to a target ends with."""
 
