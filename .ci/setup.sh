@@ -100,5 +100,5 @@ fi
 
 if [ -n "$lab" ]; then
     [ -z "$missing_for_lab" ] || .venv/bin/python -m lab packages
-    .venv/bin/python -m pusher.runner >/dev/null
+    .venv/bin/python -m pusher.helper_exe >/dev/null
 fi

@@ -23,14 +23,15 @@ from bench import directory, log
 from lab import Host, Lab, healthy
 from pusher.cli.execute import execute
 from pusher.models import Credential, Protocol, Secret, TransportKind, Verb
+from pusher.remote.paths import RemotePath
 from pusher.report import QuietView
 from pusher.settings import Options
-from pusher.transports.bridge import Pool
-from pusher.transports.port import Endpoint, Limits, RemotePath, Session, Transport
+from pusher.transports.port import Endpoint, Limits, Session, Transport
 from pusher.transports.smb import SmbTransport
+from pusher.transports.threaded import Pool
 from pusher.transports.winrm.adapter import WinrmTransport
 from pusher.transports.winrm.content import ContentServer
-from pusher.wiring.prepared import Prepared
+from pusher.wiring.run_plan import RunPlan
 
 HOSTS = 8
 ROUNDS = 5
@@ -90,7 +91,7 @@ def _push(folder: Path, kind: TransportKind, limit: list[str], verb: Verb = Verb
         transport=kind.value,
     )
     with Path(os.devnull).open("w") as nowhere:
-        status = execute(Prepared(options, verb), QuietView(nowhere))
+        status = execute(RunPlan(options, verb), QuietView(nowhere))
     if status != 0:
         sys.exit(f"a push that should succeed ended with {status}")
 

@@ -1,6 +1,6 @@
 """Puts the helper program into the wheel: compiled anew, and of the known SHA-256, or there is no wheel.
 
-hatchling runs this (pyproject.toml). An editable install takes the one that ``python -m pusher.runner`` builds.
+hatchling runs this (pyproject.toml). An editable install takes the one that ``python -m pusher.helper_exe`` builds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_PLACE = "pusher/runner/pusher-run.exe"
+_PLACE = "pusher/helper_exe/pusher-run.exe"
 
 
 class HelperProgram(BuildHookInterface):
@@ -39,9 +39,9 @@ class HelperProgram(BuildHookInterface):
 
 def _runner(root: Path) -> Any:
     """The module that builds it, by its file: ``pusher`` itself wants libraries that a build has not."""
-    spec = importlib.util.spec_from_file_location("_pusher_runner", root / "pusher" / "runner" / "__init__.py")
+    spec = importlib.util.spec_from_file_location("_pusher_runner", root / "pusher" / "helper_exe" / "__init__.py")
     if spec is None or spec.loader is None:
-        raise RuntimeError(f"pusher/runner is not in {root}")
+        raise RuntimeError(f"pusher/helper_exe is not in {root}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

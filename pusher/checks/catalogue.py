@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from pusher.models import LOGON_RIGHT, Check, CheckResult, Detect, Package, Target
 from pusher.problems import Code, NextMove, Problem, ProblemError, Stage, problem
-from pusher.transports.detection import detect, numbers
-from pusher.transports.paths import remote_path
-from pusher.transports.port import ITSELF, RemotePath, Session
+from pusher.remote.detection import detect, numbers
+from pusher.remote.paths import RemotePath, remote_path
+from pusher.transports.port import ITSELF, Session
 
 _MARGIN = 64 * 1024 * 1024
 """Bytes that must stay free beside the payload: the old version stays until the new one has proven itself."""

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pusher.config import hint, shown
-from pusher.credentials.budget import AccountKey, account_key, written
-from pusher.credentials.guard import LockoutGuard
-from pusher.credentials.standing import Cleared
-from pusher.credentials.trial import Found, Trial
-from pusher.credentials.users import USER, is_user
+from pusher.credentials.accounts.trial import Found, Trial
+from pusher.credentials.accounts.users import USER, is_user
+from pusher.credentials.lockout.account_state import Cleared
+from pusher.credentials.lockout.budget import AccountKey, account_key, written
+from pusher.credentials.lockout.guard import LockoutGuard
 from pusher.models import Account, Protocol, Source
 from pusher.problems import BadInput
+from pusher.push.identity import is_address
 from pusher.report.accounts import (
     Counted,
     account_record,
@@ -28,7 +29,6 @@ from pusher.report.accounts import (
 from pusher.report.record import write_line
 from pusher.report.style import console_for
 from pusher.report.text import visible
-from pusher.scheduler.identity import is_address
 from pusher.settings import open_default_store
 from pusher.store import Store
 from pusher.wiring.accounts import accounts_beside, accounts_to_test

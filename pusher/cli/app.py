@@ -319,15 +319,15 @@ def clear_account(
 
 def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = False) -> None:
     # Loaded only here: reading commands need neither SMB nor a scheduler, and start twice as fast without.
-    from pusher.wiring.prepared import Prepared
+    from pusher.wiring.run_plan import RunPlan
 
-    prepared = Prepared(options, verb)
+    plan = RunPlan(options, verb)
     if ask:
-        _ask_first(f"Remove {prepared.package_words} from {prepared.count():,} machines?")
+        _ask_first(f"Remove {plan.package_words} from {plan.count():,} machines?")
     # And these once the operator's files are found good.
     from pusher.cli.execute import execute, view_for
 
-    raise typer.Exit(execute(prepared, view_for(as_json, quiet)))
+    raise typer.Exit(execute(plan, view_for(as_json, quiet)))
 
 
 def _ask_first(question: str, doing: str = "removing") -> None:

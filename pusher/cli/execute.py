@@ -24,13 +24,13 @@ from pusher.cli.streams import OUTPUT_LOST
 from pusher.clock import utc_now
 from pusher.models import Event, Outcome, Run, Stage, Status
 from pusher.problems import CATALOGUE, BadInput, Code, Part, Problem
+from pusher.push.context import Stop
 from pusher.report import JsonView, LiveView, PlainView, QuietView, Summary, Tally, View, exit_status
 from pusher.report.style import console_for
 from pusher.report.views import Unfailing
-from pusher.scheduler.job import Stop
 from pusher.store import StoreError
-from pusher.wiring.prepared import Prepared
-from pusher.wiring.session import Session
+from pusher.wiring.run_plan import RunPlan
+from pusher.wiring.run_resources import RunResources
 
 _POLL_CANCEL = 1.0
 _NAMED = 3
@@ -68,10 +68,10 @@ def _started_threads() -> ThreadPoolExecutor:
     return pool
 
 
-def execute(prepared: Prepared, view: View) -> int:
+def execute(plan: RunPlan, view: View) -> int:
     """Run it to its end; the command's exit status."""
     shown = Unfailing(view)
-    with Session(prepared, shown.note) as session, contextlib.closing(session.unstored), contextlib.closing(shown):
+    with RunResources(plan, shown.note) as session, contextlib.closing(session.unstored), contextlib.closing(shown):
         execution = Execution(session, shown)
         status = asyncio.run(execution.go())
     for words in execution.closing_words():
@@ -86,11 +86,11 @@ class Execution:
     status is not 0.
     """
 
-    def __init__(self, session: Session, view: Unfailing) -> None:
+    def __init__(self, session: RunResources, view: Unfailing) -> None:
         self._session, self._view = session, view
         self._log = structlog.get_logger().bind(run=session.run.id)
         self._stages: dict[str, Stage] = {}
-        self._tally = Tally(beforehand=session.prepared.no_accounts)
+        self._tally = Tally(beforehand=session.plan.no_accounts)
         self._statuses: set[Status] = set()
         self._interrupts = 0
         self._stop = Stop()
@@ -122,14 +122,14 @@ class Execution:
     async def _run(self, stop: Stop) -> int:
         session, view = self._session, self._view
         session.begin()
-        left_out = list(session.prepared.left_out())
-        view.started(session.run, session.prepared.count() + len(left_out))
+        left_out = list(session.plan.left_out())
+        view.started(session.run, session.plan.count() + len(left_out))
         self._log.info("run-started", verb=session.run.verb, inventory=session.run.inventory)
-        for note in session.prepared.notes():
+        for note in session.plan.notes():
             view.note(note)
         runner = session.runner(self, self._outcome, stop)
         self._losses = runner.losses.first
-        work = self._work = asyncio.create_task(runner.run(session.prepared.targets(), left_out))
+        work = self._work = asyncio.create_task(runner.run(session.plan.targets(), left_out))
         listening = asyncio.create_task(self._listen_for_cancel(stop))
         try:
             await work

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 
 from pusher.cli.streams import in_utf_8
 from pusher.clock import utc_now
-from pusher.credentials.process import Process, is_gone_for_people
+from pusher.credentials.lockout.process import Process, is_gone_for_people
 from pusher.models import Outcome, Run, Status, Verb
 from pusher.problems import CATALOGUE, BadInput, Part
 from pusher.report import run_record, summarise
@@ -26,9 +26,9 @@ from pusher.report.explain import (
     explain_table,
     number_records,
 )
+from pusher.report.host_report import host_story, host_story_record
 from pusher.report.record import outcome_record, write_line
 from pusher.report.render import Format, encoding_of, render
-from pusher.report.story import host_story, host_story_record
 from pusher.report.style import console_for
 from pusher.report.tables import run_page, runs_table
 from pusher.settings import Options, open_default_store

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from pusher.credentials.ladder import is_domain_controller
+from pusher.credentials.accounts.selection import is_domain_controller
 from pusher.models import Target
 from pusher.problems import Code, ProblemError
+from pusher.push.identity import bears, is_address
 from pusher.report.labels import Asked, paste, paste_page
 from pusher.report.record import write_line
 from pusher.report.style import console_for
 from pusher.report.tables import ResolvedRow, resolve_record, resolve_table
-from pusher.scheduler.identity import bears, is_address
 from pusher.settings import Options
-from pusher.targets.drafts import Form
 from pusher.targets.inventory import Inventory, Selected
+from pusher.targets.parsed import Form
 from pusher.targets.selection import Selector
-from pusher.wiring.inventory import inventory_of, placing_for, resolver_for
+from pusher.wiring.inventory import enrichment_for, inventory_of, resolver_for
 
 if TYPE_CHECKING:
     from pusher.wiring.asking import Asker
@@ -60,9 +60,9 @@ class _Resolving:
 
     def __init__(self, loaded: Inventory, selector: Selector, asker: Asker | None, at_once: int, as_json: bool) -> None:
         self._loaded, self._selector = loaded, selector
-        self._resolver, self._placing = resolver_for(loaded), placing_for(loaded)
+        self._resolver, self._enrichment = resolver_for(loaded), enrichment_for(loaded)
         self._asker, self._at_once, self._as_json = asker, at_once, as_json
-        self.form: Form = loaded.draft.form
+        self.form: Form = loaded.parsed.form
         self.rows: list[ResolvedRow] = []
         self.lines: list[tuple[str, bool]] = []
 
@@ -94,7 +94,7 @@ class _Resolving:
                 address = (await self._resolver.resolve(target.name)).addresses[0]
             except ProblemError as error:
                 why = f"{why}; {error.problem.code}"
-        target = await self._placing(target, address)
+        target = await self._enrichment(target, address)
         if included and address is not None:
             spared = self._loaded.spared(replace(target, address=address), self._selector)
             included, why = (True, why) if spared is None else (False, spared.why)

@@ -1,5 +1,6 @@
-"""Credentials: which accounts a target gets, in which order, and how often one may fail.
+"""Credentials: which accounts a target gets, in which order, what proves them, and how often one may fail.
 
-``ladder`` (pure) orders, ``budget`` (pure) counts, ``guard`` makes the count hold over every task of the process,
-``secrets`` reads what a reference points to, ``accounts_file`` reads the operator's file. No transport here.
+``accounts`` reads the operator's file and orders its accounts for a target; ``secrets`` reads what a reference points
+to; ``kerberos`` proves a domain account once and keeps its ticket; ``lockout`` holds the budget over all tasks,
+processes and runs. No transport here.
 """

@@ -67,7 +67,7 @@ class NotSentError(ProblemError):
 
 
 class NotTriedError(NotSentError):
-    """Of a sign-in that whoever gives leave for it did not want to be made: at another time it may be."""
+    """Of a sign-in that whoever grants a lease for it did not want to be made: at another time it may be."""
 
 
 SignIn = Callable[[], AbstractAsyncContextManager[None]]

@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from pusher.install import machine, steps
-from pusher.install.carrying import Carrier, Course, Done
+from pusher.install.executor import Done, Executor, StepPlan
 from pusher.install.machine import Step
 from pusher.install.names import NEW, OLDS, is_own_folder
 from pusher.install.payload import Payload
 from pusher.install.plan import Before, Observation, Plan, decide, service_of, wanted_config
 from pusher.models import LOGON_RIGHT, Package, PackageFile, Stage, Status
 from pusher.problems import Code, Problem, ProblemError, problem
+from pusher.remote.images import FileDigest
+from pusher.remote.paths import RemotePath, SystemFolders, dest_of, parents, remote_path, same_program
 from pusher.store import Journal, Mark
-from pusher.transports.paths import dest_of, parents, remote_path, same_program
-from pusher.transports.port import FileDigest, RemotePath, ServiceConfig, Session, SystemFolders
+from pusher.transports.port import ServiceConfig, Session
 
 STAGES = {
     Step.STAGE: Stage.STAGE,
@@ -41,7 +42,7 @@ _READ_BACK = 64 * 1024 * 1024
 """How much of a file that differs in size is read for its version."""
 
 
-class Driver(Carrier):
+class Driver(Executor):
     """One package of files with a service on one host."""
 
     async def install(self, package: Package, payload: Payload, command: str, copied: Callable[[int], None]) -> Done:
@@ -87,7 +88,9 @@ class Driver(Carrier):
 
     async def _grants(self) -> list[tuple[Journal, str]]:
         """What earlier pushes gave accounts of this service; only a journal tells it from what they had before."""
-        found = [(journal, Before.from_json(journal.before).granted) for journal in await self._book.committed()]
+        found = [
+            (journal, Before.from_json(journal.before).granted) for journal in await self._host_journal.committed()
+        ]
         return [
             (journal, granted)
             for journal, granted in found
@@ -107,7 +110,7 @@ class Driver(Carrier):
                 )
             else:
                 with self._unwritten():
-                    await self._book.mark(journal, Step.GRANT, Mark.UNDONE)
+                    await self._host_journal.mark(journal, Step.GRANT, Mark.UNDONE)
                 self._listener.note(Stage.SERVICE, "right-revoked", f"{LOGON_RIGHT} of {granted}")
                 taken.append(f"{LOGON_RIGHT} taken from {granted}")
         return taken
@@ -117,7 +120,7 @@ class Driver(Carrier):
 
         Meanwhile the machine may have been installed anew, or its service deleted by hand.
         """
-        for journal in await self._book.left_open():
+        for journal in await self._host_journal.left_open():
             before = Before.from_json(journal.before)
             state = machine.replay((s.step, s.mark) for s in journal.steps if s.mark is not Mark.UNDONE)
             begun = [Step(s.step) for s in journal.steps if s.mark is Mark.INTENT]
@@ -128,11 +131,11 @@ class Driver(Carrier):
                 there = {path: await self._session.stat(path) is not None for path in paths}
                 for path in (await _sweep(self._session, there)).held:
                     self._listener.note(Stage.LOCK, "left-behind", f"another process holds {path}{before.old}")
-                await self._book.close(journal, machine.COMMITTED)
+                await self._host_journal.close(journal, machine.COMMITTED)
             else:
                 self._listener.note(Stage.LOCK, "recovery", f"undoing run {journal.run}, killed at {state}")
                 await self._undo_steps(journal, before, begun, recovering=True)
-                await self._book.close(journal, machine.UNDONE)
+                await self._host_journal.close(journal, machine.UNDONE)
 
     async def _install(
         self,
@@ -152,7 +155,7 @@ class Driver(Carrier):
             cancelled=self._cancelled,
             run_as=self._run_as,
         )
-        course = Course(
+        step_plan = StepPlan(
             before=plan.before.to_json(),
             steps=plan.steps,
             table=machine.TABLE,
@@ -161,7 +164,7 @@ class Driver(Carrier):
             effect=lambda step: steps.EFFECTS[step](work),
             put_back=lambda journal, begun: self._undo_steps(journal, plan.before, begun),
         )
-        await self._carry_out(course)
+        await self._carry_out(step_plan)
 
     async def _undo_steps(
         self, journal: Journal, before: Before, begun: Sequence[Step], recovering: bool = False
@@ -183,7 +186,7 @@ class Driver(Carrier):
                     first = first or error
             else:
                 with self._unwritten():
-                    await self._book.mark(journal, step, Mark.UNDONE)
+                    await self._host_journal.mark(journal, step, Mark.UNDONE)
         if first is not None:
             raise first
 
@@ -263,7 +266,7 @@ async def _sweep(session: Session, there: Mapping[RemotePath, bool]) -> _Swept:
             await session.remove(path.with_suffix(NEW))
         aside = [old for old in (path.with_suffix(suffix) for suffix in OLDS) if old in taken]
         if aside and not is_there:
-            await steps.patiently(partial(session.rename, aside.pop(), path))
+            await steps.retry_while_locked(partial(session.rename, aside.pop(), path))
             put_back.append(path)
         for old in aside:
             try:
@@ -286,7 +289,7 @@ async def remove_files(session: Session, package: Package) -> tuple[int, list[tu
     ours = [path.with_suffix(suffix) for path in paths for suffix in ("", NEW, *OLDS)]
     for path in (*ours, *leftovers):
         try:
-            removed += await steps.patiently(partial(session.remove, path))
+            removed += await steps.retry_while_locked(partial(session.remove, path))
         except ProblemError as error:
             if error.problem.row.session_gone:
                 raise

@@ -20,7 +20,7 @@ from pusher.install.msi import MsiError, read_properties
 from pusher.install.names import staging_folder
 from pusher.models import RUN_AS_ACCOUNT, RUN_AS_SYSTEM, Detect, DetectBy, Installer, InstallerKind, PackageFile
 from pusher.problems import BadInput
-from pusher.transports.detection import numbers
+from pusher.remote.detection import numbers
 
 MSI_SUCCESS = frozenset({0, 1641, 3010})
 """Done; done and a reboot was begun; done and a reboot is needed."""

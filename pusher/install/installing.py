@@ -1,8 +1,8 @@
 """The driver of installers: look, stage, run once, look again, take the staged files away.
 
 It runs under the lock that all installers share on a host. What an installer does cannot be undone from outside, so a
-push that was killed or lost its connection is never repeated blindly: a runner that is still at work is waited for,
-and then the detection rule tells. Not here: which transport runs the command.
+push that was killed or lost its connection is never repeated blindly: a helper program that is still at work is waited
+for, and then the detection rule tells. Not here: which transport runs the command.
 
 An installer that is run as an account of the accounts file is that account's service. Where the account lacks the right
 to log on as one, it is given before the run and taken back right behind it; the journal tells of it, so that the next
@@ -19,14 +19,14 @@ from functools import partial
 from typing import Any
 
 from pusher.install import machine
-from pusher.install.carrying import Carrier, Course, Done
 from pusher.install.destinations import image_path
+from pusher.install.executor import Done, Executor, StepPlan
 from pusher.install.exit_codes import REBOOT, judge
 from pusher.install.log_text import TAIL, readable
 from pusher.install.machine import InstallerStep
 from pusher.install.names import STAGING, installer_log, staging_folder
 from pusher.install.payload import Payload
-from pusher.install.steps import copy, patiently
+from pusher.install.steps import copy, retry_while_locked
 from pusher.models import (
     LOGON_RIGHT,
     Detect,
@@ -38,11 +38,11 @@ from pusher.models import (
     Status,
 )
 from pusher.problems import Code, Problem, ProblemError, problem
+from pusher.remote.detection import Found, detect, numbers
+from pusher.remote.paths import RemotePath, dest_of, parents, remote_path
 from pusher.store import Journal, Mark
 from pusher.transports import by_service
-from pusher.transports.detection import Found, detect, numbers
-from pusher.transports.paths import dest_of, parents, remote_path
-from pusher.transports.port import SIGNED_IN, SYSTEM, NewFile, RemotePath
+from pusher.transports.port import SIGNED_IN, SYSTEM, NewFile
 
 STAGES = {
     InstallerStep.STAGE: Stage.STAGE,
@@ -97,7 +97,7 @@ def _log_of(package: Package, installer: Installer) -> str | None:
     return None if installer.runs_as_named else installer_log(package.name)
 
 
-class InstallerDriver(Carrier):
+class InstallerDriver(Executor):
     """One installer's package on one host."""
 
     async def install(self, package: Package, payload: Payload, command: str, copied: Callable[[int], None]) -> Done:
@@ -137,7 +137,7 @@ class InstallerDriver(Carrier):
     async def _recover(self, package: Package, installer: Installer) -> None:
         """Take back the right that a killed push gave, wait for what it may have running, close its journal, and take
         away what it staged."""
-        left = await self._book.left_open()
+        left = await self._host_journal.left_open()
         for journal in left:
             await self._take_back_what_was_given(journal)
         await self._settle(installer)
@@ -146,7 +146,7 @@ class InstallerDriver(Carrier):
             self._listener.note(Stage.LOCK, "recovery", f"clearing up after run {journal.run}, killed at {state}")
             await self._clear(package)
             closed = machine.COMMITTED if machine.must_finish(state) else machine.UNDONE
-            await self._book.close(journal, closed)
+            await self._host_journal.close(journal, closed)
         # A push from elsewhere, of which no journal here tells, may have left its files too.
         await self._clear(package)
 
@@ -155,7 +155,7 @@ class InstallerDriver(Carrier):
         marks = {mark.mark for mark in journal.steps if mark.step == InstallerStep.GRANT}
         if Mark.INTENT in marks and Mark.UNDONE not in marks and not machine.must_finish(_state_of(journal)):
             await self._take_back(str(journal.before["granted"]))
-            await self._book.mark(journal, InstallerStep.GRANT, Mark.UNDONE)
+            await self._host_journal.mark(journal, InstallerStep.GRANT, Mark.UNDONE)
 
     async def _settle(self, installer: Installer) -> int | Problem | None:
         """How an earlier run ended, where the host still knows; while one is at work nothing is started."""
@@ -180,7 +180,7 @@ class InstallerDriver(Carrier):
             return
         paths = [remote_path(dest) for dest in (*(f.dest for f in package.files), installer_log(package.name))]
         for path in paths:
-            await patiently(partial(self._session.remove, path))
+            await retry_while_locked(partial(self._session.remove, path))
         folders = {
             folder for path in paths for folder in parents(path) if folder.path.lower().startswith(top.path.lower())
         }
@@ -213,10 +213,10 @@ class InstallerDriver(Carrier):
                 await self._leave(package, installer)
             for step in reversed(begun):
                 with self._unwritten():
-                    await self._book.mark(journal, step, Mark.UNDONE)
+                    await self._host_journal.mark(journal, step, Mark.UNDONE)
 
         await self._carry_out(
-            Course(
+            StepPlan(
                 before=_before(package, granted),
                 steps=[step for step in InstallerStep if step is not InstallerStep.GRANT or granted is not None],
                 table=machine.INSTALLER_TABLE,
@@ -313,15 +313,15 @@ class InstallerDriver(Carrier):
         if granted is None:
             yield
             return
-        journal = await self._book.open(_before(package, granted))
+        journal = await self._host_journal.open(_before(package, granted))
 
         async def end() -> None:
             await self._surely(lambda: self._take_back(granted))
             with self._unwritten():
-                await self._book.close(journal, machine.UNDONE)
+                await self._host_journal.close(journal, machine.UNDONE)
 
         try:
-            await self._book.mark(journal, InstallerStep.GRANT, Mark.INTENT)
+            await self._host_journal.mark(journal, InstallerStep.GRANT, Mark.INTENT)
             await self._give(granted)
             yield
             await end()

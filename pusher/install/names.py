@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pusher.transports.port import RemotePath
+from pusher.remote.paths import RemotePath
 
 NEW, OLD = ".pusher-new", ".pusher-old"
 """Suffixes of a file that is not yet, and no longer, in its place."""

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 
 from pusher.config import Document, Duration, FormatModel, Wrong, hint, is_visible, listed, read_toml, shown, validate
 from pusher.config import Path as Place
-from pusher.credentials import references
+from pusher.credentials.secrets import references
 from pusher.install.destinations import DEST, destination, from_drive, image_path, in_own_folder, may_meet
 from pusher.install.fields import (
     ACCOUNT,

@@ -15,8 +15,9 @@ from pusher.install.machine import Step
 from pusher.install.names import OLD, OLDS
 from pusher.models import Package, PackageFile, ServiceSpec, Status
 from pusher.problems import Code, Problem, Stage, problem
-from pusher.transports.paths import respelled, same_command, same_program
-from pusher.transports.port import FileDigest, ServiceConfig, ServiceState, ServiceStatus, StartType, SystemFolders
+from pusher.remote.images import FileDigest
+from pusher.remote.paths import SystemFolders, respelled, same_command, same_program
+from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,18 +23,9 @@ from pusher.install.plan import Before, Plan
 from pusher.install.watch import StartWatch, has_told_why, stopped
 from pusher.models import LOGON_RIGHT, Package
 from pusher.problems import Code, Problem, ProblemError, Stage, problem
+from pusher.remote.paths import RemotePath, parents, remote_path
 from pusher.transports.one_by_one import put_proven
-from pusher.transports.paths import parents, remote_path
-from pusher.transports.port import (
-    NewFile,
-    RemotePath,
-    RunAs,
-    ServiceConfig,
-    ServiceState,
-    ServiceStatus,
-    Session,
-    StartType,
-)
+from pusher.transports.port import NewFile, RunAs, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
 
 T = TypeVar("T")
 Around = contextlib.AbstractAsyncContextManager[None]
@@ -82,7 +73,7 @@ async def copy(
         if code := cancelled():
             raise ProblemError(problem(code, Stage.STAGE, f"after {at} of {len(files)} files"))
         for file in await session.put_all(files[at : at + TOGETHER], copied):
-            await patiently(partial(put_proven, session, file, copied))
+            await retry_while_locked(partial(put_proven, session, file, copied))
 
 
 async def stop(work: Work) -> None:
@@ -94,8 +85,8 @@ async def place(work: Work) -> None:
     for file in work.plan.files:
         path = remote_path(file.dest)
         if file.dest in work.plan.before.replaced:
-            await patiently(partial(work.session.rename, path, path.with_suffix(work.plan.before.old)))
-        await patiently(partial(work.session.rename, path.with_suffix(NEW), path))
+            await retry_while_locked(partial(work.session.rename, path, path.with_suffix(work.plan.before.old)))
+        await retry_while_locked(partial(work.session.rename, path.with_suffix(NEW), path))
 
 
 async def grant(work: Work) -> None:
@@ -106,7 +97,7 @@ async def grant(work: Work) -> None:
 async def register(work: Work) -> None:
     name, there, run_as = work.plan.before.service_name, work.plan.before.service, work.run_as
     if there is None:
-        await patiently(partial(work.session.create_service, name, work.wanted, run_as.secret))
+        await retry_while_locked(partial(work.session.create_service, name, work.wanted, run_as.secret))
         return
     kept = there.account.lower() == work.wanted.account.lower() and not run_as.is_proven
     await work.session.configure_service(name, work.wanted, None if kept else run_as.secret)
@@ -150,7 +141,7 @@ EFFECTS: dict[Step, Callable[[Work], Awaitable[None]]] = {
 
 async def undo_stage(session: Session, before: Before) -> None:
     for dest in (*before.replaced, *before.added):
-        await patiently(partial(session.remove, remote_path(dest).with_suffix(NEW)))
+        await retry_while_locked(partial(session.remove, remote_path(dest).with_suffix(NEW)))
     for folder in reversed(before.new_folders):
         await session.remove_folder(remote_path(folder))
 
@@ -175,14 +166,14 @@ def _disabled_since(now: ServiceConfig, before: ServiceConfig) -> bool:
 
 async def undo_place(session: Session, before: Before) -> None:
     for dest in before.added:
-        await patiently(partial(session.remove, remote_path(dest)))
+        await retry_while_locked(partial(session.remove, remote_path(dest)))
     for dest in before.replaced:
         path = remote_path(dest)
         old = path.with_suffix(before.old)
         # No old file: it was never renamed away, and what stands in its place is the original.
         if await session.stat(old) is not None:
-            await patiently(partial(session.remove, path))
-            await patiently(partial(session.rename, old, path))
+            await retry_while_locked(partial(session.remove, path))
+            await retry_while_locked(partial(session.rename, old, path))
 
 
 async def undo_grant(session: Session, before: Before) -> None:
@@ -222,13 +213,13 @@ UNDOS: dict[Step, Callable[[Session, Before], Awaitable[None]]] = {
 
 async def remove_old(session: Session, before: Before) -> None:
     for dest in before.replaced:
-        await patiently(partial(session.remove, remote_path(dest).with_suffix(before.old)))
+        await retry_while_locked(partial(session.remove, remote_path(dest).with_suffix(before.old)))
 
 
 async def remove_leftovers(session: Session, leftovers: tuple[str, ...]) -> None:
     """Files that the agent made itself; the package names them."""
     for dest in leftovers:
-        await patiently(partial(session.remove, remote_path(dest)))
+        await retry_while_locked(partial(session.remove, remote_path(dest)))
 
 
 async def start_service(
@@ -323,7 +314,7 @@ def _passing(error: BaseException) -> bool:
     return isinstance(error, ProblemError) and error.problem.row.passing and not error.problem.row.session_gone
 
 
-async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+async def retry_while_locked(call: Callable[[], Awaitable[T]]) -> T:
     """Repeat a call for a few seconds while a virus scanner, or a process on its way out, holds the file."""
     async for attempt in AsyncRetrying(
         retry=retry_if_exception(_passing),

@@ -15,8 +15,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pusher.credentials.standing import Answer, Cleared
-from pusher.credentials.trial import Found, Trial
+from pusher.credentials.accounts.trial import Found, Trial
+from pusher.credentials.lockout.account_state import Answer, Cleared
 from pusher.models import Account
 from pusher.report.record import Record
 from pusher.report.style import facts, indented, plain
@@ -39,7 +39,7 @@ def accounts_page(trials: Sequence[Trial]) -> RenderableType:
         made.columns[column].no_wrap = True
     made.columns[5].justify = "right"
     for one in trials:
-        left = _left(one.standing)
+        left = _left(one.account_state)
         made.add_row(
             plain(one.account.name),
             plain(one.account.user or "(this process)"),
@@ -63,8 +63,8 @@ def _facts(one: Trial) -> list[tuple[str, RenderableType]]:
         rows.append(("principal", plain(one.principal)))
     if (said := _directory_words(one)) is not None:
         rows.append(("directory", plain(said)))
-    if one.standing is not None:
-        rows.append(("budget", plain(_budget_words(one, one.standing))))
+    if one.account_state is not None:
+        rows.append(("budget", plain(_budget_words(one, one.account_state))))
     if one.words:
         rows.append(("result", plain(one.words)))
     if one.problem is not None:
@@ -103,32 +103,32 @@ def _states(one: Trial) -> list[str]:
     return [word for word, is_so in words.items() if is_so]
 
 
-def _budget_words(one: Trial, standing: Answer) -> str:
-    policy, budget = standing.policy, standing.budget
+def _budget_words(one: Trial, account_state: Answer) -> str:
+    policy, budget = account_state.policy, account_state.budget
     said = f"{budget.failures} of {policy.limit} failures used"
-    directory, own = _shares(one, standing)
+    directory, own = _shares(one, account_state)
     if directory is not None and budget.failures:
         said += f" ({directory} by the directory's count, {own} by pusher's)"
     if budget.in_flight:
         said += f", {budget.in_flight} sign-ins on their way"
-    if budget.failures and standing.free_at is not None and policy.limit:
-        said += f"; free again at {when(standing.free_at + timedelta(milliseconds=999))}"
+    if budget.failures and account_state.free_at is not None and policy.limit:
+        said += f"; free again at {when(account_state.free_at + timedelta(milliseconds=999))}"
     source = "assumed" if policy.assumed else "by the directory"
     return f"{said}; threshold {policy.threshold} {source}, reserve {policy.reserve}"
 
 
-def _shares(one: Trial, standing: Answer) -> tuple[int | None, int]:
+def _shares(one: Trial, account_state: Answer) -> tuple[int | None, int]:
     """What the directory counted when it was asked, and what pusher's own ledger counts beside it."""
     state = one.seen.state if one.seen is not None else None
-    failures = standing.budget.failures
+    failures = account_state.budget.failures
     if state is None or not state.threshold:
         return None, failures
     directory = min(state.bad, failures)
     return directory, failures - directory
 
 
-def _left(standing: Answer | None) -> int | None:
-    return standing.budget.room(standing.policy) if standing is not None else None
+def _left(account_state: Answer | None) -> int | None:
+    return account_state.budget.room(account_state.policy) if account_state is not None else None
 
 
 def _minutes(seconds: float) -> str:
@@ -149,7 +149,7 @@ def account_record(one: Trial) -> Record:
         "code": found.code if found else None,
         "message": found.message if found else one.words or None,
         "remedy": found.remedy if found else None,
-        "tries_left": _left(one.standing),
+        "tries_left": _left(one.account_state),
         "directory": _directory_record(one),
         "budget": _budget_record(one),
     }
@@ -178,17 +178,19 @@ def _directory_record(one: Trial) -> dict[str, Any] | None:
 
 
 def _budget_record(one: Trial) -> dict[str, Any] | None:
-    if (standing := one.standing) is None:
+    if (account_state := one.account_state) is None:
         return None
     return {
-        "failures": standing.budget.failures,
-        "own_failures": _shares(one, standing)[1],
-        "in_flight": standing.budget.in_flight,
-        "limit": standing.policy.limit,
-        "threshold": standing.policy.threshold,
-        "reserve": standing.policy.reserve,
-        "assumed": standing.policy.assumed,
-        "free_at": iso(standing.free_at) if standing.free_at is not None and standing.budget.failures else None,
+        "failures": account_state.budget.failures,
+        "own_failures": _shares(one, account_state)[1],
+        "in_flight": account_state.budget.in_flight,
+        "limit": account_state.policy.limit,
+        "threshold": account_state.policy.threshold,
+        "reserve": account_state.policy.reserve,
+        "assumed": account_state.policy.assumed,
+        "free_at": iso(account_state.free_at)
+        if account_state.free_at is not None and account_state.budget.failures
+        else None,
     }
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pusher.targets.drafts import Form
+from pusher.targets.parsed import Form
 from pusher.targets.ranges import is_host_name, parse_address
 
 

@@ -20,8 +20,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pusher.models import Outcome, Run, Status
 from pusher.report.chart import donut
-from pusher.report.closing import WORKED_ON, commands, while_doing, who
-from pusher.report.packing import Packer, script_json
+from pusher.report.html_rows import Packer, script_json
+from pusher.report.run_summary import WORKED_ON, commands, while_doing, who
 from pusher.report.summary import Cause, Summary, Tally
 from pusher.report.text import (
     AFTER_WORDS,

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TextIO
 
 from pusher.models import Outcome, Run
-from pusher.report.flat import write_csv, write_markdown
+from pusher.report.csv_markdown import write_csv, write_markdown
 from pusher.report.junit import write_junit
 from pusher.report.page import write_html
 from pusher.report.record import outcome_record, run_record

@@ -19,9 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pusher.models import Outcome, Run, Status
-from pusher.report.closing import closing
 from pusher.report.labels import Asked
 from pusher.report.record import outcome_record, run_record
+from pusher.report.run_summary import closing
 from pusher.report.style import STATUS_STYLE, counts_text, plain, status_text
 from pusher.report.summary import Summary
 from pusher.report.text import STATUS_WORDS, duration, hosts, iso, job, number, visible

@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pusher.models import Outcome, Run, Stage
-from pusher.report.closing import closing
 from pusher.report.progress import Frame, Progress
+from pusher.report.run_summary import closing
 from pusher.report.style import STATUS_STYLE, counts_text, plain
 from pusher.report.summary import Summary
 from pusher.report.text import STAGE_WORDS, duration, job, number, roughly, visible

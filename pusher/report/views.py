@@ -13,9 +13,9 @@ from threading import Lock
 from typing import Protocol, TextIO
 
 from pusher.models import Outcome, Run, Stage
-from pusher.report.closing import closing
 from pusher.report.progress import Frame, Progress
 from pusher.report.record import outcome_record, write_line
+from pusher.report.run_summary import closing
 from pusher.report.style import console_for
 from pusher.report.summary import Summary
 from pusher.report.text import duration, hosts, job, number, roughly, size, visible

@@ -1,6 +1,4 @@
-"""The scheduler: which target is worked on when, and the story of one target.
+"""The scheduler: who is next, and when again. Pure: it is told the time, and does nothing itself.
 
-``attempt`` is that story on one page; ``admission`` (pure) decides who is next under the caps, ``retry`` (pure)
-whether there is another attempt, ``identity`` (pure) whether the right machine answers; ``run`` drives them all.
-No rendering here.
+``admission`` decides who may be worked on under the caps, ``retry`` whether there is another attempt.
 """

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pusher.config import Wrong, listed, plain
 from pusher.models import Source
 from pusher.problems import BadInput
-from pusher.targets import drafts
+from pusher.targets import parsed as drafts
 from pusher.targets.ansible_variables import (
     INHERITED,
     Fact,
@@ -29,8 +29,18 @@ from pusher.targets.ansible_variables import (
     settings_of,
     way_of,
 )
-from pusher.targets.drafts import NO_FINDING, NO_SETTINGS, Draft, Finding, Form, GroupDraft, HostDraft, Named, Settings
 from pusher.targets.membership import MembershipIndex
+from pusher.targets.parsed import (
+    NO_FINDING,
+    NO_SETTINGS,
+    Finding,
+    Form,
+    Named,
+    ParsedGroup,
+    ParsedHost,
+    ParsedInventory,
+    Settings,
+)
 from pusher.targets.ranges import Pattern, canonical_name, parse_address, parse_pattern
 
 _WHOLE = frozenset({"all", "ungrouped"})
@@ -93,9 +103,9 @@ class Collector:
         """Variables of a group."""
         self._groups[group].variables.update(variables)
 
-    def draft(self) -> Draft:
+    def parsed(self) -> ParsedInventory:
         """What was collected."""
-        return _Translation(self._file, self._form, self._groups, self._hosts, self._ports).draft()
+        return _Translation(self._file, self._form, self._groups, self._hosts, self._ports).parsed()
 
 
 class _Translation:
@@ -116,21 +126,21 @@ class _Translation:
         self._ports_used: set[str] = set()
         self._unnamed: list[str] = []
         self._inheritance = _Inheritance(groups)
-        self._translated: dict[str, HostDraft | None] = {}
+        self._translated: dict[str, ParsedHost | None] = {}
 
-    def draft(self) -> Draft:
+    def parsed(self) -> ParsedInventory:
         groups = tuple(self._group(name, group) for name, group in self._groups.items())
         everyone = self._groups.get("all")
         defaults = self._settings(everyone.variables) if everyone is not None else NO_SETTINGS
-        return Draft(file=self._file, form=self._form, groups=groups, defaults=defaults, notes=self._notes())
+        return ParsedInventory(file=self._file, form=self._form, groups=groups, defaults=defaults, notes=self._notes())
 
-    def _group(self, name: str, group: _Group) -> GroupDraft:
+    def _group(self, name: str, group: _Group) -> ParsedGroup:
         settings = self._settings(group.variables)
         children = group.children
         if name == "all":  # every group is below it, said or not; but what is said has to exist
             children = {child: source for child, source in children.items() if child not in self._groups}
         hosts = [self._host(text, source) for text, source in group.hosts.items()]
-        return GroupDraft(
+        return ParsedGroup(
             # The two groups that Ansible adds by itself: being in them says nothing about a host.
             name="" if name in _WHOLE else name,
             source=group.source,
@@ -146,14 +156,14 @@ class _Translation:
         self._ignored |= ignored
         return settings
 
-    def _host(self, text: str, source: Source) -> HostDraft | None:
+    def _host(self, text: str, source: Source) -> ParsedHost | None:
         """The host as it is in this group: the same everywhere but for its place."""
         if text not in self._translated:
             self._translated[text] = self._made(text, source)
         made = self._translated[text]
         return None if made is None else replace(made, source=source)
 
-    def _made(self, text: str, source: Source) -> HostDraft | None:
+    def _made(self, text: str, source: Source) -> ParsedHost | None:
         own = self._hosts[text]
         facts = self._facts(text)
         finding = finding_of(facts)
@@ -166,11 +176,11 @@ class _Translation:
         if used and "ansible_port" not in own:
             self._ports_used.add(text)
         settings = replace(_placed(settings, place), winrm=way.winrm, transports=settings.transports or way.transports)
-        return checked(lambda: drafts.host_draft(place.text, source, settings), source)
+        return checked(lambda: drafts.parsed_host(place.text, source, settings), source)
 
     def _spared(
         self, text: str, source: Source, settings: Settings, finding: Finding, facts: Facts
-    ) -> HostDraft | None:
+    ) -> ParsedHost | None:
         """A host that is none of ours, under the name and address by which another line may mean it too.
 
         Where it is need not be readable; then its own name alone is known. It is left out by that as well.
@@ -182,7 +192,7 @@ class _Translation:
                 places.insert(0, place)
         for place in places:
             with contextlib.suppress(Wrong):
-                return drafts.host_draft(place.text, source, _placed(settings, place), finding)
+                return drafts.parsed_host(place.text, source, _placed(settings, place), finding)
         self._unnamed.append(text)  # a name that no machine of ours has
         return None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pusher.config import plain
 from pusher.models import Source
 from pusher.problems import BadInput
-from pusher.targets.drafts import Draft
+from pusher.targets.parsed import ParsedInventory
 from pusher.targets.ranges import NamePattern, canonical_name
 
 _FILES, _BYTES = 500, 65_536
@@ -27,10 +27,10 @@ _SAYS = re.compile(
 _BY_WINRM = frozenset({"winrm", "psrp"})
 
 
-def notes_on_folders(path: Path, draft: Draft) -> tuple[str, ...]:
+def notes_on_folders(path: Path, parsed: ParsedInventory) -> tuple[str, ...]:
     """What to tell of the folders beside ``path``; raises BadInput where they give a host its address."""
     told: list[str] = []
-    for file, variable, value, place in _facts(path.parent, draft):
+    for file, variable, value, place in _facts(path.parent, parsed):
         if variable != "ansible_connection":
             found = f"{variable} stands in a file that is not read"
             raise BadInput(place, found, f"all in one: ansible-inventory -i {path.name} --list > inventory.json")
@@ -39,17 +39,17 @@ def notes_on_folders(path: Path, draft: Draft) -> tuple[str, ...]:
     if not told:
         return ()
     return (
-        f"{draft.file}: files that say ansible_connection are not read: {', '.join(dict.fromkeys(told))} "
+        f"{parsed.file}: files that say ansible_connection are not read: {', '.join(dict.fromkeys(told))} "
         f"(ansible-inventory -i {path.name} --list > inventory.json reads them)",
     )
 
 
-def _facts(folder: Path, draft: Draft) -> Iterator[tuple[Path, str, str, Source]]:
-    groups = {"all", "ungrouped", *(group.name for group in draft.groups)}
+def _facts(folder: Path, parsed: ParsedInventory) -> Iterator[tuple[Path, str, str, Source]]:
+    groups = {"all", "ungrouped", *(group.name for group in parsed.groups)}
     for kind in ("group_vars", "host_vars"):
         for file in itertools.islice(_files(folder / kind), _FILES):
             owner = file.relative_to(folder / kind).parts[0].removesuffix(file.suffix if file.suffix else "\0")
-            if owner not in groups if kind == "group_vars" else not _is_host(owner, draft):
+            if owner not in groups if kind == "group_vars" else not _is_host(owner, parsed):
                 continue
             text = _beginning(file)
             for match in _SAYS.finditer(text):
@@ -73,9 +73,9 @@ def _beginning(file: Path) -> str:
         return ""
 
 
-def _is_host(name: str, draft: Draft) -> bool:
+def _is_host(name: str, parsed: ParsedInventory) -> bool:
     key = canonical_name(name)
-    for group in draft.groups:
+    for group in parsed.groups:
         for host in group.hosts:
             if name in host.settings.aliases or key == canonical_name(host.pattern.text):
                 return True

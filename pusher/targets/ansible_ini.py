@@ -12,16 +12,16 @@ from pusher.config import hint, listed, plain
 from pusher.models import Source
 from pusher.problems import BadInput
 from pusher.targets.ansible import Collector
-from pusher.targets.drafts import Draft, Form
+from pusher.targets.parsed import Form, ParsedInventory
 
 SECTION = re.compile(r"^\s*\[([^\]]*)\]\s*(?:[#;].*)?$")
 _KINDS = ("hosts", "children", "vars")
 _HOST_LINE = "NAME key=value …"
 
 
-def read_ansible_ini(lines: list[str], file: str) -> Draft:
+def read_ansible_ini(lines: list[str], file: str) -> ParsedInventory:
     """The draft of an Ansible INI inventory."""
-    return _IniReader(lines, file).draft()
+    return _IniReader(lines, file).parsed()
 
 
 class _IniReader:
@@ -29,7 +29,7 @@ class _IniReader:
         self._file, self._lines = file, lines
         self._collector = Collector(file, Form.ANSIBLE_INI)
 
-    def draft(self) -> Draft:
+    def parsed(self) -> ParsedInventory:
         self._collector.group("ungrouped", Source(file=self._file))
         group, kind = "ungrouped", ""
         vars_of: dict[str, Source] = {}
@@ -59,7 +59,7 @@ class _IniReader:
         for name, text, source in waiting:
             key, _, value = text.partition("=")
             self._collector.variables(name, {key.strip(): (_unquoted(value.strip()), source)})
-        return self._collector.draft()
+        return self._collector.parsed()
 
     def _section(self, inside: str, source: Source) -> tuple[str, str]:
         group, colon, kind = inside.strip().partition(":")

@@ -21,8 +21,8 @@ from typing import TypeVar
 from pusher.config import Wrong, hint, listed, shown
 from pusher.models import Source, TransportKind, WinrmWay
 from pusher.problems import BadInput, Code
-from pusher.targets import drafts
-from pusher.targets.drafts import NO_FINDING, NO_SETTINGS, Finding, Settings
+from pusher.targets import parsed as drafts
+from pusher.targets.parsed import NO_FINDING, NO_SETTINGS, Finding, Settings
 from pusher.targets.ranges import is_host_name, parse_address, parse_host_address
 
 T = TypeVar("T")

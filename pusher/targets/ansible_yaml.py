@@ -15,21 +15,21 @@ from pusher.models import Source
 from pusher.problems import BadInput
 from pusher.targets.ansible import Collector
 from pusher.targets.ansible_variables import Variables
-from pusher.targets.drafts import Draft, Form
+from pusher.targets.parsed import Form, ParsedInventory
 
 KEYS = ("hosts", "children", "vars")
 META = "_meta"
 _HOSTVARS = "hostvars"
 
 
-def read_ansible_yaml(document: Document) -> Draft:
+def read_ansible_yaml(document: Document) -> ParsedInventory:
     """The draft of a document whose scalars are as written."""
-    return _Walk(document, Form.ANSIBLE_YAML).draft()
+    return _Walk(document, Form.ANSIBLE_YAML).parsed()
 
 
-def read_ansible_json(document: Document) -> Draft:
+def read_ansible_json(document: Document) -> ParsedInventory:
     """The draft of what ``ansible-inventory --list`` prints; its scalars as written too."""
-    return _JsonWalk(document, Form.ANSIBLE_JSON).draft()
+    return _JsonWalk(document, Form.ANSIBLE_JSON).parsed()
 
 
 class _Walk:
@@ -37,7 +37,7 @@ class _Walk:
         self._document = document
         self._collector = Collector(document.file, form)
 
-    def draft(self) -> Draft:
+    def parsed(self) -> ParsedInventory:
         data = self._document.data
         assert isinstance(data, dict)
         if "plugin" in data:
@@ -48,7 +48,7 @@ class _Walk:
             )
         for name, group in data.items():
             self._group(name, group, (name,))
-        return self._collector.draft()
+        return self._collector.parsed()
 
     def _group(self, name: str, group: Any, path: Path) -> None:
         self._collector.group(name, self._document.source(path, key=True))
@@ -97,7 +97,7 @@ class _Walk:
 
 
 class _JsonWalk(_Walk):
-    def draft(self) -> Draft:
+    def parsed(self) -> ParsedInventory:
         data = self._document.data
         assert isinstance(data, dict)
         for name, group in data.items():
@@ -108,7 +108,7 @@ class _JsonWalk(_Walk):
         meta = self._table(data.get(META), (META,), "a table with hostvars")
         for host, variables in self._table(meta.get(_HOSTVARS), path, "a table of hosts").items():
             self._collector.host_variables(host, self._variables(variables, (*path, host)))
-        return self._collector.draft()
+        return self._collector.parsed()
 
     def _hosts(self, value: Any, path: Path) -> Iterator[tuple[str, Variables, Source]]:
         if not isinstance(value, list):

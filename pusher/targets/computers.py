@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 
 from pusher.config import Wrong, shown
 from pusher.problems import Code
-from pusher.targets.drafts import NO_FINDING, Finding
+from pusher.targets.parsed import NO_FINDING, Finding
 
 _NAMES = ("dnshostname", "name", "cn", "samaccountname")
 """The columns that name a machine, the surest first."""

@@ -22,8 +22,17 @@ from pusher.directory.names import domain_of, normalised, parse_dn
 from pusher.directory.port import Directory, Entry, Scope
 from pusher.models import Source
 from pusher.problems import BadInput, Code, ProblemError
-from pusher.targets.drafts import DirectoryQuery, Draft, Finding, GroupDraft, HostDraft, Named, host_draft, site_label
 from pusher.targets.inventory import Inventory
+from pusher.targets.parsed import (
+    DirectoryQuery,
+    Finding,
+    Named,
+    ParsedGroup,
+    ParsedHost,
+    ParsedInventory,
+    parsed_host,
+    site_label,
+)
 from pusher.targets.ranges import canonical_name
 from pusher.targets.sites import Network, Subnet, parse_subnet
 
@@ -46,20 +55,20 @@ async def expand(inventory: Inventory, directory: Directory, now: Now = utc_now)
         return inventory
     contexts, configuration = await _root(directory)
     notes: list[str] = []
-    subnets = await _subnets(directory, configuration, inventory.draft, notes)
-    groups = [await _group(directory, group, contexts, now(), notes) for group in inventory.draft.groups]
-    draft = replace(
-        inventory.draft,
+    subnets = await _subnets(directory, configuration, inventory.parsed, notes)
+    groups = [await _group(directory, group, contexts, now(), notes) for group in inventory.parsed.groups]
+    parsed = replace(
+        inventory.parsed,
         groups=tuple(groups),
-        subnets=(*inventory.draft.subnets, *subnets),
-        notes=(*inventory.draft.notes, *notes),
+        subnets=(*inventory.parsed.subnets, *subnets),
+        notes=(*inventory.parsed.notes, *notes),
     )
     if not any(group.hosts for group in groups):
         query = inventory.directory_groups[0].directory
         raise BadInput(query.source if query is not None else None, "the directory holds no computer that this means",
                        "a base, filter or group that means some")  # fmt: skip
     # Seconds of work for a large inventory; the event loop goes on meanwhile.
-    return await asyncio.to_thread(Inventory, draft)
+    return await asyncio.to_thread(Inventory, parsed)
 
 
 async def _root(directory: Directory) -> tuple[frozenset[str], str | None]:
@@ -77,14 +86,14 @@ async def _root(directory: Directory) -> tuple[frozenset[str], str | None]:
 class _Found:
     """The computers of one query by their canonical names, in the order of the directory."""
 
-    hosts: dict[str, HostDraft] = field(default_factory=dict)
+    hosts: dict[str, ParsedHost] = field(default_factory=dict)
     nameless: list[str] = field(default_factory=list)
     shared: list[str] = field(default_factory=list)
 
 
 async def _group(
-    directory: Directory, group: GroupDraft, contexts: frozenset[str], now: datetime, notes: list[str]
-) -> GroupDraft:
+    directory: Directory, group: ParsedGroup, contexts: frozenset[str], now: datetime, notes: list[str]
+) -> ParsedGroup:
     query = group.directory
     if query is None:
         return group
@@ -132,7 +141,7 @@ def _add(found: _Found, entry: Entry, query: DirectoryQuery, now: datetime) -> N
     found.hosts[key] = replace(known, finding=replace(said, is_domain_controller=is_one))
 
 
-def _host(entry: Entry, source: Source) -> HostDraft | None:
+def _host(entry: Entry, source: Source) -> ParsedHost | None:
     """By dNSHostName; else by name and domain. A computer writes these itself: each is one name, never a range."""
     short = values.text(entry, "name") or (values.text(entry, "sAMAccountName") or "").rstrip("$")
     try:
@@ -141,7 +150,7 @@ def _host(entry: Entry, source: Source) -> HostDraft | None:
         domain = ""
     for name in (values.text(entry, "dNSHostName"), f"{short}.{domain}" if domain else None):
         try:
-            host = host_draft(name or "", source)
+            host = parsed_host(name or "", source)
         except Wrong:
             continue
         if host.pattern.is_single and not getattr(host.pattern, "is_address", True):
@@ -169,11 +178,13 @@ def finding(entry: Entry, stale_after: float | None, now: datetime) -> Finding:
 # -- sites --------------------------------------------------------------------------------------------------
 
 
-async def _subnets(directory: Directory, configuration: str | None, draft: Draft, notes: list[str]) -> list[Subnet]:
+async def _subnets(
+    directory: Directory, configuration: str | None, parsed: ParsedInventory, notes: list[str]
+) -> list[Subnet]:
     """The directory's subnets; those that the inventory itself names stay as it says."""
-    if configuration is None or draft.defaults.site is not None:
+    if configuration is None or parsed.defaults.site is not None:
         return []
-    own = {subnet.network for subnet in draft.subnets}
+    own = {subnet.network for subnet in parsed.subnets}
     found: dict[Network, Subnet] = {}
     bad: list[str] = []
     base = f"CN=Subnets,CN=Sites,{configuration}"
@@ -187,8 +198,8 @@ async def _subnets(directory: Directory, configuration: str | None, draft: Draft
     except ProblemError as error:
         if not error.problem.row.of_one_object:
             raise
-        notes.append(f"{draft.file}: the directory's sites cannot be read ({error.problem.code})")
-    notes += _named(f"{draft.file}: subnets of the directory that cannot be used", bad)
+        notes.append(f"{parsed.file}: the directory's sites cannot be read ({error.problem.code})")
+    notes += _named(f"{parsed.file}: subnets of the directory that cannot be used", bad)
     return list(found.values())
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pusher.config import shown
 from pusher.models import Source
 from pusher.problems import BadInput
-from pusher.targets.drafts import NO_FINDING, Draft, Finding, HostDraft, Settings
+from pusher.targets.parsed import NO_FINDING, Finding, ParsedHost, ParsedInventory, Settings
 from pusher.targets.ranges import Pattern, canonical_name
 
 
@@ -26,12 +26,12 @@ class Entry:
     finding: Finding = NO_FINDING
 
 
-def entries_of(draft: Draft) -> tuple[Entry, ...]:
+def entries_of(parsed: ParsedInventory) -> tuple[Entry, ...]:
     """The lines in order; the same words under another group are the same line with one group more."""
     entries: list[Entry] = []
     seen: dict[str, int] = {}
     addressed: dict[tuple[str, str], tuple[str, Source]] = {}
-    listed = [(number, host) for number, group in enumerate(draft.groups) for host in group.hosts]
+    listed = [(number, host) for number, group in enumerate(parsed.groups) for host in group.hosts]
     # The order of the file, which a table of hosts with a column of groups does not have by its groups.
     listed.sort(key=lambda item: (item[1].source.line, item[1].source.column))
     for number, host in listed:
@@ -70,7 +70,7 @@ def _first_finding(one: Finding, other: Finding) -> Finding:
     return Finding(is_domain_controller=is_one, code=said.code, why=said.why)
 
 
-def _refuse_second(host: HostDraft, key: str, known: dict[tuple[str, str], tuple[str, Source]]) -> None:
+def _refuse_second(host: ParsedHost, key: str, known: dict[tuple[str, str], tuple[str, Source]]) -> None:
     """One name is one machine: it has one address, and calls itself one thing."""
     for what, a_what, said in (
         ("address", "the address", host.settings.address),
@@ -100,7 +100,7 @@ def first_of(all_settings: list[Settings]) -> Settings:
     """What the first that says something says, for each setting; aliases and variables add up."""
     merged = all_settings[0]
     for settings in all_settings[1:]:
-        leave = merged.domain_controller_allowed
+        allowed = merged.domain_controller_allowed
         merged = Settings(
             address=merged.address or settings.address,
             machine=merged.machine or settings.machine,
@@ -111,7 +111,7 @@ def first_of(all_settings: list[Settings]) -> Settings:
             port=merged.port or settings.port,
             transports=merged.transports or settings.transports,
             winrm=merged.winrm or settings.winrm,
-            domain_controller_allowed=settings.domain_controller_allowed if leave is None else leave,
+            domain_controller_allowed=settings.domain_controller_allowed if allowed is None else allowed,
             variables={**settings.variables, **merged.variables},
         )
     return merged

@@ -16,7 +16,7 @@ from pusher.problems import BadInput
 from pusher.targets.ansible_folders import notes_on_folders
 from pusher.targets.ansible_ini import SECTION, read_ansible_ini
 from pusher.targets.ansible_yaml import KEYS, META, read_ansible_json, read_ansible_yaml
-from pusher.targets.drafts import Draft, Form
+from pusher.targets.parsed import Form, ParsedInventory
 from pusher.targets.spelling import is_ipv6
 from pusher.targets.tables import is_header, read_csv, read_list, separator_line
 from pusher.targets.yaml_inventory import OWN_KEYS, read_own_yaml
@@ -33,7 +33,7 @@ _KEY_VALUE = re.compile(r"^\s*\S+\s+[A-Za-z_]\w*=")
 _LIST_IT = "ansible-inventory -i {} --list > inventory.json"
 
 
-def read_draft(path: Path) -> Draft:
+def read_inventory(path: Path) -> ParsedInventory:
     """The draft of an inventory file of any format; raises BadInput."""
     file = str(path)
     if path.is_dir():
@@ -44,13 +44,13 @@ def read_draft(path: Path) -> Draft:
     if not any(line.strip() for line in lines):
         raise BadInput(Source(file=file), "the file is empty", "an inventory")
     _refuse_what_is_none(path, lines)
-    draft = _read(_format(path.suffix.lower(), lines, file), text, lines, file)
-    if draft.form in (Form.ANSIBLE_INI, Form.ANSIBLE_YAML):
-        draft = replace(draft, notes=(*draft.notes, *notes_on_folders(path, draft)))
-    return draft
+    parsed = _read(_format(path.suffix.lower(), lines, file), text, lines, file)
+    if parsed.form in (Form.ANSIBLE_INI, Form.ANSIBLE_YAML):
+        parsed = replace(parsed, notes=(*parsed.notes, *notes_on_folders(path, parsed)))
+    return parsed
 
 
-def _read(form: str, text: str, lines: list[str], file: str) -> Draft:
+def _read(form: str, text: str, lines: list[str], file: str) -> ParsedInventory:
     if form == _YAML:
         return _read_yaml(text, file)
     if form == _CSV:
@@ -115,7 +115,7 @@ def _is_section(line: str) -> bool:
     return found is not None and not is_ipv6(found[1])
 
 
-def _read_yaml(text: str, file: str) -> Draft:
+def _read_yaml(text: str, file: str) -> ParsedInventory:
     document = parse_yaml(text, file)
     data = document.data
     if not isinstance(data, dict):

@@ -15,7 +15,7 @@ from typing import TypeVar
 from pusher.config import hint, listed, shown
 from pusher.models import Source, TransportKind, WinrmWay
 from pusher.problems import BadInput
-from pusher.targets.drafts import Draft, Settings
+from pusher.targets.parsed import ParsedInventory, Settings
 from pusher.targets.selection import GroupExclude, parse_group_exclude
 
 T = TypeVar("T")
@@ -39,12 +39,12 @@ class Effective:
 class GroupGraph:
     """The groups of a draft, checked: every child exists, nothing stands above itself."""
 
-    def __init__(self, draft: Draft) -> None:
-        self._groups = draft.groups
-        self._defaults = draft.defaults
-        self._numbers = {group.name: number for number, group in enumerate(draft.groups)}
-        parents: dict[int, list[int]] = {number: [] for number in range(len(draft.groups))}
-        for number, group in enumerate(draft.groups):
+    def __init__(self, parsed: ParsedInventory) -> None:
+        self._groups = parsed.groups
+        self._defaults = parsed.defaults
+        self._numbers = {group.name: number for number, group in enumerate(parsed.groups)}
+        parents: dict[int, list[int]] = {number: [] for number in range(len(parsed.groups))}
+        for number, group in enumerate(parsed.groups):
             for child in group.children:
                 if child.text not in self._numbers:
                     found = f"{shown(child.text)} is not a group{hint(child.text, self._numbers)}"
@@ -91,7 +91,7 @@ class GroupGraph:
         variables: dict[str, str] = dict(self._defaults.variables)
         for name in {name for number in ordered for name in self._groups[number].settings.variables}:
             variables[name] = self._deciding(ordered, lambda s, n=name: s.variables.get(n))[0][1]  # type: ignore[misc]
-        leave = [allowed for _, allowed in self._deciding(ordered, lambda s: s.domain_controller_allowed)]
+        allowed = [allowed for _, allowed in self._deciding(ordered, lambda s: s.domain_controller_allowed)]
         ports = self._deciding(ordered, lambda s: s.port)
         transports = self._deciding(ordered, lambda s: s.transports)
         winrm = self._deciding(ordered, lambda s: s.winrm)
@@ -103,7 +103,7 @@ class GroupGraph:
             port=ports[0][1] if ports else defaults.port,
             transports=transports[0][1] if transports else defaults.transports or tuple(TransportKind),
             winrm=winrm[0][1] if winrm else defaults.winrm or WinrmWay(),
-            domain_controller_allowed=bool(leave) and all(leave),
+            domain_controller_allowed=bool(allowed) and all(allowed),
             variables=MappingProxyType(variables),
             excludes=tuple(exclude for number in ordered for exclude in self._excludes[number]),
         )

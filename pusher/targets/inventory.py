@@ -14,11 +14,11 @@ from types import MappingProxyType
 from pusher.config import hint, listed, nearest, plain, shown
 from pusher.models import DOMAIN_CONTROLLERS, Source, Target
 from pusher.problems import BadInput, Code
-from pusher.targets.drafts import Draft, GroupDraft, Settings
 from pusher.targets.entries import entries_of, first_of, given
-from pusher.targets.formats import read_draft
+from pusher.targets.formats import read_inventory
 from pusher.targets.groups import Effective, GroupGraph
 from pusher.targets.membership import MembershipIndex
+from pusher.targets.parsed import ParsedGroup, ParsedInventory, Settings
 from pusher.targets.ranges import MAX_TARGETS, canonical_name, parse_address
 from pusher.targets.selection import EVERYTHING, Decision, Selector, Subject, Term, parse_selector
 from pusher.targets.sites import SiteTable
@@ -36,30 +36,30 @@ class Selected:
 
 def load_inventory(path: Path) -> Inventory:
     """The inventory in a file of any format that is understood; raises BadInput, contacts nothing."""
-    return Inventory(read_draft(path))
+    return Inventory(read_inventory(path))
 
 
 class Inventory:
     """Targets in the order of the file. Nothing is expanded before it is asked for, and nothing kept after."""
 
-    def __init__(self, draft: Draft) -> None:
-        self.draft = draft
-        self.file = draft.file
-        self.nameservers = draft.nameservers
-        self.certificate_authority = draft.certificate_authority
-        self._groups = GroupGraph(draft)
-        self._entries = entries_of(draft)
+    def __init__(self, parsed: ParsedInventory) -> None:
+        self.parsed = parsed
+        self.file = parsed.file
+        self.nameservers = parsed.nameservers
+        self.certificate_authority = parsed.certificate_authority
+        self._groups = GroupGraph(parsed)
+        self._entries = entries_of(parsed)
         if not self._entries and not self.directory_groups:
-            raise BadInput(Source(file=draft.file), "the inventory lists no host", "at least one host or range")
+            raise BadInput(Source(file=parsed.file), "the inventory lists no host", "at least one host or range")
         self._refuse_too_many()
-        self.sites = SiteTable.of(draft.subnets)
+        self.sites = SiteTable.of(parsed.subnets)
         self._index = MembershipIndex([entry.pattern for entry in self._entries])
         self._addresses = given(self._entries, lambda settings: settings.address)
         self._machines = given(self._entries, lambda settings: settings.machine and canonical_name(settings.machine))
-        self._default_site = draft.defaults.site
+        self._default_site = parsed.defaults.site
         self._settled: dict[tuple[int, ...], tuple[Settings, Effective]] = {}
         self._refuse_contradictions()
-        self.notes = (*draft.notes, *self._own_notes())
+        self.notes = (*parsed.notes, *self._own_notes())
 
     @property
     def group_names(self) -> tuple[str, ...]:
@@ -89,9 +89,9 @@ class Inventory:
         return self._index.single_names[:_FEW]
 
     @property
-    def directory_groups(self) -> tuple[GroupDraft, ...]:
+    def directory_groups(self) -> tuple[ParsedGroup, ...]:
         """The groups whose computers are not known yet: ``directory_query.expand`` asks for them, before a run."""
-        return tuple(group for group in self.draft.groups if group.directory is not None)
+        return tuple(group for group in self.parsed.groups if group.directory is not None)
 
     def count(self) -> int:
         """How many targets ``targets`` yields, those left out included; no expansion."""
@@ -166,7 +166,7 @@ class Inventory:
         variables = effective.variables
         if settings.variables:
             variables = MappingProxyType({**variables, **settings.variables})
-        leave = settings.domain_controller_allowed
+        allowed = settings.domain_controller_allowed
         groups = effective.names
         if self._is_domain_controller(members) and DOMAIN_CONTROLLERS not in groups:
             groups = (*groups, DOMAIN_CONTROLLERS)
@@ -181,7 +181,7 @@ class Inventory:
             aliases=(*settings.aliases, *_within(name, settings.affixes)),
             groups=groups,
             variables=variables,
-            domain_controller_allowed=effective.domain_controller_allowed if leave is None else leave,
+            domain_controller_allowed=effective.domain_controller_allowed if allowed is None else allowed,
             source=self._entries[members[0]].source,
         )
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pusher.config import Wrong, plain, shown
 from pusher.models import Source, Target
 from pusher.problems import BadInput, Code
-from pusher.targets.drafts import Named
+from pusher.targets.parsed import Named
 from pusher.targets.ranges import canonical_name, parse_address, parse_pattern
 
 _GLOB = re.compile(r"[*?\[]")

@@ -21,10 +21,10 @@ from typing import TypeVar
 from pusher.config import Wrong, hint, listed, shown
 from pusher.models import Source
 from pusher.problems import BadInput
-from pusher.targets import drafts
+from pusher.targets import parsed as drafts
 from pusher.targets.computers import READ, finding_in, is_export, name_column
-from pusher.targets.drafts import NO_FINDING, Draft, Finding, Form, GroupDraft, HostDraft, Settings
-from pusher.targets.foreign import HEADINGS, is_heading, why_no_name
+from pusher.targets.other_tools import HEADINGS, is_heading, why_no_name
+from pusher.targets.parsed import NO_FINDING, Finding, Form, ParsedGroup, ParsedHost, ParsedInventory, Settings
 from pusher.targets.ranges import parse_host_address
 from pusher.targets.spelling import trimmed
 
@@ -44,9 +44,9 @@ _SEPARATOR_LINE = re.compile(r'"?sep=([,;|\t])"?', re.IGNORECASE)
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 
 
-def read_list(lines: list[str], file: str) -> Draft:
+def read_list(lines: list[str], file: str) -> ParsedInventory:
     """The draft of a plain list."""
-    hosts: list[HostDraft] = []
+    hosts: list[ParsedHost] = []
     headed = False
     for number, (line, following) in enumerate(pairwise([*lines, ""]), start=1):
         text = _COMMENT.sub("", line).rstrip()
@@ -65,11 +65,11 @@ def read_list(lines: list[str], file: str) -> Draft:
                 continue
             if not hosts:
                 _refuse_heading(word)
-            hosts.append(drafts.host_draft(word, source))
+            hosts.append(drafts.parsed_host(word, source))
         except Wrong as exc:
             raise BadInput(source, exc.found, exc.expected) from exc
-    group = GroupDraft(name="", source=Source(file=file), hosts=tuple(hosts))
-    return Draft(file=file, form=Form.LIST, groups=(group,))
+    group = ParsedGroup(name="", source=Source(file=file), hosts=tuple(hosts))
+    return ParsedInventory(file=file, form=Form.LIST, groups=(group,))
 
 
 def _refuse_heading(word: str) -> None:
@@ -78,9 +78,9 @@ def _refuse_heading(word: str) -> None:
         raise Wrong(found, "the line taken out, or an ending of .csv")
 
 
-def read_csv(lines: list[str], file: str) -> Draft:
+def read_csv(lines: list[str], file: str) -> ParsedInventory:
     """The draft of a CSV file."""
-    return _CsvReader(lines, file).draft()
+    return _CsvReader(lines, file).parsed()
 
 
 def is_header(line: str) -> bool:
@@ -120,10 +120,10 @@ class _CsvReader:
         self._passed_over: list[str] = []
         self._columns = self._header(header)
         self._body = rows
-        self._hosts: dict[str, list[HostDraft]] = {}
+        self._hosts: dict[str, list[ParsedHost]] = {}
         self._sources: dict[str, Source] = {}
 
-    def draft(self) -> Draft:
+    def parsed(self) -> ParsedInventory:
         for row in self._body:
             self._refuse_misfit(row)
             self._host({column: cell for column, cell in zip(self._columns, row, strict=False) if column})
@@ -131,11 +131,11 @@ class _CsvReader:
         if self._passed_over:
             names = listed(self._passed_over, last="and")
             notes = (f"{self._file}: columns that say nothing to pusher are passed over: {names}",)
-        return Draft(
+        return ParsedInventory(
             file=self._file,
             form=Form.CSV,
             groups=tuple(
-                GroupDraft(name=name, source=self._sources[name], hosts=tuple(hosts))
+                ParsedGroup(name=name, source=self._sources[name], hosts=tuple(hosts))
                 for name, hosts in self._hosts.items()
             ),
             notes=notes,
@@ -209,7 +209,7 @@ class _CsvReader:
     def _host(self, row: dict[str, _Cell]) -> None:
         name, finding = self._name(row)
         settings = self._settings(row)
-        host = self._checked(name, lambda text: drafts.host_draft(text, name.source, settings, finding))
+        host = self._checked(name, lambda text: drafts.parsed_host(text, name.source, settings, finding))
         for group in self._groups(row.get("groups")):
             self._hosts.setdefault(group, []).append(host)
             self._sources.setdefault(group, name.source)

@@ -1,7 +1,7 @@
 """Our own inventory format: YAML with ``version: 1``.
 
-Here live its pydantic models and their translation to a ``Draft``. What must not live here: expansion, selection,
-and what several groups mean together.
+Here live its pydantic models and their translation to a ``ParsedInventory``. What must not live here: expansion,
+selection, and what several groups mean together.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pusher.config import Document, Duration, FormatModel, Path, Wrong, about, d
 from pusher.directory import filters, names
 from pusher.models import Source, WinrmWay
 from pusher.problems import BadInput
-from pusher.targets import drafts
-from pusher.targets.drafts import DirectoryQuery, Draft, Form, GroupDraft, HostDraft, Named, Settings
+from pusher.targets import parsed as drafts
+from pusher.targets.parsed import DirectoryQuery, Form, Named, ParsedGroup, ParsedHost, ParsedInventory, Settings
 from pusher.targets.ranges import parse_host_address
 from pusher.targets.sites import Subnet, parse_subnet
 
@@ -133,9 +133,9 @@ class _Inventory(FormatModel):
 OWN_KEYS = frozenset(_Inventory.model_fields)
 
 
-def read_own_yaml(document: Document) -> Draft:
+def read_own_yaml(document: Document) -> ParsedInventory:
     """The draft of an inventory in our own format."""
-    return _Reader(document).draft()
+    return _Reader(document).parsed()
 
 
 class _Reader:
@@ -145,10 +145,10 @@ class _Reader:
         self._document = document
         self._model = validate(_Inventory, document)
 
-    def draft(self) -> Draft:
+    def parsed(self) -> ParsedInventory:
         model = self._model
         defaults = model.defaults or _Defaults()
-        return Draft(
+        return ParsedInventory(
             file=self._document.file,
             form=Form.OWN,
             groups=tuple(self._group(name, group or _Group()) for name, group in model.groups.items()),
@@ -158,13 +158,13 @@ class _Reader:
             subnets=self._subnets(),
         )
 
-    def _group(self, name: str, group: _Group) -> GroupDraft:
+    def _group(self, name: str, group: _Group) -> ParsedGroup:
         path: Path = ("groups", name)
         try:
             drafts.label(name, "group")
         except Wrong as exc:
             raise BadInput(self._document.source(path, key=True), exc.found, exc.expected) from exc
-        return GroupDraft(
+        return ParsedGroup(
             name=name,
             source=self._document.source(path, key=True),
             hosts=(*self._hosts(group.hosts or [], (*path, "hosts")),
@@ -202,14 +202,14 @@ class _Reader:
             self._refuse(path, exc)
         return Named(text=text.strip(), source=self._document.source(path))
 
-    def _hosts(self, items: list[Any], path: Path) -> tuple[HostDraft, ...]:
+    def _hosts(self, items: list[Any], path: Path) -> tuple[ParsedHost, ...]:
         return tuple(self._host(item, (*path, number)) for number, item in enumerate(items))
 
-    def _host(self, item: str | _Host, path: Path) -> HostDraft:
+    def _host(self, item: str | _Host, path: Path) -> ParsedHost:
         source = self._document.source(path)
         if isinstance(item, str):
             try:
-                return drafts.host_draft(item, source)
+                return drafts.parsed_host(item, source)
             except Wrong as exc:
                 self._refuse(path, exc)
         settings = dataclasses.replace(self._settings(item, path, item.domain_controller), machine=item.machine)
@@ -219,7 +219,7 @@ class _Reader:
             except Wrong as exc:
                 self._refuse((*path, "address"), exc)
         try:
-            return drafts.host_draft(item.name, source, settings)
+            return drafts.parsed_host(item.name, source, settings)
         except Wrong as exc:
             self._refuse((*path, "name"), exc)
 

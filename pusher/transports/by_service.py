@@ -1,4 +1,4 @@
-"""Running a command by a service: the runner is put on the machine, made a service, started, watched, taken away.
+"""Running a command by a service: the helper program is copied, made a service, started, watched, taken away.
 
 Over any session that can put files and manage services (MS-SCMR 3.1.4, Win32_Service): a service is what runs as the
 machine itself, with all of SYSTEM's rights and with a profile, which the network logon of a push account is not. Run as
@@ -17,19 +17,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
-from pusher import runner
+from pusher import helper_exe
 from pusher.problems import Code, Problem, ProblemError
-from pusher.transports.codes import Doing, from_win32, of
-from pusher.transports.port import (
-    SYSTEM,
-    RemotePath,
-    RunAs,
-    ServiceConfig,
-    ServiceState,
-    ServiceStatus,
-    Session,
-    StartType,
-)
+from pusher.remote.paths import RemotePath
+from pusher.transports.codes import Operation, from_win32, of
+from pusher.transports.port import SYSTEM, RunAs, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
 
 NAME = "PusherRun"
 FOLDER = RemotePath(share="ADMIN$", path="pusher")
@@ -37,38 +29,38 @@ PROGRAM, LOG = FOLDER.child("pusher-run.exe"), FOLDER.child("pusher-run.log")
 
 _POLL, _POLL_SLOWLY = 0.1, 1.0
 _GRACE = 20.0
-"""Seconds past its limit in which the runner ends the command by itself."""
+"""Seconds past its limit in which the helper program ends the command by itself."""
 _WHILE_HELD, _GOES = 25, 50
 """How often a file that is still held is tried, and a service's entry is looked for, 0.2 s apart."""
 _NO_ERROR, _SPECIFIC, _TIMEOUT, _CANCELLED, _NEVER_STARTED = 0, 1066, 1460, 1223, 1077
 
 
 def image_path(command: str, limit: float) -> str:
-    """The runner's own command line: the limit in milliseconds, then the command as it stands."""
+    """The helper program's own command line: the limit in milliseconds, then the command as it stands."""
     return f'"%SystemRoot%\\{PROGRAM.path}" {max(1, round(limit * 1000))} {command}'
 
 
 def verdict(status: ServiceStatus) -> int | Problem:
-    """What a runner that has stopped says: the command's exit code, or why there is none."""
+    """What a helper program that has stopped says: the command's exit code, or why there is none."""
     if status.win32_exit == _NO_ERROR:
         return 0
     if status.win32_exit == _SPECIFIC:
         return status.service_exit & 0xFFFFFFFF
     if status.win32_exit == _TIMEOUT:
-        return of(Code.INSTALLER_TIMED_OUT, Doing.RUN, "it was ended with all its processes")
+        return of(Code.INSTALLER_TIMED_OUT, Operation.RUN, "it was ended with all its processes")
     if status.win32_exit == _CANCELLED:
-        return of(Code.INSTALLER_FAILED, Doing.RUN, "it was stopped on the machine")
+        return of(Code.INSTALLER_FAILED, Operation.RUN, "it was stopped on the machine")
     if status.win32_exit in (_NEVER_STARTED, 1067):
-        return of(Code.RUNNER_FAILED, Doing.RUN, f"Win32 exit code {status.win32_exit}")
-    return from_win32(status.win32_exit, Doing.RUN)
+        return of(Code.RUNNER_FAILED, Operation.RUN, f"Win32 exit code {status.win32_exit}")
+    return from_win32(status.win32_exit, Operation.RUN)
 
 
-def program() -> runner.Runner:
-    """The runner's bytes and their hash; ``runner-missing`` where it was never built."""
+def program() -> helper_exe.HelperExe:
+    """The helper program's bytes and their hash; ``runner-missing`` where it was never built."""
     try:
-        return runner.load()
-    except runner.RunnerMissingError as error:
-        raise ProblemError(of(Code.RUNNER_MISSING, Doing.RUN, str(error))) from error
+        return helper_exe.load()
+    except helper_exe.HelperExeMissingError as error:
+        raise ProblemError(of(Code.RUNNER_MISSING, Operation.RUN, str(error))) from error
 
 
 def words(run_as: RunAs = SYSTEM) -> str:
@@ -78,12 +70,12 @@ def words(run_as: RunAs = SYSTEM) -> str:
 
 
 async def run(session: Session, program: bytes, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
-    """The command's exit code; a runner that is there already is not added to.
+    """The command's exit code; a helper program that is there already is not added to.
 
     Nothing is left behind where nothing forbids it; ``settle`` afterwards makes sure.
     """
     if await session.service_status(NAME) is not None:
-        raise ProblemError(of(Code.INSTALLER_BUSY, Doing.RUN, f"the service {NAME} is there"))
+        raise ProblemError(of(Code.INSTALLER_BUSY, Operation.RUN, f"the service {NAME} is there"))
     await session.make_folder(FOLDER)
     try:
         await _put(session, program)
@@ -101,7 +93,7 @@ async def run(session: Session, program: bytes, command: str, limit: float, run_
 
 
 async def settle(session: Session, patience: float) -> int | Problem | None:
-    """How a runner that an earlier push left has ended, which is taken away then; None where there was none.
+    """How a helper program that an earlier push left has ended, which is taken away then; None where there was none.
 
     ``installer-busy`` where it still runs after ``patience`` seconds.
     """
@@ -109,7 +101,9 @@ async def settle(session: Session, patience: float) -> int | Problem | None:
     if status is not None:
         status = await _stopped(session, time.monotonic() + patience)
         if status is not None and status.state is not ServiceState.STOPPED:
-            raise ProblemError(of(Code.INSTALLER_BUSY, Doing.RUN, f"an earlier push's, for more than {patience:g} s"))
+            raise ProblemError(
+                of(Code.INSTALLER_BUSY, Operation.RUN, f"an earlier push's, for more than {patience:g} s")
+            )
     await take_away(session)
     return None if status is None else verdict(status)
 
@@ -128,17 +122,17 @@ async def take_away(session: Session) -> None:
                 break
             await asyncio.sleep(2 * _POLL)
         else:
-            raise ProblemError(of(Code.SERVICE_MARKED_FOR_DELETE, Doing.RUN, NAME))
+            raise ProblemError(of(Code.SERVICE_MARKED_FOR_DELETE, Operation.RUN, NAME))
     for path in (PROGRAM, LOG):
         await _while_held(partial(session.remove, path))
 
 
 async def _put(session: Session, program: bytes) -> None:
-    """The runner runs as SYSTEM: what the machine stored is read back and compared."""
+    """The helper program runs as SYSTEM: what the machine stored is read back and compared."""
     await _while_held(lambda: session.put(PROGRAM, memoryview(program), lambda _: None))
     there = await session.digest(PROGRAM, limit=len(program))
     if there is None or there.sha256 != hashlib.sha256(program).hexdigest():
-        raise ProblemError(of(Code.COPY_MISMATCH, Doing.RUN, str(PROGRAM)))
+        raise ProblemError(of(Code.COPY_MISMATCH, Operation.RUN, str(PROGRAM)))
 
 
 async def _started(session: Session, limit: float, run_as: RunAs) -> ServiceStatus | None:
@@ -147,8 +141,8 @@ async def _started(session: Session, limit: float, run_as: RunAs) -> ServiceStat
             until = time.monotonic() + limit + _GRACE
             await session.start_service(NAME)
     except ProblemError as error:
-        if error.problem.row.not_started:  # words for an agent's service, which the runner is not
-            raise ProblemError(of(Code.RUNNER_FAILED, Doing.RUN, error.problem.message)) from error
+        if error.problem.row.not_started:  # words for an agent's service, which the helper program is not
+            raise ProblemError(of(Code.RUNNER_FAILED, Operation.RUN, error.problem.message)) from error
         raise
     return await _stopped(session, until)
 
@@ -166,9 +160,9 @@ async def _stopped(session: Session, until: float) -> ServiceStatus | None:
 
 def _exit_code(status: ServiceStatus | None) -> int:
     if status is None:
-        raise ProblemError(of(Code.RUNNER_FAILED, Doing.RUN, "its service vanished"))
+        raise ProblemError(of(Code.RUNNER_FAILED, Operation.RUN, "its service vanished"))
     if status.state is not ServiceState.STOPPED:
-        raise ProblemError(of(Code.INSTALLER_TIMED_OUT, Doing.RUN, "the runner did not end it"))
+        raise ProblemError(of(Code.INSTALLER_TIMED_OUT, Operation.RUN, "the helper program did not end it"))
     ended = verdict(status)
     if isinstance(ended, Problem):
         raise ProblemError(ended)

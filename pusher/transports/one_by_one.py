@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from pusher.problems import Code, ProblemError
-from pusher.transports.codes import Doing, of
-from pusher.transports.port import FileDigest, FileInfo, Moved, NewFile, RemotePath
+from pusher.remote.images import FileDigest
+from pusher.remote.paths import RemotePath
+from pusher.transports.codes import Operation, of
+from pusher.transports.port import FileInfo, Moved, NewFile
 
 _IN_USE = Code.FILE_IN_USE
 
@@ -28,7 +30,7 @@ async def put_proven(session: Single, file: NewFile, moved: Moved) -> None:
     await session.put(file.path, file.data, moved)
     there = await session.digest(file.path, limit=len(file.data))
     if there is None or there.size != len(file.data) or there.sha256 != file.sha256:
-        raise ProblemError(of(Code.COPY_MISMATCH, Doing.FILE, str(file.path)))
+        raise ProblemError(of(Code.COPY_MISMATCH, Operation.FILE, str(file.path)))
 
 
 async def put_each(session: Single, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:

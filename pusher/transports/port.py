@@ -15,6 +15,8 @@ from enum import IntEnum
 from typing import Protocol
 
 from pusher.models import Credential, Secret, TransportKind
+from pusher.remote.images import FileDigest
+from pusher.remote.paths import RemotePath, SystemFolders
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,59 +73,9 @@ class PeerIdentity:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RemotePath:
-    """A path on a share, for example ``RemotePath(share="ADMIN$", path="labagent\\\\labagent.exe")``."""
-
-    share: str
-    path: str
-
-    @property
-    def parent(self) -> RemotePath:
-        return RemotePath(share=self.share, path=self.path.rpartition("\\")[0])
-
-    @property
-    def name(self) -> str:
-        return self.path.rpartition("\\")[2]
-
-    def with_suffix(self, suffix: str) -> RemotePath:
-        """The sibling whose name has ``suffix`` appended."""
-        return RemotePath(share=self.share, path=self.path + suffix)
-
-    def child(self, name: str) -> RemotePath:
-        return RemotePath(share=self.share, path=f"{self.path}\\{name}" if self.path else name)
-
-    def __str__(self) -> str:
-        return f"{self.share}\\{self.path}"
-
-
-SYSTEM_DRIVE = "C$"
-"""The share of the drive that Windows is on, whatever its letter: an adapter opens ``D$`` where that is D:."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SystemFolders:
-    """Where a machine has its Windows, as ``C:\\Windows``; the default is where nearly all have it."""
-
-    windows: str = "C:\\Windows"
-
-    @property
-    def drive(self) -> str:
-        return self.windows[:2]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class FileInfo:
     size: int
     is_folder: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileDigest:
-    """What a file on the target holds; ``version`` is its VS_FIXEDFILEINFO file version, if it has one."""
-
-    size: int
-    sha256: str
-    version: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

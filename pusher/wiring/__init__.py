@@ -1,6 +1,6 @@
 """Wiring: the only place that names an adapter. It reads the operator's files, and builds what a run needs.
 
-Everything in ``prepared`` happens before any target is contacted; BadInput leaves it with nothing done. The directory
+Everything in ``plan`` happens before any target is contacted; BadInput leaves it with nothing done. The directory
 is asked where the inventory has groups of it, once every file is read and found good. ``session`` is a run that is
 open, ``examination`` a test of accounts; below these are ``inventory``, ``directory``, ``accounts``, ``authority`` and
 ``lockout``. What must not live here: what is asked of an adapter once it is made (``scheduler``, ``credentials``).

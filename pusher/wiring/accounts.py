@@ -10,15 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from pusher.config import hint, shown
-from pusher.credentials.accounts_file import AccountsFile, load_accounts
-from pusher.credentials.ladder import for_package, is_for
-from pusher.credentials.references import scheme_of
-from pusher.credentials.secrets import read_secret
+from pusher.credentials.accounts.file import AccountsFile, load_accounts
+from pusher.credentials.accounts.selection import for_package, is_for
+from pusher.credentials.secrets.providers import read_secret
+from pusher.credentials.secrets.references import scheme_of
 from pusher.install.fields import wants_password
 from pusher.install.package import NO_SECRETS
 from pusher.models import Account, Package, Secret
 from pusher.problems import BadInput
-from pusher.scheduler.service_logon import service_account
+from pusher.push.service_logon import service_account
 from pusher.settings import Options
 
 ACCOUNTS_FILE = "accounts.toml"

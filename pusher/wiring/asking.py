@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pusher.models import Target, TransportKind
-from pusher.scheduler.asking import ask
+from pusher.push.asking import ask
 from pusher.settings import Options
 from pusher.targets.inventory import Inventory
-from pusher.transports.bridge import Pool
 from pusher.transports.port import Limits, PeerIdentity, Transport
 from pusher.transports.smb import SmbTransport
+from pusher.transports.threaded import Pool
 from pusher.transports.winrm.adapter import WinrmTransport
 from pusher.wiring.authority import authority_of
 

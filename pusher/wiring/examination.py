@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from pusher.clock import utc_now
-from pusher.credentials.accounts_file import AccountsFile
-from pusher.credentials.kerberos import Krb5
-from pusher.credentials.readings import Readings
-from pusher.credentials.secrets import read_secret
-from pusher.credentials.trial import Examiner
+from pusher.credentials.accounts.file import AccountsFile
+from pusher.credentials.accounts.trial import Examiner
+from pusher.credentials.kerberos.library import Krb5
+from pusher.credentials.lockout.readings import Readings
+from pusher.credentials.secrets.providers import read_secret
 from pusher.store import Store
 from pusher.wiring.directory import directory_secret, ldap_directory, reader_sign_in
 from pusher.wiring.lockout import guard_of, run_id

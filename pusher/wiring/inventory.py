@@ -9,15 +9,15 @@ import asyncio
 from contextlib import closing
 
 from pusher.clock import utc_now
-from pusher.credentials.accounts_file import AccountsFile
+from pusher.credentials.accounts.file import AccountsFile
 from pusher.directory.locate import Announced
 from pusher.directory.port import Directory
 from pusher.models import Secret
 from pusher.settings import Options, open_default_store
 from pusher.targets.directory_query import expand
 from pusher.targets.dns_resolver import DnsResolver
+from pusher.targets.enrichment import Enrichment
 from pusher.targets.inventory import Inventory, load_inventory
-from pusher.targets.placing import Placing
 from pusher.targets.resolver import Resolver
 from pusher.targets.system_resolver import SystemResolver
 from pusher.wiring.accounts import accounts_of
@@ -55,6 +55,6 @@ def resolver_for(inventory: Inventory) -> Resolver:
     return DnsResolver(inventory.nameservers) if inventory.nameservers else SystemResolver()
 
 
-def placing_for(inventory: Inventory) -> Placing:
+def enrichment_for(inventory: Inventory) -> Enrichment:
     """Asks the same name servers as ``resolver_for``."""
-    return Placing(inventory.sites, Announced(inventory.nameservers))
+    return Enrichment(inventory.sites, Announced(inventory.nameservers))

@@ -10,12 +10,12 @@ import secrets as random
 import shlex
 from datetime import datetime
 
-from pusher.credentials.accounts_file import AccountsFile
-from pusher.credentials.budget import LockoutPolicy
-from pusher.credentials.guard import LockoutGuard
-from pusher.credentials.references import scheme_of
-from pusher.credentials.refusal import CLEAR
-from pusher.credentials.tickets import CCACHE
+from pusher.credentials.accounts.file import AccountsFile
+from pusher.credentials.kerberos.tickets import CCACHE
+from pusher.credentials.lockout.budget import LockoutPolicy
+from pusher.credentials.lockout.guard import LockoutGuard
+from pusher.credentials.lockout.refusal import CLEAR
+from pusher.credentials.secrets.references import scheme_of
 from pusher.models import Account
 from pusher.store import Store, shown_url
 

@@ -3,7 +3,7 @@
 A slip in ``never`` would send an account where it must not go, so it is bad input; one in ``scope`` only keeps an
 account away, and is told. A glob or a block over hosts is no name: that an inventory has no such host is no slip. One
 accounts file serves several inventories: what only another one bears stands under ``[elsewhere]``.
-What must not live here: what a pattern fits (``credentials.ladder``).
+What must not live here: what a pattern fits (``credentials.select_accounts``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from pusher.config import hint, shown
-from pusher.credentials.accounts_file import AccountsFile, Written
+from pusher.credentials.accounts.file import AccountsFile, Written
 from pusher.models import DOMAIN_CONTROLLERS
 from pusher.problems import BadInput
 from pusher.targets.inventory import Inventory

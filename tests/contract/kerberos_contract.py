@@ -10,7 +10,7 @@ from typing import Protocol
 
 import pytest
 
-from pusher.credentials.tickets import Kerberos, Ticket
+from pusher.credentials.kerberos.tickets import Kerberos, Ticket
 from pusher.models import Secret
 from pusher.problems import ProblemError
 

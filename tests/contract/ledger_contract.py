@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pusher.credentials.budget import AccountKey, LockoutPolicy, Result
-from pusher.credentials.desk import Pace
-from pusher.credentials.guard import LockoutGuard
-from pusher.credentials.ledger import Document, Ledger
-from pusher.credentials.process import Process
+from pusher.credentials.lockout.broker import Pace
+from pusher.credentials.lockout.budget import AccountKey, LockoutPolicy, Result
+from pusher.credentials.lockout.guard import LockoutGuard
+from pusher.credentials.lockout.ledger import Document, Ledger
+from pusher.credentials.lockout.process import Process
 from pusher.problems import ProblemError
 
 NAME, OTHER = "svc", "other"
@@ -102,15 +102,15 @@ class LedgerContract:
         policy = LockoutPolicy(threshold=4, reserve=2)
         for run, used in (("a", 1), ("b", 2)):
             guard = LockoutGuard(policy, ledger, run=run)
-            async with guard.leave(KEY) as lease:
+            async with guard.lease(KEY) as lease:
                 lease.settle(Result.FAILED, "wrong-password")
             with pytest.raises(ProblemError) as stopped:
-                async with guard.leave(KEY):
+                async with guard.lease(KEY):
                     raise AssertionError("it is stopped for the rest of the run")
             assert stopped.value.problem.code == "account-stopped"
             assert f"{used} of 2 failed" in stopped.value.problem.message
         with pytest.raises(ProblemError) as spent:
-            async with LockoutGuard(policy, ledger, run="c").leave(KEY):
+            async with LockoutGuard(policy, ledger, run="c").lease(KEY):
                 raise AssertionError("its budget is spent")
         assert spent.value.problem.code == "lockout-budget-spent"
         assert "2 of 2 failed sign-ins" in spent.value.problem.message
@@ -121,7 +121,7 @@ class LedgerContract:
         policy, unknown = LockoutPolicy(threshold=4, reserve=2), AccountKey(entry=NAME, domain="corp", is_certain=False)
         ad, dmz = AccountKey(entry=NAME, domain="ad"), AccountKey(entry=NAME, domain="dmz")
         for run, key in (("a", ad), ("b", unknown)):
-            async with LockoutGuard(policy, ledger, run=run).leave(key) as lease:
+            async with LockoutGuard(policy, ledger, run=run).lease(key) as lease:
                 lease.settle(Result.FAILED, "wrong-password")
         guard = LockoutGuard(policy, ledger, run="c")
         await ledger.change(NAME, lambda document: (document, None))  # what was told before it is in the ledger
@@ -129,10 +129,10 @@ class LedgerContract:
         assert [guard.look(key).beside for key in (ad, unknown, dmz)] == [1, 1, 1]
         for key in (ad, unknown):
             with pytest.raises(ProblemError, match=r"1 under another name of this user.*realm") as spent:
-                async with guard.leave(key):
+                async with guard.lease(key):
                     raise AssertionError("both may be one account, and its budget is spent")
             assert spent.value.problem.code == "lockout-budget-spent"
-        async with guard.leave(dmz) as lease:
+        async with guard.lease(dmz) as lease:
             assert guard.budget(ad).in_flight == 0, "that it is another one is certain"
             assert guard.budget(unknown).in_flight == 1
             lease.settle(Result.OK)
@@ -145,7 +145,7 @@ class LedgerContract:
         async def task(guard: LockoutGuard) -> str:
             nonlocal tried
             try:
-                async with guard.leave(KEY):
+                async with guard.lease(KEY):
                     tried += 1
                     await asyncio.sleep(0.01)
             except ProblemError as error:
@@ -166,7 +166,7 @@ class LedgerContract:
         policy, order = LockoutPolicy(threshold=3, reserve=2), []
 
         async def task(guard: LockoutGuard, name: str) -> None:
-            async with guard.leave(KEY) as lease:
+            async with guard.lease(KEY) as lease:
                 order.append(name)
                 await asyncio.sleep(0.005)
                 lease.settle(Result.OK)
@@ -185,11 +185,11 @@ class LedgerContract:
         policy, gone = LockoutPolicy(threshold=3, reserve=2), set[Process]()
         dying = Process(host="h", place="p", pid=7, started=1)
         # It is granted, and then the process is killed: nothing is ever told.
-        killed = LockoutGuard(policy, ledger, run="a", process=dying).leave(KEY)
+        killed = LockoutGuard(policy, ledger, run="a", process=dying).lease(KEY)
         await killed.__aenter__()
         guard = LockoutGuard(policy, ledger, run="b", is_gone=gone.__contains__)
-        leave = guard.leave(KEY)
-        waiting = asyncio.create_task(leave.__aenter__())
+        lease = guard.lease(KEY)
+        waiting = asyncio.create_task(lease.__aenter__())
         done, _ = await asyncio.wait([waiting], timeout=0.3)
         assert not done, "it may yet end well"
         gone.add(dying)

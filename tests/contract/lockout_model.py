@@ -18,22 +18,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pusher.clock import Moment
-from pusher.credentials.budget import AccountKey, LockoutPolicy, Result, Verdict
-from pusher.credentials.ledger import Ledger, MemoryLedger, changed, standing_of
-from pusher.credentials.process import Process
-from pusher.credentials.standing import (
+from pusher.credentials.lockout.account_state import (
     HELD_AT_MOST,
     STOP_HOLDS,
+    AccountState,
     Mark,
     Reading,
     Request,
     Settled,
-    Standing,
     ask,
     marked,
     read,
     settle,
 )
+from pusher.credentials.lockout.budget import AccountKey, LockoutPolicy, Result, Verdict
+from pusher.credentials.lockout.ledger import Ledger, MemoryLedger, account_state_of, changed
+from pusher.credentials.lockout.process import Process
 
 T = TypeVar("T")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -149,7 +149,7 @@ class LedgerMachine(RuleBasedStateMachine):
         dead = {one.process for one in self.pushers if not one.alive}
         return lambda process: process.place == asker.process.place and process in dead
 
-    def _change(self, account: AccountKey, step: Callable[[Standing], tuple[Standing, T]]) -> T:
+    def _change(self, account: AccountKey, step: Callable[[AccountState], tuple[AccountState, T]]) -> T:
         async def done() -> T:
             return await changed(self.book, account, step)
 
@@ -199,7 +199,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self._sign_in(pusher, name, right and self.may_be_right)
 
     def _in_time(self, pusher: Pusher, name: str) -> bool:
-        """A sign-in has its time limit: nothing is sent by one that was frozen for longer than a leave may be kept."""
+        """A sign-in has its time limit: nothing is sent by one that was frozen for longer than a lease may be kept."""
         return self.now - pusher.since[name] <= HELD_AT_MOST.total_seconds()
 
     def _sign_in(self, pusher: Pusher, name: str, right: bool) -> None:
@@ -334,9 +334,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.domain.count(self.now)
         flying = sum(self._in_time(one, name) for one, name in self._usable("free")) + len(self.late)
         for pusher in self._living():
-            standing = standing_of(self.book.read(pusher.account.entry), pusher.account)
+            account_state = account_state_of(self.book.read(pusher.account.entry), pusher.account)
             moment, gone = self._moment(pusher), self._is_gone(pusher)
             request = Request(process=pusher.process, run="any", policy=self.policy, leases=self.burst)
-            granted = ask(standing, request, moment, gone)[1].granted
+            granted = ask(account_state, request, moment, gone)[1].granted
             most = self.domain.threshold - self.policy.reserve
             assert not granted or self.domain.ours + flying + len(granted) <= most

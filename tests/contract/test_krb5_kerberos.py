@@ -15,18 +15,18 @@ import pytest
 import spnego
 
 from lab.kdc import REALM, Kdc, KdcError
-from pusher.credentials.budget import LockoutPolicy, account_key
-from pusher.credentials.guard import LockoutGuard
-from pusher.credentials.kerberos import Krb5
-from pusher.credentials.tickets import Tickets
+from pusher.credentials.kerberos.library import Krb5
+from pusher.credentials.kerberos.tickets import Tickets
+from pusher.credentials.lockout.budget import LockoutPolicy, account_key
+from pusher.credentials.lockout.guard import LockoutGuard
 from pusher.models import Protocol, Secret, Verb
 from pusher.problems import ProblemError
 from pusher.scheduler.admission import Caps
 from pusher.transports.memory import User
 from pusher.transports.ticket import ticket_credential
 from tests.contract.kerberos_contract import RIGHT, KerberosContract
-from tests.unit.scheduler.harness import make_account, make_host, shared_store
-from tests.unit.scheduler.test_run import Estate
+from tests.unit.push.harness import make_account, make_host, shared_store
+from tests.unit.push.test_dispatcher import Estate
 
 krb5 = pytest.importorskip("krb5", reason="Kerberos is not installed here: it is in the extra kerberos")
 pytestmark = pytest.mark.lab

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.domain import Domain
-from pusher.credentials.policy import LockoutState, read_state
+from pusher.credentials.lockout.directory_state import LockoutState, read_state
 from pusher.directory.child import MEMORY
 from pusher.directory.ldap import LdapDirectory
 from pusher.directory.locate import SrvLocator

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pusher.credentials.memory_kerberos import Cached, MemoryKerberos
+from pusher.credentials.kerberos.memory import Cached, MemoryKerberos
 from tests.contract.kerberos_contract import RIGHT, KerberosContract
 
 

@@ -14,10 +14,10 @@ import pytest
 from lab import SCENARIOS, Host, HostSpec, Lab
 from lab.build import build_all, default_cache
 from pusher.models import Credential, Protocol, Secret
-from pusher.transports.bridge import Pool
 from pusher.transports.memory import StartFault
 from pusher.transports.port import Endpoint, Transport
 from pusher.transports.smb import SmbTransport
+from pusher.transports.threaded import Pool
 from tests.conftest import StartLab
 from tests.contract.bench import Bench, Kind, Machine, Who
 from tests.contract.transport_contract import TransportContract

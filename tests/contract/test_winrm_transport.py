@@ -19,8 +19,9 @@ import pytest
 from lab import SCENARIOS, Host, HostSpec, Lab
 from lab.build import build_all, default_cache
 from pusher.problems import ProblemError
-from pusher.transports.bridge import Pool
-from pusher.transports.port import Endpoint, Link, NewFile, RemotePath, ServiceConfig, Session, StartType, Transport
+from pusher.remote.paths import RemotePath
+from pusher.transports.port import Endpoint, Link, NewFile, ServiceConfig, Session, StartType, Transport
+from pusher.transports.threaded import Pool
 from pusher.transports.winrm.adapter import WinrmTransport
 from pusher.transports.winrm.content import ContentServer
 from tests.conftest import StartLab

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from pusher.transports.port import RemotePath, ServiceConfig, Session, StartType
+from pusher.remote.paths import RemotePath
+from pusher.transports.port import ServiceConfig, Session, StartType
 from tests.contract.bench import Machine
 from tests.contract.transport_files_contract import FilesContract
 from tests.contract.transport_services_contract import ServicesContract

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from pusher.problems import ProblemError
-from pusher.transports.port import FileInfo, NewFile, RemotePath, Session
+from pusher.remote.paths import RemotePath
+from pusher.transports.port import FileInfo, NewFile, Session
 from tests.contract.bench import LIMITS, Bench, Machine, Who
 from tests.contract.transport_suite import PROGRAM, TransportSuite, code_of, ignore, until
 

@@ -7,18 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from pusher.remote.paths import RemotePath, expanded
 from pusher.transports.memory import StartFault
-from pusher.transports.paths import expanded
-from pusher.transports.port import (
-    ITSELF,
-    SIGNED_IN,
-    RemotePath,
-    ServiceConfig,
-    ServiceState,
-    ServiceStatus,
-    Session,
-    StartType,
-)
+from pusher.transports.port import ITSELF, SIGNED_IN, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
 from tests.contract.bench import Machine
 from tests.contract.transport_suite import TransportSuite, code_of, ignore, until
 

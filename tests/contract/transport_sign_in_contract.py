@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from pusher.models import TransportKind
-from pusher.transports.port import Link, PeerIdentity, RemotePath, Session
+from pusher.remote.paths import RemotePath
+from pusher.transports.port import Link, PeerIdentity, Session
 from tests.contract.bench import LIMITS, Bench, Kind, Machine, Who
 from tests.contract.transport_suite import TransportSuite, code_of, ignore
 

@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from pusher.problems import ProblemError
-from pusher.transports.port import RemotePath, ServiceState, Session
+from pusher.remote.paths import RemotePath
+from pusher.transports.port import ServiceState, Session
 from tests.contract.bench import LIMITS, Bench, Kind, Machine, Who
 from tests.pe import program
 

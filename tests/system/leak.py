@@ -14,7 +14,7 @@ from unittest.mock import patch
 from sqlalchemy import exc
 
 from pusher.cli import main
-from pusher.scheduler import signing_in
+from pusher.push import sign_in as signing_in
 from pusher.store import Store
 from pusher.store.faults import translated
 from pusher.transports.smb import adapter

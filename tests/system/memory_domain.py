@@ -213,7 +213,7 @@ class Ground:
 
 
 @contextmanager
-def standing(domain_folder: Path, folder: Path) -> Iterator[Ground]:
+def account_state(domain_folder: Path, folder: Path) -> Iterator[Ground]:
     """A domain for one module of tests; at the end no file that was made meanwhile may hold a password."""
     with started(domain_folder) as domain:
         ground = Ground(domain=domain, folder=folder)

@@ -27,15 +27,15 @@ from smbprotocol.exceptions import SMBResponseException
 from smbprotocol.session import Session as SmbSession
 
 from pusher.cli import main
-from pusher.credentials.kerberos import Krb5
+from pusher.credentials.kerberos.library import Krb5
 from pusher.models import Credential, Secret, TransportKind
 from pusher.problems import Code, ProblemError, problem
 from pusher.problems.kerberos import kerberos_code
-from pusher.transports.codes import Doing, from_ntstatus
+from pusher.transports.codes import Operation, from_ntstatus
 from pusher.transports.memory import MemoryHost, MemoryTransport, User
 from pusher.transports.memory.host import login_name
 from pusher.transports.port import Endpoint, Limits, Link, PeerIdentity, Session
-from pusher.wiring import examination, session
+from pusher.wiring import examination, run_resources
 
 _SMB, _NO_LOGON_SERVERS = 445, 0xC000005E
 _HELD_AT_MOST = 120.0
@@ -64,9 +64,9 @@ class Fleet:
         if self._asked > self._free and self._hold_answers:
             await asyncio.to_thread(self._wait)
         if isinstance(status, str):
-            raise ProblemError(problem(Code(status), Doing.SIGN_IN.stage, f"no service ticket for {host.name}"))
+            raise ProblemError(problem(Code(status), Operation.SIGN_IN.stage, f"no service ticket for {host.name}"))
         if status:
-            raise ProblemError(from_ntstatus(status, Doing.SIGN_IN, f"as {credential.account}"))
+            raise ProblemError(from_ntstatus(status, Operation.SIGN_IN, f"as {credential.account}"))
 
     def tell(self, event: str, **details: str) -> None:
         """Whole lines: several processes write to one file, and each of them may be killed."""
@@ -151,7 +151,7 @@ class FleetTransport(MemoryTransport):
 
 def put_in_place(fleet: Fleet) -> None:
     transports = {TransportKind.SMB: FleetTransport(fleet)}
-    patch.object(session.Session, "_transports", lambda _: transports).start()
+    patch.object(run_resources.RunResources, "_transports", lambda _: transports).start()
     ask = Krb5.by_password
 
     async def asking(kerberos: Krb5, principal: str, secret: Secret) -> Any:
@@ -162,7 +162,7 @@ def put_in_place(fleet: Fleet) -> None:
             await asyncio.to_thread(fleet.hold_answer_of_controller)
 
     patch.object(Krb5, "by_password", asking).start()
-    for user in (session, examination):
+    for user in (run_resources, examination):
         patch.object(user, "Krb5", lambda now: Krb5(now, fleet.deadline)).start()
 
 

@@ -1,4 +1,4 @@
-"""Which identity a push signs in with: the ladder of accounts, and the process's own identity where there is none."""
+"""Which identity a push signs in with: accounts in their order, and the process's own where none is left."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.system.command import Ended, Pusher, eventually
-from tests.system.memory_domain import ALLOWED, WRONG, Fleet, Ground, standing
+from tests.system.memory_domain import ALLOWED, WRONG, Fleet, Ground, account_state
 from tests.system.sampling import Sampler
 
 pytestmark = pytest.mark.lab
@@ -25,7 +25,7 @@ QUICK = ("--per-subnet", "0", "--attempts", "1")
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with standing(tmp_path_factory.mktemp("domain"), tmp_path_factory.mktemp("ground")) as ground:
+    with account_state(tmp_path_factory.mktemp("domain"), tmp_path_factory.mktemp("ground")) as ground:
         yield ground
 
 
@@ -87,8 +87,9 @@ def test_the_password_is_changed_in_the_middle_of_a_run(ground: Ground, protocol
 def test_pushers_at_once_share_one_budget(ground: Ground, ways: Sequence[str], directory: str | None) -> None:
     """Two processes and four more over one store: each could spend one, and five lock the account.
 
-    Where no canary can be sent (``unproven``: the realm cannot be told) hosts see the password. An account that goes by
-    two names is one: by the realm that the file gives, by what the directory says, or because it might be.
+    Where no pre-authentication check can be sent (``unproven``: the realm cannot be told) hosts see the password. An
+    account that goes by two names is one: by the realm that the file gives, by what the directory says, or because it
+    might be.
     """
     ground.domain.reset("push3")
     before = ground.counted("push3")
@@ -151,7 +152,7 @@ def test_a_pusher_that_is_killed_has_spent_what_it_had(ground: Ground, way: str)
 
 @pytest.mark.parametrize("protocol", ["kerberos", "ntlm"])
 def test_a_new_account_that_is_not_good_yet_falls_through_to_the_old_one(ground: Ground, protocol: str) -> None:
-    """Rotation: the canary costs the new one a single failure, and every host is done by the old one."""
+    """Rotation: pre-authentication costs the new one a single failure, and every host is done by the old one."""
     ground.domain.reset("push1", "push2")
     before = ground.counted("push1")
     fleet = ground.fleet(f"rotation-{protocol}", TARGETS)

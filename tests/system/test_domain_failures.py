@@ -11,7 +11,7 @@ import pytest
 
 from lab.domain.recipe import STRICT_POLICY
 from tests.system.command import Ended
-from tests.system.memory_domain import RESERVE, WRONG, Fleet, Ground, standing
+from tests.system.memory_domain import RESERVE, WRONG, Fleet, Ground, account_state
 
 krb5 = pytest.importorskip("krb5", reason="Kerberos is not installed here: it is in the extra kerberos")
 pytestmark = pytest.mark.lab
@@ -24,7 +24,7 @@ OTHER = "push1@OTHER.LAB.TEST"
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with standing(tmp_path_factory.mktemp("domain"), tmp_path_factory.mktemp("ground")) as ground:
+    with account_state(tmp_path_factory.mktemp("domain"), tmp_path_factory.mktemp("ground")) as ground:
         yield ground
 
 

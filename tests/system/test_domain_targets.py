@@ -9,7 +9,7 @@ import pytest
 
 from lab.domain import Member
 from tests.system.command import Pusher
-from tests.system.memory_domain import Ground, standing
+from tests.system.memory_domain import Ground, account_state
 
 pytestmark = pytest.mark.lab
 
@@ -18,7 +18,7 @@ QUICK = ("--per-subnet", "0", "--attempts", "1")
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with standing(tmp_path_factory.mktemp("domain"), tmp_path_factory.mktemp("ground")) as ground:
+    with account_state(tmp_path_factory.mktemp("domain"), tmp_path_factory.mktemp("ground")) as ground:
         yield ground
 
 
@@ -64,7 +64,7 @@ def check(ground: Ground, folder: Path, accounts: Path, groups: str) -> Pusher:
     ],
 )
 def test_a_domain_controller_sees_nobody(ground: Ground, tmp_path: Path, protocol: str, groups: str) -> None:
-    """Without leave in the inventory and in the account there is no sign-in there, and no canary either."""
+    """Not allowed by the inventory and by the account, there is no sign-in there, and no pre-authentication either."""
     accounts = ground.accounts(tmp_path / "a.toml", "push1", protocol=protocol, directory="reader")
     judged = len(ground.judged("push1"))
     ended = check(ground, tmp_path / "run", accounts, groups).check(tmp_path / "run" / "i.yaml", *QUICK)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab import SCENARIOS, Host, HostSpec, Lab
-from pusher.runner import load
+from pusher.helper_exe import load
 from tests.conftest import StartLab
 from tests.lab.winrm import WinRm
 from tests.system import witness

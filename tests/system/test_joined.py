@@ -137,8 +137,8 @@ def test_a_push_by_an_account_of_the_directory(joined: Joined, tmp_path: Path, p
     assert ended.verdicts == {host.fqdn: ("installed", None) for host in joined.hosts}, ended.everything_said()
     way = {"kerberos": "krb5", "ntlm": "NTLMSSP"}[protocol]
     assert [log.let_in() for log in logs] == [{("push1", way)}] * len(logs)
-    canaries = [entry for entry in joined.ground.judged("push1") if entry.service == "Kerberos KDC"]
-    assert canaries and canaries[-1].status == "NT_STATUS_OK"
+    pre_authentications = [entry for entry in joined.ground.judged("push1") if entry.service == "Kerberos KDC"]
+    assert pre_authentications and pre_authentications[-1].status == "NT_STATUS_OK"
     assert pusher.remove(inventory, *QUICK).status == 0
 
 

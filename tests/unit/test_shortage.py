@@ -22,11 +22,11 @@ from pusher.problems import CATALOGUE, ProblemError
 from pusher.problems.shortage import CODE, NUMBERS, shortage
 from pusher.targets.dns_resolver import DnsResolver
 from pusher.targets.system_resolver import SystemResolver
-from pusher.transports.bridge import Pool
-from pusher.transports.codes import Doing
+from pusher.transports.codes import Operation
 from pusher.transports.probe import answering
 from pusher.transports.smb import faults as smb
 from pusher.transports.smb.connection import _BoundedTcp
+from pusher.transports.threaded import Pool
 from pusher.transports.winrm import faults as winrm
 from pusher.wiring.descriptors import A_MACHINE, OWN, fitted, raised_for
 from tests.unit.cli.workplace import Workplace
@@ -64,7 +64,7 @@ def test_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert shortage(error) == "no thread can be started any more"
     for translate in (smb.translate, winrm.translate):
-        assert translate(error, Doing.REACH).code == CODE
+        assert translate(error, Operation.REACH).code == CODE
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_what_is_none(error: BaseException) -> None:
 @pytest.mark.parametrize("error", [MemoryError(), *(OSError(number, "") for number in NUMBERS)])
 def test_every_transport_tells_it_so(error: BaseException) -> None:
     for translate in (smb.translate, winrm.translate):
-        found = translate(error, Doing.REACH)
+        found = translate(error, Operation.REACH)
         assert (found.code, str(shortage(error)) in found.message) == (CODE, True)
     assert "this machine" in CATALOGUE[CODE].remedy
 
@@ -153,7 +153,7 @@ def test_the_soft_limit_is_raised_as_far_as_needed(many: None, wanted: int) -> N
 
 
 def test_a_run_is_fitted_and_says_so_once(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pusher.wiring.session.raised_for", lambda _: OWN + 2 * A_MACHINE)
+    monkeypatch.setattr("pusher.wiring.run_resources.raised_for", lambda _: OWN + 2 * A_MACHINE)
     ended = place.check()
     assert (ended.status, ended.pushed) == (0, set("abcdef"))
     assert ended.notes == [

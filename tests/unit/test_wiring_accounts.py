@@ -12,16 +12,16 @@ import pytest
 import structlog
 
 from pusher.clock import utc_now
-from pusher.credentials.memory_kerberos import MemoryKerberos
+from pusher.credentials.kerberos.memory import MemoryKerberos
 from pusher.directory.memory import MemoryDirectory, entry
 from pusher.models import Account, Target, Verb
 from pusher.problems import BadInput, ProblemError
-from pusher.scheduler.job import Job, Stop
+from pusher.push.context import RunContext, Stop
 from pusher.settings import Options
-from pusher.wiring.prepared import Prepared
-from pusher.wiring.session import Session
+from pusher.wiring.run_plan import RunPlan
+from pusher.wiring.run_resources import RunResources
 from tests.unit.credentials.domain_in_memory import BASE, REALM, directory
-from tests.unit.scheduler.harness import Watching
+from tests.unit.push.harness import Watching
 
 SECRET, READER, LAPS = "Kx7-never-to-be-seen", "Rz4-nor-is-this", "Lw2-of-one-machine"
 PUSH = '[[account]]\nname = "push"\nuser = "{user}@corp.example"\nsecret = "env:PUSH"\n'
@@ -38,28 +38,28 @@ class Bench:
         self.kerberos = MemoryKerberos(utc_now, {f"svc@{REALM}": SECRET, f"account-locked@{REALM}": SECRET})
         monkeypatch.setenv("PUSH", SECRET)
         monkeypatch.setenv("READER", READER)
-        monkeypatch.setattr("pusher.wiring.session.Krb5", lambda _: self.kerberos)
+        monkeypatch.setattr("pusher.wiring.run_resources.Krb5", lambda _: self.kerberos)
         monkeypatch.setattr("pusher.wiring.directory.ldap_directory", self._directory)
 
     def _directory(self, *given: Any) -> MemoryDirectory:
         self.opened += 1
         return self.found.within(given[-1])
 
-    def run(self, accounts: str, story: Callable[[Job, Account], Awaitable[None]]) -> list[dict[str, object]]:
+    def run(self, accounts: str, story: Callable[[RunContext, Account], Awaitable[None]]) -> list[dict[str, object]]:
         """Inside a run with the accounts; the lines of its log."""
         (self.folder / "accounts.toml").write_text(accounts)
         inventory = self.folder / "i.yaml"
         inventory.write_text("version: 1\ngroups: {a: {hosts: [pc1.corp.example]}}\n")
         log = self.folder / "log"
         options = Options(inventory=inventory, store=str(self.folder / "store.sqlite"), log=log)
-        with Session(Prepared(options, Verb.CHECK), self.notes.append) as session:
+        with RunResources(RunPlan(options, Verb.CHECK), self.notes.append) as session:
 
             async def play() -> None:
-                job = session.runner(Watching(), lambda _: None, Stop())._job
+                context = session.runner(Watching(), lambda _: None, Stop())._context
                 try:
-                    await story(job, job.accounts[0])
+                    await story(context, context.accounts[0])
                 finally:
-                    await job.tickets.close()
+                    await context.tickets.close()
                     await session.leave()
 
             asyncio.run(play())
@@ -80,18 +80,18 @@ async def code_of(asking: Awaitable[object]) -> str | None:
 
 
 def test_an_account_is_read_before_it_is_tried(bench: Bench) -> None:
-    async def story(job: Job, account: Account) -> None:
+    async def story(context: RunContext, account: Account) -> None:
         assert bench.found.searches == [], "nobody has asked for it yet"
-        assert await code_of(job.tickets.ticket(account)) == "account-locked"
+        assert await code_of(context.tickets.ticket(account)) == "account-locked"
 
     bench.run(PUSH.format(user="account-locked") + DIRECTORY, story)
     assert (bench.kerberos.asked, bench.found.closed) == ([], True)
 
 
 def test_without_a_directory_it_is_tried_as_it_was(bench: Bench) -> None:
-    async def story(job: Job, account: Account) -> None:
-        assert job.per_host is None
-        await job.tickets.ticket(account)
+    async def story(context: RunContext, account: Account) -> None:
+        assert context.per_host is None
+        await context.tickets.ticket(account)
 
     bench.run(PUSH.format(user="svc"), story)
     assert (len(bench.kerberos.asked), bench.opened) == (1, 0)
@@ -100,9 +100,9 @@ def test_without_a_directory_it_is_tried_as_it_was(bench: Bench) -> None:
 def test_a_directory_that_is_away_is_noted_in_the_log_and_said_once(bench: Bench) -> None:
     bench.found = directory(fails={"": "directory-unreachable"})
 
-    async def story(job: Job, account: Account) -> None:
-        for one in job.accounts:
-            await code_of(job.tickets.ticket(one))
+    async def story(context: RunContext, account: Account) -> None:
+        for one in context.accounts:
+            await code_of(context.tickets.ticket(one))
 
     other = PUSH.format(user="must-change").replace('"push"', '"other"')
     lines = bench.run(PUSH.format(user="svc") + other + DIRECTORY, story)
@@ -122,9 +122,9 @@ def test_laps_passwords_are_the_directorys_and_no_logs(bench: Bench) -> None:
         ]
     )  # fmt: skip
 
-    async def story(job: Job, account: Account) -> None:
-        assert job.per_host is not None
-        secret = await job.per_host.secret_for(account, Target(name="pc1.corp.example"))
+    async def story(context: RunContext, account: Account) -> None:
+        assert context.per_host is not None
+        secret = await context.per_host.secret_for(account, Target(name="pc1.corp.example"))
         assert secret.reveal() == LAPS
         structlog.get_logger().info("said", detail=f"{LAPS} {READER} {SECRET}")
 
@@ -135,7 +135,7 @@ def test_laps_passwords_are_the_directorys_and_no_logs(bench: Bench) -> None:
 def test_the_readers_secret_is_read_before_anything_is_done(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("READER")
 
-    async def story(job: Job, account: Account) -> None:
+    async def story(context: RunContext, account: Account) -> None:
         raise AssertionError
 
     with pytest.raises(BadInput, match="READER"):

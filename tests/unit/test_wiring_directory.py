@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pusher.credentials.accounts_file import AccountsFile, load_accounts
-from pusher.credentials.budget import LockoutPolicy
-from pusher.credentials.guard import LockoutGuard
+from pusher.credentials.accounts.file import AccountsFile, load_accounts
+from pusher.credentials.lockout.budget import LockoutPolicy
+from pusher.credentials.lockout.guard import LockoutGuard
 from pusher.directory.ldap import LdapDirectory
 from pusher.directory.memory import MemoryDirectory, entry
 from pusher.models import Verb
@@ -18,7 +18,7 @@ from pusher.settings import Options
 from pusher.targets.inventory import load_inventory
 from pusher.wiring.directory import directory_of
 from pusher.wiring.inventory import inventory_of
-from pusher.wiring.prepared import Prepared
+from pusher.wiring.run_plan import RunPlan
 
 BASE = "DC=corp,DC=example"
 ACCOUNTS = '[directory]\ndomain = "corp.example"\nuser = "reader@corp.example"\nsecret = "env:READER"\n'
@@ -41,13 +41,13 @@ def inventory(tmp_path: Path) -> Path:
     return path
 
 
-def prepared(path: Path, found: MemoryDirectory | None, limit: Sequence[str] = ()) -> Prepared:
-    return Prepared(Options(inventory=path, limit=limit), Verb.CHECK, found)
+def plan(path: Path, found: MemoryDirectory | None, limit: Sequence[str] = ()) -> RunPlan:
+    return RunPlan(Options(inventory=path, limit=limit), Verb.CHECK, found)
 
 
 def test_computers_are_targets_and_the_rest_is_told_why(inventory: Path) -> None:
     found = directory()
-    run = prepared(inventory, found)
+    run = plan(inventory, found)
     assert [target.name for target in run.targets()] == ["pc1.corp.example"]
     assert {target.name: why.code for target, why in run.left_out()} == {
         "pc2.corp.example": "computer-disabled", "dc1.corp.example": "domain-controller-refused",
@@ -56,23 +56,23 @@ def test_computers_are_targets_and_the_rest_is_told_why(inventory: Path) -> None
 
 
 def test_a_limit_may_name_what_only_the_directory_knows(inventory: Path) -> None:
-    assert [target.name for target in prepared(inventory, directory(), ["pc1"]).targets()] == ["pc1.corp.example"]
+    assert [target.name for target in plan(inventory, directory(), ["pc1"]).targets()] == ["pc1.corp.example"]
     with pytest.raises(BadInput, match="names no host"):
-        prepared(inventory, directory(), ["pc9"])
+        plan(inventory, directory(), ["pc9"])
 
 
 def test_bad_accounts_are_told_before_the_directory_is_asked(inventory: Path) -> None:
     (inventory.parent / "accounts.toml").write_text("[account]\n")
     found = directory()
     with pytest.raises(BadInput):
-        prepared(inventory, found)
+        plan(inventory, found)
     assert found.searches == []
 
 
 def test_a_directory_that_fails_is_closed(inventory: Path) -> None:
     found = directory(fails={"": "directory-unreachable"})
     with pytest.raises(ProblemError):
-        prepared(inventory, found)
+        plan(inventory, found)
     assert found.closed
 
 
@@ -85,7 +85,7 @@ def test_a_group_without_a_directory(inventory: Path, accounts: str | None) -> N
         "expected [directory] with domain, user and secret in the accounts file"
     )
     with pytest.raises(BadInput) as caught:
-        prepared(inventory, None)
+        plan(inventory, None)
     assert caught.value.sentence == expected
     with pytest.raises(BadInput) as caught:
         inventory_of(Options(inventory=inventory))
@@ -117,7 +117,7 @@ def test_the_reader_is_not_locked_out_by_runs(inventory: Path, monkeypatch: pyte
     options = Options(inventory=inventory, store=str(inventory.parent / "store.sqlite"))
     for _ in range(3):
         with pytest.raises(ProblemError, match="directory-sign-in-failed"):
-            Prepared(options, Verb.CHECK)
+            RunPlan(options, Verb.CHECK)
         with pytest.raises(ProblemError, match="directory-sign-in-failed"):
             inventory_of(options)
     assert found.signed_in == 1
@@ -127,7 +127,7 @@ def test_without_groups_of_it_nobody_needs_one(tmp_path: Path) -> None:
     path = tmp_path / "i.yaml"
     path.write_text("version: 1\ngroups: {a: {hosts: [x.corp.example]}}\n")
     found = directory()
-    assert [target.name for target in prepared(path, found).targets()] == ["x.corp.example"]
+    assert [target.name for target in plan(path, found).targets()] == ["x.corp.example"]
     assert [one.target.name for one in inventory_of(Options(inventory=path)).targets()] == ["x.corp.example"]
     assert found.searches == []
     with pytest.raises(BadInput):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pusher.credentials.accounts_file import load_accounts
+from pusher.credentials.accounts.file import load_accounts
 from pusher.models import Verb
 from pusher.problems import BadInput
 from pusher.settings import Options
 from pusher.targets.inventory import load_inventory
 from pusher.wiring.patterns import unborne
-from pusher.wiring.prepared import Prepared
+from pusher.wiring.run_plan import RunPlan
 from tests.unit.test_wiring_directory import BASE, directory
 
 INVENTORY = """version: 1
@@ -96,14 +96,14 @@ def test_the_own_identity_is_kept_away_by_names_too(notes: object) -> None:
         notes("scope", "*", "[fallback]\nenabled = true\nnever = ['group:teir0']\n")  # type: ignore[operator]
 
 
-def of_directory(tmp_path: Path, never: str) -> tuple[Prepared | None, int]:
+def of_directory(tmp_path: Path, never: str) -> tuple[RunPlan | None, int]:
     """What comes of a run over a directory's computers, and how often the directory was asked."""
     (tmp_path / "i.yaml").write_text(f"version: 1\ngroups:\n  servers:\n    directory: {{base: '{BASE}'}}\n")
     text = "[[account]]\nname = 'push'\nuser = '.\\adm'\nsecret = 'env:PUSH'\n"
     (tmp_path / "accounts.toml").write_text(f"{text}never = ['{never}']\n")
     found = directory()
     try:
-        made = Prepared(Options(inventory=tmp_path / "i.yaml"), Verb.CHECK, found)
+        made = RunPlan(Options(inventory=tmp_path / "i.yaml"), Verb.CHECK, found)
     except BadInput:
         return None, len(found.searches)
     return made, len(found.searches)

@@ -54,7 +54,7 @@ INSTALLERS = [
         'Push it with --transport winrm, or take run_as = "account" out of [installer].'),
     Row(Code.RUNNER_MISSING, Stage.START, GIVE_UP, FAILED,
         "this pusher was put together without its runner, which runs installers as SYSTEM",
-        "Build it with: python -m pusher.runner (needs gcc-mingw-w64-x86-64)."),
+        "Build it with: python -m pusher.helper_exe (needs gcc-mingw-w64-x86-64)."),
     Row(Code.RUNNER_FAILED, Stage.START, GIVE_UP, FAILED,
         "the service that runs the installer could not do its work",
         "Look at the System log for PusherRun (events 7045, 7009, 7031) and at what the virus scanner did to "

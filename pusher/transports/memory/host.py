@@ -15,11 +15,11 @@ from typing import Any
 
 from pusher.models import Credential
 from pusher.problems import Code
+from pusher.remote.paths import SYSTEM_DRIVE, SystemFolders, program_of
 from pusher.transports import by_service
 from pusher.transports.memory.disk import Disk, Entry, Key, NtError, key_of
 from pusher.transports.memory.services import Services, Win32Error
-from pusher.transports.paths import program_of
-from pusher.transports.port import ITSELF, SYSTEM_DRIVE, PeerIdentity, ServiceState, ServiceStatus, SystemFolders
+from pusher.transports.port import ITSELF, PeerIdentity, ServiceState, ServiceStatus
 
 _LOGON_FAILURE, _LOCKED, _DISABLED, _EXPIRED = 0xC000006D, 0xC0000234, 0xC0000072, 0xC0000193
 _MUST_CHANGE, _NO_SHARE, _DENIED, _NONE_MAPPED = 0xC0000224, 0xC00000CC, 0xC0000022, 0xC0000073
@@ -202,7 +202,7 @@ class MemoryHost:
         return refused_after
 
     def _run_by_service(self) -> None:
-        """What the runner does, seen from outside: it runs, and stops with what the command has come to."""
+        """What the helper program does, seen from outside: it runs, and stops with what the command has come to."""
         config = self.services.config(by_service.NAME, self.now())
         assert config is not None
         limit, _, command = config.image_path.partition('" ')[2].partition(" ")

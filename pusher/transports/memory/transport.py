@@ -14,19 +14,18 @@ from typing import TypeVar
 
 from pusher.models import Credential, Protocol, Secret, TransportKind
 from pusher.problems import Code, ProblemError
+from pusher.remote.images import FileDigest, FileVersionScan
+from pusher.remote.paths import RemotePath, SystemFolders, expanded
 from pusher.transports import by_service, one_by_one
-from pusher.transports.codes import Doing, from_ntstatus, from_win32, of
-from pusher.transports.image import FileVersionScan
+from pusher.transports.codes import Operation, from_ntstatus, from_win32, of
 from pusher.transports.memory.disk import Key, NtError, key_of
 from pusher.transports.memory.host import MemoryHost, Ran, User
 from pusher.transports.memory.services import Win32Error
 from pusher.transports.memory.wire import Fault, Wire
-from pusher.transports.paths import expanded
 from pusher.transports.port import (
     SIGNED_IN,
     SYSTEM,
     Endpoint,
-    FileDigest,
     FileInfo,
     Hold,
     Limits,
@@ -34,12 +33,10 @@ from pusher.transports.port import (
     Moved,
     NewFile,
     PeerIdentity,
-    RemotePath,
     RunAs,
     ServiceConfig,
     ServiceStatus,
     Session,
-    SystemFolders,
 )
 
 T = TypeVar("T")
@@ -84,9 +81,9 @@ class MemoryTransport:
         def connect() -> None:
             refused = self._refusal(wire.host, endpoint)
             if refused is not None:
-                raise ProblemError(of(refused, Doing.REACH, endpoint.address))
+                raise ProblemError(of(refused, Operation.REACH, endpoint.address))
 
-        await wire.call("open", Doing.REACH, connect, limits.connect)
+        await wire.call("open", Operation.REACH, connect, limits.connect)
         self._wires.append(wire)
         return _MemoryLink(wire)
 
@@ -131,7 +128,7 @@ class _MemoryLink:
         smb = self._wire.transport.kind is TransportKind.SMB
         named = host.identity if smb else replace(host.identity, server_guid="")
         self._identity = await self._wire.call(
-            "identify", Doing.IDENTIFY, lambda: unnamed if nameless else named, self._wire.limits.connect
+            "identify", Operation.IDENTIFY, lambda: unnamed if nameless else named, self._wire.limits.connect
         )
         return self._identity
 
@@ -141,13 +138,13 @@ class _MemoryLink:
 
         def work() -> User:
             if credential.secret is None and credential.ccache is None and "" not in wire.host.users:
-                raise ProblemError(of(Code.KERBEROS_FAILED, Doing.SIGN_IN, credential.account))
+                raise ProblemError(of(Code.KERBEROS_FAILED, Operation.SIGN_IN, credential.account))
             wire.secret_sent = credential.secret is not None
             return wire.host.admit(credential)
 
         if credential.protocol is Protocol.NTLM and credential.secret is None:
-            raise ProblemError(of(Code.SIGN_IN_FAILED, Doing.SIGN_IN, credential.account))
-        user = await wire.call("sign_in", Doing.SIGN_IN, work, wire.limits.sign_in, what=f"as {credential.account}")
+            raise ProblemError(of(Code.SIGN_IN_FAILED, Operation.SIGN_IN, credential.account))
+        user = await wire.call("sign_in", Operation.SIGN_IN, work, wire.limits.sign_in, what=f"as {credential.account}")
         return _MemorySession(wire, user, self._identity)
 
     async def close(self) -> None:
@@ -169,31 +166,31 @@ class _MemorySession:
         self._host, self._disk, self._services = wire.host, wire.host.disk, wire.host.services
 
     async def is_domain_controller(self) -> bool:
-        return await self._wire.call("is_domain_controller", Doing.FACTS, lambda: self._host.is_domain_controller)
+        return await self._wire.call("is_domain_controller", Operation.FACTS, lambda: self._host.is_domain_controller)
 
     async def folders(self) -> SystemFolders:
-        return await self._wire.call("folders", Doing.FACTS, lambda: self._host.folders)
+        return await self._wire.call("folders", Operation.FACTS, lambda: self._host.folders)
 
     async def architecture(self) -> str | None:
-        return await self._wire.call("architecture", Doing.FACTS, lambda: self._reading(self._host.architecture))
+        return await self._wire.call("architecture", Operation.FACTS, lambda: self._reading(self._host.architecture))
 
     async def free_bytes(self) -> int:
-        return await self._wire.call("free_bytes", Doing.FACTS, lambda: self._reading(self._disk.room))
+        return await self._wire.call("free_bytes", Operation.FACTS, lambda: self._reading(self._disk.room))
 
     async def stat(self, path: RemotePath) -> FileInfo | None:
-        return await self._wire.call("stat", Doing.FILE, lambda: self._disk.info(self._key(path)), what=str(path))
+        return await self._wire.call("stat", Operation.FILE, lambda: self._disk.info(self._key(path)), what=str(path))
 
     async def make_folder(self, path: RemotePath) -> bool:
         def work() -> bool:
             return self._disk.make_folder(self._writable(path), path.name)
 
-        return await self._wire.call("make_folder", Doing.FOLDER, work, what=str(path))
+        return await self._wire.call("make_folder", Operation.FOLDER, work, what=str(path))
 
     async def remove_folder(self, path: RemotePath) -> bool:
         def work() -> bool:
             return self._disk.remove_folder(self._writable(path))
 
-        return await self._wire.call("remove_folder", Doing.FOLDER, work, what=str(path))
+        return await self._wire.call("remove_folder", Operation.FOLDER, work, what=str(path))
 
     async def put(self, path: RemotePath, data: memoryview, moved: Moved) -> None:
         def write(part: memoryview) -> None:
@@ -203,7 +200,7 @@ class _MemorySession:
 
         await self._wire.call(
             "put",
-            Doing.FILE,
+            Operation.FILE,
             lambda: write(data),
             self._wire.limits.stall,
             late=Code.TRANSFER_STALLED,
@@ -223,7 +220,7 @@ class _MemorySession:
             return FileDigest(size=len(data), sha256=sha256, version=scan.version)
 
         return await self._wire.call(
-            "digest", Doing.FILE, work, self._wire.limits.stall, late=Code.TRANSFER_STALLED, what=str(path)
+            "digest", Operation.FILE, work, self._wire.limits.stall, late=Code.TRANSFER_STALLED, what=str(path)
         )
 
     async def put_all(self, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:
@@ -239,13 +236,13 @@ class _MemorySession:
         def work() -> None:
             self._disk.rename(self._writable(path), self._writable(to), to.name)
 
-        await self._wire.call("rename", Doing.FILE, work, what=f"{path} -> {to.name}")
+        await self._wire.call("rename", Operation.FILE, work, what=f"{path} -> {to.name}")
 
     async def remove(self, path: RemotePath) -> bool:
         def work() -> bool:
             return self._disk.remove(self._writable(path))
 
-        return await self._wire.call("remove", Doing.FILE, work, what=str(path))
+        return await self._wire.call("remove", Operation.FILE, work, what=str(path))
 
     async def probe_write(self, folder: RemotePath) -> str:
         path = folder.child("pusher-probe.tmp")
@@ -256,21 +253,21 @@ class _MemorySession:
             self._disk.remove(key)
             return str(path)
 
-        return await self._wire.call("probe_write", Doing.PROBE_WRITE, work, what=str(path))
+        return await self._wire.call("probe_write", Operation.PROBE_WRITE, work, what=str(path))
 
     async def hold(self, path: RemotePath) -> Hold:
         def work() -> _MemoryHold:
             key = self._writable(path)
             return _MemoryHold(self._wire, self._wire.hold(key, self._disk.create(key, path.name)))
 
-        return await self._wire.call("hold", Doing.LOCK, work, what=str(path))
+        return await self._wire.call("hold", Operation.LOCK, work, what=str(path))
 
     async def may_create_services(self) -> str:
         def work() -> str:
             self._manager()
             return "service manager opened with SC_MANAGER_CREATE_SERVICE"
 
-        return await self._wire.call("may_create_services", Doing.SERVICE_MANAGER, work)
+        return await self._wire.call("may_create_services", Operation.SERVICE_MANAGER, work)
 
     async def service_config(self, name: str) -> ServiceConfig | None:
         def work() -> ServiceConfig | None:
@@ -280,14 +277,14 @@ class _MemorySession:
                 return None
             return replace(config, image_path=expanded(config.image_path, self._host.folders))
 
-        return await self._wire.call("service_config", Doing.SERVICE, work, what=name)
+        return await self._wire.call("service_config", Operation.SERVICE, work, what=name)
 
     async def service_status(self, name: str) -> ServiceStatus | None:
         def work() -> ServiceStatus | None:
             self._manager()
             return self._services.status(name, self._host.now())
 
-        return await self._wire.call("service_status", Doing.SERVICE, work, what=name)
+        return await self._wire.call("service_status", Operation.SERVICE, work, what=name)
 
     async def create_service(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
         def work() -> None:
@@ -295,7 +292,7 @@ class _MemorySession:
             self._keep_secret(secret, name)
             self._services.create(name, config, self._host.now(), secret)
 
-        await self._wire.call("create_service", Doing.SERVICE, work, what=name)
+        await self._wire.call("create_service", Operation.SERVICE, work, what=name)
 
     async def configure_service(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
         def work() -> None:
@@ -303,31 +300,33 @@ class _MemorySession:
             self._keep_secret(secret, name)
             self._services.configure(name, config, self._host.now(), secret)
 
-        await self._wire.call("configure_service", Doing.SERVICE, work, what=name)
+        await self._wire.call("configure_service", Operation.SERVICE, work, what=name)
 
     async def start_service(self, name: str) -> None:
         def work() -> float | None:
             self._manager()
             return self._host.start(name)
 
-        refused_after = await self._wire.call("start_service", Doing.START, work, self._wire.limits.start, what=name)
+        refused_after = await self._wire.call(
+            "start_service", Operation.START, work, self._wire.limits.start, what=name
+        )
         if refused_after is not None:
             await asyncio.sleep(refused_after)
-            raise ProblemError(from_win32(1053, Doing.START, name))
+            raise ProblemError(from_win32(1053, Operation.START, name))
 
     async def stop_service(self, name: str) -> bool:
         def work() -> bool:
             self._manager()
             return self._services.stop(name, self._host.now())
 
-        return await self._wire.call("stop_service", Doing.SERVICE, work, what=name)
+        return await self._wire.call("stop_service", Operation.SERVICE, work, what=name)
 
     async def delete_service(self, name: str) -> bool:
         def work() -> bool:
             self._manager()
             return self._services.delete(name, self._host.now())
 
-        return await self._wire.call("delete_service", Doing.SERVICE, work, what=name)
+        return await self._wire.call("delete_service", Operation.SERVICE, work, what=name)
 
     def runner(self, run_as: RunAs = SYSTEM) -> str:
         return "WinRS in memory" if run_as == SIGNED_IN else "service PusherRun in memory"
@@ -341,17 +340,17 @@ class _MemorySession:
         if run_as != SIGNED_IN:
             return await by_service.run(self, _RUNNER, command, limit, run_as)
         if self._wire.transport.kind is TransportKind.SMB:
-            raise ProblemError(of(Code.RUN_AS_UNSUPPORTED, Doing.RUN, command))
+            raise ProblemError(of(Code.RUN_AS_UNSUPPORTED, Operation.RUN, command))
 
         def work() -> Ran:
             self._manager()
             return self._host.execute(command)
 
         # The program runs on where its pusher has long been gone: the effect first, and the wait behind it.
-        ran = await self._wire.call("run", Doing.RUN, work, limit, what=command)
+        ran = await self._wire.call("run", Operation.RUN, work, limit, what=command)
         await asyncio.sleep(min(ran.seconds, limit))
         if ran.seconds > limit:
-            raise ProblemError(of(Code.INSTALLER_TIMED_OUT, Doing.RUN, f"{limit:g} s"))
+            raise ProblemError(of(Code.INSTALLER_TIMED_OUT, Operation.RUN, f"{limit:g} s"))
         return ran.code
 
     async def tail(self, path: RemotePath, limit: int) -> bytes | None:
@@ -359,42 +358,42 @@ class _MemorySession:
             data = self._disk.read(self._key(path))
             return None if data is None else data[max(0, len(data) - limit) :]
 
-        return await self._wire.call("tail", Doing.FILE, work, what=str(path))
+        return await self._wire.call("tail", Operation.FILE, work, what=str(path))
 
     async def registry_value(self, key: str, name: str) -> str | int | None:
         def work() -> str | int | None:
             if self._host.registry is None:
-                raise ProblemError(of(Code.REGISTRY_UNAVAILABLE, Doing.REGISTRY, "no winreg pipe"))
+                raise ProblemError(of(Code.REGISTRY_UNAVAILABLE, Operation.REGISTRY, "no winreg pipe"))
             if self._host.registry_denied or not self._user.administrator:
                 raise Win32Error(_WIN32_DENIED)
             return self._host.values.get((key.lower(), name.lower()))
 
-        return await self._wire.call("registry_value", Doing.REGISTRY, work, what=f"{key}, {name}")
+        return await self._wire.call("registry_value", Operation.REGISTRY, work, what=f"{key}, {name}")
 
     async def registry_access(self, key: str) -> str:
-        return await self._wire.call("registry_access", Doing.REGISTRY, lambda: self._open_key(key), what=key)
+        return await self._wire.call("registry_access", Operation.REGISTRY, lambda: self._open_key(key), what=key)
 
     def _keep_secret(self, secret: Secret | None, name: str) -> None:
         if secret is not None and not self._host.encrypts:
-            raise ProblemError(of(Code.SESSION_NOT_ENCRYPTED, Doing.SERVICE, name))
+            raise ProblemError(of(Code.SESSION_NOT_ENCRYPTED, Operation.SERVICE, name))
 
     async def holders_of(self, right: str, account: str) -> tuple[str, ...]:
         def work() -> tuple[str, ...]:
             return self._host.holders_of(right, account)
 
-        return await self._wire.call("holders_of", Doing.POLICY, work, what=account)
+        return await self._wire.call("holders_of", Operation.POLICY, work, what=account)
 
     async def grant_right(self, right: str, account: str) -> None:
         def work() -> None:
             self._host.change_right(right, account, True)
 
-        await self._wire.call("grant_right", Doing.POLICY, work, what=account)
+        await self._wire.call("grant_right", Operation.POLICY, work, what=account)
 
     async def revoke_right(self, right: str, account: str) -> None:
         def work() -> None:
             self._host.change_right(right, account, False)
 
-        await self._wire.call("revoke_right", Doing.POLICY, work, what=account)
+        await self._wire.call("revoke_right", Operation.POLICY, work, what=account)
 
     async def close(self) -> None:
         self._wire.drop()
@@ -404,8 +403,8 @@ class _MemorySession:
         try:
             root = self._host.root(path.share, self._user)
         except NtError as error:
-            doing = Doing.ADMIN_SHARE if admin else Doing.SHARE
-            raise ProblemError(from_ntstatus(error.status, doing, "" if admin else path.share)) from error
+            operation = Operation.ADMIN_SHARE if admin else Operation.SHARE
+            raise ProblemError(from_ntstatus(error.status, operation, "" if admin else path.share)) from error
         return root + key_of(path.path)
 
     def _writable(self, path: RemotePath) -> Key:
@@ -421,11 +420,11 @@ class _MemorySession:
 
     def _manager(self) -> None:
         if not self._user.administrator:
-            raise ProblemError(from_win32(_WIN32_DENIED, Doing.SERVICE_MANAGER))
+            raise ProblemError(from_win32(_WIN32_DENIED, Operation.SERVICE_MANAGER))
 
     def _open_key(self, key: str) -> str:
         if self._host.registry is None:
-            raise ProblemError(of(Code.REGISTRY_UNAVAILABLE, Doing.REGISTRY, "no winreg pipe"))
+            raise ProblemError(of(Code.REGISTRY_UNAVAILABLE, Operation.REGISTRY, "no winreg pipe"))
         if self._host.registry_denied or not self._user.administrator:
             raise Win32Error(_WIN32_DENIED)
         opened = key

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from pusher.models import TransportKind
 from pusher.problems import Code, ProblemError, problem
-from pusher.transports.codes import Doing, from_ntstatus, from_win32, of
+from pusher.transports.codes import Operation, from_ntstatus, from_win32, of
 from pusher.transports.memory.disk import Entry, Key, NtError
 from pusher.transports.memory.host import MemoryHost
 from pusher.transports.memory.services import Win32Error
@@ -79,7 +79,7 @@ class Wire:
     async def call(
         self,
         name: str,
-        doing: Doing,
+        operation: Operation,
         work: Callable[[], T],
         deadline: float | None = None,
         *,
@@ -88,22 +88,22 @@ class Wire:
         what: str = "",
     ) -> T:
         async with self._turn:
-            self._alive(doing)
+            self._alive(operation)
             fault = self.transport.due(name)
             self.host.calls[name] += 1
             try:
                 if self.host.mute:
-                    await self._hang(doing, deadline, late)
+                    await self._hang(operation, deadline, late)
                 await asyncio.sleep(self.host.latency)
-                self._alive(doing)
+                self._alive(operation)
                 if fault is not None and fault.moment is not Moment.AFTER:
                     if fault.moment is Moment.DURING:
-                        _numbered(doing, what, half)
-                    await self._strike(fault, doing, deadline, late)
+                        _numbered(operation, what, half)
+                    await self._strike(fault, operation, deadline, late)
                 self.host.services.settle(self.host.now())
-                result = _numbered(doing, what, work)
+                result = _numbered(operation, what, work)
                 if fault is not None:
-                    await self._strike(fault, doing, deadline, late)
+                    await self._strike(fault, operation, deadline, late)
             except asyncio.CancelledError:
                 self.drop()
                 raise
@@ -127,38 +127,38 @@ class Wire:
         for number in list(self._held):
             self.release(number)
 
-    def _alive(self, doing: Doing) -> None:
+    def _alive(self, operation: Operation) -> None:
         if self.transport.dead:
             raise Killed
         if not self.up:
-            raise ProblemError(of(Code.CONNECTION_LOST, doing))
+            raise ProblemError(of(Code.CONNECTION_LOST, operation))
 
-    async def _strike(self, fault: Fault, doing: Doing, deadline: float | None, late: Code) -> None:
+    async def _strike(self, fault: Fault, operation: Operation, deadline: float | None, late: Code) -> None:
         if fault.how is How.FAIL:
-            raise ProblemError(problem(fault.code, doing.stage, "as the test wants it"))
+            raise ProblemError(problem(fault.code, operation.stage, "as the test wants it"))
         if fault.how is How.HANG:
-            await self._hang(doing, deadline, late)
+            await self._hang(operation, deadline, late)
         if fault.how is How.DIE:
             self.transport.die()
             self.drop()
             raise Killed
         self.drop()
-        raise ProblemError(of(Code.CONNECTION_LOST, doing))
+        raise ProblemError(of(Code.CONNECTION_LOST, operation))
 
-    async def _hang(self, doing: Doing, deadline: float | None, late: Code) -> None:
+    async def _hang(self, operation: Operation, deadline: float | None, late: Code) -> None:
         patience = self.limits.call if deadline is None else deadline
         await asyncio.sleep(patience)
         self.drop()
-        raise ProblemError(of(late, doing, f"nothing for {patience:g} s"))
+        raise ProblemError(of(late, operation, f"nothing for {patience:g} s"))
 
 
-def _numbered(doing: Doing, what: str, work: Callable[[], T]) -> T:
+def _numbered(operation: Operation, what: str, work: Callable[[], T]) -> T:
     """The machine's number as a Problem, by the same tables as for a real one."""
     try:
         return work()
     except NtError as error:
-        raise ProblemError(from_ntstatus(error.status, doing, what)) from error
+        raise ProblemError(from_ntstatus(error.status, operation, what)) from error
     except Win32Error as error:
         if error.code == 1060:
-            raise ProblemError(of(Code.SERVICE_MISSING, doing, what)) from error
-        raise ProblemError(from_win32(error.code, doing, what)) from error
+            raise ProblemError(of(Code.SERVICE_MISSING, operation, what)) from error
+        raise ProblemError(from_win32(error.code, operation, what)) from error

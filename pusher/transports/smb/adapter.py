@@ -21,23 +21,11 @@ from smbprotocol.tree import TreeConnect
 
 from pusher.models import Credential, Protocol, TransportKind
 from pusher.problems import Code, NextMove, ProblemError, Stage
+from pusher.remote.paths import SYSTEM_DRIVE, SystemFolders
 from pusher.transports import by_service
-from pusher.transports.bridge import Bridge, Pool
-from pusher.transports.bridged import BridgedSession
 from pusher.transports.challenge import NEGOTIATE_MESSAGE, parse_challenge
-from pusher.transports.codes import Doing, of
-from pusher.transports.port import (
-    SIGNED_IN,
-    SYSTEM,
-    SYSTEM_DRIVE,
-    Endpoint,
-    Limits,
-    Link,
-    PeerIdentity,
-    RunAs,
-    Session,
-    SystemFolders,
-)
+from pusher.transports.codes import Operation, of
+from pusher.transports.port import SIGNED_IN, SYSTEM, Endpoint, Limits, Link, PeerIdentity, RunAs, Session
 from pusher.transports.probe import answering
 from pusher.transports.smb import policy, rights
 from pusher.transports.smb.connection import GuardedConnection
@@ -45,6 +33,8 @@ from pusher.transports.smb.faults import guarded
 from pusher.transports.smb.files import Files, Shares
 from pusher.transports.smb.pipe import bind
 from pusher.transports.smb.services import ServiceManager
+from pusher.transports.threaded import Pool, ThreadedCalls
+from pusher.transports.threaded_session import ThreadedSession
 
 T = TypeVar("T")
 
@@ -73,20 +63,20 @@ class SmbTransport:
     async def open(self, endpoint: Endpoint, limits: Limits) -> Link:
         port = endpoint.port or _PORT
         connection = GuardedConnection(endpoint.address, port, limits.connect)
-        bridge = Bridge(self._pool, connection.abort)
+        calls = ThreadedCalls(self._pool, connection.abort)
         where = f"{endpoint.address}:{port}"
-        await bridge.call(
-            lambda: guarded(Doing.REACH, connection.open, where),
+        await calls.call(
+            lambda: guarded(Operation.REACH, connection.open, where),
             deadline=2 * limits.connect,  # half for TCP, which bounds itself, half for NEGOTIATE
             stage=Stage.REACH,
             what=f"connecting to {where}",
         )
-        return _SmbLink(connection, bridge, endpoint, limits)
+        return _SmbLink(connection, calls, endpoint, limits)
 
 
 class _SmbLink:
-    def __init__(self, connection: GuardedConnection, bridge: Bridge, endpoint: Endpoint, limits: Limits) -> None:
-        self._connection, self._bridge = connection, bridge
+    def __init__(self, connection: GuardedConnection, calls: ThreadedCalls, endpoint: Endpoint, limits: Limits) -> None:
+        self._connection, self._calls = connection, calls
         self._endpoint, self._limits = endpoint, limits
         self._identity = PeerIdentity()
         self._setups_before = 0
@@ -105,8 +95,8 @@ class _SmbLink:
         return sent > _NTLM_SETUPS_BEFORE_SECRET
 
     async def identify(self) -> PeerIdentity:
-        self._identity = await self._bridge.call(
-            lambda: guarded(Doing.IDENTIFY, self._ask_identity),
+        self._identity = await self._calls.call(
+            lambda: guarded(Operation.IDENTIFY, self._ask_identity),
             deadline=self._limits.connect,
             stage=Stage.IDENTIFY,
             what="asking who answers",
@@ -116,16 +106,16 @@ class _SmbLink:
     async def sign_in(self, credential: Credential) -> Session:
         self._setups_before, self._protocol = self._connection.session_setups_sent, credential.protocol
         self._has_password = credential.secret is not None
-        session = await self._bridge.call(
-            lambda: guarded(Doing.SIGN_IN, lambda: self._sign_in(credential), f"as {credential.account}"),
+        session = await self._calls.call(
+            lambda: guarded(Operation.SIGN_IN, lambda: self._sign_in(credential), f"as {credential.account}"),
             deadline=self._limits.sign_in,
             stage=Stage.SIGN_IN,
             what=f"signing in as {credential.account}",
         )
-        return _SmbSession(self._connection, session, self._bridge, self._identity, self._limits)
+        return _SmbSession(self._connection, session, self._calls, self._identity, self._limits)
 
     async def close(self) -> None:
-        await _hang_up(self._connection, self._bridge, self._limits)
+        await _hang_up(self._connection, self._calls, self._limits)
 
     def _ask_identity(self) -> PeerIdentity:
         """One SESSION_SETUP with a nameless NEGOTIATE_MESSAGE (MS-SMB2 3.2.4.2.3), given up at the challenge."""
@@ -150,7 +140,7 @@ class _SmbLink:
         except SMBResponseException:
             return known  # it does not speak NTLM; who it is must be proven by Kerberos
         else:
-            raise ProblemError(of(Code.PROTOCOL_ERROR, Doing.IDENTIFY, "signed in without being asked to"))
+            raise ProblemError(of(Code.PROTOCOL_ERROR, Operation.IDENTIFY, "signed in without being asked to"))
         finally:
             connection.preauth_integrity_session_hash_value.clear()
         return PeerIdentity(
@@ -179,16 +169,16 @@ class _SmbLink:
         )
         session.connect()
         if session.session_key is None:
-            raise ProblemError(of(Code.GUEST_SESSION, Doing.SIGN_IN, credential.account))
+            raise ProblemError(of(Code.GUEST_SESSION, Operation.SIGN_IN, credential.account))
         return session
 
 
-class _SmbSession(BridgedSession):
+class _SmbSession(ThreadedSession):
     def __init__(
         self,
         connection: GuardedConnection,
         session: SmbProtocolSession,
-        bridge: Bridge,
+        calls: ThreadedCalls,
         identity: PeerIdentity,
         limits: Limits,
     ) -> None:
@@ -203,13 +193,13 @@ class _SmbSession(BridgedSession):
             lambda: bound("svcctl", scmr.MSRPC_UUID_SCMR),
             lambda: session.application_key if session.encrypt_data else None,
         )
-        super().__init__(bridge, identity, limits, self._files, self._services)
+        super().__init__(calls, identity, limits, self._files, self._services)
 
     async def is_domain_controller(self) -> bool:
-        return await self._call(lambda: policy.is_domain_controller(self._bound), Doing.FACTS, "server type")
+        return await self._call(lambda: policy.is_domain_controller(self._bound), Operation.FACTS, "server type")
 
     async def folders(self) -> SystemFolders:
-        return await self._call(self._services.folders, Doing.FACTS, "where Windows is")
+        return await self._call(self._services.folders, Operation.FACTS, "where Windows is")
 
     def _system_drive(self) -> str:
         """The share of the drive that Windows is on; where an account may not ask, C$ as on nearly all."""
@@ -221,13 +211,13 @@ class _SmbSession(BridgedSession):
             return SYSTEM_DRIVE
 
     async def architecture(self) -> str | None:
-        return await self._call(self._files.architecture, Doing.FACTS, "architecture")
+        return await self._call(self._files.architecture, Operation.FACTS, "architecture")
 
     async def free_bytes(self) -> int:
-        return await self._call(lambda: self._files.free_bytes("ADMIN$"), Doing.FACTS, "free space")
+        return await self._call(lambda: self._files.free_bytes("ADMIN$"), Operation.FACTS, "free space")
 
     async def may_create_services(self) -> str:
-        await self._call(self._services.open, Doing.SERVICE_MANAGER, "service manager")
+        await self._call(self._services.open, Operation.SERVICE_MANAGER, "service manager")
         return "service manager opened with SC_MANAGER_CREATE_SERVICE"
 
     def runner(self, run_as: RunAs = SYSTEM) -> str:
@@ -236,32 +226,34 @@ class _SmbSession(BridgedSession):
     async def run(self, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
         if run_as == SIGNED_IN:
             raise ProblemError(
-                of(Code.RUN_AS_UNSUPPORTED, Doing.RUN, "SMB starts programs by the service manager only")
+                of(Code.RUN_AS_UNSUPPORTED, Operation.RUN, "SMB starts programs by the service manager only")
             )
         return await by_service.run(self, by_service.program().program, command, limit, run_as)
 
     async def registry_value(self, key: str, name: str) -> str | int | None:
-        return await self._call(lambda: policy.registry_value(self._bound, key, name), Doing.REGISTRY, f"{key}, {name}")
+        return await self._call(
+            lambda: policy.registry_value(self._bound, key, name), Operation.REGISTRY, f"{key}, {name}"
+        )
 
     async def registry_access(self, key: str) -> str:
-        return await self._call(lambda: policy.registry_access(self._bound, key), Doing.REGISTRY, key)
+        return await self._call(lambda: policy.registry_access(self._bound, key), Operation.REGISTRY, key)
 
     async def holders_of(self, right: str, account: str) -> tuple[str, ...]:
-        return await self._call(lambda: rights.holders_of(self._bound, right, account), Doing.POLICY, account)
+        return await self._call(lambda: rights.holders_of(self._bound, right, account), Operation.POLICY, account)
 
     async def grant_right(self, right: str, account: str) -> None:
-        await self._call(lambda: rights.grant(self._bound, right, account), Doing.POLICY, account)
+        await self._call(lambda: rights.grant(self._bound, right, account), Operation.POLICY, account)
 
     async def revoke_right(self, right: str, account: str) -> None:
-        await self._call(lambda: rights.revoke(self._bound, right, account), Doing.POLICY, account)
+        await self._call(lambda: rights.revoke(self._bound, right, account), Operation.POLICY, account)
 
     async def close(self) -> None:
-        await _hang_up(self._connection, self._bridge, self._limits, self._services.close)
+        await _hang_up(self._connection, self._calls, self._limits, self._services.close)
 
 
 async def _hang_up(
     connection: GuardedConnection,
-    bridge: Bridge,
+    calls: ThreadedCalls,
     limits: Limits,
     first: Callable[[], None] = lambda: None,
 ) -> None:
@@ -273,6 +265,6 @@ async def _hang_up(
 
     try:
         with contextlib.suppress(Exception):
-            await bridge.call(work, deadline=limits.connect, stage=Stage.RECORD, what="signing off")
+            await calls.call(work, deadline=limits.connect, stage=Stage.RECORD, what="signing off")
     finally:
         connection.abort()

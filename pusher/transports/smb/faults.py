@@ -15,8 +15,8 @@ from impacket.dcerpc.v5.rpcrt import DCERPCException
 from smbprotocol import exceptions as smb_errors
 
 from pusher.problems import Code, Problem
-from pusher.transports import foreign
-from pusher.transports.codes import Doing, from_ntstatus, from_win32
+from pusher.transports import shared_faults as foreign
+from pusher.transports.codes import Operation, from_ntstatus, from_win32
 from pusher.transports.smb.connection import ImplausibleError, SessionGoneError, TamperedError, UnsupportedDialectError
 from pusher.transports.smb.pipe import RpcFaultError
 
@@ -41,25 +41,25 @@ CLASSES: dict[type[BaseException], Code] = {
 }
 
 
-def guarded(doing: Doing, work: Callable[[], T], detail: str = "") -> T:
-    """Run ``work``; whatever the libraries raise becomes a ProblemError for ``doing``."""
-    return foreign.guarded(translate, doing, work, detail)
+def guarded(operation: Operation, work: Callable[[], T], detail: str = "") -> T:
+    """Run ``work``; whatever the libraries raise becomes a ProblemError for ``operation``."""
+    return foreign.guarded(translate, operation, work, detail)
 
 
-def translate(error: BaseException, doing: Doing, detail: str = "") -> Problem:
+def translate(error: BaseException, operation: Operation, detail: str = "") -> Problem:
     """The problem for a foreign exception."""
     if isinstance(error, smb_errors.SMBResponseException):
-        return from_ntstatus(error.status, doing, detail)
+        return from_ntstatus(error.status, operation, detail)
     if isinstance(error, smb_errors.SMBOSError):
-        return from_ntstatus(error.ntstatus, doing, detail)
+        return from_ntstatus(error.ntstatus, operation, detail)
     if isinstance(error, RpcFaultError):
-        return from_win32(error.status, doing, detail)
+        return from_win32(error.status, operation, detail)
     if isinstance(error, DCERPCException) and isinstance(error.error_code, int):
         code = error.error_code
-        return from_ntstatus(code, doing, detail) if code >= 0x80000000 else from_win32(code, doing, detail)
+        return from_ntstatus(code, operation, detail) if code >= 0x80000000 else from_win32(code, operation, detail)
     # smbprotocol wraps the socket's error in a ValueError and pyspnego's in its own: the cause says more.
     cause = error.__cause__
     wraps = type(error) in (ValueError, smb_errors.SMBAuthenticationError)
     if wraps and cause and (isinstance(cause, OSError | spnego_errors.SpnegoError) or foreign.kerberos_code(cause)):
-        return translate(cause, doing, detail)
-    return foreign.by_class(error, CLASSES, doing, detail)
+        return translate(cause, operation, detail)
+    return foreign.by_class(error, CLASSES, operation, detail)

@@ -48,9 +48,10 @@ from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
 from pusher.problems import Code, ProblemError
-from pusher.transports.codes import Doing, of
-from pusher.transports.image import FileVersionScan, machine_of
-from pusher.transports.port import SYSTEM_DRIVE, FileDigest, FileInfo, RemotePath
+from pusher.remote.images import FileDigest, FileVersionScan, machine_of
+from pusher.remote.paths import SYSTEM_DRIVE, RemotePath
+from pusher.transports.codes import Operation, of
+from pusher.transports.port import FileInfo
 from pusher.transports.smb.connection import CHUNK, ImplausibleError
 from pusher.transports.smb.faults import guarded
 
@@ -76,10 +77,10 @@ class Shares:
     def tree(self, share: str) -> TreeConnect:
         key = share.upper()
         if key not in self._trees:
-            doing = Doing.ADMIN_SHARE if key == "ADMIN$" else Doing.SHARE
+            operation = Operation.ADMIN_SHARE if key == "ADMIN$" else Operation.SHARE
             name = self._drive() if key == SYSTEM_DRIVE else share
             tree = TreeConnect(self._session, f"\\\\{self._address}\\{name}")
-            guarded(doing, tree.connect, "" if doing is Doing.ADMIN_SHARE else name)
+            guarded(operation, tree.connect, "" if operation is Operation.ADMIN_SHARE else name)
             self._trees[key] = tree
         return self._trees[key]
 
@@ -96,7 +97,7 @@ class Files:
                 folder = bool(there.file_attributes & FileAttributes.FILE_ATTRIBUTE_DIRECTORY)
                 return FileInfo(size=there.end_of_file, is_folder=folder)
 
-        return guarded(Doing.FILE, _absent_as_none(work), str(path))
+        return guarded(Operation.FILE, _absent_as_none(work), str(path))
 
     def make_folder(self, path: RemotePath) -> bool:
         def work() -> bool:
@@ -111,7 +112,7 @@ class Files:
             except ObjectNameCollision:
                 return False
 
-        return guarded(Doing.FOLDER, work, str(path))
+        return guarded(Operation.FOLDER, work, str(path))
 
     def remove_folder(self, path: RemotePath) -> bool:
         def work() -> bool:
@@ -122,7 +123,7 @@ class Files:
             self._await_gone(path)
             return True
 
-        return guarded(Doing.FOLDER, work, str(path))
+        return guarded(Operation.FOLDER, work, str(path))
 
     def remove(self, path: RemotePath) -> bool:
         def work() -> bool:
@@ -133,7 +134,7 @@ class Files:
             self._await_gone(path)
             return True
 
-        return guarded(Doing.FILE, work, str(path))
+        return guarded(Operation.FILE, work, str(path))
 
     def rename(self, path: RemotePath, to: RemotePath) -> None:
         def work() -> None:
@@ -143,10 +144,10 @@ class Files:
                 info["file_name"] = _downward(to)
                 _set_info(there, info)
 
-        guarded(Doing.FILE, work, f"{path} -> {to.name}")
+        guarded(Operation.FILE, work, f"{path} -> {to.name}")
 
-    def put(self, path: RemotePath, data: memoryview, beat: Callable[[int], None]) -> None:
-        """Write ``data`` as the whole file; ``beat`` is told of each acknowledged chunk's bytes."""
+    def put(self, path: RemotePath, data: memoryview, made: Callable[[int], None]) -> None:
+        """Write ``data`` as the whole file; ``made`` is told of each acknowledged chunk's bytes."""
 
         def work() -> int:
             with self._opened(
@@ -164,16 +165,16 @@ class Files:
                 for written, asked in _pipelined(there, sends):
                     if written != asked:
                         raise ImplausibleError(f"{written} bytes acknowledged of {asked}")
-                    beat(asked)
+                    made(asked)
                 there.flush()
                 there.close(get_attributes=True)
                 return int(there.end_of_file)
 
-        size = guarded(Doing.FILE, work, str(path))
+        size = guarded(Operation.FILE, work, str(path))
         if size != len(data):
-            raise ProblemError(of(Code.COPY_MISMATCH, Doing.FILE, f"{path}: {size} bytes there, {len(data)} sent"))
+            raise ProblemError(of(Code.COPY_MISMATCH, Operation.FILE, f"{path}: {size} bytes there, {len(data)} sent"))
 
-    def digest(self, path: RemotePath, limit: int, beat: Callable[[int], None]) -> FileDigest | None:
+    def digest(self, path: RemotePath, limit: int, made: Callable[[int], None]) -> FileDigest | None:
         """Read and hash at most ``limit`` bytes; of a longer file the hash is empty."""
 
         def work() -> FileDigest | None:
@@ -189,11 +190,11 @@ class Files:
                     total += len(part)
                     sha.update(part)
                     scan.feed(part)
-                    beat(len(part))
+                    made(len(part))
                 whole = total == size
                 return FileDigest(size=size, sha256=sha.hexdigest() if whole else "", version=scan.version)
 
-        return guarded(Doing.FILE, _absent_as_none(work), str(path))
+        return guarded(Operation.FILE, _absent_as_none(work), str(path))
 
     def tail(self, path: RemotePath, limit: int) -> bytes | None:
         """The last ``limit`` bytes; whoever writes the file goes on writing."""
@@ -205,7 +206,7 @@ class Files:
                 size = int(there.end_of_file)
                 return b"".join(self._read(there, size, max(0, size - limit)))
 
-        return guarded(Doing.FILE, _absent_as_none(work), str(path))
+        return guarded(Operation.FILE, _absent_as_none(work), str(path))
 
     def architecture(self) -> str | None:
         """From the COFF header of the system's own kernel32.dll: no registry is needed for it."""
@@ -216,7 +217,7 @@ class Files:
                 head: bytes = there.read(0, 4096)
                 return head
 
-        head = guarded(Doing.FACTS, _absent_as_none(work), "System32\\kernel32.dll")
+        head = guarded(Operation.FACTS, _absent_as_none(work), "System32\\kernel32.dll")
         return machine_of(head) if head else None
 
     def free_bytes(self, share: str) -> int:
@@ -238,7 +239,7 @@ class Files:
                 _, caller, _, sectors, size = struct.unpack("<QQQII", answer["buffer"].get_value()[:32])
                 return int(caller * sectors * size)
 
-        return guarded(Doing.FACTS, work, f"free space of {share}")
+        return guarded(Operation.FACTS, work, f"free space of {share}")
 
     def probe_write(self, path: RemotePath) -> None:
         """A file that deletes itself on close: nothing is left even where the connection drops."""
@@ -253,7 +254,7 @@ class Files:
             ) as there:
                 there.write(b"pusher")
 
-        guarded(Doing.PROBE_WRITE, work, str(path))
+        guarded(Operation.PROBE_WRITE, work, str(path))
 
     def hold(self, path: RemotePath) -> Open:
         """Open without sharing, delete-on-close: the target itself arbitrates. The caller closes it."""
@@ -270,7 +271,7 @@ class Files:
             )
             return lock
 
-        return guarded(Doing.LOCK, work, str(path))
+        return guarded(Operation.LOCK, work, str(path))
 
     @contextlib.contextmanager
     def _opened(
@@ -332,7 +333,9 @@ class Files:
                 self._sleep(pause)
             except SMBResponseException:
                 return
-        raise ProblemError(of(Code.FILE_IN_USE, Doing.FILE, f"{path} is removed as soon as another process closes it"))
+        raise ProblemError(
+            of(Code.FILE_IN_USE, Operation.FILE, f"{path} is removed as soon as another process closes it")
+        )
 
     def _read(self, there: Open, size: int, start: int = 0) -> Iterator[bytes]:
         chunk = min(CHUNK, there.connection.max_read_size)
@@ -354,7 +357,7 @@ class Files:
 def _downward(path: RemotePath) -> str:
     """The path, where it leads nowhere but down: some servers resolve what Windows' own clients never send."""
     if path.path and {"", ".", ".."} & set(path.path.split("\\")):
-        raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FILE, f"{path} does not lead downward"))
+        raise ProblemError(of(Code.PATH_NOT_FOUND, Operation.FILE, f"{path} does not lead downward"))
     return path.path
 
 

@@ -16,7 +16,7 @@ from impacket.dcerpc.v5.rpcrt import DCERPCException
 from smbprotocol.exceptions import ObjectNameNotFound, PipeNotAvailable
 
 from pusher.problems import Code, ProblemError
-from pusher.transports.codes import Doing, of
+from pusher.transports.codes import Operation, of
 from pusher.transports.smb.faults import guarded
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ def is_domain_controller(bind: Bind) -> bool:
             return True
         return bool(kind & _SV_TYPE_XENIX) and _role(bind) in _ROLES_DOMAIN_CONTROLLERS
 
-    return guarded(Doing.FACTS, work, "server type")
+    return guarded(Operation.FACTS, work, "server type")
 
 
 def _role(bind: Bind) -> int:
@@ -115,13 +115,13 @@ def _with_root(bind: Bind, key: str, work: Callable[[Any, Any, str, str], T], sl
         try:
             rpc = _bind_registry(bind, sleep)
         except (ObjectNameNotFound, PipeNotAvailable) as error:
-            raise ProblemError(of(Code.REGISTRY_UNAVAILABLE, Doing.REGISTRY, "no winreg pipe")) from error
+            raise ProblemError(of(Code.REGISTRY_UNAVAILABLE, Operation.REGISTRY, "no winreg pipe")) from error
         try:
             return work(rpc, opener(rpc)["phKey"], root, path)
         finally:
             rpc.disconnect()
 
-    return guarded(Doing.REGISTRY, whole, key)
+    return guarded(Operation.REGISTRY, whole, key)
 
 
 def _bind_registry(bind: Bind, sleep: Sleep) -> Any:

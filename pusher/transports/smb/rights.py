@@ -16,7 +16,7 @@ from impacket.dcerpc.v5 import lsad, lsat, samr
 from impacket.dcerpc.v5.dtypes import MAXIMUM_ALLOWED
 from impacket.dcerpc.v5.rpcrt import DCERPCException
 
-from pusher.transports.codes import Doing
+from pusher.transports.codes import Operation
 from pusher.transports.port import ITSELF
 from pusher.transports.smb.faults import guarded
 
@@ -81,7 +81,7 @@ def _guarded(bind: Bind, account: str, work: Callable[[Any, Any], T]) -> T:
         finally:
             rpc.disconnect()
 
-    return guarded(Doing.POLICY, whole, account)
+    return guarded(Operation.POLICY, whole, account)
 
 
 def _sid_of(rpc: Any, policy: Any, account: str) -> str:

@@ -21,9 +21,9 @@ from impacket.dcerpc.v5.rpcrt import DCERPCException
 
 from pusher.models import Secret
 from pusher.problems import Code, ProblemError
-from pusher.transports.codes import Doing, from_win32, of
-from pusher.transports.paths import windows_of
-from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType, SystemFolders
+from pusher.remote.paths import SystemFolders, windows_of
+from pusher.transports.codes import Operation, from_win32, of
+from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType
 from pusher.transports.smb.faults import guarded
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class ServiceManager:
                 self._rpc = self._rpc or self._bind()
                 return scmr.hROpenSCManagerW(self._rpc, dwDesiredAccess=access)["lpScHandle"]
 
-            self._manager = guarded(Doing.SERVICE_MANAGER, work)
+            self._manager = guarded(Operation.SERVICE_MANAGER, work)
 
     def status(self, name: str) -> ServiceStatus | None:
         """One call while the same service is watched: its handle is kept until anything else is asked."""
@@ -79,7 +79,7 @@ class ServiceManager:
                 self._watched = (name, handle)
             return self._status_process(self._watched[1])
 
-        return guarded(Doing.SERVICE, work, name)
+        return guarded(Operation.SERVICE, work, name)
 
     def config(self, name: str) -> ServiceConfig | None:
         def work(service: Any) -> ServiceConfig:
@@ -132,7 +132,7 @@ class ServiceManager:
             finally:
                 scmr.hRCloseServiceHandle(self._rpc, service)
 
-        guarded(Doing.SERVICE, work, f"creating {name}")
+        guarded(Operation.SERVICE, work, f"creating {name}")
 
     def configure(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
         def work(service: Any) -> None:
@@ -161,7 +161,7 @@ class ServiceManager:
                 if error.error_code != _ALREADY_RUNNING:
                     raise
 
-        self._must(name, scmr.SERVICE_START | scmr.SERVICE_QUERY_STATUS, work, Doing.START)
+        self._must(name, scmr.SERVICE_START | scmr.SERVICE_QUERY_STATUS, work, Operation.START)
 
     def stop(self, name: str) -> bool:
         def work(service: Any) -> bool:
@@ -196,20 +196,22 @@ class ServiceManager:
             if rpc is not None:
                 rpc.disconnect()
 
-    def _must(self, name: str, access: int, work: Callable[[Any], T], doing: Doing = Doing.SERVICE) -> T:
-        result = self._with_service(name, access, lambda service: (work(service),), doing)
+    def _must(self, name: str, access: int, work: Callable[[Any], T], operation: Operation = Operation.SERVICE) -> T:
+        result = self._with_service(name, access, lambda service: (work(service),), operation)
         if result is None:
-            raise ProblemError(of(Code.SERVICE_MISSING, doing, name))
+            raise ProblemError(of(Code.SERVICE_MISSING, operation, name))
         return result[0]
 
-    def _with_service(self, name: str, access: int, work: Callable[[Any], T], doing: Doing = Doing.SERVICE) -> T | None:
+    def _with_service(
+        self, name: str, access: int, work: Callable[[Any], T], operation: Operation = Operation.SERVICE
+    ) -> T | None:
         self.open()
 
         def whole() -> T | None:
             with self._handle(name, access) as service:
                 return None if service is None else work(service)
 
-        return guarded(doing, whole, name)
+        return guarded(operation, whole, name)
 
     @contextmanager
     def _handle(self, name: str, access: int) -> Iterator[Any]:
@@ -270,7 +272,7 @@ class ServiceManager:
             return NULL
         key = self._key()
         if key is None:
-            raise ProblemError(of(Code.SESSION_NOT_ENCRYPTED, Doing.SERVICE, name))
+            raise ProblemError(of(Code.SESSION_NOT_ENCRYPTED, Operation.SERVICE, name))
         return sealed(f"{secret.reveal()}\0".encode("utf-16-le"), key)
 
     def _set_extras(self, service: Any, config: ServiceConfig) -> None:
@@ -293,7 +295,7 @@ class ServiceManager:
         except DCERPCException as error:
             # Servers that do not know the level keep the service without it; nothing depends on it.
             if error.error_code not in _UNSUPPORTED:
-                raise ProblemError(from_win32(int(error.error_code or 0), Doing.SERVICE, "description")) from error
+                raise ProblemError(from_win32(int(error.error_code or 0), Operation.SERVICE, "description")) from error
 
 
 def sealed(data: bytes, key: bytes) -> bytes:

@@ -16,26 +16,25 @@ from typing import NoReturn, TypeVar
 
 from pusher.models import Credential, Protocol, TransportKind
 from pusher.problems import Code, Problem, ProblemError, Stage
+from pusher.remote.images import FileDigest
+from pusher.remote.paths import RemotePath, SystemFolders
 from pusher.transports import by_service, one_by_one
-from pusher.transports.bridge import Bridge, Pool
-from pusher.transports.bridged import Beat, BridgedSession
-from pusher.transports.codes import Doing, of
+from pusher.transports.codes import Operation, of
 from pusher.transports.port import (
     SIGNED_IN,
     SYSTEM,
     Endpoint,
-    FileDigest,
     Limits,
     Link,
     Moved,
     NewFile,
     PeerIdentity,
-    RemotePath,
     RunAs,
     Session,
-    SystemFolders,
 )
 from pusher.transports.probe import answering
+from pusher.transports.threaded import Pool, ThreadedCalls
+from pusher.transports.threaded_session import Beat, ThreadedSession
 from pusher.transports.winrm import facts
 from pusher.transports.winrm.authentication import sign_in, who_answers
 from pusher.transports.winrm.client import Client
@@ -118,7 +117,7 @@ class _WinrmLink:
     def __init__(self, wire: Wire, pool: Pool, limits: Limits, shared: _Shared) -> None:
         self._wire, self._limits, self._shared = wire, limits, shared
         self._side: Wire | None = None
-        self._bridge = Bridge(pool, self._abort)
+        self._calls = ThreadedCalls(pool, self._abort)
         self._schemes: frozenset[str] | None = None
         self._identity = PeerIdentity()
         self._secret_sent = self._spent = False
@@ -128,16 +127,16 @@ class _WinrmLink:
         return self._secret_sent
 
     async def open(self, where: str) -> None:
-        await self._bridge.call(
-            lambda: guarded(Doing.REACH, lambda: self._wire.open(self._limits.connect), where),
+        await self._calls.call(
+            lambda: guarded(Operation.REACH, lambda: self._wire.open(self._limits.connect), where),
             deadline=2 * self._limits.connect,  # the wire keeps to one; a peer that trickles is ended here
             stage=Stage.REACH,
             what=f"connecting to {where}",
         )
 
     async def identify(self) -> PeerIdentity:
-        self._identity = await self._bridge.call(
-            lambda: guarded(Doing.IDENTIFY, self._ask_identity),
+        self._identity = await self._calls.call(
+            lambda: guarded(Operation.IDENTIFY, self._ask_identity),
             deadline=2 * self._limits.connect,
             stage=Stage.IDENTIFY,
             what="asking who answers",
@@ -147,8 +146,8 @@ class _WinrmLink:
     async def sign_in(self, credential: Credential) -> Session:
         if self._schemes is None:
             await self.identify()
-        client = await self._bridge.call(
-            lambda: guarded(Doing.SIGN_IN, lambda: self._sign_in(credential), f"as {credential.account}"),
+        client = await self._calls.call(
+            lambda: guarded(Operation.SIGN_IN, lambda: self._sign_in(credential), f"as {credential.account}"),
             deadline=self._limits.sign_in,
             stage=Stage.SIGN_IN,
             what=f"signing in as {credential.account}",
@@ -156,7 +155,7 @@ class _WinrmLink:
         # From here on the account is proven; what the first question meets is the session's, not the sign-in's.
         found: facts.Folders | Problem
         try:
-            found = await self._bridge.call(
+            found = await self._calls.call(
                 lambda: _first_question(client),
                 deadline=self._limits.call,
                 stage=Stage.RIGHTS,
@@ -167,7 +166,7 @@ class _WinrmLink:
                 raise
             found = error.problem
         return _WinrmSession(
-            self, client, self._bridge, self._identity, self._limits, found, self._shared, credential.user
+            self, client, self._calls, self._identity, self._limits, found, self._shared, credential.user
         )
 
     async def close(self) -> None:
@@ -185,7 +184,7 @@ class _WinrmLink:
 
         try:
             with contextlib.suppress(Exception):
-                await self._bridge.call(work, deadline=_FAREWELL, stage=Stage.RECORD, what="closing what is open there")
+                await self._calls.call(work, deadline=_FAREWELL, stage=Stage.RECORD, what="closing what is open there")
         finally:
             self._abort()
 
@@ -204,7 +203,7 @@ class _WinrmLink:
             wire.open(self._limits.connect)
             proven, again = self._wire.certificate, wire.certificate
             if proven and again and proven.der != again.der:
-                raise ProblemError(of(Code.TAMPERED, Doing.IDENTIFY, "two connections show two certificates"))
+                raise ProblemError(of(Code.TAMPERED, Operation.IDENTIFY, "two connections show two certificates"))
             self._schemes, challenge = who_answers(wire)
         finally:
             self._side = None
@@ -241,18 +240,18 @@ class _WinrmLink:
 
 
 def _first_question(client: Client) -> facts.Folders:
-    guarded(Doing.FACTS, client.end_orphans, "shells of a lost connection")
+    guarded(Operation.FACTS, client.end_orphans, "shells of a lost connection")
     return facts.folders(client)
 
 
-class _WinrmSession(BridgedSession):
+class _WinrmSession(ThreadedSession):
     """``found`` is what the first question brought: where Windows is, or why nothing can be asked."""
 
     def __init__(
         self,
         link: _WinrmLink,
         client: Client,
-        bridge: Bridge,
+        calls: ThreadedCalls,
         identity: PeerIdentity,
         limits: Limits,
         found: facts.Folders | Problem,
@@ -266,7 +265,7 @@ class _WinrmSession(BridgedSession):
         self._services = ServiceManager(client, self._registry, limits.start)
         self._files = Files(client, self._folders, shared.content, limits, shared.idle)
         self._many = ManyFiles(self._files)
-        super().__init__(bridge, identity, limits, self._files, self._services)
+        super().__init__(calls, identity, limits, self._files, self._services)
 
     def runner(self, run_as: RunAs = SYSTEM) -> str:
         if run_as == SIGNED_IN:
@@ -283,88 +282,90 @@ class _WinrmSession(BridgedSession):
         in_use = await one_by_one.put_each(self, files[:alone], moved)
         rest = files[alone:]
         if rest and self._many.go_together:
-            rest = await self._moving(lambda beat: self._many.put(rest, beat), moved, "copying many files")
+            rest = await self._moving(lambda made: self._many.put(rest, made), moved, "copying many files")
         return in_use + await one_by_one.put_each(self, rest, moved)
 
     async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
-        return await self._moving(lambda beat: self._many.digests(limits, beat), lambda _: None, "reading many files")
+        return await self._moving(lambda made: self._many.digests(limits, made), lambda _: None, "reading many files")
 
     async def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
-        return await self._call(lambda: self._many.taken(paths), Doing.FILE, "many files")
+        return await self._call(lambda: self._many.taken(paths), Operation.FILE, "many files")
 
     async def is_domain_controller(self) -> bool:
-        return await self._call(lambda: facts.is_domain_controller(self._client), Doing.FACTS, "domain role")
+        return await self._call(lambda: facts.is_domain_controller(self._client), Operation.FACTS, "domain role")
 
     async def folders(self) -> SystemFolders:
-        self._refuse(Doing.FACTS, "where Windows is")
+        self._refuse(Operation.FACTS, "where Windows is")
         return SystemFolders(windows=self._folders.windows)
 
     async def architecture(self) -> str | None:
-        return await self._call(lambda: facts.architecture(self._client), Doing.FACTS, "architecture")
+        return await self._call(lambda: facts.architecture(self._client), Operation.FACTS, "architecture")
 
     async def free_bytes(self) -> int:
-        return await self._call(lambda: facts.free_bytes(self._client, self._folders.drive), Doing.FACTS, "free space")
+        return await self._call(
+            lambda: facts.free_bytes(self._client, self._folders.drive), Operation.FACTS, "free space"
+        )
 
     async def may_create_services(self) -> str:
-        return await self._call(self._services.may_create, Doing.SERVICE_MANAGER, "service manager")
+        return await self._call(self._services.may_create, Operation.SERVICE_MANAGER, "service manager")
 
     async def run(self, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
         if run_as != SIGNED_IN:
             return await by_service.run(self, by_service.program().program, command, limit, run_as)
         return await self._call(
-            lambda: self._files.run(command, limit), Doing.RUN, "installer", limit + self._limits.call
+            lambda: self._files.run(command, limit), Operation.RUN, "installer", limit + self._limits.call
         )
 
     async def probe_write(self, folder: RemotePath) -> str:
         path = folder.child(PROBE)
-        await self._call(lambda: self._files.probe_write(path), Doing.PROBE_WRITE, str(path))
+        await self._call(lambda: self._files.probe_write(path), Operation.PROBE_WRITE, str(path))
         return str(path)
 
     async def registry_value(self, key: str, name: str) -> str | int | None:
-        return await self._call(lambda: self._registry.value(key, name), Doing.REGISTRY, key)
+        return await self._call(lambda: self._registry.value(key, name), Operation.REGISTRY, key)
 
     async def registry_access(self, key: str) -> str:
-        return await self._call(lambda: self._registry.access(key), Doing.REGISTRY, key)
+        return await self._call(lambda: self._registry.access(key), Operation.REGISTRY, key)
 
     async def holders_of(self, right: str, account: str) -> tuple[str, ...]:
         """WMI shows user rights only where group policy set them (RSOP); what it does not show may be there."""
-        return await self._call(lambda: self._no_rights(account), Doing.POLICY, account)
+        return await self._call(lambda: self._no_rights(account), Operation.POLICY, account)
 
     async def grant_right(self, right: str, account: str) -> None:
-        await self._call(lambda: self._no_rights(account), Doing.POLICY, account)
+        await self._call(lambda: self._no_rights(account), Operation.POLICY, account)
 
     async def revoke_right(self, right: str, account: str) -> None:
-        await self._call(lambda: self._no_rights(account), Doing.POLICY, account)
+        await self._call(lambda: self._no_rights(account), Operation.POLICY, account)
 
     def _no_rights(self, account: str) -> NoReturn:
         def work() -> NoReturn:
             if not self._client.alive:
                 raise ConnectionError("the connection is closed")
-            raise ProblemError(of(Code.RIGHTS_UNREADABLE, Doing.POLICY, f"{account}: WinRM has no way to ask"))
+            raise ProblemError(of(Code.RIGHTS_UNREADABLE, Operation.POLICY, f"{account}: WinRM has no way to ask"))
 
-        guarded(Doing.POLICY, work)
+        guarded(Operation.POLICY, work)
         raise AssertionError("it raises")
 
     async def close(self) -> None:
         await self._link.hang_up(self._files.close)
 
-    async def _call(self, work: Callable[[], T], doing: Doing, what: str, deadline: float | None = None) -> T:
-        self._refuse(doing, what)
+    async def _call(self, work: Callable[[], T], operation: Operation, what: str, deadline: float | None = None) -> T:
+        self._refuse(operation, what)
 
         def whole() -> T:
             self._files.keep()  # the lock's shell lives only while it is asked for now and then
             return work()
 
-        return await super()._call(whole, doing, what, deadline)
+        return await super()._call(whole, operation, what, deadline)
 
     async def _moving(self, work: Callable[[Beat], T], moved: Moved, what: str) -> T:
-        self._refuse(Doing.FILE, what)
+        self._refuse(Operation.FILE, what)
         return await super()._moving(work, moved, what)
 
-    def _refuse(self, doing: Doing, what: str) -> None:
+    def _refuse(self, operation: Operation, what: str) -> None:
         """An account that is refused the first question is refused everything, in each question's own words."""
         if self._problem is None:
             return
         if self._problem.code == Code.NOT_ADMINISTRATOR:
-            raise ProblemError(refused(doing, what))
+            raise ProblemError(refused(operation, what))
         raise ProblemError(self._problem)

@@ -20,7 +20,7 @@ from spnego.channel_bindings import GssChannelBindings
 from pusher.models import Credential, Protocol
 from pusher.problems import Code, ProblemError
 from pusher.transports.challenge import NEGOTIATE_MESSAGE, Challenge, challenge_flags, parse_challenge
-from pusher.transports.codes import Doing, of
+from pusher.transports.codes import Operation, of
 from pusher.transports.winrm.wire import Answer, Wire
 
 NEGOTIATE, KERBEROS = "Negotiate", "Kerberos"
@@ -130,7 +130,7 @@ def _exchange(
             return answer
         if answer.status != _UNAUTHORIZED:
             raise StatusError(answer.status)
-    raise ProblemError(of(Code.PROTOCOL_ERROR, Doing.SIGN_IN, "the exchange of tokens has no end"))
+    raise ProblemError(of(Code.PROTOCOL_ERROR, Operation.SIGN_IN, "the exchange of tokens has no end"))
 
 
 def _refuse_weak(challenge: bytes) -> None:
@@ -145,8 +145,8 @@ def _scheme(protocol: Protocol, schemes: frozenset[str]) -> str:
     if protocol is Protocol.KERBEROS and KERBEROS in schemes:
         return KERBEROS
     if protocol is Protocol.NTLM and KERBEROS in schemes:
-        raise ProblemError(of(Code.NTLM_BLOCKED, Doing.SIGN_IN, "the listener offers Kerberos only"))
-    raise ProblemError(of(Code.WINRM_REFUSED, Doing.SIGN_IN, "the listener offers neither Negotiate nor Kerberos"))
+        raise ProblemError(of(Code.NTLM_BLOCKED, Operation.SIGN_IN, "the listener offers Kerberos only"))
+    raise ProblemError(of(Code.WINRM_REFUSED, Operation.SIGN_IN, "the listener offers neither Negotiate nor Kerberos"))
 
 
 def _headers(scheme: str, token: bytes) -> dict[str, str]:
@@ -162,5 +162,5 @@ def _token(answer: Answer, scheme: str) -> bytes | None:
             try:
                 return base64.b64decode(text, validate=True)
             except binascii.Error as error:
-                raise ProblemError(of(Code.PROTOCOL_ERROR, Doing.SIGN_IN, "a token that is not Base64")) from error
+                raise ProblemError(of(Code.PROTOCOL_ERROR, Operation.SIGN_IN, "a token that is not Base64")) from error
     return None

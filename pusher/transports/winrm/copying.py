@@ -24,7 +24,7 @@ from pypsrp.exceptions import WSManFaultError
 from pypsrp.powershell import PowerShell, RunspacePool
 
 from pusher.problems import Code, ProblemError
-from pusher.transports.codes import Doing, of
+from pusher.transports.codes import Operation, of
 from pusher.transports.port import Limits
 from pusher.transports.winrm.cim import StrangeValueError
 from pusher.transports.winrm.client import Client
@@ -105,9 +105,11 @@ class Copier:
         if self._fetches and self._content is not None and self.has_curl:
             ending = self._fetch(self._content, there, data, moved, keep)
             if ending is Ending.FORGED:
-                raise ProblemError(of(Code.TAMPERED, Doing.FILE, f"{ending.value} at the content endpoint's address"))
+                raise ProblemError(
+                    of(Code.TAMPERED, Operation.FILE, f"{ending.value} at the content endpoint's address")
+                )
             if ending is Ending.BROKEN:
-                raise ProblemError(of(Code.TRANSFER_STALLED, Doing.FILE, f"{there}: {ending.value}"))
+                raise ProblemError(of(Code.TRANSFER_STALLED, Operation.FILE, f"{there}: {ending.value}"))
             if ending is not Ending.NO_WAY:
                 self.way = _BY_CURL
                 return ending is Ending.DONE
@@ -182,7 +184,7 @@ class Copier:
                 moved(0)
 
         try:
-            self._shell.run(line, stdin=run.config, stdout=said, beat=answered)
+            self._shell.run(line, stdin=run.config, stdout=said, made=answered)
         except (WSManFaultError, StrangeValueError):
             return {}
         return run.read(bytes(said.data))
@@ -207,7 +209,7 @@ class Copier:
         with offer:
             line = fetch_line(self.curl, offer.url, offer.pin, len(data), self._limits.stall, there)
             answered = self._patience(lambda: offer.complete, moved, keep)
-            return judged(self._shell.run(line, beat=answered).exit_code, offer)
+            return judged(self._shell.run(line, made=answered).exit_code, offer)
 
     def _patience(
         self, is_out: Callable[[], bool], moved: Callable[[int], None], keep: Callable[[], None]

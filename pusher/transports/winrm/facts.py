@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pusher.transports.codes import Doing
+from pusher.transports.codes import Operation
 from pusher.transports.winrm.cim import UINT64, Instance, StrangeValueError
 from pusher.transports.winrm.client import CIMV2, Client, instance
 from pusher.transports.winrm.faults import guarded
@@ -38,7 +38,7 @@ def folders(client: Client) -> Folders:
             raise StrangeValueError(f"Windows is in {windows[:80]!r} on {drive[:80]!r}")
         return Folders(windows=windows, drive=drive)
 
-    return guarded(Doing.FACTS, work, "operating system")
+    return guarded(Operation.FACTS, work, "operating system")
 
 
 def is_domain_controller(client: Client) -> bool:
@@ -46,7 +46,7 @@ def is_domain_controller(client: Client) -> bool:
         role = _one(client, "SELECT DomainRole FROM Win32_ComputerSystem").number("DomainRole", most=5)
         return role in (_BACKUP_CONTROLLER, _PRIMARY_CONTROLLER)
 
-    return guarded(Doing.FACTS, work, "domain role")
+    return guarded(Operation.FACTS, work, "domain role")
 
 
 def architecture(client: Client) -> str | None:
@@ -59,7 +59,7 @@ def architecture(client: Client) -> str | None:
             return "x86"
         return found
 
-    return guarded(Doing.FACTS, work, "architecture")
+    return guarded(Operation.FACTS, work, "architecture")
 
 
 def free_bytes(client: Client, drive: str) -> int:
@@ -67,7 +67,7 @@ def free_bytes(client: Client, drive: str) -> int:
         disk = Instance(instance(client.get(CIMV2 + "Win32_LogicalDisk", {"DeviceID": drive})))
         return disk.number("FreeSpace", most=UINT64)
 
-    return guarded(Doing.FACTS, work, "free space")
+    return guarded(Operation.FACTS, work, "free space")
 
 
 def _one(client: Client, query: str) -> Instance:

@@ -19,8 +19,8 @@ from pypsrp import _pool_manager
 from pypsrp import exceptions as psrp_errors
 
 from pusher.problems import Code, Problem, problem
-from pusher.transports import foreign
-from pusher.transports.codes import WIN32, Doing, from_win32, of
+from pusher.transports import shared_faults as foreign
+from pusher.transports.codes import WIN32, Operation, from_win32, of
 from pusher.transports.winrm.authentication import NoProtectionError, StatusError, UnprovenServerError
 from pusher.transports.winrm.channel import NotXmlError, SignedOutError, TamperedError
 from pusher.transports.winrm.cim import StrangeValueError
@@ -207,28 +207,30 @@ SHELL_GONE = Wsman.UNEXPECTED_SELECTORS
 _ACCESS_DENIED = 5
 _FACILITY_WIN32 = 0x80070000
 _WSMAN_NUMBERS, _WBEM_NUMBERS = frozenset(map(int, Wsman)), frozenset(map(int, Wbem))
-_KEEP_DENIED = frozenset({Doing.SERVICE_MANAGER, Doing.REGISTRY})
+_KEEP_DENIED = frozenset({Operation.SERVICE_MANAGER, Operation.REGISTRY})
 """Where a refusal has a code of its own; elsewhere WinRM refuses whoever is no administrator."""
 
 
-def guarded(doing: Doing, work: Callable[[], T], detail: str = "") -> T:
-    """Run ``work``; whatever the libraries raise becomes a ProblemError for ``doing``."""
-    return foreign.guarded(translate, doing, work, detail)
+def guarded(operation: Operation, work: Callable[[], T], detail: str = "") -> T:
+    """Run ``work``; whatever the libraries raise becomes a ProblemError for ``operation``."""
+    return foreign.guarded(translate, operation, work, detail)
 
 
-def translate(error: BaseException, doing: Doing, detail: str = "") -> Problem:
+def translate(error: BaseException, operation: Operation, detail: str = "") -> Problem:
     """The problem for a foreign exception."""
     if isinstance(error, psrp_errors.WSManFaultError):
-        return from_fault(fault_number(error), doing, detail)
+        return from_fault(fault_number(error), operation, detail)
     if isinstance(error, StatusError):
-        return of(STATUS.get(error.status, Code.WINRM_FAULT), doing, f"{detail} (HTTP status {error.status})".strip())
+        return of(
+            STATUS.get(error.status, Code.WINRM_FAULT), operation, f"{detail} (HTTP status {error.status})".strip()
+        )
     if isinstance(error, ssl.SSLCertVerificationError):
         number = getattr(error, "verify_code", 0)
         code = CERTIFICATE.get(number, Code.CERTIFICATE_UNTRUSTED)
-        return of(code, doing, f"{detail} (certificate verification {number})".strip())
+        return of(code, operation, f"{detail} (certificate verification {number})".strip())
     if isinstance(error, ssl.SSLError) and getattr(error, "reason", "") in _FORGED_RECORD:
-        return of(Code.TAMPERED, doing, f"{detail} (a TLS record that does not verify)".strip())
-    return foreign.by_class(error, CLASSES, doing, detail)
+        return of(Code.TAMPERED, operation, f"{detail} (a TLS record that does not verify)".strip())
+    return foreign.by_class(error, CLASSES, operation, detail)
 
 
 def fault_number(error: psrp_errors.WSManFaultError) -> int | None:
@@ -239,15 +241,15 @@ def fault_number(error: psrp_errors.WSManFaultError) -> int | None:
     return code & 0xFFFFFFFF if isinstance(code, int) and -(2**31) <= code < 2**32 else None
 
 
-def refused(doing: Doing, detail: str = "") -> Problem:
+def refused(operation: Operation, detail: str = "") -> Problem:
     """The problem of an account that may not do this over WinRM."""
-    return from_fault(_ACCESS_DENIED, doing, detail)
+    return from_fault(_ACCESS_DENIED, operation, detail)
 
 
-def from_fault(number: int | None, doing: Doing, detail: str = "") -> Problem:
+def from_fault(number: int | None, operation: Operation, detail: str = "") -> Problem:
     """The problem for a WSMan fault: its own numbers, Win32 codes, and HRESULTs made of them."""
     if number is None:
-        return of(Code.WINRM_FAULT, doing, f"{detail} (a fault without a number)".strip())
+        return of(Code.WINRM_FAULT, operation, f"{detail} (a fault without a number)".strip())
     win32 = number - _FACILITY_WIN32 if _FACILITY_WIN32 <= number < _FACILITY_WIN32 + 0x10000 else number
     code, name = None, ""
     if number in _WSMAN_NUMBERS:
@@ -257,8 +259,8 @@ def from_fault(number: int | None, doing: Doing, detail: str = "") -> Problem:
     elif win32 < 0x10000:
         code = _OWN_WIN32.get(win32) or WIN32.get(win32)
     if code == _DENIED:
-        if doing in _KEEP_DENIED:
-            return from_win32(_ACCESS_DENIED, doing, detail)
+        if operation in _KEEP_DENIED:
+            return from_win32(_ACCESS_DENIED, operation, detail)
         code = Code.NOT_ADMINISTRATOR
-    words = f"{doing.words}{' ' + detail if detail else ''} (WSMan fault {number}{name})"
-    return problem(code or Code.WINRM_FAULT, doing.stage, words)
+    words = f"{operation.words}{' ' + detail if detail else ''} (WSMan fault {number}{name})"
+    return problem(code or Code.WINRM_FAULT, operation.stage, words)

@@ -20,8 +20,10 @@ from typing import NoReturn
 from pypsrp.exceptions import WSManFaultError
 
 from pusher.problems import Code, ProblemError
-from pusher.transports.codes import Doing, from_win32, of
-from pusher.transports.port import FileDigest, FileInfo, Limits, RemotePath
+from pusher.remote.images import FileDigest
+from pusher.remote.paths import RemotePath
+from pusher.transports.codes import Operation, from_win32, of
+from pusher.transports.port import FileInfo, Limits
 from pusher.transports.winrm.cim import UINT64, Instance, StrangeValueError
 from pusher.transports.winrm.client import CIMV2, Client, instance
 from pusher.transports.winrm.content import ContentServer
@@ -88,13 +90,13 @@ class Files:
     # What is there
 
     def stat(self, path: RemotePath) -> FileInfo | None:
-        return guarded(Doing.FILE, lambda: self._look(self.place(path)), str(path))
+        return guarded(Operation.FILE, lambda: self._look(self.place(path)), str(path))
 
-    def digest(self, path: RemotePath, limit: int, beat: Callable[[int], None]) -> FileDigest | None:
+    def digest(self, path: RemotePath, limit: int, made: Callable[[int], None]) -> FileDigest | None:
         """Size, hash and version. The target reads and hashes the file itself; nothing of it travels."""
 
         def living() -> None:
-            beat(0)
+            made(0)
             self.keep()
 
         def work() -> FileDigest | None:
@@ -104,7 +106,7 @@ class Files:
             sha256 = sha256_of(path, self.place(path), found.size, self._shell, self._folders, self._limits, living)
             return replace(found, sha256=sha256)
 
-        return guarded(Doing.FILE, work, str(path))
+        return guarded(Operation.FILE, work, str(path))
 
     def unhashed(self, path: RemotePath) -> FileDigest | None:
         """Size and version, in one question; the library's own exceptions."""
@@ -141,10 +143,10 @@ class Files:
                     return ran.stdout
             ran = self.run_line(f"type {quoted(there)}", keep=limit, last=True)
             if ran.exit_code and not ran.stdout:
-                raise ProblemError(of(Code.FILE_IN_USE, Doing.FILE, f"{path} cannot be read"))
+                raise ProblemError(of(Code.FILE_IN_USE, Operation.FILE, f"{path} cannot be read"))
             return ran.stdout
 
-        return guarded(Doing.FILE, work, str(path))
+        return guarded(Operation.FILE, work, str(path))
 
     # Folders
 
@@ -155,30 +157,30 @@ class Files:
                 return False
             if self._get(FOLDER, parent(there)) is None:
                 # mkdir would make the folders above as well, which is not asked for.
-                raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FOLDER, f"{path.parent} is not there"))
+                raise ProblemError(of(Code.PATH_NOT_FOUND, Operation.FOLDER, f"{path.parent} is not there"))
             self.refuse_lost()
             self.run_line(f"mkdir {quoted(there)}")
             if self._get(FOLDER, there) is None:
-                self._say_why(there, path, Doing.FOLDER)
+                self._say_why(there, path, Operation.FOLDER)
             return True
 
-        return guarded(Doing.FOLDER, work, str(path))
+        return guarded(Operation.FOLDER, work, str(path))
 
     def remove_folder(self, path: RemotePath) -> bool:
         def work() -> bool:
             there = self.place(path)
             if self._get(FOLDER, there) is None:
                 if self._get(FILE, there) is not None:
-                    raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FOLDER, f"{path} is a file"))
+                    raise ProblemError(of(Code.PATH_NOT_FOUND, Operation.FOLDER, f"{path} is a file"))
                 return False
             self.run_line(f"rmdir {quoted(there)}")
             if self._get(FOLDER, there) is None:
                 return True
             if self.run_line(f"dir /a /b {quoted(there)}", keep=1).stdout:
                 return False  # something is in it, whatever it is
-            raise ProblemError(from_win32(5, Doing.FOLDER, f"{path} is empty and cannot be removed"))
+            raise ProblemError(from_win32(5, Operation.FOLDER, f"{path} is empty and cannot be removed"))
 
-        return guarded(Doing.FOLDER, work, str(path))
+        return guarded(Operation.FOLDER, work, str(path))
 
     # Files
 
@@ -189,24 +191,24 @@ class Files:
             there = self.place(path)
             self.refuse_lost()
             if not self.copier.copy(there, data, moved, self.keep):
-                self._say_why(there, path, Doing.FILE, len(data))
+                self._say_why(there, path, Operation.FILE, len(data))
             found = self._look(there)
             if found is None or found.size != len(data):
                 have = "nothing" if found is None else f"{found.size} bytes"
-                raise ProblemError(of(Code.COPY_MISMATCH, Doing.FILE, f"{path}: {have} there, {len(data)} sent"))
+                raise ProblemError(of(Code.COPY_MISMATCH, Operation.FILE, f"{path}: {have} there, {len(data)} sent"))
 
-        guarded(Doing.FILE, work, str(path))
+        guarded(Operation.FILE, work, str(path))
 
     def rename(self, path: RemotePath, to: RemotePath) -> None:
         def work() -> None:
             there, then = self.place(path), self.place(to)
             returned = self._invoke("Rename", there, {"FileName": then})
             if returned is None:
-                raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FILE, f"{path} is not there, or no file"))
+                raise ProblemError(of(Code.PATH_NOT_FOUND, Operation.FILE, f"{path} is not there, or no file"))
             if returned:
                 self._refuse(returned, then, path)
 
-        guarded(Doing.FILE, work, f"{path} -> {to.name}")
+        guarded(Operation.FILE, work, f"{path} -> {to.name}")
 
     def remove(self, path: RemotePath) -> bool:
         def work() -> bool:
@@ -221,7 +223,7 @@ class Files:
                 self._refuse(returned, there, path)
             return True
 
-        return guarded(Doing.FILE, work, str(path))
+        return guarded(Operation.FILE, work, str(path))
 
     def probe_write(self, path: RemotePath) -> None:
         """Write a little file and remove it."""
@@ -229,9 +231,9 @@ class Files:
         def work() -> None:
             there = self.place(path)
             if not self._writable(there):
-                self._say_why(there, path, Doing.PROBE_WRITE)
+                self._say_why(there, path, Operation.PROBE_WRITE)
 
-        guarded(Doing.PROBE_WRITE, work, str(path))
+        guarded(Operation.PROBE_WRITE, work, str(path))
 
     # The lock
 
@@ -250,17 +252,17 @@ class Files:
             if lock is None:
                 found = self._look(there)
                 if found is not None and not found.is_folder:
-                    raise ProblemError(of(Code.PUSH_IN_PROGRESS, Doing.LOCK, f"{path} is held open"))
-                self._say_why(there, path, Doing.LOCK)
+                    raise ProblemError(of(Code.PUSH_IN_PROGRESS, Operation.LOCK, f"{path} is held open"))
+                self._say_why(there, path, Operation.LOCK)
             self._locks.append(lock)
             return lock
 
-        return guarded(Doing.LOCK, work, str(path))
+        return guarded(Operation.LOCK, work, str(path))
 
     def keep(self) -> None:
         """Keep the locks' shells from running out of their idle time; to be called at least every ``idle / 3``."""
         for lock in self._locks:
-            guarded(Doing.LOCK, lock.keep)
+            guarded(Operation.LOCK, lock.keep)
 
     # Programs
 
@@ -271,16 +273,16 @@ class Files:
         def work() -> int:
             self.refuse_lost()
             try:
-                return shell.run(program_line(command), limit=limit, beat=self.keep).exit_code
+                return shell.run(program_line(command), limit=limit, made=self.keep).exit_code
             except StillRunningError as error:
                 raise ProblemError(
-                    of(Code.INSTALLER_TIMED_OUT, Doing.RUN, f"it has not ended after {limit:g} s")
+                    of(Code.INSTALLER_TIMED_OUT, Operation.RUN, f"it has not ended after {limit:g} s")
                 ) from error
             finally:
                 with contextlib.suppress(Exception):  # how the program ended is what matters
                     shell.close()
 
-        return guarded(Doing.RUN, work)
+        return guarded(Operation.RUN, work)
 
     def close(self) -> None:
         """Free every lock and delete every shell; never raises."""
@@ -297,12 +299,12 @@ class Files:
 
     def run_line(self, line: str, *, keep: int = 4096, last: bool = False) -> Ran:
         """What cmd says to ``line``, in the shell that all such lines share."""
-        return self._shell.run(line, keep=keep, last=last, limit=self._limits.call, beat=self.keep)
+        return self._shell.run(line, keep=keep, last=last, limit=self._limits.call, made=self.keep)
 
     def refuse_lost(self) -> None:
         """Nothing is changed any more where somebody else may hold the machine's lock by now."""
         if any(lock.lost for lock in self._locks):
-            raise ProblemError(of(Code.CONNECTION_LOST, Doing.LOCK, "the target has ended what held its lock"))
+            raise ProblemError(of(Code.CONNECTION_LOST, Operation.LOCK, "the target has ended what held its lock"))
 
     def _name(self, there: str) -> str:
         """The selector of a file. Services differ in whether WMI's escape (``\\\\`` for ``\\``) is theirs to add."""
@@ -366,14 +368,14 @@ class Files:
 
     def _refuse_folder(self, there: str, path: RemotePath) -> None:
         if self._get(FOLDER, there) is not None:
-            raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FILE, f"{path} is a folder"))
+            raise ProblemError(of(Code.PATH_NOT_FOUND, Operation.FILE, f"{path} is a folder"))
 
     def _refuse(self, returned: int, there: str, path: RemotePath) -> NoReturn:
         """Say what a method's number means. A program that runs is denied to all, like a folder one may not write."""
         code = RETURNED.get(returned, Code.PROTOCOL_ERROR)
         if code == Code.ACCESS_DENIED:
-            self._say_why(there, path, Doing.FILE)
-        raise ProblemError(of(code, Doing.FILE, f"{path} (CIM_DataFile returned {returned})"))
+            self._say_why(there, path, Operation.FILE)
+        raise ProblemError(of(code, Operation.FILE, f"{path} (CIM_DataFile returned {returned})"))
 
     def _writable(self, there: str) -> bool:
         """Whether a file that is not there yet can be made; it is gone afterwards.
@@ -394,21 +396,21 @@ class Files:
             time.sleep(pause)  # a virus scanner looks at it
         return True
 
-    def _say_why(self, there: str, path: RemotePath, doing: Doing, size: int = 1) -> NoReturn:
+    def _say_why(self, there: str, path: RemotePath, operation: Operation, size: int = 1) -> NoReturn:
         """Find out, without believing any words, why ``there`` could not be written."""
         found = self._look(there)
         if found is not None and found.is_folder:
-            raise ProblemError(of(Code.PATH_NOT_FOUND, doing, f"{path} is a folder"))
+            raise ProblemError(of(Code.PATH_NOT_FOUND, operation, f"{path} is a folder"))
         above = parent(there)
         if self._get(FOLDER, above) is None:
-            raise ProblemError(of(Code.PATH_NOT_FOUND, doing, f"{path.parent} is not there"))
+            raise ProblemError(of(Code.PATH_NOT_FOUND, operation, f"{path.parent} is not there"))
         if there[:2].upper() == self._folders.drive.upper():
             free = free_bytes(self._client, self._folders.drive) + (found.size if found else 0)
             if free < size:
-                raise ProblemError(of(Code.DISK_FULL, doing, f"{path}: {free} bytes are free, {size} needed"))
+                raise ProblemError(of(Code.DISK_FULL, operation, f"{path}: {free} bytes are free, {size} needed"))
         beside_it = self._writable(f"{above.rstrip(chr(92))}\\{PROBE}")
         if found is not None and beside_it:
-            raise ProblemError(of(Code.FILE_IN_USE, doing, f"{path} cannot be written, though its folder can"))
+            raise ProblemError(of(Code.FILE_IN_USE, operation, f"{path} cannot be written, though its folder can"))
         raise ProblemError(
-            from_win32(5, doing, f"{path}, though its folder can be written" if beside_it else str(path))
+            from_win32(5, operation, f"{path}, though its folder can be written" if beside_it else str(path))
         )

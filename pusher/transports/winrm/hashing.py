@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable
 
 from pusher.problems import Code, ProblemError
-from pusher.transports.codes import WIN32, Doing, from_win32, of
-from pusher.transports.port import Limits, RemotePath
+from pusher.remote.paths import RemotePath
+from pusher.transports.codes import WIN32, Operation, from_win32, of
+from pusher.transports.port import Limits
 from pusher.transports.winrm.cim import StrangeValueError
 from pusher.transports.winrm.facts import Folders
 from pusher.transports.winrm.shell import Shell, quoted
@@ -30,19 +31,19 @@ def sha256_of(
     shell: Shell,
     folders: Folders,
     limits: Limits,
-    beat: Callable[[], None],
+    made: Callable[[], None],
 ) -> str:
-    """``there``: where ``path`` is on the target's disk. ``beat`` is called whenever the target has answered."""
+    """``there``: where ``path`` is on the target's disk. ``made`` is called whenever the target has answered."""
     if size == 0:
         return hashlib.sha256(b"").hexdigest()  # certutil fails on it (ERROR_FILE_INVALID)
     program = f"{folders.windows}\\System32\\certutil.exe"
     limit = limits.call + size / _RATE
-    ran = shell.run(f"@{quoted(program)} -hashfile {quoted(there)} SHA256", limit=limit, beat=beat)
+    ran = shell.run(f"@{quoted(program)} -hashfile {quoted(there)} SHA256", limit=limit, made=made)
     if ran.exit_code:
         number = ran.exit_code - _FACILITY_WIN32
         if number in WIN32:
-            raise ProblemError(from_win32(number, Doing.FILE, f"{path} (certutil)"))
-        raise ProblemError(of(Code.PROTOCOL_ERROR, Doing.FILE, f"{path} (certutil ended with {ran.exit_code:#x})"))
+            raise ProblemError(from_win32(number, Operation.FILE, f"{path} (certutil)"))
+        raise ProblemError(of(Code.PROTOCOL_ERROR, Operation.FILE, f"{path} (certutil ended with {ran.exit_code:#x})"))
     # Older ones put a space between the bytes; the lines around it are in the machine's language.
     found = [line.strip() for line in ran.stdout.splitlines() if _HASH.fullmatch(line.strip())]
     if len(found) != 1:

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pusher.problems import ProblemError
-from pusher.transports.codes import Doing
-from pusher.transports.port import FileDigest, NewFile, RemotePath
+from pusher.remote.images import FileDigest
+from pusher.remote.paths import RemotePath
+from pusher.transports.codes import Operation
+from pusher.transports.port import NewFile
 from pusher.transports.winrm.faults import guarded
 from pusher.transports.winrm.files import Files
 from pusher.transports.winrm.shell import LONGEST, quoted
@@ -35,7 +37,7 @@ class ManyFiles:
         """Whether files that are put together may get there by other means than alone."""
         return self._files.copier.goes_together
 
-    def put(self, files: Sequence[NewFile], beat: Callable[[int], None]) -> list[NewFile]:
+    def put(self, files: Sequence[NewFile], made: Callable[[int], None]) -> list[NewFile]:
         """Write and prove those that go together; the others are left to be put alone."""
 
         def work() -> list[NewFile]:
@@ -44,23 +46,23 @@ class ManyFiles:
             for batch in batches({there: len(file.data) for there, file in places.items()}):
                 self._files.refuse_lost()
                 data = {there: places[there].data for there in batch}
-                proven |= self._files.copier.copy_together(data, beat, self._files.keep)
+                proven |= self._files.copier.copy_together(data, made, self._files.keep)
                 empty = [there for there in batch if not data[there]]
-                beat(0)
+                made(0)
                 proven |= {there for there, size in self._sizes(empty).items() if size == 0}
             # What was sent is there; it has to be what was to come, too.
             proven = {t for t in proven if hashlib.sha256(places[t].data).hexdigest() == places[t].sha256}
             return [file for file in files if self._place(file.path) not in proven]
 
-        return guarded(Doing.FILE, work, "many files")
+        return guarded(Operation.FILE, work, "many files")
 
     def digests(
-        self, limits: Mapping[RemotePath, int], beat: Callable[[int], None]
+        self, limits: Mapping[RemotePath, int], made: Callable[[int], None]
     ) -> dict[RemotePath, FileDigest | None]:
         """As ``Files.digest`` of each."""
 
         def living() -> None:
-            beat(0)
+            made(0)
             self._files.keep()
 
         def asked() -> dict[RemotePath, FileDigest | None]:
@@ -70,7 +72,7 @@ class ManyFiles:
                 living()
             return found
 
-        found = guarded(Doing.FILE, asked, "many files")
+        found = guarded(Operation.FILE, asked, "many files")
         wanted = {
             self._files.place(path): (path, digest)
             for path, digest in found.items()
@@ -79,8 +81,8 @@ class ManyFiles:
         for batch in batches({there: digest.size for there, (_, digest) in wanted.items()}):
             sizes = {there: wanted[there][1].size for there in batch}
             shown = guarded(
-                Doing.FILE,
-                lambda sizes=sizes: self._files.copier.read_together(sizes, beat, self._files.keep),  # type: ignore[misc]
+                Operation.FILE,
+                lambda sizes=sizes: self._files.copier.read_together(sizes, made, self._files.keep),  # type: ignore[misc]
                 "many files",
             )
             for there, data in shown.items():
@@ -88,7 +90,7 @@ class ManyFiles:
                 found[path] = replace(digest, sha256=hashlib.sha256(data).hexdigest())
         for path, known in found.items():
             if known is not None and not known.sha256 and known.size <= limits[path]:
-                found[path] = self._files.digest(path, limits[path], beat)
+                found[path] = self._files.digest(path, limits[path], made)
         return found
 
     def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
@@ -99,7 +101,7 @@ class ManyFiles:
             sizes = self._sizes(list(places))
             return frozenset(path for there, path in places.items() if self._is_there(there, path, sizes))
 
-        return guarded(Doing.FILE, work, "many files")
+        return guarded(Operation.FILE, work, "many files")
 
     def _is_there(self, there: str, path: RemotePath, sizes: Mapping[str, int | None]) -> bool:
         return sizes[there] is not None if there in sizes else self._files.stat(path) is not None

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 
 from pusher.problems import Code, ProblemError
-from pusher.transports.codes import Doing, of
-from pusher.transports.port import RemotePath
+from pusher.remote.paths import RemotePath
+from pusher.transports.codes import Operation, of
 
 _SIGNS = re.compile(r'[<>:"/|?*]')
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³]) *(\..*)?", re.IGNORECASE)
@@ -24,14 +24,14 @@ def place(path: RemotePath, windows: str, drive: str) -> str:
     """The absolute path. ``windows`` is what ADMIN$ shares, ``drive`` what C$ does."""
     root = _root(path.share, windows, drive)
     if root is None:
-        raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FILE, f"no folder is known behind {path.share[:80]!r}"))
+        raise ProblemError(of(Code.PATH_NOT_FOUND, Operation.FILE, f"no folder is known behind {path.share[:80]!r}"))
     if not path.path:
         return root if root != drive else root + "\\"
     names = path.path.split("\\")
     whole = "\\".join([root, *names])
     # cmd counts UTF-16 units.
     if len(whole.encode("utf-16-le", "surrogatepass")) // 2 > _LONGEST_PATH or not all(map(_means_itself, names)):
-        raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FILE, f"{ascii(str(path))[:120]} is no path of a file"))
+        raise ProblemError(of(Code.PATH_NOT_FOUND, Operation.FILE, f"{ascii(str(path))[:120]} is no path of a file"))
     return whole
 
 

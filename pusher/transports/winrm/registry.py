@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pusher.problems import ProblemError
-from pusher.transports.codes import Doing, from_win32
+from pusher.transports.codes import Operation, from_win32
 from pusher.transports.winrm.cim import Instance
 from pusher.transports.winrm.client import DEFAULT, Client
 from pusher.transports.winrm.faults import guarded
@@ -34,12 +34,12 @@ class Registry:
             for method, holder in _READERS:
                 answer = self._call(method, key, {"sValueName": name})
                 if answer.returned == _DENIED:
-                    raise ProblemError(from_win32(_DENIED, Doing.REGISTRY, key))
+                    raise ProblemError(from_win32(_DENIED, Operation.REGISTRY, key))
                 if answer.returned == _OK and answer.has(holder):
                     return answer.number(holder) if holder == "uValue" else answer.text(holder)
             return None
 
-        return guarded(Doing.REGISTRY, work, key)
+        return guarded(Operation.REGISTRY, work, key)
 
     def access(self, key: str) -> str:
         """Whether values of ``key`` may be written, or where it is absent, keys made in its nearest parent."""
@@ -52,10 +52,10 @@ class Registry:
                 if answer.returned == _OK and answer.flag("bGranted"):
                     return f"{root}\\{at} may be " + ("written" if at == path else "given new keys")
                 if answer.returned != _NOT_FOUND or "\\" not in at:
-                    raise ProblemError(from_win32(answer.returned or _DENIED, Doing.REGISTRY, key))
+                    raise ProblemError(from_win32(answer.returned or _DENIED, Operation.REGISTRY, key))
                 wanted, at = _KEY_CREATE_SUB_KEY, at.rpartition("\\")[0]
 
-        return guarded(Doing.REGISTRY, work, key)
+        return guarded(Operation.REGISTRY, work, key)
 
     def set_text(self, key: str, name: str, value: str) -> None:
         self._must("SetStringValue", key, {"sValueName": name, "sValue": value})
@@ -67,9 +67,9 @@ class Registry:
         def work() -> None:
             returned = self._call(method, key, arguments).returned
             if returned != _OK:
-                raise ProblemError(from_win32(returned, Doing.SERVICE, f"{method} {key}"))
+                raise ProblemError(from_win32(returned, Operation.SERVICE, f"{method} {key}"))
 
-        guarded(Doing.SERVICE, work, key)
+        guarded(Operation.SERVICE, work, key)
 
     def _call(self, method: str, key: str, arguments: Mapping[str, str]) -> Instance:
         root, _, path = key.partition("\\")

@@ -15,7 +15,7 @@ from pypsrp.exceptions import WSManFaultError
 
 from pusher.models import Secret
 from pusher.problems import Code, Problem, ProblemError
-from pusher.transports.codes import WIN32, Doing, from_win32, of
+from pusher.transports.codes import WIN32, Operation, from_win32, of
 from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType
 from pusher.transports.winrm.cim import Instance, StrangeValueError
 from pusher.transports.winrm.client import CIMV2, Client, instance
@@ -97,19 +97,19 @@ class ServiceManager:
             )
             returned = self._invoke("Create", {"Name": _IMPOSSIBLE, **_arguments(probe)}, None).returned
             if returned == _DENIED:
-                raise ProblemError(from_win32(5, Doing.SERVICE_MANAGER))
+                raise ProblemError(from_win32(5, Operation.SERVICE_MANAGER))
             if returned == _OK:
                 self.delete(_IMPOSSIBLE)
             return f"the service manager refused an impossible name, not the right to create (answer {returned})"
 
-        return guarded(Doing.SERVICE_MANAGER, work)
+        return guarded(Operation.SERVICE_MANAGER, work)
 
     def status(self, name: str) -> ServiceStatus | None:
         def work() -> ServiceStatus | None:
             found = self._get(name)
             return None if found is None else _status(found)
 
-        return guarded(Doing.SERVICE, work, name)
+        return guarded(Operation.SERVICE, work, name)
 
     def config(self, name: str) -> ServiceConfig | None:
         def work() -> ServiceConfig | None:
@@ -125,7 +125,7 @@ class ServiceManager:
                 description=found.text("Description"),
             )
 
-        return guarded(Doing.SERVICE, work, name)
+        return guarded(Operation.SERVICE, work, name)
 
     def create(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
         """Whatever is sent by WinRM is encrypted, by TLS or as a message, and so is a password in it."""
@@ -133,18 +133,18 @@ class ServiceManager:
         def work() -> None:
             returned = self._invoke("Create", {"Name": name, **_arguments(config), **_password(secret)}, None).returned
             if returned != _OK:
-                raise ProblemError(_problem("Create", returned, Doing.SERVICE, name))
+                raise ProblemError(_problem("Create", returned, Operation.SERVICE, name))
             if config.description:
                 self._registry.set_text(_KEY + name, "Description", config.description)
             if config.delayed:
                 self._registry.set_number(_KEY + name, "DelayedAutostart", 1)
 
-        guarded(Doing.SERVICE, work, f"creating {name}")
+        guarded(Operation.SERVICE, work, f"creating {name}")
 
     def configure(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
         before = self.config(name)
         if before is None:
-            raise ProblemError(of(Code.SERVICE_MISSING, Doing.SERVICE, name))
+            raise ProblemError(of(Code.SERVICE_MISSING, Operation.SERVICE, name))
 
         arguments = {**_arguments(config), **_password(secret)}
         if secret is None and before.account.lower() == config.account.lower():
@@ -153,13 +153,13 @@ class ServiceManager:
         def work() -> None:
             returned = self._invoke("Change", arguments, name).returned
             if returned != _OK:
-                raise ProblemError(_problem("Change", returned, Doing.SERVICE, name))
+                raise ProblemError(_problem("Change", returned, Operation.SERVICE, name))
             if config.description != before.description:
                 self._registry.set_text(_KEY + name, "Description", config.description)
             if config.delayed != before.delayed:
                 self._registry.set_number(_KEY + name, "DelayedAutostart", int(config.delayed))
 
-        guarded(Doing.SERVICE, work, name)
+        guarded(Operation.SERVICE, work, name)
 
     def start(self, name: str) -> None:
         def work() -> None:
@@ -168,23 +168,23 @@ class ServiceManager:
                 returned = self._invoke("StartService", {}, name, self._starting).returned
             except WSManFaultError as error:
                 if fault_number(error) in NOT_FOUND:
-                    raise ProblemError(of(Code.SERVICE_MISSING, Doing.START, name)) from error
+                    raise ProblemError(of(Code.SERVICE_MISSING, Operation.START, name)) from error
                 if fault_number(error) != NOTHING_YET:
                     raise
                 returned = self._begun(name, until, error)
             if returned == _UNKNOWN:
                 raise ProblemError(self._why_not_started(name))
             if returned not in (_OK, _RUNNING):
-                raise ProblemError(_problem("StartService", returned, Doing.START, name))
+                raise ProblemError(_problem("StartService", returned, Operation.START, name))
 
-        guarded(Doing.START, work, name)
+        guarded(Operation.START, work, name)
 
     def _begun(self, name: str, until: float, late: WSManFaultError) -> int:
         """WinRM's own time for an operation ended first, whatever was asked for: the start goes on by itself."""
         while True:
             found = self._get(name)
             if found is None:
-                raise ProblemError(of(Code.SERVICE_MISSING, Doing.START, name)) from late
+                raise ProblemError(of(Code.SERVICE_MISSING, Operation.START, name)) from late
             if _status(found).state is not ServiceState.STOPPED:
                 return _OK
             if time.monotonic() > until:
@@ -207,10 +207,10 @@ class ServiceManager:
                 if now is None or _status(now).state is ServiceState.STOPPED:
                     return False
             if returned != _OK:
-                raise ProblemError(_problem("StopService", returned, Doing.SERVICE, name))
+                raise ProblemError(_problem("StopService", returned, Operation.SERVICE, name))
             return True
 
-        return guarded(Doing.SERVICE, work, name)
+        return guarded(Operation.SERVICE, work, name)
 
     def delete(self, name: str) -> bool:
         def work() -> bool:
@@ -221,10 +221,10 @@ class ServiceManager:
                     return False
                 raise
             if returned not in (_OK, _MARKED):
-                raise ProblemError(_problem("Delete", returned, Doing.SERVICE, name))
+                raise ProblemError(_problem("Delete", returned, Operation.SERVICE, name))
             return True
 
-        return guarded(Doing.SERVICE, work, name)
+        return guarded(Operation.SERVICE, work, name)
 
     def _get(self, name: str) -> Instance | None:
         try:
@@ -248,8 +248,10 @@ class ServiceManager:
         found = self._get(name)
         exit_code = _status(found).win32_exit if found is not None else 0
         if exit_code in WIN32 and exit_code != 1077:  # ERROR_SERVICE_NEVER_STARTED: it says nothing of this start
-            return from_win32(exit_code, Doing.START, name)
-        return of(Code.SERVICE_FAILED, Doing.START, f"{name} (StartService returned {_UNKNOWN}, exit code {exit_code})")
+            return from_win32(exit_code, Operation.START, name)
+        return of(
+            Code.SERVICE_FAILED, Operation.START, f"{name} (StartService returned {_UNKNOWN}, exit code {exit_code})"
+        )
 
 
 def _status(found: Instance) -> ServiceStatus:
@@ -279,7 +281,7 @@ def _password(secret: Secret | None) -> dict[str, str]:
     return {} if secret is None else {"StartPassword": secret.reveal()}
 
 
-def _problem(method: str, returned: int, doing: Doing, name: str) -> Problem:
+def _problem(method: str, returned: int, operation: Operation, name: str) -> Problem:
     if returned in RETURNED:
-        return from_win32(RETURNED[returned], doing, f"{name}: {method}")
-    return of(Code.WINRM_FAULT, doing, f"{name}: Win32_Service.{method} returned {returned}")
+        return from_win32(RETURNED[returned], operation, f"{name}: {method}")
+    return of(Code.WINRM_FAULT, operation, f"{name}: Win32_Service.{method} returned {returned}")

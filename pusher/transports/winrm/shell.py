@@ -20,7 +20,7 @@ from pypsrp.exceptions import WSManFaultError
 from pypsrp.wsman import NAMESPACES
 
 from pusher.problems import Code, ProblemError
-from pusher.transports.codes import Doing, of
+from pusher.transports.codes import Operation, of
 from pusher.transports.winrm.cim import StrangeValueError
 from pusher.transports.winrm.client import CMD_SHELL
 from pusher.transports.winrm.faults import NOTHING_YET, SHELL_GONE, fault_number
@@ -161,13 +161,13 @@ class Shell:
         keep: int = 64 * 1024,
         last: bool = False,
         limit: float | None = None,
-        beat: Callable[[], None] = lambda: None,
+        made: Callable[[], None] = lambda: None,
         stdin: bytes | None = None,
         stdout: Kept | None = None,
     ) -> Ran:
         """Run ``line`` to its end; ``keep`` bytes of what it says are kept, the first or the last ones.
 
-        ``beat`` is called whenever the target has answered. StillRunningError after ``limit`` seconds. ``stdin``: all
+        ``made`` is called whenever the target has answered. StillRunningError after ``limit`` seconds. ``stdin``: all
         the input that it gets. ``stdout``: who wants to see what has come so far keeps it himself.
         """
         until = None if limit is None else time.monotonic() + limit
@@ -181,14 +181,14 @@ class Shell:
             if left < 0:
                 raise StillRunningError
             command.receive(min(self.poll, left))
-            beat()
+            made()
         command.terminate()
         return Ran(exit_code=command.exit_code, stdout=bytes(command.stdout.data), stderr=bytes(command.stderr.data))
 
     def start(self, line: str, stdout: Kept | None = None) -> Command:
         """Start ``line`` and leave it running."""
         if len(line) > LONGEST or not line.isprintable():
-            raise ProblemError(of(Code.PROTOCOL_ERROR, Doing.FILE, "a command line that cmd would not take"))
+            raise ProblemError(of(Code.PROTOCOL_ERROR, Operation.FILE, "a command line that cmd would not take"))
         if line.startswith('"'):
             raise ValueError("cmd /c takes the quotes away from a line that begins with one")
         ask = ET.Element(f"{{{_RSP}}}CommandLine")
@@ -233,7 +233,7 @@ def quoted(path: str) -> str:
     can take that meaning away on a command line: a path with one of them cannot be said.
     """
     if not path.isprintable() or any(sign in path for sign in '"%!'):
-        raise ProblemError(of(Code.PATH_NOT_FOUND, Doing.FILE, f"{path!r} cannot be said to cmd"))
+        raise ProblemError(of(Code.PATH_NOT_FOUND, Operation.FILE, f"{path!r} cannot be said to cmd"))
     return f'"{path}"'
 
 

@@ -13,8 +13,8 @@ from pusher.problems import CATALOGUE, Code, Problem, ProblemError
 from pusher.transports.memory import Fault, How, MemoryHost, Moment
 from tests.pe import program
 from tests.unit.install.test_installing import make_package as make_installer
-from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import EXE, make_host, make_package, signed_in
+from tests.unit.push.flying import fly
+from tests.unit.push.harness import EXE, make_host, make_package, signed_in
 
 PASS, FAIL, UNPROVABLE, NOT_NEEDED = CheckResult.PASS, CheckResult.FAIL, CheckResult.UNPROVABLE, CheckResult.NOT_NEEDED
 GMSA = "corp\\gmsa$"

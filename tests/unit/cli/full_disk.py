@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from tests.unit.cli.test_failing_store import FULL, SCENARIOS, harmed
-from tests.unit.scheduler.flying import fly
+from tests.unit.push.flying import fly
 
 if __name__ == "__main__":
     with structlog.testing.capture_logs():

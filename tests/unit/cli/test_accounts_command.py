@@ -18,14 +18,14 @@ import pytest
 
 from pusher.cli.app import main
 from pusher.clock import moment, utc_now
-from pusher.credentials.accounts_file import AccountsFile
-from pusher.credentials.budget import AccountKey, LockoutPolicy, Result, account_key
-from pusher.credentials.guard import LockoutGuard
-from pusher.credentials.ledger import Ledger, changed
-from pusher.credentials.memory_kerberos import MemoryKerberos
-from pusher.credentials.process import this_process
-from pusher.credentials.standing import Request, ask
-from pusher.credentials.tickets import Ticket
+from pusher.credentials.accounts.file import AccountsFile
+from pusher.credentials.kerberos.memory import MemoryKerberos
+from pusher.credentials.kerberos.tickets import Ticket
+from pusher.credentials.lockout.account_state import Request, ask
+from pusher.credentials.lockout.budget import AccountKey, LockoutPolicy, Result, account_key
+from pusher.credentials.lockout.guard import LockoutGuard
+from pusher.credentials.lockout.ledger import Ledger, changed
+from pusher.credentials.lockout.process import this_process
 from pusher.directory.memory import MemoryDirectory
 from pusher.models import Account, Protocol, Secret
 from pusher.problems import Problem, ProblemError
@@ -299,10 +299,10 @@ SPENT = [
 
 async def failing_once(guard: LockoutGuard, key: AccountKey) -> Problem:
     """The words of the refusal that follows."""
-    async with guard.leave(key) as lease:
+    async with guard.lease(key) as lease:
         lease.settle(Result.FAILED)
     with pytest.raises(ProblemError) as refused:
-        async with guard.leave(key):
+        async with guard.lease(key):
             pass
     return refused.value.problem
 
@@ -370,16 +370,16 @@ def test_a_machines_own_account_whose_sign_in_a_kill_cut_off(bench: Bench) -> No
     async def refused(guard: LockoutGuard) -> tuple[str, datetime, datetime]:
         before = utc_now()
         with pytest.raises(ProblemError) as found:
-            async with guard.leave(key):
+            async with guard.lease(key):
                 pass
         return found.value.problem.message, before, utc_now()
 
     async def granted(guard: LockoutGuard) -> None:
-        async with guard.leave(key) as lease:
+        async with guard.lease(key) as lease:
             lease.settle(Result.OK)
 
     async def on_its_way(ledger: Ledger) -> None:
-        await changed(ledger, key, lambda standing: ask(standing, asked, moment(), lambda _: False))
+        await changed(ledger, key, lambda account_state: ask(account_state, asked, moment(), lambda _: False))
 
     with closing(open_default_store(place)) as store:
         guard = guard_of(AccountsFile.own_identity_only(), store, place)
@@ -418,7 +418,7 @@ def test_a_machines_own_account_is_cleared_on_that_machine(bench: Bench, host: s
                 asyncio.run(failing(guard, AccountKey(entry=f"{one}\\adm")))
 
     async def failing(guard: LockoutGuard, key: AccountKey) -> None:
-        async with guard.leave(key) as lease:
+        async with guard.lease(key) as lease:
             lease.settle(Result.UNKNOWN)
 
     spent(machine, "another")

@@ -35,31 +35,31 @@ from pusher.install.names import NEW, OLD
 from pusher.install.payload import Payload
 from pusher.models import Outcome, Package, Run, Stage, Status, Target, Verb
 from pusher.problems import Code, problem
+from pusher.push.context import Stop, Watcher
+from pusher.push.dispatcher import Dispatcher, Report
 from pusher.report import Summary
 from pusher.report.unstored import Unstored
 from pusher.report.views import Unfailing
 from pusher.scheduler.admission import Caps
-from pusher.scheduler.job import Stop, Watcher
 from pusher.scheduler.retry import RetryPolicy
-from pusher.scheduler.run import Report, Runner
 from pusher.store import Store, StoreError, open_store, sqlite_file
 from pusher.transports.memory import Fault, MemoryHost, MemoryTransport, Moment, StartFault
 from pusher.transports.memory import How as Wire
 from pusher.transports.memory.wire import Killed
-from pusher.wiring.session import Session
+from pusher.wiring.run_resources import RunResources
 from tests.unit.install.test_installing import make_package as make_installer
 from tests.unit.install.test_installing import windows
-from tests.unit.scheduler.failing_store import FailingStore, How, Plan
-from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import (
+from tests.unit.push.failing_store import FailingStore, How, Plan
+from tests.unit.push.flying import fly
+from tests.unit.push.harness import (
     CONF,
     EXE,
     SERVICE,
     DyingStore,
     Names,
     install_by_hand,
+    make_context,
     make_host,
-    make_job,
     make_package,
     make_payload,
     program,
@@ -158,7 +158,7 @@ class _Nobody:
 
 
 class _Session:
-    """What ``Session`` is to a run, over a host in memory. One more target is left out."""
+    """What ``RunResources`` is to a run, over a host in memory. One more target is left out."""
 
     def __init__(
         self, scenario: Scenario, host: MemoryHost, store: Store, folder: Path, transport: MemoryTransport | None = None
@@ -171,7 +171,7 @@ class _Session:
         self.unstored = Unstored(self.run.id, [folder], self.printed.append)
         target, spared = Target(name=host.name), Target(name="spared.corp.example")
         self.names = {target.name, spared.name}
-        self.prepared = SimpleNamespace(
+        self.plan = SimpleNamespace(
             left_out=lambda: iter([(spared, problem(Code.EXCLUDED))]),
             targets=lambda: iter([target]),
             count=lambda: 1,
@@ -182,13 +182,13 @@ class _Session:
     def begin(self) -> None:
         self.store.begin_run(self.run, {}, [(name, None, None) for name in sorted(self.names)])
 
-    def runner(self, watcher: Watcher, report: Report, stop: Stop) -> Runner:
+    def runner(self, watcher: Watcher, report: Report, stop: Stop) -> Dispatcher:
         package, host = self.scenario.package, self.host
-        job = make_job(
+        job = make_context(
             self.store, self.transport, package=package, payload=self.scenario.payload,
             verb=self.scenario.verb, run=self.run.id, watcher=watcher, stop=stop, resolver=Names({host.name: ADDRESS}),
         )  # fmt: skip
-        return Runner(job, Caps(total=5, subnet=0), RetryPolicy(attempts=1), report, unstored=self.unstored.add)
+        return Dispatcher(job, Caps(total=5, subnet=0), RetryPolicy(attempts=1), report, unstored=self.unstored.add)
 
     async def leave(self) -> None: ...
 
@@ -212,7 +212,7 @@ def _look(host: MemoryHost) -> dict[str, Any]:
     return {"disk": disk, "services": services, "values": dict(host.values)}
 
 
-async def _prepared(scenario: Scenario, store: Store) -> MemoryHost:
+async def _plan(scenario: Scenario, store: Store) -> MemoryHost:
     host = scenario.host()
     if scenario.crash:
         with pytest.raises(Killed):
@@ -222,10 +222,10 @@ async def _prepared(scenario: Scenario, store: Store) -> MemoryHost:
 
 async def _push(scenario: Scenario, host: MemoryHost, store: Store, *faults: Fault) -> Outcome:
     """One attempt by a process of its own, whose store's calls count as calls of the transport."""
-    from pusher.scheduler.attempt import attempt
+    from pusher.push.attempt import attempt
 
     transport = MemoryTransport({ADDRESS: host}, *faults)
-    job = make_job(DyingStore(store, transport), transport, package=scenario.package, payload=scenario.payload,
+    job = make_context(DyingStore(store, transport), transport, package=scenario.package, payload=scenario.payload,
                    verb=scenario.verb)  # fmt: skip
     return await attempt(job, Target(name=host.name), ADDRESS, next(_numbers))
 
@@ -234,7 +234,7 @@ async def _run(scenario: Scenario, host: MemoryHost, store: Store, plan: Plan, f
     """The whole run, as the command does it."""
     before = _look(host)
     session = _Session(scenario, host, FailingStore(store, plan), folder)
-    execution = Execution(cast(Session, session), Unfailing(_Nobody()))
+    execution = Execution(cast(RunResources, session), Unfailing(_Nobody()))
     try:
         status = await execution.go()
     except StoreError as error:
@@ -261,7 +261,7 @@ def _seen(session: _Session, before: dict[str, Any], status: int, words: list[st
 
 async def _undisturbed(scenario: Scenario, store: Store, folder: Path) -> tuple[dict[str, Any], int]:
     """The host after a run where nothing fails, and how many calls of the store that takes."""
-    plan, host = Plan(), await _prepared(scenario, store)
+    plan, host = Plan(), await _plan(scenario, store)
     seen = await _run(scenario, host, store, plan, folder)
     assert list(seen.outcomes.values()) == [scenario.ends]
     assert seen.status == (0 if scenario.ends.is_success else 1)
@@ -289,7 +289,7 @@ def test_whatever_the_store_does_not_do_no_host_is_left_half_done(
         wrong, number = list[str](), 0
         while True:
             number += 1
-            plan, host = Plan(number, how), await _prepared(scenario, store)
+            plan, host = Plan(number, how), await _plan(scenario, store)
             seen = await _run(scenario, host, store, plan, tmp_path)
             if not plan.has_struck:
                 break
@@ -342,7 +342,7 @@ def test_killed_while_the_store_fails_too_the_next_push_is_right(
 
     async def story() -> None:
         wanted, _ = await _undisturbed(scenario, store, tmp_path_factory.mktemp("undisturbed"))
-        host = await _prepared(scenario, store)
+        host = await _plan(scenario, store)
         with contextlib.suppress(Killed):
             await _push(scenario, host, FailingStore(store, Plan(number, how)), Fault(how=Wire.DIE, number=killed_at))
         again = await _push(scenario, host, store)
@@ -440,7 +440,7 @@ async def harmed(scenario: Scenario, harm: Harm, folder: Path, every: int = 1) -
     """What is wrong after runs of which each meets the harm at another call; each has a store of its own."""
     open_store(str(folder / "empty.sqlite")).close()
     calm = _Session(scenario, scenario.host(), open_store(str(folder / "calm.sqlite")), folder)
-    assert await Execution(cast(Session, calm), Unfailing(_Nobody())).go() == 0
+    assert await Execution(cast(RunResources, calm), Unfailing(_Nobody())).go() == 0
     calm.store.close()
     wanted, wrong = _look(calm.host), list[str]()
     first = calm.transport.calls.index("sign_in") + 1
@@ -450,7 +450,7 @@ async def harmed(scenario: Scenario, harm: Harm, folder: Path, every: int = 1) -
         before, store = _look(host), open_store(str(folder / "s.sqlite"))
         acting = _Acting(host, number, lambda undo=undo: undo.append(harm.do(folder)))  # type: ignore[misc]
         session = _Session(scenario, host, store, folder, acting)
-        execution = Execution(cast(Session, session), Unfailing(_Nobody()))
+        execution = Execution(cast(RunResources, session), Unfailing(_Nobody()))
         status = await execution.go()
         session.unstored.close()
         words, after = execution.closing_words(), _look(host)

@@ -14,10 +14,10 @@ import pytest
 
 from pusher.cli import execute
 from pusher.cli.streams import OUTPUT_LOST
-from pusher.credentials import process
+from pusher.credentials.lockout import process
 from pusher.models import Credential, Outcome
+from pusher.push import attempt
 from pusher.report import JsonView, PlainView
-from pusher.scheduler import attempt
 from pusher.store import Store, StoreError
 from pusher.store.faults import store_error
 from pusher.store.writer import Writer
@@ -168,7 +168,7 @@ def test_a_look_for_a_cancel_that_fails_ends_nothing(
         raise ZeroDivisionError
 
     second = looked(fail)
-    monkeypatch.setattr("pusher.scheduler.run.resolve", _until(second, attempt.resolve))
+    monkeypatch.setattr("pusher.push.dispatcher.resolve", _until(second, attempt.resolve))
     ended = place.check()
     assert (ended.status, ended.pushed) == (0, set("abcdef"))
     assert "cancel-not-readable" in place.log.read_text()

@@ -15,7 +15,7 @@ import pytest
 from pusher.cli.app import main
 from pusher.models import TransportKind
 from pusher.transports.memory import MemoryHost, MemoryTransport
-from tests.unit.scheduler.harness import make_host
+from tests.unit.push.harness import make_host
 
 SECRET = "right"
 ACCOUNTS = '[[account]]\nname = "push"\nuser = \'corp\\pushadm\'\nsecret = "env:PUSH"\n'
@@ -58,7 +58,7 @@ class Workplace:
         monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
         monkeypatch.chdir(folder)
         transports = {TransportKind.SMB: MemoryTransport(self.hosts)}
-        monkeypatch.setattr("pusher.wiring.session.Session._transports", lambda _: transports)
+        monkeypatch.setattr("pusher.wiring.run_resources.RunResources._transports", lambda _: transports)
         self.accounts(ACCOUNTS)
         self.inventory({"all": "abcdef"})
 

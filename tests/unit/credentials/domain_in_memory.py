@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from pusher.credentials.budget import LockoutPolicy, account_key
-from pusher.credentials.guard import LockoutGuard
-from pusher.credentials.ledger import MemoryLedger
-from pusher.credentials.memory_kerberos import MemoryKerberos
-from pusher.credentials.readings import Readings
-from pusher.credentials.tickets import Tickets
+from pusher.credentials.kerberos.memory import MemoryKerberos
+from pusher.credentials.kerberos.tickets import Tickets
+from pusher.credentials.lockout.budget import LockoutPolicy, account_key
+from pusher.credentials.lockout.guard import LockoutGuard
+from pusher.credentials.lockout.ledger import MemoryLedger
+from pusher.credentials.lockout.readings import Readings
 from pusher.directory.memory import MemoryDirectory, Value, Values, entry
 from pusher.models import Account, Protocol, Secret
 from pusher.problems import Problem

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pusher.store import Store
-from tests.unit.scheduler.harness import shared_store
+from tests.unit.push.harness import shared_store
 
 
 @pytest.fixture(scope="session")

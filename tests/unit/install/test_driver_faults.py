@@ -24,8 +24,8 @@ from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, Moment
 from pusher.transports.memory.wire import Killed
 from tests.pe import program
-from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import (
+from tests.unit.push.flying import fly
+from tests.unit.push.harness import (
     CONF,
     EXE,
     LOG,

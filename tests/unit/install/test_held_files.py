@@ -7,8 +7,8 @@ from pusher.store import Store
 from pusher.transports.memory import MemoryHost, StartFault
 from pusher.transports.memory.disk import key_of
 from tests.pe import program
-from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import (
+from tests.unit.push.flying import fly
+from tests.unit.push.harness import (
     CONF,
     EXE,
     SERVICE,

@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from pusher import runner
+from pusher import helper_exe
 from pusher.models import Verb
 from pusher.problems import BadInput
 from pusher.settings import Options
-from pusher.wiring.prepared import Prepared
+from pusher.wiring.run_plan import RunPlan
 from tests.unit.install.test_installer_format import EXE, EXE_TEXT, MSI_TEXT, RULE, SAMPLE, SILENT
 
 
-def prepared(
+def plan(
     folder: Path,
     text: str,
     verb: Verb = Verb.PUSH,
     transports: str = "smb",
     transport: str = "auto",
     accounts: str | None = None,
-) -> Prepared:
+) -> RunPlan:
     if accounts is not None:
         (folder / "accounts.toml").write_text(accounts)
     (folder / "labtool.msi").write_bytes(SAMPLE)
@@ -32,12 +32,12 @@ def prepared(
     inventory.write_text(
         f"version: 1\ndefaults: {{transports: [{transports}]}}\ngroups: {{a: {{hosts: [ws1.lab.test]}}}}\n"
     )
-    return Prepared(Options(inventory=inventory, package=folder, transport=transport), verb)
+    return RunPlan(Options(inventory=inventory, package=folder, transport=transport), verb)
 
 
 @pytest.fixture
 def no_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "PROGRAM", tmp_path / "pusher-run.exe")
+    monkeypatch.setattr(helper_exe, "PROGRAM", tmp_path / "pusher-run.exe")
 
 
 @pytest.fixture
@@ -49,28 +49,28 @@ def some_runner(tmp_path: Path, no_runner: None) -> None:
 def test_a_runner_that_is_not_built_is_missed_before_anything_is_contacted(tmp_path: Path) -> None:
     for transports, transport in (("smb", "auto"), ("winrm, smb", "auto"), ("winrm", "auto")):
         with pytest.raises(
-            BadInput, match=r"package\.toml: pusher-run\.exe, .* is not built: run python -m pusher\.runner"
+            BadInput, match=r"package\.toml: pusher-run\.exe, .* is not built: run python -m pusher\.helper_exe"
         ):
-            prepared(tmp_path, MSI_TEXT, transports=transports, transport=transport)
+            plan(tmp_path, MSI_TEXT, transports=transports, transport=transport)
 
 
 @pytest.mark.usefixtures("no_runner")
 def test_what_runs_as_the_push_account_needs_no_runner_and_goes_by_winrm_only(tmp_path: Path) -> None:
     text = MSI_TEXT.replace("[installer]", '[installer]\nrun_as = "account"')
-    assert prepared(tmp_path, text, transports="winrm").package
-    assert prepared(tmp_path, text, transports="smb, winrm", transport="winrm").package
+    assert plan(tmp_path, text, transports="winrm").package
+    assert plan(tmp_path, text, transports="smb, winrm", transport="winrm").package
     for transports, transport in (("smb", "auto"), ("winrm, smb", "auto"), ("winrm, smb", "smb")):
         with pytest.raises(BadInput, match="over SMB an installer runs as the machine itself"):
-            prepared(tmp_path, text, transports=transports, transport=transport)
+            plan(tmp_path, text, transports=transports, transport=transport)
 
 
 @pytest.mark.usefixtures("some_runner")
 def test_an_exe_without_a_way_to_remove_it_is_not_removed(tmp_path: Path) -> None:
     text = EXE_TEXT + SILENT + RULE
-    assert prepared(tmp_path, text).package
+    assert plan(tmp_path, text).package
     with pytest.raises(BadInput, match=r"installer\.uninstall is missing"):
-        prepared(tmp_path, text, Verb.REMOVE)
-    assert prepared(tmp_path, MSI_TEXT, Verb.REMOVE).package
+        plan(tmp_path, text, Verb.REMOVE)
+    assert plan(tmp_path, MSI_TEXT, Verb.REMOVE).package
 
 
 PUSHING = """[[account]]
@@ -109,13 +109,13 @@ def test_whom_an_installer_is_run_as_signs_in_only_where_it_names_the_package(
     accounts: str, tried: list[str], tmp_path: Path
 ) -> None:
     for verb in (Verb.PUSH, Verb.REMOVE, Verb.CHECK):
-        ready = prepared(tmp_path, AS_NAMED, verb, accounts=accounts)
+        ready = plan(tmp_path, AS_NAMED, verb, accounts=accounts)
         assert [account.name for account in ready.accounts.accounts] == tried
         assert ready.run_account is not None and ready.run_account.user == "CORP\\svc-install"
         # A check has no use for its password.
         assert ("Installs" in ready.secrets) == (verb is not Verb.CHECK or tried == ["Installs"])
         assert "planted-Qz7" not in repr(vars(ready))
-    without = prepared(tmp_path, MSI_TEXT, accounts=PUSHING + RUNNING + 'use = "run"\n')
+    without = plan(tmp_path, MSI_TEXT, accounts=PUSHING + RUNNING + 'use = "run"\n')
     assert without.run_account is None and list(without.secrets) == ["push"]
 
 
@@ -136,7 +136,7 @@ REFUSED = [
 @pytest.mark.parametrize(("accounts", "why"), REFUSED, ids=[why for _, why in REFUSED])
 def test_whom_an_installer_cannot_be_run_as(accounts: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=why) as refused:
-        prepared(tmp_path, AS_NAMED, accounts=PUSHING + accounts)
+        plan(tmp_path, AS_NAMED, accounts=PUSHING + accounts)
     line = AS_NAMED.splitlines().index('run_as = "installs"') + 1
     assert f"package.toml:{line}:" in str(refused.value)
 
@@ -145,22 +145,22 @@ def test_whom_an_installer_cannot_be_run_as(accounts: str, why: str, tmp_path: P
 def test_an_account_for_running_only_signs_in_nowhere(tmp_path: Path) -> None:
     for text in (MSI_TEXT, AS_NAMED):
         with pytest.raises(BadInput, match="no account signs in"):
-            prepared(tmp_path, text, accounts=RUNNING + 'use = "run"\n')
+            plan(tmp_path, text, accounts=RUNNING + 'use = "run"\n')
 
 
 @pytest.mark.usefixtures("some_runner")
 def test_the_runner_is_known_by_its_hash() -> None:
-    assert runner.load().sha256 == hashlib.sha256(b"MZ").hexdigest()
+    assert helper_exe.load().sha256 == hashlib.sha256(b"MZ").hexdigest()
 
 
 @pytest.mark.lab
 def test_the_runner_is_built_the_same_each_time_and_imports_nothing_that_could_be_planted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "runner.c").write_bytes(runner.SOURCE.read_bytes())
-    monkeypatch.setattr(runner, "_HERE", tmp_path)
-    monkeypatch.setattr(runner, "PROGRAM", tmp_path / "pusher-run.exe")
-    first = runner.build().read_bytes()
-    assert runner.build().read_bytes() == first
+    (tmp_path / "runner.c").write_bytes(helper_exe.SOURCE.read_bytes())
+    monkeypatch.setattr(helper_exe, "_HERE", tmp_path)
+    monkeypatch.setattr(helper_exe, "PROGRAM", tmp_path / "pusher-run.exe")
+    first = helper_exe.build().read_bytes()
+    assert helper_exe.build().read_bytes() == first
     names = {name for name in (b"ADVAPI32.dll", b"KERNEL32.dll", b"msvcrt.dll", b"USER32.dll") if name in first}
     assert names == {b"ADVAPI32.dll", b"KERNEL32.dll"} and first.lower().count(b".dll") == 2

@@ -32,15 +32,15 @@ from pusher.models import (
     Verb,
 )
 from pusher.problems import CATALOGUE, Problem
-from pusher.scheduler.attempt import attempt
+from pusher.push.attempt import attempt
+from pusher.remote.detection import Found
 from pusher.store import Store
-from pusher.transports.detection import Found
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, Ran
 from pusher.transports.memory.disk import key_of
 from pusher.transports.memory.wire import Killed
 from tests.pe import program
-from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import DyingStore, Watching, make_host, make_job, shared_run
+from tests.unit.push.flying import fly
+from tests.unit.push.harness import DyingStore, Watching, make_context, make_host, shared_run
 
 CODE = "{6D3B3E0A-5C11-4A53-8E0B-000000000200}"
 UNINSTALL = f"hklm\\software\\microsoft\\windows\\currentversion\\uninstall\\{CODE}".lower()
@@ -138,7 +138,7 @@ async def push(
     machine.host.port = 445 if kind is TransportKind.SMB else 5986
     transport = MemoryTransport({"10.0.0.1": machine.host}, *faults, kind=kind)
     watching = Watching()
-    job = make_job(
+    job = make_context(
         DyingStore(store, transport),
         transport,
         run=shared_run(store),

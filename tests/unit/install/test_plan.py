@@ -25,8 +25,9 @@ from pusher.install.plan import (
 )
 from pusher.models import Package, Status
 from pusher.problems import Problem, Stage
-from pusher.transports.port import FileDigest, ServiceConfig, ServiceState, ServiceStatus, StartType
-from tests.unit.scheduler.harness import CONF, EXE, LOG, make_package
+from pusher.remote.images import FileDigest
+from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType
+from tests.unit.push.harness import CONF, EXE, LOG, make_package
 
 PACKAGE = make_package()
 COMMAND = service_of(PACKAGE).command.format(name="ws01")

@@ -12,8 +12,8 @@ from pusher.models import LOGON_RIGHT, Outcome, Package, Secret, Status, Verb
 from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, StartFault
 from pusher.transports.memory.wire import Killed
-from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import (
+from tests.unit.push.flying import fly
+from tests.unit.push.harness import (
     EXE,
     SERVICE,
     SERVICE_ACCOUNT,
@@ -23,7 +23,7 @@ from tests.unit.scheduler.harness import (
     make_package,
     push,
 )
-from tests.unit.scheduler.stories import ended
+from tests.unit.push.stories import ended
 
 MENDED = "1.5.0"
 

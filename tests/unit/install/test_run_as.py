@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 
 from pusher.clock import utc_now
-from pusher.credentials.budget import LockoutPolicy, account_key
-from pusher.credentials.guard import LockoutGuard
-from pusher.credentials.ledger import MemoryLedger
-from pusher.credentials.memory_kerberos import MemoryKerberos
+from pusher.credentials.kerberos.memory import MemoryKerberos
+from pusher.credentials.lockout.budget import LockoutPolicy, account_key
+from pusher.credentials.lockout.guard import LockoutGuard
+from pusher.credentials.lockout.ledger import MemoryLedger
 from pusher.models import LOGON_RIGHT, InstallerKind, Outcome, Package, Secret, Status, Verb
 from pusher.problems import Code
-from pusher.scheduler.job import Stop
+from pusher.push.context import Stop
 from pusher.store import Store
 from pusher.transports import by_service
 from pusher.transports.memory import Fault, How, Moment, Ran
 from pusher.transports.memory.wire import Killed
 from tests.unit.install.test_installing import UNINSTALL, Windows, left_behind, make_package, verdict, windows
 from tests.unit.install.test_installing import push as push_any
-from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import SERVICE_ACCOUNT, know_service_account, make_account
+from tests.unit.push.flying import fly
+from tests.unit.push.harness import SERVICE_ACCOUNT, know_service_account, make_account
 
 PASSWORD = "Kx7-never-to-be-seen"
 RUNNER = make_account(SERVICE_ACCOUNT, "installs")

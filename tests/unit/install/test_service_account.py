@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from pusher.clock import utc_now
-from pusher.credentials.budget import LockoutPolicy, Result, account_key
-from pusher.credentials.guard import LockoutGuard
-from pusher.credentials.memory_kerberos import MemoryKerberos
+from pusher.credentials.kerberos.memory import MemoryKerberos
+from pusher.credentials.lockout.budget import LockoutPolicy, Result, account_key
+from pusher.credentials.lockout.guard import LockoutGuard
 from pusher.models import LOGON_RIGHT, Outcome, Package, Secret, Status, Verb
 from pusher.store import Store
 from pusher.transports.memory import MemoryHost
 from pusher.transports.memory.services import StartFault
 from pusher.transports.port import ServiceConfig, StartType
-from tests.unit.scheduler.harness import (
+from tests.unit.push.harness import (
     SERVICE,
     SERVICE_ACCOUNT,
     SERVICE_UPN,
@@ -150,7 +150,7 @@ async def test_a_password_that_nobody_has_proven_takes_the_place_of_none(store: 
 
 async def test_a_start_that_the_budget_does_not_allow_is_none(store: Store) -> None:
     there = domain("agents")
-    async with there["guard"].leave(account_key(make_account(SERVICE_ACCOUNT), "")) as lease:
+    async with there["guard"].lease(account_key(make_account(SERVICE_ACCOUNT), "")) as lease:
         lease.settle(Result.FAILED)
     host = known(LOGON_RIGHT)
     before = host.snapshot()

@@ -13,21 +13,13 @@ from pusher.install.driver import observe, remove_files
 from pusher.install.names import NEW, OLD, STAGING, is_own_folder, lock_path
 from pusher.install.payload import Payload, load_payload
 from pusher.problems import BadInput, Code, NextMove, ProblemError, problem
+from pusher.remote.paths import RemotePath, remote_path
 from pusher.transports.memory import Fault, How, MemoryHost, StartFault
 from pusher.transports.memory.disk import key_of
-from pusher.transports.paths import remote_path
-from pusher.transports.port import (
-    NewFile,
-    RemotePath,
-    ServiceConfig,
-    ServiceState,
-    ServiceStatus,
-    Session,
-    StartType,
-)
+from pusher.transports.port import NewFile, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
 from tests.pe import program
-from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import CONF, EXE, LOG, SERVICE, make_host, make_package, signed_in
+from tests.unit.push.flying import fly
+from tests.unit.push.harness import CONF, EXE, LOG, SERVICE, make_host, make_package, signed_in
 
 T = TypeVar("T")
 PROGRAM = f"Windows\\{EXE}"
@@ -182,7 +174,7 @@ def test_only_what_passes_by_itself_is_waited_for(code: Code, tries: int) -> Non
 
     async def story() -> None:
         with pytest.raises(ProblemError) as caught:
-            await steps.patiently(call)
+            await steps.retry_while_locked(call)
         assert caught.value.problem.code == code
 
     fly(story())
@@ -198,7 +190,7 @@ def test_what_has_passed_is_no_failure() -> None:
             raise answer
         return "done"
 
-    assert fly(steps.patiently(call)) == "done"
+    assert fly(steps.retry_while_locked(call)) == "done"
 
 
 def _many(count: int) -> list[NewFile]:

@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from pusher import runner
-from pusher.runner import RunnerMissingError
+from pusher import helper_exe
+from pusher.helper_exe import HelperExeMissingError
 from tests.unit.packaging.scripts import ROOT, script
 
 
@@ -19,19 +19,19 @@ def hook() -> ModuleType:
 
 
 def test_the_record_is_of_this_source() -> None:
-    """After a change of runner.c: python -m pusher.runner --record."""
-    assert runner.recorded()["runner.c"] == hashlib.sha256(runner.SOURCE.read_bytes()).hexdigest()
-    assert set(runner.recorded()) == {"runner.c", "pusher-run.exe"}
+    """After a change of runner.c: python -m pusher.helper_exe --record."""
+    assert helper_exe.recorded()["runner.c"] == hashlib.sha256(helper_exe.SOURCE.read_bytes()).hexdigest()
+    assert set(helper_exe.recorded()) == {"runner.c", "pusher-run.exe"}
 
 
 def test_another_program_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "pusher-run.exe"
     program.write_bytes(b"MZ")
-    with pytest.raises(RunnerMissingError, match=hashlib.sha256(b"MZ").hexdigest()):
-        runner.verify(program)
-    monkeypatch.setattr(runner, "KNOWN", tmp_path / "known")
+    with pytest.raises(HelperExeMissingError, match=hashlib.sha256(b"MZ").hexdigest()):
+        helper_exe.verify(program)
+    monkeypatch.setattr(helper_exe, "KNOWN", tmp_path / "known")
     (tmp_path / "known").write_text(f"{hashlib.sha256(b'MZ').hexdigest()}  pusher-run.exe\n")
-    runner.verify(program)
+    helper_exe.verify(program)
 
 
 @pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])

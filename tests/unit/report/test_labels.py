@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pusher.report.labels import Asked, paste, paste_page
-from pusher.targets.drafts import Form
 from pusher.targets.inventory import load_inventory
+from pusher.targets.parsed import Form
 
 AROUND = {
     Form.OWN: ("i.yaml", "version: 1\ngroups:\n  g:\n    hosts:\n      ", ""),

@@ -9,11 +9,11 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-from pusher.credentials.budget import Budget, LockoutPolicy, Verdict
-from pusher.credentials.policy import LockoutState
-from pusher.credentials.readings import Seen
-from pusher.credentials.standing import Answer
-from pusher.credentials.trial import Found, Trial
+from pusher.credentials.accounts.trial import Found, Trial
+from pusher.credentials.lockout.account_state import Answer
+from pusher.credentials.lockout.budget import Budget, LockoutPolicy, Verdict
+from pusher.credentials.lockout.directory_state import LockoutState
+from pusher.credentials.lockout.readings import Seen
 from pusher.models import Account, Protocol, Stage
 from pusher.problems import Code, problem
 from pusher.report.accounts import account_record, accounts_page
@@ -50,7 +50,7 @@ def trial(text: str = "push", **fields: object) -> Trial:
     account = Account(name=text, user=f"{text}@corp.example", secret=f"file:{text}", protocol=Protocol.KERBEROS)
     given: dict[str, object] = {
         "account": account, "principal": f"{text}@CORP.EXAMPLE", "found": Found.WORKS, "words": "it works",
-        "seen": Seen(state=STATE), "standing": answer(),
+        "seen": Seen(state=STATE), "account_state": answer(),
     }  # fmt: skip
     return Trial(**(given | fields))  # type: ignore[arg-type]
 
@@ -62,7 +62,7 @@ def test_the_budget_in_words() -> None:
         in text
     )
     assert "threshold 5 by the directory, reserve 2" in text
-    text = flat(accounts_page([trial(seen=None, standing=answer(0, 2, assumed=True))]))
+    text = flat(accounts_page([trial(seen=None, account_state=answer(0, 2, assumed=True))]))
     assert "0 of 3 failures used, 2 sign-ins on their way; threshold 5 assumed, reserve 2" in text
     assert "free again" not in text
 
@@ -107,7 +107,7 @@ def test_the_record() -> None:
         "free_at": "2026-03-01T14:02:11.250Z",
     }  # fmt: skip
     assert account_record(trial(seen=Seen()))["directory"] is None
-    assert account_record(trial(found=Found.NOT_TESTED, standing=None))["works"] is None
+    assert account_record(trial(found=Found.NOT_TESTED, account_state=None))["works"] is None
     assert record["secret"] == "file", "its scheme and nothing more"
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pusher.models import Outcome, Run, Status
 from pusher.report.chart import LEAST, donut, shares
-from pusher.report.packing import FIELDS
+from pusher.report.html_rows import FIELDS
 from pusher.report.page import NAMED, verdict
 from pusher.report.render import render
 from pusher.report.summary import summarise

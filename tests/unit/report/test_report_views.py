@@ -12,8 +12,8 @@ from rich.console import Console
 
 from pusher.models import Stage, Status
 from pusher.report import JsonView, LiveView, PlainView, QuietView, View, outcome_record, summarise
-from pusher.report.closing import closing
 from pusher.report.progress import WINDOW, Progress
+from pusher.report.run_summary import closing
 from pusher.report.views import outcome_line
 from tests.unit.report import report_samples as samples
 

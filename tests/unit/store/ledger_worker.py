@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from pusher.credentials.budget import AccountKey, LockoutPolicy, Result
-from pusher.credentials.desk import Pace
-from pusher.credentials.guard import LockoutGuard
+from pusher.credentials.lockout.broker import Pace
+from pusher.credentials.lockout.budget import AccountKey, LockoutPolicy, Result
+from pusher.credentials.lockout.guard import LockoutGuard
 from pusher.problems import ProblemError
 from pusher.store import open_store
 
@@ -25,7 +25,7 @@ async def work(url: str, run: str, limit: int, ends: str) -> None:
 
     async def task(number: int) -> None:
         try:
-            async with guard.leave(AccountKey(entry="svc", domain="corp")) as lease:
+            async with guard.lease(AccountKey(entry="svc", domain="corp")) as lease:
                 print("sign-in", flush=True)
                 if ends == "hangs":
                     await asyncio.sleep(3600)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pusher.credentials.budget import LockoutPolicy, Result
-from pusher.credentials.guard import LockoutGuard
-from pusher.credentials.ledger import Ledger
+from pusher.credentials.lockout.budget import LockoutPolicy, Result
+from pusher.credentials.lockout.guard import LockoutGuard
+from pusher.credentials.lockout.ledger import Ledger
 from pusher.problems import ProblemError
 from pusher.store import Store, open_store
 from tests.contract.ledger_contract import KEY, NAME, LedgerContract, add
@@ -121,7 +121,7 @@ async def test_what_was_told_survives_the_process(tmp_path: Path) -> None:
     url = str(tmp_path / "pusher.sqlite")
     for run in ("a", "b"):
         store = open_store(url)
-        async with LockoutGuard(LockoutPolicy(threshold=4, reserve=1), store.ledger, run=run).leave(KEY) as lease:
+        async with LockoutGuard(LockoutPolicy(threshold=4, reserve=1), store.ledger, run=run).lease(KEY) as lease:
             lease.settle(Result.FAILED)
         store.close()  # at once: what was handed over is written
     store = open_store(url)
@@ -142,12 +142,12 @@ async def test_a_store_that_cannot_be_written_grants_nothing(store: Store, tmp_p
     with sqlite3.connect(tmp_path / "pusher.sqlite") as connection:
         connection.execute("ALTER TABLE lockout RENAME TO elsewhere")
     with pytest.raises(ProblemError) as refused:
-        async with guard.leave(KEY):
+        async with guard.lease(KEY):
             raise AssertionError("nobody counts it")
     assert refused.value.problem.code == "budget-unavailable"
     with sqlite3.connect(tmp_path / "pusher.sqlite") as connection:
         connection.execute("ALTER TABLE elsewhere RENAME TO lockout")
-    async with guard.leave(KEY) as lease:
+    async with guard.lease(KEY) as lease:
         lease.settle(Result.OK)
     await _all_told(store)
     assert guard.budget(KEY).in_flight == 0
@@ -155,7 +155,7 @@ async def test_a_store_that_cannot_be_written_grants_nothing(store: Store, tmp_p
 
 async def test_an_end_that_could_not_be_told_is_told_by_the_next(store: Store, tmp_path: Path) -> None:
     guard = LockoutGuard(LockoutPolicy(threshold=3, reserve=2), store.ledger, run="r")
-    async with guard.leave(KEY) as lease:
+    async with guard.lease(KEY) as lease:
         with sqlite3.connect(tmp_path / "pusher.sqlite") as connection:
             connection.execute("ALTER TABLE lockout RENAME TO elsewhere")
         lease.settle(Result.OK)
@@ -165,7 +165,7 @@ async def test_an_end_that_could_not_be_told_is_told_by_the_next(store: Store, t
     with sqlite3.connect(tmp_path / "pusher.sqlite") as connection:
         connection.execute("ALTER TABLE elsewhere RENAME TO lockout")
     assert guard.budget(KEY).in_flight == 1, "in the ledger it is still on its way"
-    async with guard.leave(KEY) as lease:
+    async with guard.lease(KEY) as lease:
         assert guard.budget(KEY).in_flight == 1
         lease.settle(Result.OK)
 
@@ -173,7 +173,7 @@ async def test_an_end_that_could_not_be_told_is_told_by_the_next(store: Store, t
 async def test_an_entry_that_cannot_be_understood_grants_nothing(store: Store) -> None:
     await store.ledger.change(NAME, lambda _: ({"corp": {"seq": "many"}}, None))
     with pytest.raises(ProblemError) as refused:
-        async with LockoutGuard(LockoutPolicy(threshold=9, reserve=2), store.ledger).leave(KEY):
+        async with LockoutGuard(LockoutPolicy(threshold=9, reserve=2), store.ledger).lease(KEY):
             raise AssertionError("who knows how often it has failed")
     assert refused.value.problem.code == "budget-unavailable"
     assert store.ledger.read(NAME) == {"corp": {"seq": "many"}}

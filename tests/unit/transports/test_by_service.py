@@ -11,8 +11,8 @@ from pusher.problems import Code, Problem, ProblemError
 from pusher.transports import by_service
 from pusher.transports.memory import Fault, How, MemoryHost, Moment, Ran
 from pusher.transports.port import ServiceState, ServiceStatus, Session
-from tests.unit.scheduler.flying import fly
-from tests.unit.scheduler.harness import make_host, signed_in
+from tests.unit.push.flying import fly
+from tests.unit.push.harness import make_host, signed_in
 
 T = TypeVar("T")
 PROGRAM = b"MZ the runner"

@@ -15,8 +15,8 @@ from impacket import nt_errors, system_errors
 import pusher
 from pusher.problems import CATALOGUE, Code, NextMove, Stage
 from pusher.transports import codes, ntstatus, win32
-from pusher.transports.codes import NTSTATUS, WIN32, Doing, from_ntstatus, from_win32, of
-from pusher.transports.foreign import ERRNO
+from pusher.transports.codes import NTSTATUS, WIN32, Operation, from_ntstatus, from_win32, of
+from pusher.transports.shared_faults import ERRNO
 from pusher.transports.smb.faults import CLASSES
 from pusher.transports.win32 import NCA
 from tests.unit.transports.not_sent import NOT_SENT
@@ -209,54 +209,54 @@ def test_what_is_listed_as_never_sent_exists_and_is_listed_once() -> None:
 
 @pytest.mark.parametrize("number", [8, 14, 170, 231, 1450, 1455, 0xC0000017, 0xC000009A, 0xC00000AB, 0xC000012D])
 def test_what_passes_by_itself_is_retried(number: int) -> None:
-    found = from_ntstatus(number, Doing.FILE) if number > 0x80000000 else from_win32(number, Doing.START)
+    found = from_ntstatus(number, Operation.FILE) if number > 0x80000000 else from_win32(number, Operation.START)
     assert found.next_move is NextMove.RETRY
 
 
 @pytest.mark.parametrize(
-    ("doing", "status", "code"),
+    ("operation", "status", "code"),
     [
-        (Doing.ADMIN_SHARE, 0xC0000022, "not-administrator"),
-        (Doing.ADMIN_SHARE, 0xC00000CC, "admin-share-missing"),
-        (Doing.SHARE, 0xC0000022, "access-denied"),
-        (Doing.SHARE, 0xC00000CC, "path-not-found"),
-        (Doing.PROBE_WRITE, 0xC0000022, "admin-share-read-only"),
-        (Doing.PROBE_WRITE, 0xC00000A2, "admin-share-read-only"),
-        (Doing.FOLDER, 0xC0000022, "folder-denied"),
-        (Doing.FILE, 0xC0000022, "access-denied"),
-        (Doing.LOCK, 0xC0000043, "push-in-progress"),
-        (Doing.FILE, 0xC0000043, "file-in-use"),
-        (Doing.SERVICE_MANAGER, 0xC0000034, "service-manager-missing"),
-        (Doing.SIGN_IN, 0xC0000022, "logon-type-denied"),
-        (Doing.REGISTRY, 0xC0000022, "registry-denied"),
-        (Doing.POLICY, 0xC0000073, "service-account-invalid"),
-        (Doing.SIGN_IN, 0xC0000064, "no-such-account"),
+        (Operation.ADMIN_SHARE, 0xC0000022, "not-administrator"),
+        (Operation.ADMIN_SHARE, 0xC00000CC, "admin-share-missing"),
+        (Operation.SHARE, 0xC0000022, "access-denied"),
+        (Operation.SHARE, 0xC00000CC, "path-not-found"),
+        (Operation.PROBE_WRITE, 0xC0000022, "admin-share-read-only"),
+        (Operation.PROBE_WRITE, 0xC00000A2, "admin-share-read-only"),
+        (Operation.FOLDER, 0xC0000022, "folder-denied"),
+        (Operation.FILE, 0xC0000022, "access-denied"),
+        (Operation.LOCK, 0xC0000043, "push-in-progress"),
+        (Operation.FILE, 0xC0000043, "file-in-use"),
+        (Operation.SERVICE_MANAGER, 0xC0000034, "service-manager-missing"),
+        (Operation.SIGN_IN, 0xC0000022, "logon-type-denied"),
+        (Operation.REGISTRY, 0xC0000022, "registry-denied"),
+        (Operation.POLICY, 0xC0000073, "service-account-invalid"),
+        (Operation.SIGN_IN, 0xC0000064, "no-such-account"),
     ],
 )
-def test_the_same_number_means_what_was_being_done(doing: Doing, status: int, code: str) -> None:
-    found = from_ntstatus(status, doing, "here")
-    assert (found.code, found.stage) == (code, doing.stage)
+def test_the_same_number_means_what_was_being_done(operation: Operation, status: int, code: str) -> None:
+    found = from_ntstatus(status, operation, "here")
+    assert (found.code, found.stage) == (code, operation.stage)
     assert f"0x{status:08X}" in found.message
     assert "here" in found.message
 
 
 @pytest.mark.parametrize(
-    ("doing", "error", "code"),
+    ("operation", "error", "code"),
     [
-        (Doing.SERVICE_MANAGER, 5, "service-creation-denied"),
-        (Doing.START, 2, "service-bad-image"),
-        (Doing.START, 5, "access-denied"),
-        (Doing.REGISTRY, 2, "registry-denied"),
-        (Doing.SERVICE, 1073, "service-exists-foreign"),
+        (Operation.SERVICE_MANAGER, 5, "service-creation-denied"),
+        (Operation.START, 2, "service-bad-image"),
+        (Operation.START, 5, "access-denied"),
+        (Operation.REGISTRY, 2, "registry-denied"),
+        (Operation.SERVICE, 1073, "service-exists-foreign"),
     ],
 )
-def test_win32_numbers_too(doing: Doing, error: int, code: str) -> None:
-    assert from_win32(error, doing).code == code
+def test_win32_numbers_too(operation: Operation, error: int, code: str) -> None:
+    assert from_win32(error, operation).code == code
 
 
-@given(st.integers(0, 0xFFFFFFFF), st.sampled_from(Doing))
-def test_a_number_nobody_knows_is_kept(number: int, doing: Doing) -> None:
-    nt, win32 = from_ntstatus(number, doing), from_win32(number, doing)
+@given(st.integers(0, 0xFFFFFFFF), st.sampled_from(Operation))
+def test_a_number_nobody_knows_is_kept(number: int, operation: Operation) -> None:
+    nt, win32 = from_ntstatus(number, operation), from_win32(number, operation)
     assert f"{number:08X}" in nt.message
     # The numbers of RPC's own faults, which a call may answer instead of a Win32 one, are told as its pages tell them.
     assert str(number) in win32.message or f"RPC fault 0x{number:08X}" in win32.message
@@ -266,8 +266,8 @@ def test_a_number_nobody_knows_is_kept(number: int, doing: Doing) -> None:
 
 
 def test_every_doing_has_a_stage_and_words() -> None:
-    assert all(isinstance(doing.stage, Stage) and doing.words for doing in Doing)
-    assert of(Code.TAMPERED, Doing.FILE).message.endswith("working on a file")
+    assert all(isinstance(operation.stage, Stage) and operation.words for operation in Operation)
+    assert of(Code.TAMPERED, Operation.FILE).message.endswith("working on a file")
 
 
 def test_nothing_is_decided_by_the_text_of_a_message() -> None:

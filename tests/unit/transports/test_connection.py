@@ -15,7 +15,7 @@ from smbprotocol.exceptions import SMBConnectionClosed
 from smbprotocol.header import Commands, NtStatus, Smb2Flags, SMB2HeaderRequest, SMB2HeaderResponse
 from smbprotocol.session import SMB2SessionSetupRequest
 
-from pusher.transports.codes import Doing
+from pusher.transports.codes import Operation
 from pusher.transports.smb.connection import (
     MAX_MESSAGE,
     GuardedConnection,
@@ -106,7 +106,7 @@ def test_a_session_that_is_gone_is_told_unsigned(status: int, encrypts: bool) ->
     made, request = connection(encrypts=encrypts, signs=True)
     error = received(made, answer(made, status=status))
     assert isinstance(error, SessionGoneError)
-    assert translate(error, Doing.FILE).code == "connection-lost"
+    assert translate(error, Operation.FILE).code == "connection-lost"
     assert request.response is None
 
 

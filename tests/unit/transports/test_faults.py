@@ -16,8 +16,8 @@ from impacket.dcerpc.v5.rpcrt import DCERPCException
 from smbprotocol.header import SMB2HeaderResponse
 
 from pusher.problems import CATALOGUE, Code, ProblemError, problem
-from pusher.transports.codes import NTSTATUS, WIN32, Doing
-from pusher.transports.foreign import ERRNO
+from pusher.transports.codes import NTSTATUS, WIN32, Operation
+from pusher.transports.shared_faults import ERRNO
 from pusher.transports.smb.connection import ImplausibleError, TamperedError, UnsupportedDialectError
 from pusher.transports.smb.faults import CLASSES, guarded, translate
 from pusher.transports.smb.pipe import RpcFaultError
@@ -70,24 +70,24 @@ def test_there_is_something_to_cover() -> None:
 
 def test_a_response_is_known_by_its_number() -> None:
     for status, code in NTSTATUS.items():
-        found = translate(response(status), Doing.FILE)
+        found = translate(response(status), Operation.FILE)
         assert (found.code, f"0x{status:08X}" in found.message) == (code, True)
-    assert translate(response(0xC0FFEE00), Doing.FACTS).code == "protocol-error"
-    assert translate(response(0xC0FFEE00), Doing.SIGN_IN).code == "sign-in-failed"
+    assert translate(response(0xC0FFEE00), Operation.FACTS).code == "protocol-error"
+    assert translate(response(0xC0FFEE00), Operation.SIGN_IN).code == "sign-in-failed"
 
 
 @pytest.mark.parametrize("kind", SESSION_ERRORS, ids=lambda kind: kind.__module__)
 def test_an_rpc_error_is_known_by_its_number(kind: type[DCERPCException]) -> None:
     for number, code in WIN32.items():
-        assert translate(kind(error_code=number), Doing.FILE).code == code
-    assert translate(kind(error_code=0xC0000073), Doing.SIGN_IN).code == "no-such-account"
-    assert translate(kind(error_code=0xC0000022), Doing.FACTS).code == "access-denied"
+        assert translate(kind(error_code=number), Operation.FILE).code == code
+    assert translate(kind(error_code=0xC0000073), Operation.SIGN_IN).code == "no-such-account"
+    assert translate(kind(error_code=0xC0000022), Operation.FACTS).code == "access-denied"
 
 
 def test_an_rpc_error_without_a_number() -> None:
-    assert translate(DCERPCException("what a text says"), Doing.FACTS).code == "rpc-failed"
-    assert translate(RpcFaultError(5), Doing.SERVICE_MANAGER).code == "service-creation-denied"
-    assert translate(RpcFaultError(0x1C010003), Doing.FACTS).code == "rpc-failed"
+    assert translate(DCERPCException("what a text says"), Operation.FACTS).code == "rpc-failed"
+    assert translate(RpcFaultError(5), Operation.SERVICE_MANAGER).code == "service-creation-denied"
+    assert translate(RpcFaultError(0x1C010003), Operation.FACTS).code == "rpc-failed"
 
 
 @pytest.mark.parametrize(
@@ -105,16 +105,16 @@ def test_an_rpc_error_without_a_number() -> None:
 )  # fmt: skip
 def test_a_sockets_errors(number: int, code: str) -> None:
     error = OSError(number, "what the system calls it")
-    assert translate(error, Doing.REACH).code == code
+    assert translate(error, Operation.REACH).code == code
     # smbprotocol wraps it in a ValueError whose text alone says what it was.
     wrapped = ValueError(f"Failed to connect: {error}")
     wrapped.__cause__ = error
-    assert translate(wrapped, Doing.REACH).code == code
+    assert translate(wrapped, Operation.REACH).code == code
 
 
 def test_every_errno_leads_somewhere() -> None:
     for number in errno.errorcode:
-        assert translate(OSError(number, "x"), Doing.REACH).code in CATALOGUE
+        assert translate(OSError(number, "x"), Operation.REACH).code in CATALOGUE
     assert set(ERRNO) <= set(errno.errorcode)
 
 
@@ -138,7 +138,7 @@ def test_every_errno_leads_somewhere() -> None:
     ],
 )
 def test_other_errors(error: Exception, code: str) -> None:
-    assert translate(error, Doing.FACTS).code == code
+    assert translate(error, Operation.FACTS).code == code
 
 
 @pytest.mark.parametrize(
@@ -153,20 +153,20 @@ def test_other_errors(error: Exception, code: str) -> None:
 def test_what_smbprotocol_wraps_at_sign_in_is_seen_through(cause: type[Exception], code: str) -> None:
     wrapped = smb_errors.SMBAuthenticationError("Failed to authenticate with server")
     wrapped.__cause__ = cause.__new__(cause)
-    assert translate(wrapped, Doing.SIGN_IN).code == code
-    assert translate(smb_errors.SMBAuthenticationError("x"), Doing.SIGN_IN).code == "sign-in-failed"
+    assert translate(wrapped, Operation.SIGN_IN).code == code
+    assert translate(smb_errors.SMBAuthenticationError("x"), Operation.SIGN_IN).code == "sign-in-failed"
 
 
 def test_a_value_error_of_our_own_is_not_seen_through() -> None:
     """Only an error of the socket or of the sign-in behind it says more."""
     error = ValueError("x")
     error.__cause__ = KeyError("y")
-    assert translate(error, Doing.FACTS).code == "protocol-error"
+    assert translate(error, Operation.FACTS).code == "protocol-error"
 
 
 def test_the_text_of_an_error_makes_no_difference() -> None:
     for kind in (smb_errors.SMBException, ValueError, DCERPCException, ConnectionError):
-        codes = {translate(kind(text), Doing.SIGN_IN).code for text in
+        codes = {translate(kind(text), Operation.SIGN_IN).code for text in
                  ("", "STATUS_ACCESS_DENIED", "wrong password", "timed out", "Failed to connect: refused")}  # fmt: skip
         assert len(codes) == 1, kind
 
@@ -178,16 +178,16 @@ def test_guarded_keeps_problems_and_causes() -> None:
         raise error
 
     with pytest.raises(ProblemError) as caught:
-        guarded(Doing.FILE, lambda: raises(known))
+        guarded(Operation.FILE, lambda: raises(known))
     assert caught.value is known
     cause = ConnectionResetError()
     with pytest.raises(ProblemError) as caught:
-        guarded(Doing.FILE, lambda: raises(cause), "ADMIN$\\x")
+        guarded(Operation.FILE, lambda: raises(cause), "ADMIN$\\x")
     assert caught.value.__cause__ is cause
     assert "ADMIN$\\x" in caught.value.problem.message
     with pytest.raises(KeyboardInterrupt):
-        guarded(Doing.FILE, lambda: raises(KeyboardInterrupt()))
-    assert guarded(Doing.FILE, lambda: 7) == 7
+        guarded(Operation.FILE, lambda: raises(KeyboardInterrupt()))
+    assert guarded(Operation.FILE, lambda: 7) == 7
 
 
 class _KerberosError(Exception):
@@ -208,4 +208,4 @@ def test_what_the_kdc_says_is_told(number: int, code: str, wrapped: bool) -> Non
         outer = smb_errors.SMBAuthenticationError("no")
         outer.__cause__ = error
         error = outer
-    assert translate(error, Doing.SIGN_IN).code == code
+    assert translate(error, Operation.SIGN_IN).code == code

@@ -9,9 +9,10 @@ import pytest
 
 from pusher.models import Credential, Protocol, Secret
 from pusher.problems import Code, ProblemError
+from pusher.remote.paths import RemotePath
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, StartFault, User
 from pusher.transports.memory.wire import Killed
-from pusher.transports.port import Endpoint, Limits, RemotePath, ServiceConfig, ServiceState, Session, StartType
+from pusher.transports.port import Endpoint, Limits, ServiceConfig, ServiceState, Session, StartType
 
 FILE = RemotePath(share="ADMIN$", path="file.bin")
 DATA = memoryview(b"0123456789")

@@ -11,7 +11,7 @@ from smbprotocol.exceptions import SMBResponseException
 from smbprotocol.header import SMB2HeaderResponse
 
 from pusher.problems import ProblemError
-from pusher.transports.port import RemotePath
+from pusher.remote.paths import RemotePath
 from pusher.transports.smb.files import Files
 
 PENDING, GONE = 0xC0000056, 0xC0000034

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pusher.models import Credential, Protocol, Secret
-from pusher.transports.bridge import Pool
 from pusher.transports.port import Endpoint, Limits
+from pusher.transports.threaded import Pool
 from pusher.transports.winrm.adapter import WinrmTransport
 from tests.unit.transports.winrm.certificates import Authority, Issued
 from tests.unit.transports.winrm.listener import Listener, Script

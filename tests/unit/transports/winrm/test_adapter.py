@@ -14,9 +14,9 @@ import pytest
 
 from pusher.models import Protocol
 from pusher.problems import CATALOGUE, BadInput, NextMove, ProblemError
-from pusher.transports.bridge import Pool
-from pusher.transports.codes import Doing
+from pusher.transports.codes import Operation
 from pusher.transports.port import Endpoint, Limits, Session
+from pusher.transports.threaded import Pool
 from pusher.transports.winrm.adapter import WinrmTransport, ways
 from pusher.transports.winrm.faults import translate
 from pusher.transports.winrm.tls import Trust
@@ -499,7 +499,7 @@ def test_a_call_in_progress_ends_when_it_is_aborted(authority: Authority, listen
     assert asked.wait(30)
     wire.abort()
     thread.join(30)
-    assert [translate(error, Doing.FACTS).code for error in ended] == ["connection-lost"]
+    assert [translate(error, Operation.FACTS).code for error in ended] == ["connection-lost"]
     wire.close()
 
 

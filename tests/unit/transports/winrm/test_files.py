@@ -9,7 +9,8 @@ from typing import cast
 import pytest
 
 from pusher.problems import ProblemError
-from pusher.transports.port import FileInfo, Limits, RemotePath
+from pusher.remote.paths import RemotePath
+from pusher.transports.port import FileInfo, Limits
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer
 from pusher.transports.winrm.facts import Folders

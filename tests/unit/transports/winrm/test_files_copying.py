@@ -12,7 +12,8 @@ from typing import cast
 import pytest
 
 from pusher.problems import ProblemError
-from pusher.transports.port import Limits, RemotePath
+from pusher.remote.paths import RemotePath
+from pusher.transports.port import Limits
 from pusher.transports.winrm import copying
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer
@@ -163,12 +164,12 @@ def test_a_scanner_after_the_last_byte_is_no_stall(content: ContentServer) -> No
         lambda _: True,
     )
 
-    def run(line: str, *, beat: Callable[[], None]) -> object:
-        beat()
+    def run(line: str, *, made: Callable[[], None]) -> object:
+        made()
         assert moved == [], "nothing has moved, so nothing is said"
         fetch(line.split()[-2])
         for _ in range(10):
-            beat()
+            made()
         return type("Ran", (), {"exit_code": 0})
 
     shell.run = run  # type: ignore[method-assign, assignment]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pusher.problems import ProblemError
-from pusher.transports.port import RemotePath
+from pusher.remote.paths import RemotePath
 from pusher.transports.winrm.places import parent, place
 
 

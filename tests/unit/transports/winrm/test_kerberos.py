@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab.kdc import Kdc, KdcError
-from pusher.credentials.kerberos import Krb5
+from pusher.credentials.kerberos.library import Krb5
 from pusher.models import Credential, Protocol, Secret
 from pusher.problems import ProblemError
 from pusher.transports.port import Link

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.transports.port import FileDigest, Limits, NewFile, RemotePath
+from pusher.remote.images import FileDigest
+from pusher.remote.paths import RemotePath
+from pusher.transports.port import Limits, NewFile
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer
 from pusher.transports.winrm.copying import fetches_line, reads_line
@@ -276,9 +278,9 @@ def test_nobody_waits_for_ever_for_a_curl_that_shows_nothing(
     moved = list[int]()
     shell = files._shell
 
-    def run(line: str, *, beat: Callable[[], None], **_: object) -> None:
+    def run(line: str, *, made: Callable[[], None], **_: object) -> None:
         for _number in range(50):
-            beat()
+            made()
 
     monkeypatch.setattr(shell, "run", run)
     files.copier.read_together({"C:\\x": 1, "C:\\y": 1}, moved.append, ignore)

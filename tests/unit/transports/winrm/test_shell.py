@@ -93,7 +93,7 @@ def test_a_command_from_its_start_to_its_end() -> None:
         received("Done", ("stdout", b"two"), code="7"),
     )
     shell, beats = Shell(script), list[int]()
-    ran = shell.run("ver", beat=lambda: beats.append(1))
+    ran = shell.run("ver", made=lambda: beats.append(1))
     assert (ran.exit_code, ran.stdout, ran.stderr) == (7, b"one two", b"oops")
     assert len(beats) == 3, "also where nothing came: the target lives"
     shell.close()

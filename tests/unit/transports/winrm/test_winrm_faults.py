@@ -18,8 +18,8 @@ import pytest
 import spnego.exceptions as spnego_errors
 
 from pusher.problems import CATALOGUE, Code, ProblemError, problem
-from pusher.transports.codes import WIN32, Doing
-from pusher.transports.foreign import ERRNO, KERBEROS, kerberos_number
+from pusher.transports.codes import WIN32, Operation
+from pusher.transports.shared_faults import ERRNO, KERBEROS, kerberos_number
 from pusher.transports.winrm import authentication, channel, cim, tls, wire
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.faults import CERTIFICATE, CLASSES, STATUS, SUBCODES, WBEM, WSMAN, guarded, translate
@@ -65,7 +65,7 @@ def test_every_row_leads_to_a_code() -> None:
     found = [*CLASSES.values(), *CERTIFICATE.values(), *STATUS.values(), *KERBEROS.values(), *ERRNO.values()]
     assert set(found) <= set(CATALOGUE)
     assert {*WSMAN.values(), *WBEM.values()} - {"access-denied"} <= set(CATALOGUE)
-    assert {translate(fault(name), Doing.FACTS).code for name in SUBCODES} <= set(CATALOGUE)
+    assert {translate(fault(name), Operation.FACTS).code for name in SUBCODES} <= set(CATALOGUE)
 
 
 def test_no_library_brings_its_own_http() -> None:
@@ -83,7 +83,7 @@ def test_every_row_leads_to_its_code_and_says_its_name() -> None:
     for number, code in [*WSMAN.items(), *WBEM.items()]:
         expected = "not-administrator" if code == "access-denied" else code
         for shape in (int(number), int(number) - 2**32):
-            found = translate(fault(shape), Doing.SERVICE)
+            found = translate(fault(shape), Operation.SERVICE)
             assert found.code == expected
             assert f"{int(number)} {number.name})" in found.message
 
@@ -137,7 +137,7 @@ SAID_BY_SERVICES = [
 
 @pytest.mark.parametrize(("number", "name", "code"), SAID_BY_SERVICES, ids=lambda value: str(value))
 def test_what_services_say_of_themselves(number: int, name: str, code: str) -> None:
-    found = translate(fault(number), Doing.FACTS)
+    found = translate(fault(number), Operation.FACTS)
     assert (found.code, f"(WSMan fault {number} {name})" in found.message) == (code, True)
 
 
@@ -148,7 +148,7 @@ def test_what_services_say_of_themselves(number: int, name: str, code: str) -> N
 )  # fmt: skip
 def test_win32_codes_that_services_say(number: int, code: str) -> None:
     for shape in (number, 0x80070000 + number, 0x80070000 + number - 2**32):
-        assert translate(fault(shape), Doing.FACTS).code == code
+        assert translate(fault(shape), Operation.FACTS).code == code
 
 
 def test_the_names_lie_in_the_vendors_ranges() -> None:
@@ -177,7 +177,7 @@ def test_a_fault_without_a_number_is_known_by_its_name() -> None:
         "TimedOut": "timed-out",
         "w:timedout": "winrm-fault",
     }.items():
-        assert translate(fault(name), Doing.FACTS).code == code
+        assert translate(fault(name), Operation.FACTS).code == code
 
 
 DETAIL = (
@@ -218,40 +218,40 @@ def test_a_fault_that_is_none_has_no_number() -> None:
 
 @pytest.mark.parametrize("number", [None, "wsman:InternalError", "", 0, 77, 2**40, -(2**40), 0x80338FFF])
 def test_a_fault_that_no_table_knows(number: int | str | None) -> None:
-    assert translate(fault(number), Doing.FACTS).code == "winrm-fault"
+    assert translate(fault(number), Operation.FACTS).code == "winrm-fault"
 
 
 @pytest.mark.parametrize("number", [112, 1072, 1326])
 def test_a_win32_code_in_a_fault(number: int) -> None:
     for shape in (number, 0x80070000 + number, 0x80070000 + number - 2**32):
-        assert translate(fault(shape), Doing.FACTS).code == WIN32[number]
+        assert translate(fault(shape), Operation.FACTS).code == WIN32[number]
 
 
 @pytest.mark.parametrize(
-    ("doing", "code"),
+    ("operation", "code"),
     [
-        (Doing.SERVICE_MANAGER, "service-creation-denied"),
-        (Doing.REGISTRY, "registry-denied"),
-        (Doing.FACTS, "not-administrator"),
-        (Doing.FILE, "not-administrator"),
-        (Doing.PROBE_WRITE, "not-administrator"),
+        (Operation.SERVICE_MANAGER, "service-creation-denied"),
+        (Operation.REGISTRY, "registry-denied"),
+        (Operation.FACTS, "not-administrator"),
+        (Operation.FILE, "not-administrator"),
+        (Operation.PROBE_WRITE, "not-administrator"),
     ],
 )
-def test_a_refusal_by_what_was_done(doing: Doing, code: str) -> None:
+def test_a_refusal_by_what_was_done(operation: Operation, code: str) -> None:
     for number in (5, 0x80070005, 0x80041003):
-        assert translate(fault(number), doing).code == code
+        assert translate(fault(number), operation).code == code
 
 
 def test_certificates_by_openssl_s_number() -> None:
     for number, code in {**CERTIFICATE, 18: "certificate-untrusted", 20: "certificate-untrusted"}.items():
         error = ssl.SSLCertVerificationError()
         error.verify_code = number
-        assert translate(error, Doing.REACH).code == code
+        assert translate(error, Operation.REACH).code == code
 
 
 def test_statuses() -> None:
     for status, code in {**STATUS, 302: "winrm-fault", 400: "winrm-fault", 500: "winrm-fault"}.items():
-        assert translate(authentication.StatusError(status), Doing.FACTS).code == code
+        assert translate(authentication.StatusError(status), Operation.FACTS).code == code
 
 
 class KrbError(Exception):
@@ -271,12 +271,12 @@ class GssError(Exception):
 def test_kerberos_by_number_in_every_shape() -> None:
     for number, code in KERBEROS.items():
         raw = KRB5_BASE + number
-        assert translate(KrbError(raw), Doing.SIGN_IN).code == code
+        assert translate(KrbError(raw), Operation.SIGN_IN).code == code
         wrapped = spnego_errors.SpnegoError(1)
         wrapped.base_error = GssError(raw + 2**32)
         assert kerberos_number(wrapped) == number
-        assert translate(wrapped, Doing.SIGN_IN).code == code
-    assert translate(KrbError(KRB5_BASE + 99), Doing.SIGN_IN).code == "kerberos-failed"
+        assert translate(wrapped, Operation.SIGN_IN).code == code
+    assert translate(KrbError(KRB5_BASE + 99), Operation.SIGN_IN).code == "kerberos-failed"
     assert kerberos_number(KrbError(5)) is None
     assert kerberos_number(ValueError()) is None
 
@@ -288,7 +288,7 @@ def test_kerberos_without_a_number_that_is_known(package: str) -> None:
     kinds = [kind for kind in vars(module).values() if inspect.isclass(kind) and issubclass(kind, Exception)]
     assert kinds
     for kind in kinds:
-        assert translate(kind.__new__(kind), Doing.SIGN_IN).code == "kerberos-failed", kind
+        assert translate(kind.__new__(kind), Operation.SIGN_IN).code == "kerberos-failed", kind
 
 
 @pytest.mark.parametrize(
@@ -312,19 +312,19 @@ def test_kerberos_without_a_number_that_is_known(package: str) -> None:
     ],
 )
 def test_other_errors(error: Exception, code: str) -> None:
-    assert translate(error, Doing.FACTS).code == code
+    assert translate(error, Operation.FACTS).code == code
 
 
 def test_every_errno_leads_somewhere() -> None:
     for number in errno.errorcode:
-        assert translate(OSError(number, "x"), Doing.REACH).code in CATALOGUE
+        assert translate(OSError(number, "x"), Operation.REACH).code in CATALOGUE
     for number, code in ERRNO.items():
-        assert translate(OSError(number, "x"), Doing.REACH).code == code
+        assert translate(OSError(number, "x"), Operation.REACH).code == code
 
 
 def test_the_text_of_an_error_makes_no_difference() -> None:
     for kind in (psrp_errors.WinRMError, psrp_errors.AuthenticationError, ValueError, ssl.SSLError):
-        codes = {translate(kind(text), Doing.SIGN_IN).code for text in ("", "access denied", "401", "certificate")}
+        codes = {translate(kind(text), Operation.SIGN_IN).code for text in ("", "access denied", "401", "certificate")}
         assert len(codes) == 1, kind
 
 
@@ -335,11 +335,11 @@ def test_guarded_keeps_problems_and_causes() -> None:
         raise error
 
     with pytest.raises(ProblemError) as caught:
-        guarded(Doing.FILE, lambda: raises(known))
+        guarded(Operation.FILE, lambda: raises(known))
     assert caught.value is known
     with pytest.raises(ProblemError) as caught:
-        guarded(Doing.FILE, lambda: raises(cause), "ADMIN$\\x")
+        guarded(Operation.FILE, lambda: raises(cause), "ADMIN$\\x")
     assert caught.value.__cause__ is cause
     assert "ADMIN$\\x" in caught.value.problem.message
     with pytest.raises(KeyboardInterrupt):
-        guarded(Doing.FILE, lambda: raises(KeyboardInterrupt()))
+        guarded(Operation.FILE, lambda: raises(KeyboardInterrupt()))

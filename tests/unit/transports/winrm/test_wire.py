@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pusher.problems import ProblemError
-from pusher.transports.codes import Doing
+from pusher.transports.codes import Operation
 from pusher.transports.port import Endpoint
 from pusher.transports.winrm.adapter import WinrmTransport
 from pusher.transports.winrm.authentication import MAX_BODY
@@ -88,7 +88,7 @@ def ask(teller: Teller, most: int = MAX_ANSWER) -> tuple[Answer | str, Wire]:
     try:
         return wire.post(b"", {"Content-Type": KIND}, most), wire
     except Exception as error:
-        return translate(error, Doing.FACTS).code, wire
+        return translate(error, Operation.FACTS).code, wire
     finally:
         wire.close()
 

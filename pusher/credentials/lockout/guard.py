@@ -1,0 +1,184 @@
+"""The guard: the lockout budget held over all tasks of the run, and by the ledger over all processes and runs.
+
+A task asks before each sign-in and waits while others are on their way; it settles exactly once, whatever
+happens to it. One guard lives as long as one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from pusher.clock import Clock, moment
+from pusher.credentials.lockout import account_state as rules
+from pusher.credentials.lockout import process as processes
+from pusher.credentials.lockout.account_state import Answer, Cleared, IsGone, Mark, Reading, Request, Settled, Stop
+from pusher.credentials.lockout.broker import LeaseBroker, Pace, Party
+from pusher.credentials.lockout.budget import AccountKey, Budget, LockoutPolicy, Result, Verdict
+from pusher.credentials.lockout.ledger import Ledger, MemoryLedger, account_state_of, account_states_of, changed
+from pusher.credentials.lockout.process import Process
+from pusher.credentials.lockout.refusal import CLEAR, clear_command, spent, stopped_by
+from pusher.problems import Problem
+
+_DESKS = 256
+
+
+class Lease:
+    """The lease to try once. What the sign-in came to is told by ``settle``; untold it counts as unknown."""
+
+    def __init__(self) -> None:
+        self.result = Result.UNKNOWN
+        self.stop_code: str | None = None
+
+    def settle(self, result: Result, stop_code: str | None = None) -> None:
+        """``stop_code`` stops the account everywhere, with that code as the reason."""
+        self.result, self.stop_code = result, stop_code
+
+
+class LockoutGuard:
+    """Leaves by account key (see ``budget.account_key``). Without a ``ledger`` the count is this guard's alone.
+
+    ``local`` is what is assumed of machines' own accounts, where it is not ``policy``. ``run`` is whose stops hold;
+    ``process`` whose leaves the ledger knows these to be. ``clear``: the command that forgets what ``ledger`` counts.
+    """
+
+    def __init__(
+        self,
+        policy: LockoutPolicy,
+        ledger: Ledger | None = None,
+        *,
+        local: LockoutPolicy | None = None,
+        run: str = "",
+        process: Process | None = None,
+        clock: Clock = moment,
+        is_gone: IsGone = processes.is_gone,
+        pace: Pace | None = None,
+        clear: str = CLEAR,
+    ) -> None:
+        self.policy = policy
+        self._party = Party(
+            ledger=ledger or MemoryLedger(),
+            policy=policy,
+            run=run,
+            process=process or processes.this_process(),
+            clock=clock,
+            is_gone=is_gone,
+            pace=pace or Pace(),
+            clear=clear,
+        )
+        self._local = replace(self._party, policy=local or policy)
+        self._desks: dict[AccountKey, LeaseBroker] = {}
+        self._enough = _DESKS
+        self._names: dict[str, str] = {}
+
+    def is_also(self, netbios: str, domain: str) -> None:
+        """``netbios`` names the same domain as ``domain`` does: ``NETBIOS\\svc`` and ``svc@domain`` are one account."""
+        self._names[netbios.lower()] = domain.lower().partition(".")[0]
+
+    def _known(self, key: AccountKey) -> AccountKey:
+        """The one key of an account whose domain has two names."""
+        domain = self._names.get(key.domain)
+        return key if domain is None else replace(key, domain=domain, is_certain=True)
+
+    @asynccontextmanager
+    async def lease(self, key: AccountKey) -> AsyncIterator[Lease]:
+        """Wait for a lease to try ``key`` once; ``lockout-budget-spent`` or ``account-stopped`` where there is none."""
+        desk = self._desk(self._known(key))
+        name = await desk.take()
+        lease = Lease()
+        try:
+            yield lease
+        finally:
+            desk.end(Settled(lease=name, result=lease.result, stop=lease.stop_code))
+
+    async def begin_reading(self, key: AccountKey) -> Mark:
+        """To be called before the directory is asked how ``key`` stands."""
+        clock = self._party.clock
+        return await changed(
+            self._party.ledger, self._known(key), lambda account_state: rules.marked(account_state, clock())
+        )
+
+    async def read(self, key: AccountKey, mark: Mark, reading: Reading) -> Answer:
+        """What the directory said, asked after ``mark``; how the account stands now."""
+        clock = self._party.clock
+
+        def keep(account_state: rules.AccountState) -> tuple[rules.AccountState, Answer]:
+            kept = rules.read(account_state, mark, reading, clock())
+            return kept, rules.judge(kept, _request(self._party_of(key)), clock())
+
+        return await changed(self._party.ledger, self._known(key), keep)
+
+    async def stop(self, key: AccountKey, code: str) -> None:
+        """Stop the account for this run, at once here and, when this returns, in its other processes."""
+        run, now, key = self._party.run, self._party.clock(), self._known(key)
+        self._desk(key).stop(Stop(run=run, code=code, moment=now))
+        await changed(
+            self._party.ledger, key, lambda account_state: (rules.stopped(account_state, run, code, now), None)
+        )
+
+    async def clear(self, key: AccountKey) -> Cleared:
+        """Forget the failures of ``key``: the operator says that its domain has."""
+
+        def clear(account_state: rules.AccountState) -> tuple[rules.AccountState, Cleared]:
+            left, forgotten = rules.cleared(account_state)
+            return left, Cleared(forgotten=forgotten, beside=self._judged(key, left).beside)
+
+        return await changed(self._party.ledger, self._known(key), clear)
+
+    def look(self, key: AccountKey) -> Answer:
+        """How the account stands; for callers without an event loop."""
+        return self._judged(key, self._account_state(self._known(key)))
+
+    def budget(self, key: AccountKey) -> Budget:
+        return self.look(key).budget
+
+    def why_not(self, key: AccountKey) -> Problem | None:
+        """What ``lease`` would be refused with now; None where it may be had, or waited for."""
+        answer = self.look(key)
+        if answer.verdict is Verdict.STOPPED and answer.stop is not None:
+            return stopped_by(answer.stop, answer)
+        return spent(answer, self.clear_command(key)) if answer.verdict is Verdict.SPENT else None
+
+    def clear_command(self, key: AccountKey) -> str:
+        return clear_command(self._known(key), self._party.clear)
+
+    def counted(self, entry: str | None = None) -> Iterator[tuple[AccountKey, Answer]]:
+        """Every account of which the ledger counts a failure, or knows a sign-in on its way, and how it stands.
+
+        ``entry``: only those of one place in the ledger.
+        """
+        ledger = self._party.ledger
+        documents = ledger.accounts() if entry is None else {entry: ledger.read(entry)}
+        for name, document in documents.items():
+            for domain in account_states_of(document):
+                key = AccountKey(entry=name, domain=domain)
+                answer = self._judged(key, account_state_of(document, key))
+                if answer.budget.failures or answer.budget.in_flight:
+                    yield key, answer
+
+    def _account_state(self, key: AccountKey) -> rules.AccountState:
+        return account_state_of(self._party.ledger.read(key.entry), key)
+
+    def _judged(self, key: AccountKey, account_state: rules.AccountState) -> Answer:
+        party = self._party_of(key)
+        now = party.clock()
+        horizon = rules.policy_of(account_state, party.policy, now).horizon
+        return rules.judge(rules.tidied(account_state, now, horizon, party.is_gone), _request(party), now)
+
+    def _party_of(self, key: AccountKey) -> Party:
+        return self._local if key.is_local else self._party
+
+    def _desk(self, key: AccountKey) -> LeaseBroker:
+        if (found := self._desks.get(key)) is not None:
+            return found
+        if len(self._desks) >= self._enough:
+            # A long inventory's local accounts are as many as its hosts.
+            self._desks = {name: desk for name, desk in self._desks.items() if not desk.is_idle}
+            self._enough = 2 * len(self._desks) + _DESKS
+        made = self._desks[key] = LeaseBroker(key, self._party_of(key))
+        return made
+
+
+def _request(party: Party) -> Request:
+    return Request(process=party.process, run=party.run, policy=party.policy)

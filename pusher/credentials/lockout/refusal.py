@@ -1,0 +1,51 @@
+"""Why an account may not be tried, in words: how many failures of which limit, and until when. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import datetime, timedelta
+
+from pusher.credentials.lockout.account_state import Answer, Stop
+from pusher.credentials.lockout.budget import AccountKey, LockoutPolicy, written
+from pusher.problems import Code, Problem, Stage, problem
+
+CLEAR = "pusher accounts clear"
+
+
+def spent(answer: Answer, clear: str) -> Problem:
+    """``clear``: the command that forgets the failures."""
+    said = f"{_used(answer)}, {_policy(answer.policy)}"
+    if answer.free_at is not None and answer.policy.limit > 0:
+        said += f"; free again at {_time(answer.free_at)}; once the account is unlocked this ends the wait: {clear}"
+    return problem(Code.LOCKOUT_BUDGET_SPENT, Stage.SIGN_IN, said)
+
+
+def clear_command(key: AccountKey, command: str = CLEAR) -> str:
+    """``command`` with whom and where, as a shell takes it: for what is counted under ``key``."""
+    user, host = written(key)
+    return " ".join([command, shlex.quote(user), *(["--host", shlex.quote(host)] if host is not None else [])])
+
+
+def stopped_by(stop: Stop, answer: Answer) -> Problem:
+    said = f"by {stop.code} at {_time(stop.moment.at)}, until this run ends; {_used(answer)}"
+    return problem(Code.ACCOUNT_STOPPED, Stage.SIGN_IN, said)
+
+
+def _used(answer: Answer) -> str:
+    said = f"{answer.budget.failures} of {answer.policy.limit} failed sign-ins that the budget allows are used"
+    if answer.cut_off:
+        said += f", {answer.cut_off} of them cut off before a verdict came, which may have been none"
+    if answer.beside:
+        said += f" ({answer.beside} under another name of this user, which may be the same account: a realm would tell)"
+    return said
+
+
+def _policy(policy: LockoutPolicy) -> str:
+    minutes = policy.window.total_seconds() / 60
+    source = "assumed" if policy.assumed else "by the directory"
+    return f"threshold {policy.threshold} and window {minutes:g} min {source}, reserve {policy.reserve}"
+
+
+def _time(at: datetime) -> str:
+    """To the second, and never before it."""
+    return f"{at + timedelta(microseconds=999_999):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,93 @@
+"""What one run hands to each of its attempts: the verb, the package, the accounts, and the ports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pusher.clock import Now
+from pusher.credentials.kerberos.tickets import Tickets
+from pusher.credentials.lockout.guard import LockoutGuard
+from pusher.credentials.secrets.laps import PerHostSecrets
+from pusher.install.payload import Payload
+from pusher.models import Account, Event, Package, Secret, Stage, TransportKind, Verb
+from pusher.problems import Code
+from pusher.push.losses import Losses
+from pusher.store import Store
+from pusher.targets.resolver import Resolver
+from pusher.transports.port import Limits, Transport
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes: the live view and the log."""
+
+    def stage(self, target: str, stage: Stage) -> None: ...
+
+    def event(self, happened: Event) -> None: ...
+
+
+class Stop:
+    """Leave to go on. ``cancel`` takes it from every target at its next step; the reason becomes its code."""
+
+    def __init__(self) -> None:
+        self.code: Code | None = None
+        self._event = asyncio.Event()
+
+    def cancel(self, code: Code = Code.CANCELLED) -> None:
+        self.code = self.code or code
+        self._event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+class Claims:
+    """Which machine is worked on under which name in this run; ``identity.machine_key`` says what one machine is.
+
+    A claim is made on a session that has signed in, and between two of the loop's turns: of two at the same moment one
+    comes first.
+    """
+
+    def __init__(self) -> None:
+        self._holders: dict[str, str] = {}
+
+    def claim(self, key: str, target: str) -> str | None:
+        """The other target that holds ``key`` already; None where it is ``target``'s now."""
+        holder = self._holders.setdefault(key.lower(), target)
+        return None if holder == target else holder
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """One run. ``package`` and ``payload`` are None where a check was asked for without a package.
+
+    ``service_secret``: the password of the account that the package's service logs on as, where it has one.
+    ``run_account``: whom the package's installer is run as, where it names one; its password is among the ``secrets``.
+    ``fallback``: the process's own identity, where it may be used. ``per_host``: None where no account needs it.
+    """
+
+    run: str
+    verb: Verb
+    package: Package | None
+    payload: Payload | None
+    accounts: Sequence[Account]
+    secrets: Mapping[str, Secret]
+    fallback: Account | None
+    guard: LockoutGuard
+    tickets: Tickets
+    transports: Mapping[TransportKind, Transport]
+    only: TransportKind | None
+    resolver: Resolver
+    limits: Limits
+    deadline: float
+    store: Store
+    watcher: Watcher
+    now: Now
+    per_host: PerHostSecrets | None = None
+    service_secret: Secret | None = None
+    run_account: Account | None = None
+    stop: Stop = field(default_factory=Stop)
+    claims: Claims = field(default_factory=Claims)
+    losses: Losses = field(default_factory=Losses)

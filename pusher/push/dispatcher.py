@@ -1,0 +1,251 @@
+"""A run: resolve ahead, let in whom the caps allow, attempt, retry what is worth it, record every outcome.
+
+The fan-out is asyncio-pool's; who goes next is ``admission``'s. Memory is bounded by ``_AHEAD`` targets whatever
+the inventory's length. A target that hangs holds its own place only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+
+import structlog
+from asyncio_pool import AioPool
+
+from pusher.models import Outcome, Stage, Status, Target
+from pusher.problems import Code, Problem, ProblemError, problem
+from pusher.problems.shortage import own_fault
+from pusher.push.attempt import attempt, failed, resolve
+from pusher.push.context import RunContext
+from pusher.scheduler.admission import Admission, Caps, Entry
+from pusher.scheduler.retry import RetryPolicy
+
+_log = structlog.get_logger()
+
+_AHEAD = 4
+"""Targets resolved ahead, as a multiple of those worked on at once."""
+
+_BATCH = 250
+"""Outcomes of targets on which nothing is done, written down at once."""
+
+Report = Callable[[Outcome], None]
+Unstored = Callable[[Outcome, Problem], None]
+"""Told of an outcome that the store did not take, and why, before ``Report`` is."""
+Place = Callable[[Target, str], Awaitable[Target]]
+"""Adds to a target what is known of it by its address and name: its site, whether it is a domain controller."""
+
+Spared = Callable[[Target], Problem | None]
+"""Why nothing is done on a target of which the address, site and groups are known by now; None where it is."""
+
+
+def _to_nobody(_: Outcome, __: Problem) -> None:
+    """Nobody keeps what the store did not take."""
+
+
+async def _as_it_is(target: Target, _: str) -> Target:
+    return target
+
+
+def _nobody(_: Target) -> None:
+    """Nobody is spared any more."""
+
+
+class Dispatcher:
+    """Works through targets; ``report`` is told of each outcome after it is durable in the store.
+
+    One that the store does not take goes to ``unstored``, and the run begins nothing more: who knows what it would do
+    that nobody writes down. ``losses`` are all that could not be written.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        caps: Caps,
+        retry: RetryPolicy,
+        report: Report,
+        place: Place = _as_it_is,
+        max_failures: int = 0,
+        unstored: Unstored = _to_nobody,
+        spared: Spared = _nobody,
+    ) -> None:
+        self._context, self._caps, self._retry, self._report = context, caps, retry, report
+        self._unstored, self.losses = unstored, context.losses
+        self._place, self._spared, self._max_failures = place, spared, max_failures
+        self._admission = Admission(caps)
+        self._failures = 0
+        self._ended: set[str] = set()
+        self._resolving = 0
+        self._changed = asyncio.Event()
+        self._pool = AioPool(size=(caps.total or 1000) * (1 + _AHEAD))
+
+    async def run(self, targets: Iterator[Target], left_out: Iterable[tuple[Target, Problem]] = ()) -> None:
+        """Until every target has its outcome, those that are left out included.
+
+        Cancelled: each target under way ends at its next await.
+        """
+        await self._finish_all(
+            failed(self._context, target, target.address, why, self._context.now()) for target, why in left_out
+        )
+        watch = asyncio.create_task(self._wake_on_stop())
+        try:
+            exhausted = False
+            while True:
+                exhausted = exhausted or not await self._resolve_ahead(targets)
+                await self._let_in()
+                if self._context.stop.code and not exhausted:
+                    await self._end_all((target, target.address) for target in targets)
+                    exhausted = True
+                if exhausted and not (self._resolving or self._admission.waiting or self._admission.running):
+                    break
+                await self._wait()
+            await self._pool.join()
+        except asyncio.CancelledError:
+            await self._pool.cancel()
+            await self._pool.join()
+            raise
+        except Exception:
+            # A fault of ours, here or in the inventory: what is in work finishes or is put back.
+            self._context.stop.cancel(Code.INTERNAL_ERROR)
+            await self._pool.join()
+            await self._end_waiting()
+            raise
+        finally:
+            watch.cancel()
+            await self._context.tickets.close()
+
+    async def _resolve_ahead(self, targets: Iterator[Target]) -> bool:
+        """Start resolving until enough wait; False when the inventory is at its end."""
+        room = (self._caps.total or 1000) * _AHEAD
+        while self._resolving + self._admission.waiting < room and not self._context.stop.code:
+            target = next(targets, None)
+            if target is None:
+                return False
+            self._resolving += 1
+            await self._pool.spawn(self._guarded(self._resolve(target), target))
+        return True
+
+    async def _resolve(self, target: Target) -> None:
+        started = self._context.now()
+        try:
+            try:
+                address = await resolve(self._context, target)
+            except ProblemError as error:
+                await self._finish(failed(self._context, target, None, error.problem, started))
+                return
+            placed = await self._place(target, address)
+            if (why := self._spared(replace(placed, address=address))) is not None:
+                await self._finish(failed(self._context, placed, address, why, started))
+                return
+            self._admission.arrive(Entry(target=placed, address=address))
+        finally:
+            self._resolving -= 1
+            self._changed.set()
+
+    async def _let_in(self) -> None:
+        if self._context.stop.code:
+            await self._end_waiting()
+            return
+        while (admitted := self._admission.take(time.monotonic())) is not None:
+            await self._pool.spawn(self._guarded(self._attempt(admitted), admitted.target))
+
+    async def _attempt(self, entry: Entry) -> None:
+        try:
+            began = self._context.store.target_began(self._context.run, entry.target.name, self._context.now())
+            self._context.losses.watch(entry.target.name, began)
+            outcome = await attempt(self._context, entry.target, entry.address, entry.attempt)
+            wait = self._retry.wait(_problem_of(outcome), entry.attempt)
+            if wait is not None and not self._context.stop.code:
+                again = replace(entry, attempt=entry.attempt + 1, last=outcome)
+                self._admission.come_back(again, time.monotonic() + wait)
+            else:
+                await self._finish(outcome)
+        finally:
+            self._admission.leave(entry)
+            self._changed.set()
+
+    async def _guarded(self, work: Awaitable[None], target: Target) -> None:
+        """No failure of ours may cost a target its outcome."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            if target.name not in self._ended:
+                found = problem(Code.INTERRUPTED, Stage.RECORD, "it was stopped at once")
+                await self._finish(failed(self._context, target, target.address, found, self._context.now()))
+            raise
+        except Exception as error:  # whatever it is, the target gets an outcome and the run goes on
+            found = own_fault(error, Stage.RECORD)
+            _log.exception(found.code, run=self._context.run, target=target.name, stage=Stage.RECORD.value)
+            if target.name not in self._ended:
+                await self._finish(failed(self._context, target, target.address, found, self._context.now()))
+        finally:
+            self._ended.discard(target.name)
+
+    async def _finish(self, outcome: Outcome) -> None:
+        """To its end, once begun, even by a task that is cancelled: what has ended keeps the outcome that it had."""
+        writing = asyncio.create_task(self._record(outcome))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await writing
+            raise
+
+    async def _finish_all(self, outcomes: Iterable[Outcome]) -> None:
+        """Many at once: each alone would wait for the disk."""
+        left = iter(outcomes)
+        while batch := list(islice(left, _BATCH)):
+            await asyncio.gather(*(self._finish(outcome) for outcome in batch))
+
+    async def _record(self, outcome: Outcome) -> None:
+        try:
+            await self._context.store.outcome(outcome)
+        except Exception as error:
+            self._keep_elsewhere(outcome, error)
+        self._ended.add(outcome.target)
+        try:
+            self._report(outcome)
+        except Exception:  # who is told of it costs no outcome, and no other target anything
+            _log.exception("internal-error", run=self._context.run, target=outcome.target, stage=Stage.RECORD.value)
+        self._failures += outcome.status in (Status.FAILED, Status.UNREACHABLE)
+        if self._max_failures and self._failures >= self._max_failures:
+            self._context.stop.cancel(Code.FAILURE_LIMIT)
+
+    def _keep_elsewhere(self, outcome: Outcome, error: Exception) -> None:
+        why = self._context.losses.note(outcome.target, error)
+        _log.error("outcome-not-stored", run=self._context.run, target=outcome.target, code=why.code, exc_info=error)
+        self._unstored(outcome, why)
+        if not why.row.passing:
+            self._context.stop.cancel(Code.STORE_LOST)
+
+    async def _end_waiting(self) -> None:
+        """Who waits for another attempt keeps what the last one came to: a host may have been left half done."""
+        waiting = self._admission.drain()
+        await self._finish_all(entry.last for entry in waiting if entry.last is not None)
+        await self._end_all((entry.target, entry.address) for entry in waiting if entry.last is None)
+
+    async def _end_all(self, places: Iterable[tuple[Target, str | None]]) -> None:
+        found = problem(self._context.stop.code or Code.CANCELLED, Stage.RECORD)
+        await self._finish_all(
+            failed(self._context, target, address, found, self._context.now()) for target, address in places
+        )
+
+    async def _wait(self) -> None:
+        due = self._admission.next_due()
+        try:
+            async with asyncio.timeout(None if due is None else max(due - time.monotonic(), 0.01)):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+        self._changed.clear()
+
+    async def _wake_on_stop(self) -> None:
+        await self._context.stop.wait()
+        self._changed.set()
+
+
+def _problem_of(outcome: Outcome) -> Problem | None:
+    if outcome.code is None:
+        return None
+    return problem(Code(outcome.code), outcome.stage)
