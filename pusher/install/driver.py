@@ -16,11 +16,10 @@ from pusher.install.machine import Step
 from pusher.install.names import NEW, OLDS, is_own_folder
 from pusher.install.payload import Payload
 from pusher.install.plan import Before, Observation, Plan, decide, service_of, wanted_config
-from pusher.models import LOGON_RIGHT, Package, PackageFile, Stage, Status
+from pusher.models import LOGON_RIGHT, Journal, Mark, Package, PackageFile, Stage, Status
 from pusher.problems import Code, Problem, ProblemError, problem
 from pusher.remote.images import FileDigest
 from pusher.remote.paths import RemotePath, SystemFolders, dest_of, parents, remote_path, same_program
-from pusher.store import Journal, Mark
 from pusher.transports.port import ServiceConfig, Session
 
 STAGES = {

@@ -19,10 +19,9 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pusher.install import machine
-from pusher.models import Stage, Status, StepTime
+from pusher.models import Journal, Mark, Stage, Status, StepTime
 from pusher.problems import Code, Problem, ProblemError, problem
 from pusher.problems.shortage import own_fault
-from pusher.store import Journal, Mark
 from pusher.transports.port import RunAs, Session
 
 T = TypeVar("T")

@@ -32,6 +32,8 @@ from pusher.models import (
     Detect,
     Installer,
     InstallerKind,
+    Journal,
+    Mark,
     Package,
     PackageFile,
     Stage,
@@ -40,7 +42,6 @@ from pusher.models import (
 from pusher.problems import Code, Problem, ProblemError, problem
 from pusher.remote.detection import Found, detect, numbers
 from pusher.remote.paths import RemotePath, dest_of, parents, remote_path
-from pusher.store import Journal, Mark
 from pusher.transports import by_service
 from pusher.transports.port import SIGNED_IN, SYSTEM, NewFile
 

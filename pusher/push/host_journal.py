@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from enum import StrEnum
 
 from pusher.install.machine import COMMITTED
+from pusher.models import Journal, Mark
 from pusher.push.context import RunContext
-from pusher.store import Journal, Mark
 
 
 class StoredHostJournal:

@@ -7,6 +7,6 @@ exceptions mean, ``sqlite_file`` all that is SQLite's own, ``migrations`` the st
 
 from pusher.store.faults import StoreError
 from pusher.store.opening import open_store, shown_url
-from pusher.store.store import Journal, JournalStep, Mark, Store
+from pusher.store.store import Store
 
-__all__ = ["Journal", "JournalStep", "Mark", "Store", "StoreError", "open_store", "shown_url"]
+__all__ = ["Store", "StoreError", "open_store", "shown_url"]

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +19,9 @@ from pusher.models import (
     Check,
     CheckResult,
     Event,
+    Journal,
+    JournalStep,
+    Mark,
     NextMove,
     Outcome,
     Protocol,
@@ -37,31 +40,6 @@ from pusher.store.sqlite_file import SqliteFile
 from pusher.store.writer import Writer
 
 _TARGET_BATCH = 1000
-
-
-class Mark(StrEnum):
-    """What a journal says of a step: about to be done, done, or undone again."""
-
-    INTENT = "intent"
-    DONE = "done"
-    UNDONE = "undone"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JournalStep:
-    step: str
-    mark: Mark
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Journal:
-    """What one push did to one host: ``before`` is all that its undo needs, ``steps`` what was begun and done."""
-
-    id: str
-    run: str
-    target: str
-    before: Mapping[str, Any]
-    steps: tuple[JournalStep, ...] = ()
 
 
 class Store:

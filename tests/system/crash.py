@@ -23,7 +23,8 @@ from typing import Any
 from unittest.mock import patch
 
 from pusher.cli import main
-from pusher.store import Mark, Store
+from pusher.models import Mark
+from pusher.store import Store
 from pusher.transports.smb.files import Files
 
 LARGE = 1 << 20

@@ -23,6 +23,8 @@ from pusher.models import (
     Account,
     Credential,
     Event,
+    Journal,
+    Mark,
     Outcome,
     Package,
     PackageFile,
@@ -39,7 +41,7 @@ from pusher.problems import Code
 from pusher.push.attempt import attempt
 from pusher.push.context import RunContext, Stop
 from pusher.push.service_logon import service_account
-from pusher.store import Journal, Mark, Store, open_store
+from pusher.store import Store, open_store
 from pusher.targets.resolver import Resolution, failed
 from pusher.transports.memory import Fault, How, MemoryHost, MemoryTransport, Moment, User
 from pusher.transports.memory.wire import Killed

@@ -11,10 +11,10 @@ import pytest
 
 from pusher.credentials.lockout.budget import LockoutPolicy, account_key
 from pusher.credentials.lockout.guard import LockoutGuard
-from pusher.models import Account, CheckResult, Outcome, Status, Target, Verb
+from pusher.models import Account, CheckResult, Mark, Outcome, Status, Target, Verb
 from pusher.problems import Code
 from pusher.push.attempt import attempt
-from pusher.store import Mark, Store
+from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryTransport, StartFault
 from pusher.transports.memory.disk import key_of
 from tests.unit.push.flying import fly

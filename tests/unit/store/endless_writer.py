@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import sys
 
-from pusher.store import Mark, open_store
+from pusher.models import Mark
+from pusher.store import open_store
 from tests.unit.store.store_contract import NOON, an_event, an_outcome
 
 

@@ -23,6 +23,7 @@ from pusher.models import (
     Check,
     CheckResult,
     Event,
+    Mark,
     NextMove,
     Outcome,
     Protocol,
@@ -33,7 +34,7 @@ from pusher.models import (
     TransportKind,
     Verb,
 )
-from pusher.store import Mark, Store, StoreError, open_store, schema, writer
+from pusher.store import Store, StoreError, open_store, schema, writer
 from pusher.store.writer import Writer
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -1,0 +1,62 @@
+"""The nouns that every floor shares.
+
+Here live frozen, keyword-only values and enums. No I/O, no clock, no defaults read from the environment.
+The names of outcome fields and of the enum values are part of the product's surface (see README, "Surface").
+Everybody imports them from here, whatever the file: a noun may move to another without anyone noticing.
+"""
+
+from pusher.models.accounts import Account, Credential, Secret
+from pusher.models.common import SUCCESSES, NextMove, Protocol, Source, Stage, Status, TransportKind, Verb
+from pusher.models.journals import Journal, JournalStep, Mark
+from pusher.models.outcomes import AccountTried, Check, CheckResult, Outcome, StepTime
+from pusher.models.packages import (
+    LOGON_RIGHT,
+    RUN_AS_ACCOUNT,
+    RUN_AS_SYSTEM,
+    Detect,
+    DetectBy,
+    Installer,
+    InstallerKind,
+    Package,
+    PackageFile,
+    ServiceSpec,
+)
+from pusher.models.runs import Event, Run
+from pusher.models.targets import DOMAIN_CONTROLLERS, Target, WinrmWay
+
+__all__ = [
+    "DOMAIN_CONTROLLERS",
+    "LOGON_RIGHT",
+    "RUN_AS_ACCOUNT",
+    "RUN_AS_SYSTEM",
+    "SUCCESSES",
+    "Account",
+    "AccountTried",
+    "Check",
+    "CheckResult",
+    "Credential",
+    "Detect",
+    "DetectBy",
+    "Event",
+    "Installer",
+    "InstallerKind",
+    "Journal",
+    "JournalStep",
+    "Mark",
+    "NextMove",
+    "Outcome",
+    "Package",
+    "PackageFile",
+    "Protocol",
+    "Run",
+    "Secret",
+    "ServiceSpec",
+    "Source",
+    "Stage",
+    "Status",
+    "StepTime",
+    "Target",
+    "TransportKind",
+    "Verb",
+    "WinrmWay",
+]
