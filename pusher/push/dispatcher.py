@@ -18,8 +18,9 @@ from asyncio_pool import AioPool
 from pusher.models import Outcome, Stage, Status, Target
 from pusher.problems import Code, Problem, ProblemError, problem
 from pusher.problems.shortage import own_fault
-from pusher.push.attempt import attempt, failed, resolve
+from pusher.push.attempt import attempt, resolve
 from pusher.push.context import RunContext
+from pusher.push.recorder import failed
 from pusher.scheduler.admission import Admission, Caps, Entry
 from pusher.scheduler.retry import RetryPolicy
 

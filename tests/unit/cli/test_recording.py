@@ -17,6 +17,7 @@ from pusher.cli.streams import OUTPUT_LOST
 from pusher.credentials.lockout import process
 from pusher.models import Credential, Outcome
 from pusher.push import attempt
+from pusher.push.account_selection import AccountSelection
 from pusher.report import JsonView, PlainView
 from pusher.store import Store, StoreError
 from pusher.store.faults import store_error
@@ -194,7 +195,7 @@ def test_no_thread_is_started_in_the_middle_of_a_run(
     monkeypatch.setattr(threading.Thread, "start", starting)
     monkeypatch.setattr(MemoryHost, "admit", admitting)
     monkeypatch.setattr(execute, "_POLL_CANCEL", 0.001)
-    monkeypatch.setattr(attempt._Attempt, "_prove_rights", _until(second, attempt._Attempt._prove_rights))
+    monkeypatch.setattr(AccountSelection, "_prove_rights", _until(second, AccountSelection._prove_rights))
     assert place.check("--limit", "a*").status == 0
     assert begun.is_set()
     assert second.is_set()

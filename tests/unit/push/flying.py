@@ -14,7 +14,6 @@ from contextlib import ExitStack
 from typing import Any, TypeVar
 from unittest import mock
 
-from pusher.push import attempt
 from pusher.store import budget, writer
 
 T = TypeVar("T")
@@ -23,7 +22,7 @@ _CLOCKED = (
     "pusher.install.steps",
     "pusher.install.executor",
     "pusher.transports.by_service",
-    "pusher.push.attempt",
+    "pusher.push.recorder",
     "pusher.push.dispatcher",
 )
 _LOOK = 0.05
@@ -63,12 +62,6 @@ class _Clock:
         return asyncio.get_running_loop().time()
 
 
-def _record(**known: Any) -> Any:
-    """Its field of the time it began has taken hold of the real clock when the class was made."""
-    return _REAL_RECORD(**({"began": _Clock.monotonic()} | known))
-
-
-_REAL_RECORD = attempt._Record
 _in_loop = writer.in_loop
 
 
@@ -90,7 +83,6 @@ def fly(work: Coroutine[Any, Any, T]) -> T:
     with ExitStack() as stack:
         for module in (writer, budget):
             stack.enter_context(mock.patch.object(module, "in_loop", _in_loop_while_time_stands))
-        stack.enter_context(mock.patch.object(attempt, "_Record", _record))
         for name in _CLOCKED:
             stack.enter_context(mock.patch(f"{name}.time", _Clock))
         return stack.enter_context(asyncio.Runner(loop_factory=FlyingLoop)).run(work)

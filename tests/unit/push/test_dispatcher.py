@@ -21,9 +21,9 @@ from pusher.credentials.lockout.budget import LockoutPolicy
 from pusher.credentials.lockout.guard import LockoutGuard
 from pusher.models import DOMAIN_CONTROLLERS, Event, Outcome, Stage, Status, Target, Verb
 from pusher.problems import Code, Problem, problem
-from pusher.push.attempt import failed
 from pusher.push.context import RunContext, Stop
 from pusher.push.dispatcher import Dispatcher
+from pusher.push.recorder import failed
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.retry import RetryPolicy
 from pusher.store import Store

@@ -1,0 +1,83 @@
+"""The approach to one target: a route is followed until it is proven who answers there. Nothing of any account is sent.
+
+Only this may be repeated freely. What must not live here: which routes there are (``routes``), what a machine must say
+to be the one that is meant (``identity``), accounts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from pusher.models import Stage, Target
+from pusher.problems import Code, ProblemError, problem
+from pusher.push.context import RunContext
+from pusher.push.identity import mismatch
+from pusher.push.recorder import Recorder
+from pusher.push.routes import Route, open_routes, routes_to
+from pusher.transports.port import Link, PeerIdentity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contact:
+    """A connection, and who has proven to answer on it."""
+
+    route: Route
+    link: Link
+    who: PeerIdentity
+
+
+class Approach:
+    """Of one attempt: it has one connection at a time, which ``close`` closes however far it came."""
+
+    def __init__(self, context: RunContext, target: Target, address: str, recorder: Recorder) -> None:
+        self._context, self._target, self._address, self._recorder = context, target, address, recorder
+        self._link: Link | None = None
+
+    async def routes(self) -> list[Route]:
+        """Those of which a port answers, or the first; ProblemError where there is none at all."""
+        self._recorder.stage(Stage.REACH)
+        routes = await open_routes(routes_to(self._context, self._target, self._address), self._context.limits.connect)
+        if not routes:
+            raise ProblemError(problem(Code.NO_TRANSPORT, detail=", ".join(self._target.transports)))
+        return routes
+
+    async def connect(self, route: Route) -> Contact:
+        """A fresh connection by ``route`` to the machine that is meant; ProblemError where another one answers."""
+        link = await self._open(route)
+        return Contact(route=route, link=link, who=await self._prove_identity(link))
+
+    async def close(self) -> None:
+        if self._link is not None:
+            await self._link.close()
+
+    async def _open(self, route: Route) -> Link:
+        self._link = None
+        async for trial in AsyncRetrying(
+            retry=retry_if_exception(_is_passing),
+            stop=stop_after_attempt(2),
+            wait=wait_random_exponential(multiplier=0.5, max=2),
+            reraise=True,
+        ):
+            with trial:
+                opening = route.transport.open(route.endpoint, self._context.limits)
+                self._link = await self._recorder.timed("connect", opening)
+                return self._link
+        raise AssertionError("tenacity ends by returning or raising")
+
+    async def _prove_identity(self, link: Link) -> PeerIdentity:
+        """Before any secret leaves."""
+        self._recorder.stage(Stage.IDENTIFY)
+        who = await self._recorder.timed("identify", link.identify())
+        wrong = mismatch(self._target, self._address, who)
+        if wrong:
+            raise ProblemError(problem(Code.WRONG_HOST, detail=wrong))
+        self._recorder.answered(who.machine)
+        said = [who.machine or "no name", f"build {who.build or 'unknown'}", who.dialect, who.proof]
+        self._recorder.happened("identity", ", ".join(part for part in said if part))
+        return who
+
+
+def _is_passing(error: BaseException) -> bool:
+    return isinstance(error, ProblemError) and error.problem.row.passing

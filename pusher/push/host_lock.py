@@ -1,0 +1,80 @@
+"""The host's lock: the target itself arbitrates between two pushers, by a file that goes with its connection.
+
+Here lives how it is taken and for how long one that another holds is waited for. What must not live here: where the
+file lies (``install.names``), how a transport holds one open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tenacity import AsyncRetrying, RetryCallState, wait_fixed
+
+from pusher.install.names import STAGING, lock_path
+from pusher.models import Package, Stage, TransportKind
+from pusher.problems import Code, ProblemError
+from pusher.push.recorder import Recorder
+from pusher.transports.port import Hold, Session
+
+REOPENED = 10
+"""Seconds that a target may need to notice that a first connection, and the lock with it, are gone."""
+_LASTING = frozenset({TransportKind.WINRM})
+"""Transports whose lock outlives a pusher that was killed, until the target ends its idle shell."""
+_ORPHANED = 90
+"""Seconds for which such a lock is waited for: whether somebody lives who holds it cannot be seen."""
+_AGAIN = 2.0
+"""Seconds between two tries."""
+_TRIES = 3
+
+
+def patience(transport: TransportKind, journal_left_open: bool) -> int:
+    """Seconds for which a lock held by another is waited for.
+
+    One killed over WinRM may have left its lock, before or after it had a journal, also for one over SMB.
+    """
+    return _ORPHANED if transport in _LASTING or journal_left_open else 0
+
+
+@asynccontextmanager
+async def host_lock(session: Session, package: Package, recorder: Recorder, patience: int = 0) -> AsyncIterator[None]:
+    """Held within; ProblemError where another holds it still after ``patience`` seconds."""
+    path, clock = lock_path(package.lock), asyncio.get_running_loop().time
+    until = clock() + patience
+
+    async def take() -> Hold:
+        recorder.stage(Stage.LOCK)  # a run that is cancelled does not wait on
+        await session.make_folder(STAGING)
+        return await session.hold(path)
+
+    def waiting(state: RetryCallState) -> None:
+        if patience and state.attempt_number == 1:
+            said = f"waiting up to {patience} s: one that was killed may hold it for a minute"
+            recorder.happened("lock-held", said)
+
+    async for trial in AsyncRetrying(
+        retry=lambda state: _may_come(state, until - clock()),
+        wait=wait_fixed(_AGAIN if patience else 0),
+        before_sleep=waiting,
+        reraise=True,
+    ):
+        with trial:
+            hold = await recorder.timed("lock", take())
+    try:
+        yield
+    finally:
+        await hold.close()
+        with contextlib.suppress(ProblemError):
+            await session.remove_folder(STAGING)
+
+
+def _may_come(state: RetryCallState, left: float) -> bool:
+    error = state.outcome.exception() if state.outcome is not None else None
+    if not isinstance(error, ProblemError):
+        return False
+    if error.problem.code == Code.PUSH_IN_PROGRESS:
+        return left > 0
+    # Another pusher may remove the empty folder between our two calls; that alone is always worth another try.
+    return error.problem.code == Code.PATH_NOT_FOUND and state.attempt_number < _TRIES
