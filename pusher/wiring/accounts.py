@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pusher.config import hint, shown
-from pusher.credentials.accounts.file import AccountsFile, load_accounts
 from pusher.credentials.accounts.selection import for_package, is_for
+from pusher.credentials.accounts_file import AccountsFile, load_accounts
 from pusher.credentials.secrets.providers import read_secret
 from pusher.credentials.secrets.references import scheme_of
 from pusher.install.fields import wants_password

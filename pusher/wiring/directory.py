@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from pusher.credentials.accounts.directory_account import read_directory_secret
-from pusher.credentials.accounts.file import AccountsFile
 from pusher.credentials.accounts.reader import key_of, within_budget
+from pusher.credentials.accounts_file import AccountsFile
 from pusher.credentials.lockout.guard import LockoutGuard
 from pusher.directory.locate import SrvLocator
 from pusher.directory.port import Directory, DirectoryAccount, SignIn

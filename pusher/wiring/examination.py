@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from pusher.clock import utc_now
-from pusher.credentials.accounts.file import AccountsFile
 from pusher.credentials.accounts.trial import Examiner
+from pusher.credentials.accounts_file import AccountsFile
 from pusher.credentials.kerberos.library import Krb5
 from pusher.credentials.lockout.readings import Readings
 from pusher.credentials.secrets.providers import read_secret

@@ -9,7 +9,7 @@ import asyncio
 from contextlib import closing
 
 from pusher.clock import utc_now
-from pusher.credentials.accounts.file import AccountsFile
+from pusher.credentials.accounts_file import AccountsFile
 from pusher.directory.locate import Announced
 from pusher.directory.port import Directory
 from pusher.models import Secret

@@ -10,7 +10,7 @@ import secrets as random
 import shlex
 from datetime import datetime
 
-from pusher.credentials.accounts.file import AccountsFile
+from pusher.credentials.accounts_file import AccountsFile
 from pusher.credentials.kerberos.tickets import CCACHE
 from pusher.credentials.lockout.budget import LockoutPolicy
 from pusher.credentials.lockout.guard import LockoutGuard

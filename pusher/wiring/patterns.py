@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from pusher.config import hint, shown
-from pusher.credentials.accounts.file import AccountsFile, Written
+from pusher.credentials.accounts_file import AccountsFile, Written
 from pusher.models import DOMAIN_CONTROLLERS
 from pusher.problems import BadInput
 from pusher.targets.inventory import Inventory

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pusher.credentials.accounts.file import AccountsFile, load_accounts
+from pusher.credentials.accounts_file import AccountsFile, load_accounts
 from pusher.credentials.lockout.budget import LockoutPolicy
 from pusher.credentials.lockout.guard import LockoutGuard
 from pusher.directory.ldap import LdapDirectory

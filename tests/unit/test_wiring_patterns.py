@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pusher.credentials.accounts.file import load_accounts
+from pusher.credentials.accounts_file import load_accounts
 from pusher.models import Verb
 from pusher.problems import BadInput
 from pusher.settings import Options

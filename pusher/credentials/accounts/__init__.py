@@ -1,1 +1,1 @@
-"""The accounts file: its accounts, which of them apply to a target and in which order, and how one is tested."""
+"""Accounts: which of them apply to a target and in which order, what their names mean, and how one is tested."""

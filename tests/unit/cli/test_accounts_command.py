@@ -18,7 +18,7 @@ import pytest
 
 from pusher.cli.app import main
 from pusher.clock import moment, utc_now
-from pusher.credentials.accounts.file import AccountsFile
+from pusher.credentials.accounts_file import AccountsFile
 from pusher.credentials.kerberos.memory import MemoryKerberos
 from pusher.credentials.kerberos.tickets import Ticket
 from pusher.credentials.lockout.account_state import Request, ask

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pusher.credentials.accounts.file import AccountsFile, load_accounts
 from pusher.credentials.accounts.selection import OWN_IDENTITY
+from pusher.credentials.accounts_file import AccountsFile, load_accounts
 from pusher.models import Protocol
 from pusher.problems import BadInput
 

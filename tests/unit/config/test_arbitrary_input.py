@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pusher.credentials.accounts.file import load_accounts
+from pusher.credentials.accounts_file import load_accounts
 from pusher.install.package import load_package
 from pusher.problems import BadInput
 from pusher.targets.inventory import load_inventory

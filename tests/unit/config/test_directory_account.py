@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pusher.credentials.accounts.directory_account import read_directory_secret
-from pusher.credentials.accounts.file import load_accounts
+from pusher.credentials.accounts_file import load_accounts
 from pusher.credentials.secrets.references import AVAILABLE
 from pusher.directory.port import DirectoryAccount
 from pusher.models import Secret

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pusher.credentials.accounts.file import load_accounts
+from pusher.credentials.accounts_file import load_accounts
 from pusher.install.package import load_package, placeholders, render_command
 from pusher.targets.inventory import load_inventory
 
