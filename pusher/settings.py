@@ -1,30 +1,81 @@
-"""Settings: what a command was asked, and where things are kept. Light, so that reading commands start at once."""
+"""Settings: what a command may be asked, each option written once, and where things are kept.
+
+A field of ``Options`` is the whole definition of an option: its type, bounds, help and default. The command line, the
+environment variable, the record of a run and the options of a later run are made from it. What must not live here: how
+a command line is read (``cli.options``), and whatever loads a database's library before a store is opened.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pusher.store import Store, open_store
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
+from pydantic.fields import FieldInfo
 
-_UNRECORDED = "unrecorded"
+from pusher.problems import BadInput
 
+if TYPE_CHECKING:
+    from pusher.store import Store
 
-def _unrecorded(why: str) -> Mapping[str, str]:
-    """Metadata of a field that is no part of a run's record, with the reason."""
-    return {_UNRECORDED: why}
-
-
-def is_recorded(one: Field[Any]) -> bool:
-    """Whether the field is part of a run's record."""
-    return not one.metadata.get(_UNRECORDED)
+_PREFIX = "PUSHER_"
+_M = TypeVar("_M")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class Option:
+    """What makes a field an option: its ``help``.
+
+    ``otherwise``: what holds where it is not given, in words, where the field's own default does not say it.
+    ``in_environment``: whether a variable may give it. What a run is about may not: it is said each time.
+    """
+
+    help: str
+    otherwise: str | None = None
+    in_environment: bool = True
+    positional: bool = False
+
+
+@dataclass(frozen=True)
+class Unrecorded:
+    """The field is no part of a run's record."""
+
+    why: str
+
+
+def _defined(field: FieldInfo, kind: type[_M]) -> _M | None:
+    """What the field's definition has of that kind; None: nothing."""
+    return next((one for one in field.metadata if isinstance(one, kind)), None)
+
+
+class _Recorded(BaseModel):
+    """Values of which all is in a run's record, but for what says why not. Paths in it are whole."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_serializer(mode="wrap")
+    def _record(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        record = {}
+        for name, value in plain(self).items():
+            if is_recorded(type(self).model_fields[name]):
+                own = getattr(self, name)
+                record[name] = str(own.absolute()) if isinstance(own, Path) else value
+        return record
+
+
+class Origin(_Recorded):
     """What a run that is made from an earlier one keeps to, whatever its own options say.
 
     ``only``: the names, in lower case, of the targets that it takes up. ``limits`` and ``exclude`` are what ``run``
@@ -32,47 +83,81 @@ class Origin:
     """
 
     run: str
-    only: frozenset[str] = field(metadata=_unrecorded("the run's targets are recorded one by one"))
+    only: Annotated[frozenset[str], Unrecorded("the run's targets are recorded one by one")]
     limits: tuple[tuple[str, ...], ...] = ()
     exclude: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the command line asks for. Times in seconds.
+_ATTEMPTS = (
+    "Whole tries a machine, each with its own time limits, for what may pass by itself: the network, a file that is "
+    "held. A failed sign-in and a service that does not stop are never tried again."
+)
+
+
+class Options(_Recorded):
+    """What is asked of a run, in the order in which ``--help`` has it. Times in seconds.
 
     All of it is the run's record, but for what says here why not: a later run is made from it.
     """
 
-    inventory: Path
-    package: Path | None = None
-    accounts: Path | None = None
-    limit: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-    store: str | None = field(default=None, metadata=_unrecorded("the record is in it"))
-    log: Path | None = field(default=None, metadata=_unrecorded("where another run logs is that run's matter"))
-    concurrency: int = 50
-    per_site: int = 0
-    per_subnet: int = 25
-    transport: str = "auto"
-    ca: Path | None = None
-    content_port: int = 0
-    attempts: int = 2
-    deadline: float = 900.0
-    connect_timeout: float = 5.0
-    max_failures: int = 0
+    inventory: Annotated[
+        Path,
+        Option(
+            help="The machines: YAML, CSV, a plain list, or an Ansible inventory.",
+            in_environment=False,
+            positional=True,
+        ),
+    ]
+    package: Annotated[
+        Path | None, Option(help="The package's folder, with its package.toml.", in_environment=False)
+    ] = None
+    accounts: Annotated[
+        Path | None, Option(help="The push accounts.", otherwise="accounts.toml beside the inventory")
+    ] = None
+    limit: Annotated[
+        Sequence[str],
+        Option(help="Only these: a glob, group:NAME, site:NAME, ~REGEX; repeatable.", in_environment=False),
+    ] = ()
+    exclude: Annotated[Sequence[str], Option(help="Not these; as --limit.", in_environment=False)] = ()
+    store: Annotated[
+        str | None,
+        Option(help="Where outcomes are recorded: a file or a URL.", otherwise="your data folder"),
+        Unrecorded("the record is in it"),
+    ] = None
+    log: Annotated[
+        Path | None,
+        Option(help="The JSON log.", otherwise="your data folder"),
+        Unrecorded("where another run logs is that run's matter"),
+    ] = None
+    concurrency: Annotated[int, Field(ge=1, le=1000), Option(help="Machines worked on at once.")] = 50
+    per_site: Annotated[int, Field(ge=0), Option(help="... of one site at most; 0: no limit.")] = 0
+    per_subnet: Annotated[int, Field(ge=0), Option(help="... of one /24 at most; 0: no limit.")] = 25
+    transport: Annotated[
+        Literal["smb", "winrm", "auto"], Option(help="smb, winrm, or auto: as the inventory says.")
+    ] = "auto"
+    ca: Annotated[
+        Path | None,
+        Option(help="Who signs the certificates of WinRM, in PEM.", otherwise="this system's list"),
+    ] = None
+    content_port: Annotated[
+        int, Field(ge=0, le=65535), Option(help="Where WinRM targets fetch files from us; 0: any free port.")
+    ] = 0
+    attempts: Annotated[int, Field(ge=1, le=10), Option(help=_ATTEMPTS)] = 2
+    deadline: Annotated[float, Field(ge=1), Option(help="Seconds allowed for one machine.")] = 900.0
+    connect_timeout: Annotated[float, Field(ge=0.1), Option(help="Seconds to wait for an answer.")] = 5.0
+    max_failures: Annotated[int, Field(ge=0), Option(help="Stop the run at this many; 0: never.")] = 0
     origin: Origin | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The run's record; no secret is among it."""
-        record: dict[str, Any] = _plain(self)
-        return record
+        return self.model_dump(mode="json")
 
     @classmethod
     def made_from(cls, record: Mapping[str, Any], run: str, only: frozenset[str], given: Mapping[str, Any]) -> Options:
         """The options of a run over ``only``, some targets of ``run``: as ``record`` has them, but for ``given``.
 
-        A limit or exclusion that is given adds to those recorded: who was spared stays spared.
+        A limit or exclusion that is given adds to those recorded: who was spared stays spared. BadInput where the
+        record holds what no run of this version is told.
         """
         earlier = record.get("origin") or {}
         limits = (*earlier.get("limits", ()), *([limit] if (limit := record.get("limit")) else ()))
@@ -83,29 +168,69 @@ class Options:
             exclude=(*earlier.get("exclude", ()), *record.get("exclude", ())),
         )
         # A store of an earlier version lacks what has come since: then the default holds.
-        kept = {name: record[name] for name in _told_anew(cls) if name in record}
-        return cls(**{**_typed(cls, kept), **given, "origin": origin})
+        kept = {name: record[name] for name in cls.model_fields.keys() - _TOLD_ANEW if name in record}
+        try:
+            return cls(**{**kept, **given, "origin": origin})
+        except ValidationError as error:
+            name = error.errors()[0]["loc"][0]
+            raise BadInput(None, f"the record of run {run} has no {name} that can be used", "another run") from error
 
 
-def _told_anew(kind: type[Options]) -> frozenset[str]:
-    """The fields that a later run takes over as they are."""
-    return frozenset(one.name for one in fields(kind)) - {"limit", "exclude", "origin"}
+_TOLD_ANEW = frozenset({"limit", "exclude", "origin"})
+"""What a later run does not take over as it is: its origin has it."""
 
 
-def _typed(kind: type, record: Mapping[str, Any]) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    is_path = {name for name, hint in hints.items() if Path in (hint, *get_args(hint))}
-    return {name: Path(value) if value and name in is_path else value for name, value in record.items()}
+OPTIONS: Mapping[str, Option] = MappingProxyType(
+    {name: option for name, field in Options.model_fields.items() if (option := _defined(field, Option)) is not None}
+)
+"""Every option by its field's name."""
 
 
-def _plain(value: Any) -> Any:
-    """As JSON has it."""
-    if is_dataclass(value):
-        recorded = (one.name for one in fields(value) if is_recorded(one))
-        return {name: _plain(getattr(value, name)) for name in recorded}
-    if isinstance(value, Path):
-        return str(value.absolute())
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+def is_recorded(field: FieldInfo) -> bool:
+    """Whether the field is part of a run's record."""
+    return _defined(field, Unrecorded) is None
+
+
+def bounds(name: str) -> tuple[float | None, float | None]:
+    """The least and the greatest number that the option takes."""
+    metadata = Options.model_fields[name].metadata
+    least, most = ([getattr(one, side) for one in metadata if hasattr(one, side)] for side in ("ge", "le"))
+    return (least[0] if least else None), (most[0] if most else None)
+
+
+def variable(name: str) -> str | None:
+    """The environment variable that gives the option; None: none does."""
+    return f"{_PREFIX}{name.upper()}" if OPTIONS[name].in_environment else None
+
+
+def from_environment(name: str, environ: Mapping[str, str] = os.environ) -> Any:
+    """The option as its variable gives it; None where it is unset or empty. BadInput names the variable."""
+    place = variable(name)
+    if place is None or not (text := environ.get(place)):
+        return None
+    return checked(name, text, place)
+
+
+_WRONG = {"literal_error": "unknown", "int_parsing": "not a whole number", "float_parsing": "not a number"}
+
+
+def checked(name: str, value: Any, place: str) -> Any:
+    """The value as the option has it. BadInput, with the ``place`` that gave it, where the option takes no such one."""
+    field = Options.model_fields[name]
+    try:
+        return TypeAdapter(Annotated[field.annotation, *field.metadata]).validate_python(value)  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = _WRONG.get(error.errors()[0]["type"], "out of range")
+        raise BadInput(None, f"{place} {str(value)[:80]} is {wrong}", _expected(name)) from error
+
+
+def _expected(name: str) -> str:
+    kind, (least, most) = Options.model_fields[name].annotation, bounds(name)
+    if get_origin(kind) is Literal:
+        *others, last = get_args(kind)
+        return f"{', '.join(others)} or {last}"
+    number = "a whole number" if kind is int else "a number"
+    return f"{number} from {least} to {most}" if most is not None else f"{number}, {least} or more"
 
 
 def data_folder() -> Path:
@@ -116,4 +241,6 @@ def data_folder() -> Path:
 
 def open_default_store(url: str | None) -> Store:
     """The store at ``url``, or the user's own."""
+    from pusher.store import open_store  # and the library of its database, which --help and explain do without
+
     return open_store(url or str(data_folder() / "pusher.sqlite"))

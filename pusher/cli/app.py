@@ -12,29 +12,11 @@ import typer
 
 from pusher import __version__
 from pusher.cli import reading
-from pusher.cli.options import (
-    Accounts,
-    AsJson,
-    Authority,
-    Concurrency,
-    ConnectTimeout,
-    Exclude,
-    Identify,
-    Inventory,
-    Limit,
-    MaybePackage,
-    Package,
-    Quiet,
-    StoreUrl,
-    TransportName,
-    refuse_unknown_transport,
-    with_options_of_a_run,
-    with_run_options,
-)
+from pusher.cli.options import AsJson, Quiet, flag, with_options, with_options_of_a_run, with_run_options
 from pusher.cli.streams import ended_with, lasting_streams
 from pusher.models import Status, Verb
 from pusher.problems import BadInput, ProblemError
-from pusher.settings import Options
+from pusher.settings import OPTIONS, Options, variable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +25,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Install an agent on Windows machines by push: every right proven first, every outcome recorded, "
     "no account ever locked out.",
+    epilog="An option that is not given is taken from the environment: "
+    f"{', '.join(filter(None, map(variable, OPTIONS)))}. A retry keeps to its run's options.",
 )
 
 accounts_app = typer.Typer(
@@ -57,6 +41,17 @@ app.add_typer(accounts_app, name="accounts")
 BAD_INPUT = 2
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before removing.")]
+StoreUrl = Annotated[str | None, flag("store")]
+AccountsFile = Annotated[
+    Path | None, flag("accounts", help="The accounts file. [default: accounts.toml in this folder]")
+]
+Identify = Annotated[
+    bool,
+    typer.Option(
+        "--identify",
+        help="Ask each address what it calls itself, with no account, and print it as lines for the inventory.",
+    ),
+]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, or 'last'.")]
 
 
@@ -95,7 +90,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 @app.command()
-@with_run_options(Package)
+@with_run_options("package")
 def push(*, options: Options, json: AsJson = False, quiet: Quiet = False) -> None:
     """Install or upgrade a package on every machine of an inventory.
 
@@ -105,7 +100,7 @@ def push(*, options: Options, json: AsJson = False, quiet: Quiet = False) -> Non
 
 
 @app.command()
-@with_run_options(MaybePackage, None)
+@with_run_options()
 def check(*, options: Options, json: AsJson = False, quiet: Quiet = False) -> None:
     """Prove the rights on every machine, one by one, and change nothing.
 
@@ -115,7 +110,7 @@ def check(*, options: Options, json: AsJson = False, quiet: Quiet = False) -> No
 
 
 @app.command()
-@with_run_options(Package)
+@with_run_options("package")
 def remove(*, options: Options, json: AsJson = False, quiet: Quiet = False, yes: Yes = False) -> None:
     """Stop and delete the package's service, and remove the files that were placed.
 
@@ -125,18 +120,10 @@ def remove(*, options: Options, json: AsJson = False, quiet: Quiet = False, yes:
 
 
 @app.command()
-def resolve(
-    inventory: Inventory,
-    accounts: Accounts = None,
-    limit: Limit = None,
-    exclude: Exclude = None,
-    identify: Identify = False,
-    transport: TransportName = "auto",
-    ca: Authority = None,
-    concurrency: Concurrency = 50,
-    connect_timeout: ConnectTimeout = 5.0,
-    json: AsJson = False,
-) -> None:
+@with_options(
+    *("inventory", "accounts", "limit", "exclude"), "identify", *("transport", "ca", "concurrency", "connect_timeout")
+)
+def resolve(*, options: Options, identify: Identify = False, json: AsJson = False) -> None:
     """Show who would be pushed to, and how that was decided; only name servers and the directory are asked.
 
     With --identify the machines that would be pushed to are asked what they call themselves, before any sign-in: no
@@ -146,11 +133,6 @@ def resolve(
     """
     from pusher.cli.resolving import resolve as resolve_targets
 
-    refuse_unknown_transport(transport)
-    options = Options(
-        inventory=inventory, accounts=accounts, limit=limit or (), exclude=exclude or (), transport=transport, ca=ca,
-        concurrency=concurrency, connect_timeout=connect_timeout,
-    )  # fmt: skip
     resolve_targets(options, json, identify=identify)
 
 
@@ -242,9 +224,7 @@ def explain(
 
 @accounts_app.command("test")
 def test_accounts(
-    accounts: Annotated[
-        Path | None, typer.Option("--accounts", help="The accounts file. [default: accounts.toml in this folder]")
-    ] = None,
+    accounts: AccountsFile = None,
     store: StoreUrl = None,
     json: AsJson = False,
 ) -> None:
@@ -267,7 +247,7 @@ def test_accounts(
 def show_budget(
     accounts: Annotated[
         Path | None,
-        typer.Option("--accounts", help="For its [lockout]. [default: accounts.toml in this folder, if any]"),
+        flag("accounts", help="For its [lockout]. [default: accounts.toml in this folder, if any]"),
     ] = None,
     store: StoreUrl = None,
     json: AsJson = False,
@@ -288,9 +268,7 @@ def clear_account(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="The account's name in the accounts file, or any user (DOMAIN\\user).")
     ],
-    accounts: Annotated[
-        Path | None, typer.Option("--accounts", help="The accounts file. [default: accounts.toml in this folder]")
-    ] = None,
+    accounts: AccountsFile = None,
     host: Annotated[
         str | None, typer.Option("--host", metavar="MACHINE", help="Of a local account: on which machine.")
     ] = None,

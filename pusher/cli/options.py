@@ -1,44 +1,22 @@
-"""The options that push, check, remove and retry share, written once.
+"""The options of a run on the command line, made from their definitions in ``pusher.settings``.
 
-``with_run_options`` gives a command the options of ``_RUN_OPTIONS`` besides its own; the command receives them
-ready-made, as one ``Options`` value. ``with_options_of_a_run`` gives it the same without their defaults: what is not
-given is as it was in the run that it is made from.
+``with_options`` gives a command those that it names besides its own; the command receives them ready-made, as one
+``Options`` value. ``with_options_of_a_run`` gives it all of them without their defaults: what is not given is as it was
+in the run that it is made from. An option that is not given is taken from its environment variable. What must not live
+here: an option's type, bounds, help or default.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from copy import copy
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_origin
 
 import typer
 
-from pusher.problems import BadInput
-from pusher.settings import Options, is_recorded
+from pusher.settings import OPTIONS, Options, bounds, checked, from_environment, is_recorded
 
-_ATTEMPTS = (
-    "Whole tries a machine, each with its own time limits, for what may pass by itself: the network, a file that is "
-    "held. A failed sign-in and a service that does not stop are never tried again."
-)
-
-Inventory = Annotated[Path, typer.Argument(help="The machines: YAML, CSV, a plain list, or an Ansible inventory.")]
-Limit = Annotated[
-    list[str] | None, typer.Option("--limit", help="Only these: a glob, group:NAME, site:NAME, ~REGEX; repeatable.")
-]
-Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="Not these; as --limit.")]
-Accounts = Annotated[
-    Path | None,
-    typer.Option("--accounts", help="The push accounts. [default: accounts.toml beside the inventory]"),
-]
-StoreUrl = Annotated[
-    str | None,
-    typer.Option("--store", help="Where outcomes are recorded: a file or a URL. [default: your data folder]"),
-]
-Log = Annotated[Path | None, typer.Option("--log", help="The JSON log. [default: your data folder]")]
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON object a line on standard output; notes go to standard error.")
 ]
@@ -46,141 +24,111 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", help="Nothing where all ends well, else notes and the closing summary.")
 ]
 
-Package = Annotated[Path, typer.Option("--package", help="The package's folder, with its package.toml.")]
-MaybePackage = Annotated[Path | None, typer.Option("--package", help="The package's folder, with its package.toml.")]
-
-Identify = Annotated[
-    bool,
-    typer.Option(
-        "--identify",
-        help="Ask each address what it calls itself, with no account, and print it as lines for the inventory.",
-    ),
-]
-Concurrency = Annotated[int, typer.Option("--concurrency", min=1, max=1000, help="Machines worked on at once.")]
-TransportName = Annotated[str, typer.Option("--transport", help="smb, winrm, or auto: as the inventory says.")]
-Authority = Annotated[
-    Path | None,
-    typer.Option("--ca", help="Who signs the certificates of WinRM, in PEM. [default: this system's list]"),
-]
-ConnectTimeout = Annotated[float, typer.Option("--connect-timeout", min=0.1, help="Seconds to wait for an answer.")]
-
-_RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
-    "accounts": (Accounts, None),
-    "limit": (Limit, None),
-    "exclude": (Exclude, None),
-    "store": (StoreUrl, None),
-    "log": (Log, None),
-    "concurrency": (Concurrency, 50),
-    "per_site": (
-        Annotated[int, typer.Option("--per-site", min=0, help="... of one site at most; 0: no limit.")],
-        0,
-    ),
-    "per_subnet": (
-        Annotated[int, typer.Option("--per-subnet", min=0, help="... of one /24 at most; 0: no limit.")],
-        25,
-    ),
-    "transport": (TransportName, "auto"),
-    "ca": (Authority, None),
-    "content_port": (
-        Annotated[
-            int,
-            typer.Option(
-                "--content-port", min=0, max=65535, help="Where WinRM targets fetch files from us; 0: any free port."
-            ),
-        ],
-        0,
-    ),
-    "attempts": (
-        Annotated[int, typer.Option("--attempts", min=1, max=10, help=_ATTEMPTS)],
-        2,
-    ),
-    "deadline": (
-        Annotated[float, typer.Option("--deadline", min=1, help="Seconds allowed for one machine.")],
-        900.0,
-    ),
-    "connect_timeout": (ConnectTimeout, 5.0),
-    "max_failures": (
-        Annotated[int, typer.Option("--max-failures", min=0, help="Stop the run at this many; 0: never.")],
-        0,
-    ),
-}
-
-_NEVER_KEPT = frozenset(one.name for one in fields(Options) if not is_recorded(one))
-"""Options that are no part of a run's record."""
+_NOT_GIVEN = frozenset({"DEFAULT", "DEFAULT_MAP"})
+_MANY = get_origin(Sequence[str])
 
 
-def with_run_options(package: Any, default: Any = ...) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """``command(options, …own)`` becomes a command with the shared options spelled out.
+def flag(name: str, *, help: str | None = None, kept: bool = False) -> Any:
+    """The option as typer has it, for the annotation of a command's parameter; ``help``: this command's own words.
 
-    ``package`` is the annotation of ``--package`` (required unless it has a ``default``).
+    ``kept``: what an earlier run was told holds where it is not given, and neither a default nor the environment.
     """
-    required = inspect.Parameter.empty
-    shared = {
-        "inventory": (Inventory, required),
-        "package": (package, required if default is ... else default),
-        **_RUN_OPTIONS,
-    }
+    asked, (least, most) = OPTIONS[name], bounds(name)
+    if asked.positional:
+        return typer.Argument(help=asked.help)
+    otherwise = f" [default: {asked.otherwise}]" if asked.otherwise and not kept else ""
+    return typer.Option(
+        _spelled(name),
+        help=help or asked.help + otherwise,
+        min=least,
+        max=most,
+        callback=_callback(name, in_environment=not kept),
+    )
 
-    return _spelled_out(shared, lambda taken: {"options": _options(taken)})
+
+def _annotation(name: str, *, kept: bool = False) -> Any:
+    kind: Any = Options.model_fields[name].annotation
+    if get_origin(kind) is _MANY:
+        kind = list[str] | None  # one flag again and again
+    elif get_origin(kind) is Literal:
+        kind = str
+    return Annotated[kind | None if kept else kind, flag(name, kept=kept)]
+
+
+def _callback(name: str, *, in_environment: bool) -> Callable[..., Any]:
+    """What is given goes through the option's definition; for what is not, the environment is looked at."""
+
+    def given(context: typer.Context, value: Any) -> Any:
+        source = context.get_parameter_source(name)
+        if source is None or source.name in _NOT_GIVEN:
+            found = from_environment(name) if in_environment else None
+            return value if found is None else found
+        return checked(name, value, _spelled(name))
+
+    return given
+
+
+def _spelled(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def with_options(*names: str, required: Sequence[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """``command(options, …own)`` becomes a command with the options of these names spelled out, in this order.
+
+    A parameter of the command's own that is among the names stands there, and the others after all of them.
+    """
+    shared = {name: (_annotation(name), _default(name, required)) for name in names if name in OPTIONS}
+    return _spelled_out(names, shared, lambda taken: {"options": Options(**_given(taken))})
+
+
+def with_run_options(*required: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """``with_options`` of all that there are; ``required``: those that this command wants besides the inventory."""
+    return with_options(*OPTIONS, required=required)
 
 
 def with_options_of_a_run(command: Callable[..., None]) -> Callable[..., None]:
-    """``command(given, …own)`` becomes a command with the shared options; ``given`` holds those that were given."""
-    shared = {name: (kind, None) for name, (kind, _) in _RUN_OPTIONS.items() if name in _NEVER_KEPT}
-    kept = {"package": MaybePackage, **{name: kind for name, (kind, _) in _RUN_OPTIONS.items() if name not in shared}}
-    shared |= {name: (_without_default(kind), None) for name, kind in kept.items()}
+    """``command(given, …own)`` becomes a command with all options but the inventory; ``given``: those given."""
+    recorded = {name: is_recorded(Options.model_fields[name]) for name, one in OPTIONS.items() if not one.positional}
+    names = sorted(recorded, key=recorded.__getitem__)  # first what the run's record does not say
+    shared = {name: (_annotation(name, kept=recorded[name]), None) for name in names}
+    return _spelled_out(names, shared, lambda taken: {"given": _given(taken)})(command)
 
-    def given(taken: dict[str, Any]) -> dict[str, Any]:
-        return {"given": _checked({name: value for name, value in taken.items() if value not in (None, [])})}
 
-    return _spelled_out(shared, given)(command)
+def _default(name: str, required: Sequence[str]) -> Any:
+    field = Options.model_fields[name]
+    if name in required or field.is_required():
+        return inspect.Parameter.empty
+    return field.default or None if get_origin(field.annotation) is _MANY else field.default
+
+
+def _given(taken: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in taken.items() if value not in (None, [])}
 
 
 def _spelled_out(
-    shared: Mapping[str, tuple[Any, Any]], made: Callable[[dict[str, Any]], dict[str, Any]]
+    names: Sequence[str], shared: Mapping[str, tuple[Any, Any]], made: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A decorator that adds ``shared`` (annotation, default) to a command, which is handed what is ``made`` of them."""
 
     def spell_out(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command, eval_str=True)
-        own = [one for one in signature.parameters.values() if one.name not in ("options", "given")]
+        own = {name: one for name, one in signature.parameters.items() if name not in ("options", "given")}
+        added = {
+            name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=kind)
+            for name, (kind, value) in shared.items()
+        }
 
         @wraps(command)
         def spelled_out(**given: Any) -> None:
             taken = {name: given.pop(name) for name in shared}
             command(**made(taken), **given)
 
-        added = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=kind)
-            for name, (kind, value) in shared.items()
-        ]
         # Arguments are taken in the order in which they stand.
-        first = [one for one in own if one.default is inspect.Parameter.empty]
-        parameters = [*first, *added, *(one for one in own if one not in first)]
+        first = [name for name, one in own.items() if one.default is inspect.Parameter.empty]
+        order = dict.fromkeys([*first, *names, *own])
+        parameters = [(own | added)[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in order]
         spelled_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         spelled_out.__annotations__ = {p.name: p.annotation for p in parameters}
         return spelled_out
 
     return spell_out
-
-
-def _without_default(kind: Any) -> Any:
-    """The same option, which says nothing of a default."""
-    told, option = get_args(kind)
-    option = copy(option)
-    option.help = option.help.partition(" [default")[0]
-    return Annotated[told | None, option]
-
-
-def _options(taken: dict[str, Any]) -> Options:
-    return Options(**_checked({**taken, "limit": taken["limit"] or (), "exclude": taken["exclude"] or ()}))
-
-
-def refuse_unknown_transport(transport: str) -> None:
-    if transport not in ("smb", "winrm", "auto"):
-        raise BadInput(None, f"--transport {transport} is unknown", "smb, winrm or auto")
-
-
-def _checked(taken: dict[str, Any]) -> dict[str, Any]:
-    refuse_unknown_transport(taken.get("transport", "auto"))
-    return taken

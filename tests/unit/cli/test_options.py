@@ -1,34 +1,70 @@
-"""The options that push, check, remove and retry share, against the model that they fill."""
+"""The options on the command line, against their definitions; and the variables that give what it does not."""
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from pusher.cli.app import app
-from pusher.cli.options import _RUN_OPTIONS
-from pusher.settings import Options
+from pusher.settings import OPTIONS, variable
+from tests.unit.cli.workplace import Workplace
 
-GIVEN_OTHERWISE = {"inventory", "package", "limit", "exclude"}
-"""Arguments, and what is a list on the command line."""
-
-
-def test_every_option_has_the_default_of_the_model() -> None:
-    model = {field.name: field.default for field in fields(Options) if field.default is not MISSING}
-    assert len(_RUN_OPTIONS) > 12
-    wrong = {
-        name: default
-        for name, (_, default) in _RUN_OPTIONS.items()
-        if name not in GIVEN_OTHERWISE and name in model and default != model[name]
-    }
-    assert wrong == {}
+README = (Path(__file__).parents[3] / "README.md").read_text()
+VARIABLES = {str(variable(name)) for name in OPTIONS if variable(name)}
 
 
-def test_what_the_readme_promises_is_there() -> None:
-    said = CliRunner().invoke(app, ["push", "--help"], env={"COLUMNS": "200"}).output
-    for option in (
-        *("--accounts", "--limit", "--exclude", "--store", "--concurrency", "--per-site", "--per-subnet"),
-        *("--transport", "--ca", "--content-port", "--deadline", "--attempts", "--max-failures", "--json", "--quiet"),
-    ):
-        assert option in said, option
+@pytest.mark.parametrize("command", ["push", "check", "remove", "retry"])
+def test_the_options_of_a_command_are_complete(command: str) -> None:
+    said = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+    for name in OPTIONS.keys() - {"inventory"}:
+        assert f"--{name.replace('_', '-')} <" in said, name
+    assert ("--json" in said, "--quiet" in said) == (True, True)
+
+
+def test_the_variables_that_are_told_of_are_complete() -> None:
+    said = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
+    for name in VARIABLES:
+        assert name in said, name
+        assert f"`{name}`" in README, name
+
+
+def test_a_variable_gives_what_the_command_line_does_not(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUSHER_CONCURRENCY", "7")
+    monkeypatch.setenv("PUSHER_PER_SUBNET", "3")
+    place.check("--limit", "a", "--per-subnet", "25")  # the default, but given
+    record = place.recorded()
+    assert (record["concurrency"], record["per_subnet"], record["per_site"]) == (7, 25, 0)
+
+
+def test_a_retry_keeps_to_its_run_whatever_the_environment_says(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.let_in("")
+    place.check("--limit", "a", "--concurrency", "3")
+    monkeypatch.setenv("PUSHER_CONCURRENCY", "7")
+    monkeypatch.setenv("PUSHER_PER_SUBNET", "9")
+    place.retry()
+    assert (place.recorded()["concurrency"], place.recorded()["per_subnet"]) == (3, 25)
+
+
+def test_every_command_uses_the_store_of_the_environment(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUSHER_STORE", str(place.folder / "shared.sqlite"))
+    place.let_in("")
+    assert place.check("--limit", "a").pushed == {"a"}
+    assert place.run("show", "last", "--json").pushed == {"a"}
+    assert place.retry().pushed == {"a"}
+    assert len(place.run("runs", "--json").out.splitlines()) == 2
+    assert (place.folder / "shared.sqlite").exists() and not (
+        place.folder / "data" / "pusher" / "pusher.sqlite"
+    ).exists()
+
+
+def test_a_bad_variable_is_bad_input_that_names_it(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUSHER_TRANSPORT", "ssh")
+    for command in (["check", "i.yaml"], ["resolve", "i.yaml"]):
+        said = place.run(*command)
+        assert (said.status, said.out) == (2, "")
+        assert said.err == "PUSHER_TRANSPORT ssh is unknown; expected smb, winrm or auto\n"
+    assert not any(host.calls.total() for host in place.hosts.values())
