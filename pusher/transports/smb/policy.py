@@ -32,7 +32,7 @@ _SV_TYPE_XENIX = 0x00000800
 _ROLES_DOMAIN_CONTROLLERS = frozenset({4, 5})
 _KEY_WRITE, _KEY_CREATE_SUB_KEY = 0x00020006, 0x00000004
 _KEY_QUERY_VALUE = 0x00000001
-_NOT_FOUND = 2
+_NOT_FOUND, _KEY_DELETED = 2, 1018
 _LONGEST_VALUE = 8192
 _STATUS_NOT_FOUND, _STATUS_NONE_MAPPED, _STATUS_NO_PRIVILEGE = 0xC0000034, 0xC0000073, 0xC0000060
 _REMOTE_REGISTRY_STARTS = (0.25, 0.5, 0.75, 1.0)
@@ -89,7 +89,7 @@ def registry_value(bind: Bind, key: str, name: str, sleep: Sleep = time.sleep) -
             request["lpcbData"] = request["lpcbLen"] = _LONGEST_VALUE
             answer = rpc.request(request)
         except DCERPCException as error:
-            if error.error_code == _NOT_FOUND:
+            if error.error_code in (_NOT_FOUND, _KEY_DELETED):
                 return None
             raise
         data = b"".join(answer["lpData"])[: answer["lpcbLen"]]

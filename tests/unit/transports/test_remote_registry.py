@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from impacket.dcerpc.v5 import lsad, lsat, rrp
+from impacket.dcerpc.v5.rpcrt import DCERPCException
 from smbprotocol.exceptions import SMBResponseException
 from smbprotocol.header import SMB2HeaderResponse
 
@@ -30,9 +31,12 @@ class Rpc:
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
+        self.fails: int | None = None
 
     def request(self, call: Any) -> Any:
         self.sent.append(call)
+        if self.fails is not None and isinstance(call, rrp.BaseRegOpenKey):
+            raise DCERPCException(error_code=self.fails)
         if isinstance(call, rrp.BaseRegQueryValue):
             return {"lpType": rrp.REG_DWORD, "lpData": [b"\x07\0\0\0"], "lpcbLen": 4}
         if isinstance(call, lsat.LsarLookupNames3):
@@ -66,6 +70,14 @@ def test_a_service_that_starts_with_the_first_open_is_waited_for(refused: int) -
     clock = Clock()
     assert policy.registry_value(bind, "HKLM\\SOFTWARE\\X", "Y", clock.sleep) == 7
     assert (len(opens), len(clock.slept)) == (refused + 1, refused)
+
+
+@pytest.mark.parametrize("error", [2, 1018])
+def test_a_key_that_is_absent_or_about_to_be_has_no_value(error: int) -> None:
+    """ERROR_FILE_NOT_FOUND, and ERROR_KEY_DELETED while somebody still has the key open."""
+    bind, _, rpc = pipe()
+    rpc.fails = error
+    assert policy.registry_value(bind, "HKLM\\SOFTWARE\\X", "Y") is None
 
 
 def test_one_that_does_not_come_is_waited_for_two_or_three_seconds() -> None:
