@@ -13,14 +13,15 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Insert, select, update
+from sqlalchemy import Connection, Insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pusher.clock import Now, utc_now
 from pusher.problems import Code, ProblemError, Stage, problem
-from pusher.store.faults import StoreError, translated
+from pusher.store.database import Database
+from pusher.store.faults import StoreError
 from pusher.store.schema import lockout
-from pusher.store.writer import Writer, in_loop
+from pusher.store.writer import in_loop
 
 T = TypeVar("T")
 _NEW: dict[str, Any] = {}
@@ -30,8 +31,8 @@ _NEW: dict[str, Any] = {}
 class BudgetLedger:
     """``credentials.ledger.Ledger`` over the store's database."""
 
-    def __init__(self, engine: Engine, writer: Writer, now: Now = utc_now) -> None:
-        self._engine, self._writer, self._now = engine, writer, now
+    def __init__(self, database: Database, now: Now = utc_now) -> None:
+        self._database, self._now = database, now
 
     def change(
         self, account: str, decide: Callable[[Mapping[str, Any] | None], tuple[Mapping[str, Any] | None, T]]
@@ -48,7 +49,7 @@ class BudgetLedger:
                 connection.execute(update(lockout).where(mine).values(row))
             return answer
 
-        return in_loop(_of_the_budget(self._writer.submit(work)))
+        return in_loop(_of_the_budget(self._database.writer.submit(work)))
 
     async def look(self, account: str) -> Mapping[str, Any] | None:
         return await asyncio.to_thread(self.read, account)
@@ -56,17 +57,18 @@ class BudgetLedger:
     def read(self, account: str) -> Mapping[str, Any] | None:
         query = select(lockout.c.standing).where(lockout.c.account == account)
         with self._reading() as connection:
-            return connection.execute(query).scalar() or None
+            return _document(connection.execute(query).scalar())
 
     def accounts(self) -> Mapping[str, Mapping[str, Any]]:
         query = select(lockout.c.account, lockout.c.standing).order_by(lockout.c.account)
         with self._reading() as connection:
-            return {account: standing for account, standing in connection.execute(query) if standing}
+            found = ((account, _document(standing)) for account, standing in connection.execute(query))
+            return {account: document for account, document in found if document is not None}
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         try:
-            with translated(self._writer.store), self._engine.connect() as connection:
+            with self._database.reading() as connection:
                 yield connection
         except StoreError as error:
             raise _unavailable(error) from error
@@ -85,8 +87,15 @@ class BudgetLedger:
             .on_conflict_do_update(index_elements=[lockout.c.account], set_={"account": account})
             .returning(lockout.c.standing)
         )
-        found: Mapping[str, Any] = connection.execute(statement).scalar_one()
-        return found or None
+        with self._database.making_sense():
+            return _document(connection.execute(statement).scalar_one())
+
+
+def _document(found: Any) -> Mapping[str, Any] | None:
+    """What was found in a row, if anything. TypeError where it is no document."""
+    if found is not None and not isinstance(found, dict):
+        raise TypeError(type(found))
+    return found or None
 
 
 def _of_the_budget(handed: Future[T]) -> Future[T]:

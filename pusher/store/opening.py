@@ -11,8 +11,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pusher.problems import BadInput
 from pusher.store import sqlite_file
+from pusher.store.database import Database
 from pusher.store.faults import StoreError
 from pusher.store.store import Store
+from pusher.store.writer import Writer
 
 HEAD = "0003"
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -38,7 +40,9 @@ def open_store(url: str) -> Store:
                 sqlite_file.keep_a_log(engine)
             if file is not None:
                 file.pin()
-            opened = Store(engine, shown_url(url), file)
+            name = shown_url(url)
+            writer = Writer(engine, name, file.prove if file is not None else lambda: None)
+            opened = Store(Database(engine=engine, writer=writer, name=name, file=file))
         except (SQLAlchemyError, OSError, ImportError, StoreError, RuntimeError, MemoryError) as error:
             reason = (str(getattr(error, "orig", None) or error) or type(error).__name__).splitlines()[0]
             found = f"the store {shown_url(url)} cannot be opened: {reason}"

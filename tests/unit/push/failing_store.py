@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from pusher.models import Run
 from pusher.store import Store
+from pusher.store.database import Database
 from pusher.store.faults import translated
 from pusher.store.writer import Work, Writer
 
@@ -64,30 +65,35 @@ class _FailingWriter(Writer):
         return super()._put(_fail)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _FailingDatabase(Database):
+    plan: Plan
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        self._count()
+        with super().reading() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        self._count()
+        with super().writing() as connection:
+            yield connection
+
+    def _count(self) -> None:
+        with translated(self.name):
+            if self.plan.is_due():
+                _fail()
+
+
 class FailingStore(Store):
     """``store``, some of whose calls fail; the ledger of the lockout budget is left out."""
 
     def __init__(self, store: Store, plan: Plan) -> None:
-        self.__dict__.update(store.__dict__)
-        self.plan = plan
-        self._writer = _FailingWriter(store._writer, plan)
-
-    def begin_run(
-        self,
-        run: Run,
-        options: Mapping[str, Any],
-        targets: Iterable[tuple[str, str | None, str | None]],
-        worker: Mapping[str, Any] | None = None,
-    ) -> None:
-        with translated(self._name):
-            if self.plan.is_due():
-                _fail()
-            super().begin_run(run, options, targets, worker)
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with translated(self._name):
-            if self.plan.is_due():
-                _fail()
-        with super()._reading() as connection:
-            yield connection
+        under = store._database
+        failing = _FailingDatabase(
+            engine=under.engine, writer=_FailingWriter(under.writer, plan), name=under.name, file=under.file, plan=plan
+        )
+        super().__init__(failing)
+        self.plan, self.ledger = plan, store.ledger

@@ -206,7 +206,7 @@ def begin_run(store: Store, rows: Iterable[tuple[str, str | None, str | None]] =
 
 def shared_run(store: Store) -> str:
     """One run for all of a store's pushes: each is another attempt in it."""
-    url = str(store._engine.url)
+    url = str(store._database.engine.url)
     if url not in _shared_runs:
         _shared_runs[url] = begin_run(store)
     return _shared_runs[url]
@@ -278,5 +278,5 @@ async def signed_in(host: MemoryHost, *faults: Fault) -> Session:
 
 def events_of(store: Store, run: str, target: str) -> list[Event]:
     """What the store has of a target, once all that was posted is in it."""
-    store._writer.write_now(lambda _: None)
+    store._database.writer.write_now(lambda _: None)
     return store.events(run, target)

@@ -502,11 +502,11 @@ def test_who_is_left_out_is_recorded_many_at_a_time(store: Store) -> None:
             nonlocal commits
             commits += 1
 
-        event.listen(store._engine, "commit", count)
+        event.listen(store._database.engine, "commit", count)
         try:
             await estate.runner.run(iter(estate.targets), [(target, problem(Code.EXCLUDED)) for target in spared])
         finally:
-            event.remove(store._engine, "commit", count)
+            event.remove(store._database.engine, "commit", count)
         return Counter(outcome.code or "ok" for outcome in store.outcomes(estate.context.run)), commits
 
     codes, commits = fly(story())

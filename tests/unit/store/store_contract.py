@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -16,6 +16,8 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Column
+from sqlalchemy import text as sql
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from pusher.models import (
@@ -211,7 +213,7 @@ class StoreContract:
                 started_at=NOON, ended_at=NOON,
             )  # fmt: skip
         await store.outcome(an_outcome("ws01"))
-        with store._engine.connect() as connection:
+        with store._database.engine.connect() as connection:
             rows = connection.execute(schema.attempts.select().order_by(schema.attempts.c.number)).mappings().all()
         assert [(row["number"], row["code"], row["started_at"]) for row in rows] == [
             (1, "timed-out", NOON), (2, "timed-out", NOON),
@@ -264,6 +266,41 @@ class StoreContract:
             await store.mark(journal.id, "stage", Mark.UNDONE, NOON)
         assert len(store.open_journals("h", "s")[0].steps) == 1
 
+    # What is in it may be anything: another hand has been at it, or the disk
+
+    @pytest.mark.parametrize(
+        ("entry", "asked"),
+        [
+            (schema.runs.c.verb, "run"), (schema.runs.c.verb, "runs"), (schema.runs.c.verb, "end_run"),
+            (schema.runs.c.started_at, "run"), (schema.outcomes.c.status, "runs"),
+            (schema.outcomes.c.stage, "outcome_of"), (schema.outcomes.c.stage, "outcomes"),
+            (schema.outcomes.c.transport, "outcome_of"), (schema.outcomes.c.ended_at, "outcomes"),
+            (schema.events.c.stage, "events"), (schema.journal_steps.c.mark, "open_journals"),
+        ],
+        ids=str,
+    )  # fmt: skip
+    async def test_an_entry_that_makes_no_sense_is_damage_whoever_reads_it(
+        self, store: Store, entry: Column[Any], asked: str
+    ) -> None:
+        journal = await store.open_journal(host="ws01", service="s", run="r", target="ws01", before={}, at=NOON)
+        await store.mark(journal.id, "stage", Mark.DONE, NOON)
+        store.event(an_event("ws01", "e"))
+        await store.outcome(an_outcome("ws01"))
+        await store._database.writer.write(lambda c: c.execute(sql(f"UPDATE {entry.table} SET {entry.name} = 'what'")))
+        reading: dict[str, Callable[[], object]] = {
+            "run": lambda: store.run("r"),
+            "runs": store.runs,
+            "end_run": lambda: store.end_run("r", NOON),
+            "outcome_of": lambda: store.outcome_of("r", "ws01"),
+            "outcomes": lambda: list(store.outcomes("r")),
+            "events": lambda: store.events("r", "ws01"),
+            "open_journals": lambda: store.open_journals("ws01", "s"),
+        }
+        with pytest.raises(StoreError) as told:
+            reading[asked]()
+        assert told.value.problem.code == "store-damaged"
+        assert "what" not in str(told.value)
+
     # The writer
 
     async def test_what_is_handed_over_first_is_committed_first(self, store: Store) -> None:
@@ -275,7 +312,7 @@ class StoreContract:
     async def test_one_statement_that_fails_costs_only_itself(self, store: Store) -> None:
         """All of them in one batch: the writer is held up until they have gathered."""
         gate = threading.Event()
-        store._writer.post(lambda _: gate.wait(30))
+        store._database.writer.post(lambda _: gate.wait(30))
         for number in range(20):
             store.event(an_event("ws01", f"good{number}") if number % 5 else replace(an_event("x", "bad"), run="none"))
         writes = [asyncio.create_task(store.outcome(an_outcome(name))) for name in ("ws01", "ws02")]
@@ -309,7 +346,7 @@ class StoreContract:
         store = open_store(url)
         store.begin_run(a_run(), {}, [])
         begun, gate = threading.Event(), threading.Event()
-        store._writer.post(lambda _: [begun.set(), gate.wait(30)])  # type: ignore[func-returns-value]
+        store._database.writer.post(lambda _: [begun.set(), gate.wait(30)])  # type: ignore[func-returns-value]
         assert begun.wait(30)
         waiting = [asyncio.create_task(store.outcome(an_outcome(f"ws{n:02}"))) for n in range(3)]
         posted = store.event(an_event("ws01", "late"))
@@ -317,7 +354,7 @@ class StoreContract:
         with patch.object(Writer, "_gather", _dying):
             gate.set()
             ends = await asyncio.gather(*waiting, return_exceptions=True)
-            store._writer._thread.join(30)
+            store._database.writer._thread.join(30)
         ends += [posted.exception(30), store.event(an_event("ws01", "later")).exception(30)]
         with pytest.raises(StoreError) as told:
             await store.outcome(an_outcome("ws03"))
@@ -333,7 +370,7 @@ class StoreContract:
     ) -> None:
         monkeypatch.setattr(writer, "PATIENCE", 0.05)
         gate = threading.Event()
-        store._writer.post(lambda _: gate.wait(30))
+        store._database.writer.post(lambda _: gate.wait(30))
         with pytest.raises(StoreError) as told:
             await store.outcome(an_outcome("ws01"))
         assert told.value.problem.code == "store-unavailable"
@@ -344,7 +381,7 @@ class StoreContract:
     async def test_a_lock_is_waited_for_once_and_not_by_each_of_a_batch(self, store: Store) -> None:
         """Ten seconds for each of 256 would be most of an hour."""
         begun, gate, tried = threading.Event(), threading.Event(), list[str]()
-        store._writer.post(lambda _: [begun.set(), gate.wait(30)])  # type: ignore[func-returns-value]
+        store._database.writer.post(lambda _: [begun.set(), gate.wait(30)])  # type: ignore[func-returns-value]
         assert begun.wait(30)
 
         def locked(_: Any) -> None:
@@ -353,7 +390,7 @@ class StoreContract:
             busy.sqlite_errorcode, busy.sqlite_errorname = sqlite3.SQLITE_BUSY, "SQLITE_BUSY"
             raise OperationalError("", None, busy)
 
-        ends = [store._writer.post(locked) for _ in range(20)]
+        ends = [store._database.writer.post(locked) for _ in range(20)]
         gate.set()
         failures = [end.exception(30) for end in ends]
         codes = [failure.problem.code for failure in failures if isinstance(failure, StoreError)]
@@ -362,7 +399,7 @@ class StoreContract:
 
     async def test_a_cancelled_write_stops_nobody_elses(self, store: Store) -> None:
         gate = threading.Event()
-        store._writer.post(lambda _: gate.wait(30))
+        store._database.writer.post(lambda _: gate.wait(30))
         cancelled = asyncio.create_task(store.outcome(an_outcome("ws01")))
         other = asyncio.create_task(store.outcome(an_outcome("ws02")))
         await asyncio.sleep(0)
@@ -397,7 +434,7 @@ class StoreContract:
             inside.set()
             gate.wait(30)
 
-        store._writer.post(slow)
+        store._database.writer.post(slow)
         inside.wait(30)
         reader = open_store(url)
         try:
@@ -421,7 +458,7 @@ class StoreContract:
 
     def test_a_long_list_is_read_while_it_grows(self, store: Store) -> None:
         for number in range(1200):
-            store._writer.post(
+            store._database.writer.post(
                 lambda c, n=number: c.execute(schema.outcomes.insert(), _row(an_outcome(f"ws{n:05}")))  # type: ignore[misc]
             )
         asyncio.run(store.outcome(an_outcome("last of the first")))
@@ -464,9 +501,9 @@ class StoreContract:
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
-    from pusher.store.store import _outcome_row
+    from pusher.store.outcomes import outcome_row
 
-    return _outcome_row(outcome)
+    return outcome_row(outcome)
 
 
 def _dying(_: Writer) -> bool:

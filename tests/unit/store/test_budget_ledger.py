@@ -134,7 +134,7 @@ async def test_what_was_told_survives_the_process(tmp_path: Path) -> None:
 
 async def _all_told(store: Store) -> None:
     """Until the writer has done what it was given."""
-    await asyncio.wrap_future(store._writer.submit(lambda _: None))
+    await asyncio.wrap_future(store._database.writer.submit(lambda _: None))
 
 
 async def test_a_store_that_cannot_be_written_grants_nothing(store: Store, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ async def test_an_entry_that_cannot_be_understood_grants_nothing(store: Store) -
 
 async def test_the_event_loop_goes_on_while_the_store_is_held_up(store: Store) -> None:
     gate = threading.Event()
-    store._writer.post(lambda _: gate.wait(30))
+    store._database.writer.post(lambda _: gate.wait(30))
     waiting = store.ledger.change(NAME, add)
     for _ in range(50):
         await asyncio.sleep(0)
@@ -193,7 +193,7 @@ async def test_the_event_loop_goes_on_while_the_store_is_held_up(store: Store) -
 async def test_a_change_that_is_done_again_by_itself_counts_once(store: Store) -> None:
     """A batch that fails is done again one by one: the change in it was rolled back with it."""
     gate = threading.Event()
-    store._writer.post(lambda _: gate.wait(30))
+    store._database.writer.post(lambda _: gate.wait(30))
 
     def fail(_: object) -> tuple[None, None]:
         raise ArithmeticError

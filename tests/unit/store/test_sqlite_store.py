@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from pusher.problems import BadInput
+from pusher.problems import BadInput, ProblemError
 from pusher.store import open_store
 from pusher.store.opening import HEAD
 from pusher.store.schema import metadata
@@ -64,7 +66,7 @@ async def test_its_files_are_the_operators_own(tmp_path: Path) -> None:
 def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
     """NORMAL could lose the last commits at a power loss, and with them a journal's intent."""
     store = open_store(str(tmp_path / "pusher.sqlite"))
-    with store._engine.connect() as connection:
+    with store._database.engine.connect() as connection:
         settings = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
                     for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")}  # fmt: skip
     store.close()
@@ -93,6 +95,34 @@ def test_a_store_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path: P
     assert again.unfinished("r") == [("ws01", False)]
     assert dict(again.ledger.accounts()) == {}
     again.close()
+
+
+@pytest.mark.parametrize("written", ["{", "5", "[1]"])
+@pytest.mark.parametrize("asked", ["options", "worker", "read", "accounts", "change"])
+async def test_a_document_that_is_none_is_damage_and_no_leave_to_sign_in(
+    tmp_path: Path, written: str, asked: str
+) -> None:
+    store = open_store(str(tmp_path / "pusher.sqlite"))
+    store.begin_run(a_run(), {}, [], {"pid": 1})
+    await store.ledger.change("me", lambda _: ({"failures": []}, None))
+    with contextlib.closing(sqlite3.connect(tmp_path / "pusher.sqlite")) as other:
+        other.execute("UPDATE runs SET options = ?, worker = ?", (written, written))
+        other.execute("UPDATE lockout SET standing = ?", (written,))
+        other.commit()
+    reading: dict[str, tuple[Callable[[], object], str]] = {
+        "options": (lambda: store.options("r"), "store-damaged"),
+        "worker": (lambda: store.worker("r"), "store-damaged"),
+        "read": (lambda: store.ledger.read("me"), "budget-unavailable"),
+        "accounts": (store.ledger.accounts, "budget-unavailable"),
+        "change": (lambda: store.ledger.change("me", lambda found: (found, "a lease")), "budget-unavailable"),
+    }
+    ask, code = reading[asked]
+    with pytest.raises(ProblemError) as told:
+        answer = ask()
+        if isinstance(answer, asyncio.Future):
+            await answer
+    assert told.value.problem.code == code
+    store.close()
 
 
 async def test_a_store_that_was_vacuumed_in_between_is_no_damage(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""The database under an open store, and what the calls on every noun share: reading, writing, its name in Problems.
+
+Here lives nothing of what is kept: the nouns do, each in a file of its own. Whatever the library raises within
+``reading`` and ``writing`` is a StoreError; what is handed to ``writer`` is told by its future.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine
+
+from pusher.problems import Code, problem
+from pusher.store.faults import StoreError, translated
+from pusher.store.sqlite_file import SqliteFile
+from pusher.store.writer import Writer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Database:
+    """One that is open. ``name`` is what its Problems call it, ``file`` its file, where it has one."""
+
+    engine: Engine
+    writer: Writer
+    name: str
+    file: SqliteFile | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read by, and what is read is made sense of within."""
+        with translated(self.name), self.making_sense(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def making_sense(self) -> Iterator[None]:
+        """What is found in it is ours, so an entry that makes no sense is damage."""
+        try:
+            yield
+        except (ValueError, LookupError, TypeError) as error:
+            raise self.damaged("an entry in it makes no sense") from error
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction of the caller's own thread, durable when it ends; for what is too big to be one of a batch."""
+        with translated(self.name), self.engine.begin() as connection:
+            yield connection
+
+    def damaged(self, why: str) -> StoreError:
+        return StoreError(problem(Code.STORE_DAMAGED, detail=f"{self.name}: {why}"))
+
+    def close(self) -> None:
+        """Commit what is left. Raises nothing: who handed something over has been told what became of it."""
+        self.writer.close()
+        self.engine.dispose()
+
+
+class Part:
+    """The calls on one noun."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database

@@ -1,0 +1,100 @@
+"""Runs and their targets: begun before anything is contacted, asked to stop, ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from pusher.models import Run
+from pusher.store import schema
+from pusher.store.database import Part
+from pusher.store.queries import read_runs
+
+_RUNS, _TARGETS = schema.runs, schema.targets
+_TARGET_BATCH = 1000
+
+
+class Runs(Part):
+    """What is written of a run as a whole, and how its own process and others ask after it."""
+
+    def begin_run(
+        self,
+        run: Run,
+        options: Mapping[str, Any],
+        targets: Iterable[tuple[str, str | None, str | None]],
+        worker: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record the run and every target's (name, address, site) before anything is contacted.
+
+        ``worker``: the process that works on it, in words of the caller's own.
+        """
+        row = {
+            "id": run.id,
+            "verb": run.verb.value,
+            "inventory": run.inventory,
+            "package": run.package,
+            "version": run.version,
+            "operator": run.operator,
+            "parent": run.parent,
+            "options": dict(options),
+            "started_at": run.started_at,
+            "worker": dict(worker) if worker is not None else None,
+        }
+        with self._database.writing() as connection:
+            connection.execute(insert(_RUNS), row)
+            for batch in _batches(targets):
+                rows = [{"run": run.id, "name": n, "address": a, "site": s} for n, a, s in batch]
+                connection.execute(insert(_TARGETS).prefix_with("OR IGNORE", dialect="sqlite"), rows)
+
+    def target_began(self, run: str, target: str, at: datetime) -> Future[Any]:
+        """Posted: the future tells how it went."""
+        statement = update(_TARGETS).where(_TARGETS.c.run == run, _TARGETS.c.name == target).values(began_at=at)
+        return self._database.writer.post(lambda c: c.execute(statement))
+
+    def end_run(self, run: str, at: datetime) -> Run:
+        """Record the end; the run with its counts."""
+        self._change(run, ended_at=at)
+        with self._database.reading() as connection:
+            ended = read_runs(connection, select(_RUNS).where(_RUNS.c.id == run))
+        if not ended:
+            raise self._database.damaged("the run is not in it any more")
+        return ended[0]
+
+    def ask_cancel(self, run: str, at: datetime) -> None:
+        """Ask the process that works on ``run`` to stop; it looks here every second."""
+        self._change(run, cancel_at=at)
+
+    def cancel_asked(self, run: str) -> bool:
+        with self._database.reading() as connection:
+            return connection.execute(select(_RUNS.c.cancel_at).where(_RUNS.c.id == run)).scalar() is not None
+
+    def worker(self, run: str) -> dict[str, Any] | None:
+        """The process that works or worked on ``run``, as ``begin_run`` was told."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(_RUNS.c.worker).where(_RUNS.c.id == run)).scalar()
+            return dict(found) if found else None
+
+    def options(self, run: str) -> dict[str, Any]:
+        """What the run was started with, as ``begin_run`` was told."""
+        with self._database.reading() as connection:
+            return dict(connection.execute(select(_RUNS.c.options).where(_RUNS.c.id == run)).scalar_one())
+
+    def _change(self, run: str, **values: Any) -> None:
+        self._database.writer.write_now(lambda c: c.execute(update(_RUNS).where(_RUNS.c.id == run).values(values)))
+
+
+def _batches(
+    rows: Iterable[tuple[str, str | None, str | None]],
+) -> Iterator[Sequence[tuple[str, str | None, str | None]]]:
+    batch: list[tuple[str, str | None, str | None]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == _TARGET_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
