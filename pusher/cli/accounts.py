@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from pusher.config import hint, shown
-from pusher.credentials.accounts.trial import Found, Trial
+from pusher.credentials.accounts.trial import Examiner, Found, Trial
 from pusher.credentials.accounts.users import USER, is_user
 from pusher.credentials.lockout.account_state import Cleared
 from pusher.credentials.lockout.budget import AccountKey, account_key, written
@@ -29,11 +29,10 @@ from pusher.report.accounts import (
 from pusher.report.record import write_line
 from pusher.report.style import console_for
 from pusher.report.text import visible
-from pusher.settings import open_default_store
-from pusher.store import Store
 from pusher.wiring.accounts import accounts_beside, accounts_to_test
-from pusher.wiring.examination import Examination
-from pusher.wiring.lockout import budget_note, guard_of
+from pusher.wiring.directory import directory_secret
+from pusher.wiring.lockout import budget_note, open_guard
+from pusher.wiring.sign_in import open_examiner
 
 OK, SOME_FAIL, INTERRUPTED = 0, 1, 130
 
@@ -41,13 +40,13 @@ OK, SOME_FAIL, INTERRUPTED = 0, 1, 130
 def try_accounts(file: Path | None, store: str | None, as_json: bool) -> int:
     """Try every account of the file once; the command's exit status. BadInput before anything is contacted."""
     accounts, read = accounts_to_test(file)
-    examination, trials = Examination(read), list[Trial]()
+    secret, trials = directory_secret(read), list[Trial]()
     if (note := budget_note(read)) is not None:
         print(f"note: {note}", file=sys.stderr)
     interrupted = False
-    with contextlib.closing(open_default_store(store)) as opened:
+    with open_guard(read, store, "test") as guard:
         try:
-            asyncio.run(_try_all(accounts, examination, opened, store, trials, as_json))
+            asyncio.run(_try_all(accounts, open_examiner(read, guard, secret), trials, as_json))
         except KeyboardInterrupt:
             interrupted = True  # a sign-in that was on its way is in the ledger
     if not as_json and (trials or not interrupted):
@@ -59,14 +58,9 @@ def try_accounts(file: Path | None, store: str | None, as_json: bool) -> int:
 
 
 async def _try_all(
-    accounts: Sequence[Account],
-    examination: Examination,
-    store: Store,
-    url: str | None,
-    trials: list[Trial],
-    as_json: bool,
+    accounts: Sequence[Account], opening: AbstractAsyncContextManager[Examiner], trials: list[Trial], as_json: bool
 ) -> None:
-    async with examination.over(store, url) as examiner:
+    async with opening as examiner:
         for account in accounts:
             trials.append(await examiner.examine(account))
             if as_json:
@@ -117,8 +111,7 @@ def clear_account(
     """Forget its failures in the store's ledger, and say how many there were, and which other name still counts."""
     read, account = accounts_beside(file), found[0]
     keys = list(dict.fromkeys(account_key(one, name) for one in found for name in _names_of(host or "")))
-    with contextlib.closing(open_default_store(store)) as opened:
-        guard = guard_of(read, opened, store)
+    with open_guard(read, store) as guard:
         cleared = asyncio.run(_clear(guard, keys))
         others = {key: guard.clear_command(key) for key, _ in guard.counted(keys[0].entry)}
     if as_json:
@@ -137,8 +130,7 @@ async def _clear(guard: LockoutGuard, keys: Sequence[AccountKey]) -> Cleared:
 
 def show_budget(file: Path | None, store: str | None, as_json: bool) -> None:
     """All that the store's ledger counts, of whatever account, and the command that forgets it."""
-    with contextlib.closing(open_default_store(store)) as opened:
-        guard = guard_of(accounts_beside(file), opened, store)
+    with open_guard(accounts_beside(file), store) as guard:
         rows = [
             Counted(*written(key), answer=answer, clear=guard.clear_command(key)) for key, answer in guard.counted()
         ]

@@ -1,42 +1,39 @@
-"""Driving one run: the view, the signals, the log, and the exit status.
+"""Driving one run to its end, whatever fails of what is recorded or shown.
 
-The first Ctrl-C (or SIGTERM, or the end of the session) lets what is in flight finish or undo itself and records the
-rest as cancelled; a second one stops at once, and the next push of the same hosts undoes what was left.
+Here lives the order of it: record the run, do its work, record its end. What stops it is ``interruption``'s, what is
+shown of it ``narrator``'s, what it comes to ``verdict``'s.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 import structlog
 
-from pusher.cli.signals import heeded
-from pusher.cli.streams import OUTPUT_LOST
+from pusher.cli.interruption import Interruption
+from pusher.cli.narrator import Narrator
+from pusher.cli.verdict import Verdict
 from pusher.clock import utc_now
-from pusher.models import Event, Outcome, Run, Stage, Status
-from pusher.problems import CATALOGUE, BadInput, Code, Part, Problem
+from pusher.models import Run
+from pusher.problems import BadInput, Problem
 from pusher.push.context import Stop
-from pusher.report import JsonView, LiveView, PlainView, QuietView, Summary, Tally, View, exit_status
+from pusher.report import JsonView, LiveView, PlainView, QuietView, Summary, View
 from pusher.report.style import console_for
 from pusher.report.views import Unfailing
 from pusher.store import StoreError
 from pusher.wiring.run_plan import RunPlan
-from pusher.wiring.run_resources import RunResources
+from pusher.wiring.run_resources import RunResources, open_run
 
-_POLL_CANCEL = 1.0
-_NAMED = 3
 _START = 30.0
 """Seconds in which the threads must have started."""
-INTERRUPTED, FAILURE_LIMIT, NOT_ALL_WELL = 130, 3, 1
 
 
 def view_for(as_json: bool, quiet: bool) -> View:
@@ -71,93 +68,80 @@ def _started_threads() -> ThreadPoolExecutor:
 def execute(plan: RunPlan, view: View) -> int:
     """Run it to its end; the command's exit status."""
     shown = Unfailing(view)
-    with RunResources(plan, shown.note) as session, contextlib.closing(session.unstored), contextlib.closing(shown):
-        execution = Execution(session, shown)
+    with open_run(plan, shown.note) as opened, closing(opened.unstored), closing(shown):
+        execution = Execution(opened, shown)
         status = asyncio.run(execution.go())
-    for words in execution.closing_words():
+    for words in execution.verdict.closing_words:
         print(words, file=sys.stderr)
     return status
 
 
 class Execution:
-    """One run under asyncio. It is the run's ``Watcher``: what happens goes to the view and the log.
+    """One run under asyncio: ``go`` once, then its ``verdict``."""
 
-    Whatever fails of what is recorded or shown, the run goes to its end; then ``closing_words`` say so, and the exit
-    status is not 0.
-    """
-
-    def __init__(self, session: RunResources, view: Unfailing) -> None:
-        self._session, self._view = session, view
-        self._log = structlog.get_logger().bind(run=session.run.id)
-        self._stages: dict[str, Stage] = {}
-        self._tally = Tally(beforehand=session.plan.no_accounts)
-        self._statuses: set[Status] = set()
-        self._interrupts = 0
-        self._stop = Stop()
-        self._work: asyncio.Task[None] | None = None
+    def __init__(self, opened: RunResources, view: Unfailing) -> None:
+        self._opened, self._stop = opened, Stop()
+        self._narrator = Narrator(opened.run, view, opened.plan.no_accounts)
+        self._interruption = Interruption(opened.run.id, self._stop, self._narrator.note)
+        self._log = structlog.get_logger().bind(run=opened.run.id)
         self._losses: Mapping[str, Problem] = {}
         self._wrong: list[str] = []
-        """What went wrong with the run as a whole, in sentences."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the run has come to by now; the store may tell of losses to the last."""
+        return Verdict(
+            interrupted=self._interruption.came,
+            stopped=self._stop.code,
+            statuses=self._narrator.statuses,
+            wrong=tuple(self._wrong),
+            losses=self._losses,
+            unstored=self._opened.unstored.count,
+            unstored_words=self._opened.unstored.closing_words(),
+            view_failure=self._narrator.view_failure,
+        )
 
     async def go(self) -> int:
+        """The exit status. StoreError where the run could not even be begun."""
         # From before the run is recorded until its end is: no signal costs it either.
-        with heeded(asyncio.get_running_loop(), self._interrupt):
+        with self._interruption.heeded(asyncio.get_running_loop()):
             asyncio.get_running_loop().set_default_executor(_started_threads())
-            return await self._run(self._stop)
+            await self._run()
+            return self.verdict.exit_status
 
-    def closing_words(self) -> list[str]:
-        """What the operator has to be told at the end, whatever the view; empty where all is as it should be."""
-        words = [*self._session.unstored.closing_words(), *self._wrong]
-        if len(self._losses) > self._session.unstored.count:
-            names, first = sorted(self._losses), next(iter(self._losses.values()))
-            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            words.append(
-                f"Not all that happened to {', '.join(names[:_NAMED])}{more} could be stored ({first.code}: "
-                f"{first.message}). {first.remedy}"
-            )
-        if self._view.failure is not None:
-            words.append(f"The run could not be shown to its end ({self._view.failure}); 'pusher show last' shows it.")
-        return words
-
-    async def _run(self, stop: Stop) -> int:
-        session, view = self._session, self._view
-        session.begin()
-        left_out = list(session.plan.left_out())
-        view.started(session.run, session.plan.count() + len(left_out))
-        self._log.info("run-started", verb=session.run.verb, inventory=session.run.inventory)
-        for note in session.plan.notes():
-            view.note(note)
-        runner = session.runner(self, self._outcome, stop)
-        self._losses = runner.losses.first
-        work = self._work = asyncio.create_task(runner.run(session.plan.targets(), left_out))
-        listening = asyncio.create_task(self._listen_for_cancel(stop))
-        try:
-            await work
-        except asyncio.CancelledError:
-            if not self._interrupts:
-                raise
-        except Exception as error:
-            self._log.exception("internal-error")
-            self._wrong.append(f"The run ended early by a fault of pusher's own ({type(error).__name__}); see the log.")
-        finally:
-            listening.cancel()
-            summary = self._tally.summary()
-            ended = self._ended(summary)
-            self._log.info("run-ended", counts={status.value: count for status, count in summary.counts.items()})
-            view.finished(ended, summary)
-            await session.leave()
-        if self._interrupts or stop.code == Code.CANCELLED:
-            return INTERRUPTED
-        if stop.code == Code.FAILURE_LIMIT:
-            return FAILURE_LIMIT
-        return self._status()
+    async def _run(self) -> None:
+        opened, plan, narrator = self._opened, self._opened.plan, self._narrator
+        opened.begin()
+        left_out = list(plan.left_out())
+        narrator.started(plan.count() + len(left_out))
+        for note in plan.notes():
+            narrator.note(note)
+        async with opened.dispatcher(narrator, narrator.outcome, self._stop) as dispatcher:
+            self._losses = dispatcher.losses.first
+            work = asyncio.create_task(dispatcher.run(plan.targets(), left_out))
+            self._interruption.of(work)
+            listening = asyncio.create_task(self._interruption.listen(opened.store.cancel_asked))
+            try:
+                await work
+            except asyncio.CancelledError:
+                if not self._interruption.came:
+                    raise
+            except Exception as error:
+                self._log.exception("internal-error")
+                self._wrong.append(
+                    f"The run ended early by a fault of pusher's own ({type(error).__name__}); see the log."
+                )
+            finally:
+                listening.cancel()
+                summary = narrator.summary()
+                narrator.finished(self._ended(summary), summary)
 
     def _ended(self, summary: Summary) -> Run:
         """The run as the store has it; where that cannot be told of its end, as it is known here."""
-        run, now = self._session.run, utc_now()
+        run, store, now = self._opened.run, self._opened.store, utc_now()
         try:
-            ended = self._session.store.end_run(run.id, now)
-            unfinished = self._session.store.unfinished(run.id)
+            ended = store.end_run(run.id, now)
+            unfinished = store.unfinished(run.id)
         except StoreError as error:
             found = error.problem
             self._log.error("run-end-not-stored", code=found.code, detail=found.message)
@@ -165,59 +149,7 @@ class Execution:
                 f"The end of run {run.id} could not be stored ({found.code}: {found.message}). {found.remedy}"
             )
             return replace(run, ended_at=now, counts=summary.counts)
-        if len(unfinished) > self._session.unstored.count:
-            missing = len(unfinished) - self._session.unstored.count
+        missing = len(unfinished) - self._opened.unstored.count
+        if missing > 0:
             self._wrong.append(f"{missing:,} targets have no outcome; 'pusher retry {run.id}' takes them up.")
         return ended
-
-    def _status(self) -> int:
-        """0 only where every target ended well, and all of it was stored and shown."""
-        if self._wrong or self._losses or self._session.unstored.count:
-            return NOT_ALL_WELL
-        status = exit_status(self._statuses)
-        return OUTPUT_LOST if status == 0 and self._view.failure is not None else status
-
-    # Watcher
-
-    def stage(self, target: str, stage: Stage) -> None:
-        self._stages[target] = stage
-        self._view.stage(target, stage)
-
-    def event(self, happened: Event) -> None:
-        self._log.info(happened.kind, target=happened.target, stage=happened.stage.value, detail=happened.detail)
-
-    def _outcome(self, outcome: Outcome) -> None:
-        self._stages.pop(outcome.target, None)
-        self._tally.add(outcome)
-        if outcome.code is None or CATALOGUE[outcome.code].part is not Part.LEFT_OUT:
-            self._statuses.add(outcome.status)
-        entry: dict[str, Any] = {"status": outcome.status.value, "code": outcome.code, "account": outcome.account}
-        self._log.info("outcome", target=outcome.target, stage=outcome.stage.value, seconds=outcome.seconds, **entry)
-        self._view.outcome(outcome)
-
-    # Stopping
-
-    def _interrupt(self, insists: bool) -> None:
-        if self._work is not None and self._work.done():
-            return  # it came too late to interrupt anything
-        self._interrupts += 1
-        if self._interrupts == 1:
-            self._view.note("Stopping: hosts in work finish or are put back; press Ctrl-C again to stop at once.")
-            self._stop.cancel()
-        elif insists and self._work is not None:
-            self._work.cancel()
-
-    async def _listen_for_cancel(self, stop: Stop) -> None:
-        """``pusher cancel RUN`` from another terminal arrives by way of the store."""
-        failed = False
-        while not stop.code:
-            await asyncio.sleep(_POLL_CANCEL)
-            try:
-                asked = await asyncio.to_thread(self._session.store.cancel_asked, self._session.run.id)
-            except Exception as error:  # the run goes on, and may be stopped by Ctrl-C; the next look may be better
-                if not failed:
-                    self._log.warning("cancel-not-readable", detail=str(error))
-                failed, asked = True, False
-            if asked:
-                self._view.note("Stopping: the run was cancelled from elsewhere.")
-                stop.cancel()

@@ -11,10 +11,8 @@ from pusher.push.asking import ask
 from pusher.settings import Options
 from pusher.targets.inventory import Inventory
 from pusher.transports.port import Limits, PeerIdentity, Transport
-from pusher.transports.smb import SmbTransport
-from pusher.transports.threaded import Pool
-from pusher.transports.winrm.adapter import WinrmTransport
 from pusher.wiring.authority import authority_of
+from pusher.wiring.transports import open_transports
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,15 +32,9 @@ class Asker:
 def asker_for(options: Options, inventory: Inventory) -> Iterator[Asker]:
     """For as long as targets are asked."""
     authority = authority_of(options, inventory)
-    pool = Pool(options.concurrency)
-    try:
+    with open_transports(frozenset(TransportKind), options.concurrency, authority) as transports:
         yield Asker(
-            transports={
-                TransportKind.SMB: SmbTransport(pool),
-                TransportKind.WINRM: WinrmTransport(pool, ca=authority, content=None),
-            },
+            transports=transports,
             only=None if options.transport == "auto" else TransportKind(options.transport),
             limits=Limits(connect=options.connect_timeout),
         )
-    finally:
-        pool.close()

@@ -30,7 +30,7 @@ def directory_of(
     """
     account = directory_account(accounts, inventory)
     secret = secret or directory_secret(accounts)
-    return ldap_directory(account, secret, inventory.nameservers, reader_sign_in(account, guard))
+    return directory_over(account, secret, inventory.nameservers, guard)
 
 
 def directory_account(accounts: AccountsFile, inventory: Inventory) -> DirectoryAccount:
@@ -53,6 +53,14 @@ def directory_secret(accounts: AccountsFile) -> Secret | None:
     return read_directory_secret(account)
 
 
+def directory_over(
+    account: DirectoryAccount, secret: Secret | None, nameservers: Sequence[str], guard: LockoutGuard
+) -> Directory:
+    """The directory of a reader, whose sign-in is within its own lockout budget, where one is to be made at all."""
+    key = key_of(account)
+    return ldap_directory(account, secret, nameservers, within_budget(guard, key) if key is not None else nullcontext)
+
+
 def ldap_directory(
     account: DirectoryAccount, secret: Secret | None, nameservers: Sequence[str], sign_in: SignIn
 ) -> Directory:
@@ -60,9 +68,3 @@ def ldap_directory(
     from pusher.directory.ldap import LdapDirectory
 
     return LdapDirectory(account, secret, locate=SrvLocator(nameservers), sign_in=sign_in)
-
-
-def reader_sign_in(account: DirectoryAccount, guard: LockoutGuard) -> SignIn:
-    """Within the reader's own lockout budget, where a sign-in is to be made at all."""
-    key = key_of(account)
-    return within_budget(guard, key) if key is not None else nullcontext

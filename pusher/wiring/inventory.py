@@ -6,14 +6,12 @@ Not here: its format and selection (``targets``), which directory that is (``dir
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
 
-from pusher.clock import utc_now
 from pusher.credentials.accounts_file import AccountsFile
 from pusher.directory.locate import Announced
 from pusher.directory.port import Directory
 from pusher.models import Secret
-from pusher.settings import Options, open_default_store
+from pusher.settings import Options
 from pusher.targets.directory_query import expand
 from pusher.targets.dns_resolver import DnsResolver
 from pusher.targets.enrichment import Enrichment
@@ -22,7 +20,7 @@ from pusher.targets.resolver import Resolver
 from pusher.targets.system_resolver import SystemResolver
 from pusher.wiring.accounts import accounts_of
 from pusher.wiring.directory import directory_account, directory_of, directory_secret
-from pusher.wiring.lockout import guard_of, run_id
+from pusher.wiring.lockout import open_guard
 
 
 def inventory_of(options: Options) -> Inventory:
@@ -37,8 +35,7 @@ def inventory_of(options: Options) -> Inventory:
 def read_out(inventory: Inventory, accounts: AccountsFile, secret: Secret | None, store: str | None) -> Inventory:
     """With the computers of its directory groups. The reader's own sign-in is within the lockout budget too."""
     directory_account(accounts, inventory)  # before a store is made
-    with closing(open_default_store(store)) as opened:
-        guard = guard_of(accounts, opened, store, run=f"read-{run_id(utc_now())}")
+    with open_guard(accounts, store, "read") as guard:
         return asyncio.run(expanded(inventory, directory_of(accounts, inventory, guard, secret)))
 
 

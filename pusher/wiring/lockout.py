@@ -1,5 +1,5 @@
-"""What a lockout guard is made of, whoever asks for one: the assumed policy, the id that the ledger knows a run by, and
-what the operator should know of its limits.
+"""The lockout guard, made in one place whoever asks for one: the ledger, the assumed policy, the id that the ledger
+knows a run by, and what the operator should know of its limits.
 
 Not here: the guard itself and its counting (``credentials.guard``), the ledger (``store``).
 """
@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import secrets as random
 import shlex
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 
+from pusher.clock import utc_now
 from pusher.credentials.accounts_file import AccountsFile
 from pusher.credentials.kerberos.tickets import CCACHE
 from pusher.credentials.lockout.budget import LockoutPolicy
@@ -17,6 +20,7 @@ from pusher.credentials.lockout.guard import LockoutGuard
 from pusher.credentials.lockout.refusal import CLEAR
 from pusher.credentials.secrets.references import scheme_of
 from pusher.models import Account
+from pusher.settings import open_default_store
 from pusher.store import Store, shown_url
 
 
@@ -24,6 +28,16 @@ def guard_of(accounts: AccountsFile, store: Store, url: str | None, run: str = "
     """Over the ledger of ``store``, which was asked for by ``url``; its refusals name the command that clears that."""
     clear = CLEAR if url is None else f"{CLEAR} --store {shlex.quote(shown_url(url))}"
     return LockoutGuard(lockout_policy(accounts), store.ledger, local=local_policy(accounts), run=run, clear=clear)
+
+
+@contextmanager
+def open_guard(accounts: AccountsFile, url: str | None, purpose: str = "") -> Iterator[LockoutGuard]:
+    """The guard of whoever has no run, over the store at ``url``, or the user's own.
+
+    ``purpose``: what begins the id by which the ledger knows it; empty where no sign-in will be made.
+    """
+    with closing(open_default_store(url)) as store:
+        yield guard_of(accounts, store, url, f"{purpose}-{run_id(utc_now())}" if purpose else "")
 
 
 def lockout_policy(accounts: AccountsFile) -> LockoutPolicy:

@@ -1,6 +1,6 @@
-"""Session: an open run, with its store, log, threads and adapters, closed in the end whatever happened.
+"""An open run, with its store, log, threads and adapters, closed in the end whatever happened.
 
-Not here: reading what the operator wrote (``plan``), the run itself (``scheduler``).
+Not here: reading what the operator wrote (``run_plan``), the run itself (``push.dispatcher``).
 """
 
 from __future__ import annotations
@@ -9,28 +9,18 @@ import getpass
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
 import structlog
 
 from pusher.clock import utc_now
-from pusher.credentials.accounts.reader import reader_of
-from pusher.credentials.kerberos.library import Krb5
 from pusher.credentials.kerberos.settings import host_names_as_written
-from pusher.credentials.kerberos.tickets import Tickets
-from pusher.credentials.lockout.guard import LockoutGuard
 from pusher.credentials.lockout.process import this_process
-from pusher.credentials.lockout.readings import Readings
-from pusher.credentials.secrets.dpapi import DpapiNg
-from pusher.credentials.secrets.laps import Laps, is_laps
-from pusher.directory.locate import SrvLocator
-from pusher.directory.names import base_of
-from pusher.directory.port import Directory, DirectoryAccount
-from pusher.log import start_log
+from pusher.log import Redactor, start_log
 from pusher.models import Account, Run, TransportKind
 from pusher.problems import BadInput, Problem
 from pusher.push.context import RunContext, Stop, Watcher
@@ -39,119 +29,85 @@ from pusher.push.service_logon import service_account
 from pusher.report.unstored import Unstored
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.retry import RetryPolicy
-from pusher.settings import data_folder, open_default_store
+from pusher.settings import Options, data_folder, open_default_store
+from pusher.store import Store
 from pusher.transports.port import Limits, Transport
-from pusher.transports.smb import SmbTransport
-from pusher.transports.threaded import Pool
-from pusher.transports.ticket import ticket_credential
 from pusher.wiring.descriptors import fitted, raised_for
-from pusher.wiring.directory import directory_of
 from pusher.wiring.inventory import enrichment_for, resolver_for
 from pusher.wiring.lockout import guard_of, run_id
 from pusher.wiring.run_plan import RunPlan
+from pusher.wiring.sign_in import SignInResources, Unread, open_sign_in
+from pusher.wiring.transports import open_transports
 
 _log = structlog.get_logger()
 
 _SPARE_THREADS = 8
+
+Note = Callable[[str], None]
+"""Told, in a sentence, what the run's operator should read while it goes."""
 
 
 def _to_nobody(_: str) -> None:
     """Nobody wants the notes."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class RunResources:
-    """An open run: store, log, threads. Use it as a context; ``runner`` does the work.
+    """Open; see ``open_run``. ``begin`` records the run, and a ``dispatcher`` does its work."""
 
-    ``note`` is told, in a sentence, what the run's operator should read while it goes.
-    """
-
-    def __init__(self, plan: RunPlan, note: Callable[[str], None] = _to_nobody) -> None:
-        self.plan, options = plan, plan.options
-        self._note, self._noted = note, set[str]()
-        self._stack = ExitStack()
-        self.store = open_default_store(options.store)
-        self._stack.callback(self.store.close)
-        log = options.log or data_folder() / "pusher.log"
-        file, redactor = start_log(log, note)
-        try:
-            file.open()
-        except OSError as error:
-            # One that was asked for is bad input; of the other the first line says that it cannot be written.
-            if options.log is not None:
-                self._stack.close()
-                found = f"the log {log} cannot be written: {error.strerror}"
-                raise BadInput(None, found, "a writable file") from error
-        self._stack.callback(file.close)
-        self._stack.enter_context(host_names_as_written())
-        self._redactor = redactor
-        redactor.learn(plan.secrets.values())
-        redactor.learn(one for one in (plan.directory_secret, plan.service_secret) if one is not None)
-        self._directory: Directory | None = None
-        self._concurrency = self._fitted(options.concurrency)
-        self._pool = Pool(self._concurrency + _SPARE_THREADS)
-        self._stack.callback(self._pool.close)
-        self.run = Run(
-            id=run_id(utc_now()),
-            verb=plan.verb,
-            inventory=str(options.inventory),
-            package=plan.package.name if plan.package else None,
-            version=plan.package.version if plan.package else None,
-            operator=f"{getpass.getuser()}@{socket.gethostname()}",
-            started_at=utc_now(),
-            parent=options.origin.run if options.origin else None,
-        )
-        beside = [self.store.path.parent] if self.store.path is not None else []
-        folders = [*beside, data_folder(), Path(tempfile.gettempdir())]
-        self.unstored = Unstored(self.run.id, folders, lambda line: print(line, file=sys.stderr))
-
-    def __enter__(self) -> RunResources:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    plan: RunPlan
+    run: Run
+    store: Store
+    unstored: Unstored
+    transports: Mapping[TransportKind, Transport]
+    concurrency: int
+    redactor: Redactor
+    note: Note
 
     def begin(self) -> None:
         """Record the run and all its targets; from here on a kill loses nothing."""
         rows = ((target.name, target.address, target.site) for target in self.plan.targets())
         self.store.begin_run(self.run, self.plan.options.to_json(), rows, asdict(this_process()))
 
-    def runner(self, watcher: Watcher, report: Report, stop: Stop) -> Dispatcher:
-        """To be called inside the event loop, as ``leave`` after it."""
+    @asynccontextmanager
+    async def dispatcher(self, watcher: Watcher, report: Report, stop: Stop) -> AsyncIterator[Dispatcher]:
+        """With all that belongs to the event loop."""
         plan, options = self.plan, self.plan.options
-        accounts = plan.accounts
-        guard = guard_of(accounts, self.store, options.store, self.run.id)
-        kerberos = Krb5(utc_now)
-        self._stack.callback(kerberos.close)
+        guard = guard_of(plan.accounts, self.store, options.store, self.run.id)
+        unread = _said_once(self.note, plan.accounts.assume_threshold)
+        nameservers = plan.inventory.nameservers
+        async with open_sign_in(plan.accounts, guard, plan.directory_secret, nameservers, unread) as sign_in:
+            yield Dispatcher(
+                self._context(sign_in, watcher, stop),
+                Caps(total=self.concurrency, site=options.per_site, subnet=options.per_subnet),
+                RetryPolicy(attempts=options.attempts),
+                report,
+                enrichment_for(plan.inventory),
+                options.max_failures,
+                self.unstored.add,
+                plan.spared,
+            )
+
+    def _context(self, sign_in: SignInResources, watcher: Watcher, stop: Stop) -> RunContext:
+        plan, options = self.plan, self.plan.options
         secrets = dict(plan.secrets)
         account = service_account(plan.package)
         if account is not None and plan.service_secret is not None:
             secrets[account.name] = plan.service_secret
-        tickets, per_host = Tickets(kerberos, guard, secrets, utc_now), None
-        if accounts.directory is not None:
-            # Contacted by whoever asks it first, and by nobody where no account needs it.
-            self._directory = directory_of(accounts, plan.inventory, guard, plan.directory_secret)
-            domain = accounts.directory.domain
-            readings = Readings(self._directory, domain, guard, self._not_read)
-            tickets = Tickets(kerberos, guard, secrets, utc_now, readings.before)
-            if any(is_laps(account) for account in accounts.accounts):
-                unprotect = self._unprotect(accounts.directory, kerberos, guard)
-                per_host = Laps(
-                    self._directory, base_of(domain), lambda secret: self._redactor.learn([secret]), unprotect
-                )
-        context = RunContext(
+        return RunContext(
             run=self.run.id,
             verb=plan.verb,
             package=plan.package,
             payload=plan.payload,
-            accounts=accounts.accounts,
+            accounts=plan.accounts.accounts,
             secrets=plan.secrets,
             service_secret=plan.service_secret,
             run_account=plan.run_account,
-            fallback=accounts.fallback,
-            guard=guard,
-            tickets=tickets,
-            per_host=per_host,
-            transports=self._transports(),
+            fallback=plan.accounts.fallback,
+            guard=sign_in.guard,
+            tickets=sign_in.tickets(secrets),
+            per_host=sign_in.laps(lambda secret: self.redactor.learn([secret])),
+            transports=self.transports,
             only=None if options.transport == "auto" else TransportKind(options.transport),
             resolver=resolver_for(plan.inventory),
             limits=Limits(connect=options.connect_timeout),
@@ -161,68 +117,95 @@ class RunResources:
             now=utc_now,
             stop=stop,
         )
-        return Dispatcher(
-            context,
-            Caps(total=self._concurrency, site=options.per_site, subnet=options.per_subnet),
-            RetryPolicy(attempts=options.attempts),
-            report,
-            enrichment_for(plan.inventory),
-            options.max_failures,
-            self.unstored.add,
-            plan.spared,
+
+
+@contextmanager
+def open_run(plan: RunPlan, note: Note = _to_nobody) -> Iterator[RunResources]:
+    """Open what ``plan`` takes: the store, the log, the threads. BadInput, with nothing contacted."""
+    options = plan.options
+    with ExitStack() as stack:
+        store = open_default_store(options.store)
+        stack.callback(store.close)
+        redactor = _open_log(options, note, stack)
+        stack.enter_context(host_names_as_written())
+        redactor.learn(plan.secrets.values())
+        redactor.learn(one for one in (plan.directory_secret, plan.service_secret) if one is not None)
+        concurrency = _fitted(plan, note)
+        transports = open_transports(
+            plan.transports, concurrency + _SPARE_THREADS, plan.authority, options.content_port
+        )
+        run = _run_of(plan)
+        beside = [store.path.parent] if store.path is not None else []
+        folders = [*beside, data_folder(), Path(tempfile.gettempdir())]
+        yield RunResources(
+            plan=plan,
+            run=run,
+            store=store,
+            unstored=Unstored(run.id, folders, lambda line: print(line, file=sys.stderr)),
+            transports=stack.enter_context(transports),
+            concurrency=concurrency,
+            redactor=redactor,
+            note=note,
         )
 
-    def _unprotect(self, account: DirectoryAccount, kerberos: Krb5, guard: LockoutGuard) -> DpapiNg:
-        """Who decrypts LAPS passwords, as the directory's reader: it signs in for that once, within its own budget."""
-        reader, secret = reader_of(account), self.plan.directory_secret
-        tickets = Tickets(kerberos, guard, {reader.name: secret} if secret is not None else {}, utc_now)
-        locate = SrvLocator(self.plan.inventory.nameservers)
-        return DpapiNg(account, lambda: tickets.ticket(reader), ticket_credential, locate, utc_now)
 
-    async def leave(self) -> None:
-        """Let go of what belongs to the event loop."""
-        if self._directory is not None:
-            await self._directory.close()
+def _open_log(options: Options, note: Note, stack: ExitStack) -> Redactor:
+    log = options.log or data_folder() / "pusher.log"
+    file, redactor = start_log(log, note)
+    try:
+        file.open()
+    except OSError as error:
+        # One that was asked for is bad input; of the other the first line says that it cannot be written.
+        if options.log is not None:
+            found = f"the log {log} cannot be written: {error.strerror}"
+            raise BadInput(None, found, "a writable file") from error
+    stack.callback(file.close)
+    return redactor
 
-    def _transports(self) -> dict[TransportKind, Transport]:
-        """Those that some target may use: WinRM's libraries are loaded only where they are needed."""
-        made: dict[TransportKind, Transport] = {}
-        wanted = self.plan.transports
-        if TransportKind.SMB in wanted:
-            made[TransportKind.SMB] = SmbTransport(self._pool)
-        if TransportKind.WINRM in wanted:
-            from pusher.transports.winrm.adapter import WinrmTransport
-            from pusher.transports.winrm.content import ContentServer
 
-            content = ContentServer(port=self.plan.options.content_port)
-            self._stack.callback(content.close)
-            made[TransportKind.WINRM] = WinrmTransport(self._pool, ca=self.plan.authority, content=content)
-        return made
+def _run_of(plan: RunPlan) -> Run:
+    options = plan.options
+    return Run(
+        id=run_id(utc_now()),
+        verb=plan.verb,
+        inventory=str(options.inventory),
+        package=plan.package.name if plan.package else None,
+        version=plan.package.version if plan.package else None,
+        operator=f"{getpass.getuser()}@{socket.gethostname()}",
+        started_at=utc_now(),
+        parent=options.origin.run if options.origin else None,
+    )
 
-    def _fitted(self, concurrency: int) -> int:
-        """As many machines at once as there are descriptors for; said where they are fewer than was asked for."""
-        wanted = sum(1 for _ in islice(self.plan.targets(), concurrency))
-        allowed = raised_for(wanted)
-        found = fitted(wanted, allowed)
-        if found == wanted:
-            return concurrency
-        self._note(
-            f"this process may have {allowed:,} files open: {found:,} machines are worked on at once, not {wanted:,} "
-            "(ulimit -n raises it, or LimitNOFILE= of a service)"
-        )
-        return found
 
-    def _not_read(self, account: Account, why: Problem) -> None:
-        """An account that the directory could not be asked about: it goes on under the assumed policy."""
+def _fitted(plan: RunPlan, note: Note) -> int:
+    """As many machines at once as there are descriptors for; said where they are fewer than was asked for."""
+    concurrency = plan.options.concurrency
+    wanted = sum(1 for _ in islice(plan.targets(), concurrency))
+    allowed = raised_for(wanted)
+    found = fitted(wanted, allowed)
+    if found == wanted:
+        return concurrency
+    note(
+        f"this process may have {allowed:,} files open: {found:,} machines are worked on at once, not {wanted:,} "
+        "(ulimit -n raises it, or LimitNOFILE= of a service)"
+    )
+    return found
+
+
+def _said_once(note: Note, assumed: int) -> Unread:
+    """Of accounts that the directory could not be asked about: they go on under the assumed policy.
+
+    Each is in the log; ``note`` is told one sentence for each reason, not for each account.
+    """
+    said: set[str] = set()
+
+    def unread(account: Account, why: Problem) -> None:
         _log.warning("account-not-read", account=account.name, code=why.code, detail=why.message)
-        self._note_once(
-            why.code,
-            f"the directory could not be asked about {account.name} ({why.code}: {why.message}); accounts it does not "
-            f"tell of count as locked after {self.plan.accounts.assume_threshold} failures (assume_threshold)",
-        )
+        if why.code not in said:
+            said.add(why.code)
+            note(
+                f"the directory could not be asked about {account.name} ({why.code}: {why.message}); accounts it does "
+                f"not tell of count as locked after {assumed} failures (assume_threshold)"
+            )
 
-    def _note_once(self, what: str, sentence: str) -> None:
-        """One sentence for what would otherwise be said for each account or target."""
-        if what not in self._noted:
-            self._noted.add(what)
-            self._note(sentence)
+    return unread

@@ -17,6 +17,7 @@ import os
 import sys
 import time
 import uuid
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -35,7 +36,7 @@ from pusher.transports.codes import Operation, from_ntstatus
 from pusher.transports.memory import MemoryHost, MemoryTransport, User
 from pusher.transports.memory.host import login_name
 from pusher.transports.port import Endpoint, Limits, Link, PeerIdentity, Session
-from pusher.wiring import examination, run_resources
+from pusher.wiring import run_resources, sign_in
 
 _SMB, _NO_LOGON_SERVERS = 445, 0xC000005E
 _HELD_AT_MOST = 120.0
@@ -151,7 +152,7 @@ class FleetTransport(MemoryTransport):
 
 def put_in_place(fleet: Fleet) -> None:
     transports = {TransportKind.SMB: FleetTransport(fleet)}
-    patch.object(run_resources.RunResources, "_transports", lambda _: transports).start()
+    patch.object(run_resources, "open_transports", lambda *_: nullcontext(transports)).start()
     ask = Krb5.by_password
 
     async def asking(kerberos: Krb5, principal: str, secret: Secret) -> Any:
@@ -162,8 +163,7 @@ def put_in_place(fleet: Fleet) -> None:
             await asyncio.to_thread(fleet.hold_answer_of_controller)
 
     patch.object(Krb5, "by_password", asking).start()
-    for user in (run_resources, examination):
-        patch.object(user, "Krb5", lambda now: Krb5(now, fleet.deadline)).start()
+    patch.object(sign_in, "Krb5", lambda now: Krb5(now, fleet.deadline)).start()
 
 
 if __name__ == "__main__":

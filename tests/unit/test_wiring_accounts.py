@@ -19,7 +19,7 @@ from pusher.problems import BadInput, ProblemError
 from pusher.push.context import RunContext, Stop
 from pusher.settings import Options
 from pusher.wiring.run_plan import RunPlan
-from pusher.wiring.run_resources import RunResources
+from pusher.wiring.run_resources import open_run
 from tests.unit.credentials.domain_in_memory import BASE, REALM, directory
 from tests.unit.push.harness import Watching
 
@@ -38,7 +38,7 @@ class Bench:
         self.kerberos = MemoryKerberos(utc_now, {f"svc@{REALM}": SECRET, f"account-locked@{REALM}": SECRET})
         monkeypatch.setenv("PUSH", SECRET)
         monkeypatch.setenv("READER", READER)
-        monkeypatch.setattr("pusher.wiring.run_resources.Krb5", lambda _: self.kerberos)
+        monkeypatch.setattr("pusher.wiring.sign_in.Krb5", lambda _: self.kerberos)
         monkeypatch.setattr("pusher.wiring.directory.ldap_directory", self._directory)
 
     def _directory(self, *given: Any) -> MemoryDirectory:
@@ -52,15 +52,15 @@ class Bench:
         inventory.write_text("version: 1\ngroups: {a: {hosts: [pc1.corp.example]}}\n")
         log = self.folder / "log"
         options = Options(inventory=inventory, store=str(self.folder / "store.sqlite"), log=log)
-        with RunResources(RunPlan(options, Verb.CHECK), self.notes.append) as session:
+        with open_run(RunPlan(options, Verb.CHECK), self.notes.append) as run:
 
             async def play() -> None:
-                context = session.runner(Watching(), lambda _: None, Stop())._context
-                try:
-                    await story(context, context.accounts[0])
-                finally:
-                    await context.tickets.close()
-                    await session.leave()
+                async with run.dispatcher(Watching(), lambda _: None, Stop()) as dispatcher:
+                    context = dispatcher._context
+                    try:
+                        await story(context, context.accounts[0])
+                    finally:
+                        await context.tickets.close()
 
             asyncio.run(play())
         return [json.loads(line) for line in log.read_text().splitlines()]

@@ -72,6 +72,11 @@ class LockoutGuard:
         self._enough = _DESKS
         self._names: dict[str, str] = {}
 
+    @property
+    def ledger(self) -> Ledger:
+        """Where it counts."""
+        return self._party.ledger
+
     def is_also(self, netbios: str, domain: str) -> None:
         """``netbios`` names the same domain as ``domain`` does: ``NETBIOS\\svc`` and ``svc@domain`` are one account."""
         self._names[netbios.lower()] = domain.lower().partition(".")[0]

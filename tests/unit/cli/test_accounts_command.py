@@ -69,8 +69,8 @@ class Bench:
         self.directories: list[MemoryDirectory] = []
         monkeypatch.setenv("PUSH", SECRET)
         monkeypatch.setenv("READER", READER)
-        monkeypatch.setattr("pusher.wiring.examination.Krb5", self._kerberos)
-        monkeypatch.setattr("pusher.wiring.examination.ldap_directory", self._directory)
+        monkeypatch.setattr("pusher.wiring.sign_in.Krb5", self._kerberos)
+        monkeypatch.setattr("pusher.wiring.directory.ldap_directory", self._directory)
         monkeypatch.chdir(folder)
 
     def _kerberos(self, _: object) -> MemoryKerberos:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pusher.cli.execute import INTERRUPTED
+from pusher.cli.verdict import INTERRUPTED
 from pusher.models import Outcome
 from pusher.report import JsonView
 from pusher.transports.memory import User

@@ -15,7 +15,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pusher.cli import execute
+from pusher.cli import interruption
 from pusher.cli.execute import Execution
 from pusher.clock import utc_now
 from pusher.install.names import NEW, OLD
@@ -182,15 +182,14 @@ class _Session:
     def begin(self) -> None:
         self.store.begin_run(self.run, {}, [(name, None, None) for name in sorted(self.names)])
 
-    def runner(self, watcher: Watcher, report: Report, stop: Stop) -> Dispatcher:
+    @contextlib.asynccontextmanager
+    async def dispatcher(self, watcher: Watcher, report: Report, stop: Stop) -> AsyncIterator[Dispatcher]:
         package, host = self.scenario.package, self.host
         job = make_context(
             self.store, self.transport, package=package, payload=self.scenario.payload,
             verb=self.scenario.verb, run=self.run.id, watcher=watcher, stop=stop, resolver=Names({host.name: ADDRESS}),
         )  # fmt: skip
-        return Dispatcher(job, Caps(total=5, subnet=0), RetryPolicy(attempts=1), report, unstored=self.unstored.add)
-
-    async def leave(self) -> None: ...
+        yield Dispatcher(job, Caps(total=5, subnet=0), RetryPolicy(attempts=1), report, unstored=self.unstored.add)
 
 
 @dataclass(kw_only=True)
@@ -243,7 +242,7 @@ async def _run(scenario: Scenario, host: MemoryHost, store: Store, plan: Plan, f
         return Seen(status=2, outcomes={}, before=before, after=_look(host), words=[str(error)])
     finally:
         session.unstored.close()
-    return _seen(session, before, status, execution.closing_words(), store.outcomes(session.run.id))
+    return _seen(session, before, status, execution.verdict.closing_words, store.outcomes(session.run.id))
 
 
 def _seen(session: _Session, before: dict[str, Any], status: int, words: list[str], stored: Iterable[Outcome]) -> Seen:
@@ -275,7 +274,7 @@ _FAULTS = [(scenario, how) for scenario in SCENARIOS for how in How]
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """Nobody cancels from elsewhere, and the log goes nowhere."""
-    with mock.patch.object(execute, "_POLL_CANCEL", 1e6), structlog.testing.capture_logs():
+    with mock.patch.object(interruption, "_POLL_CANCEL", 1e6), structlog.testing.capture_logs():
         yield
 
 
@@ -453,7 +452,7 @@ async def harmed(scenario: Scenario, harm: Harm, folder: Path, every: int = 1) -
         execution = Execution(cast(RunResources, session), Unfailing(_Nobody()))
         status = await execution.go()
         session.unstored.close()
-        words, after = execution.closing_words(), _look(host)
+        words, after = execution.verdict.closing_words, _look(host)
         at = f"{harm.name} at call {number} ({calm.transport.calls[number - 1]})"
         store.close()
         undo.pop()()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pusher.cli import execute
+from pusher.cli import interruption
 from pusher.cli.streams import OUTPUT_LOST
 from pusher.credentials.lockout import process
 from pusher.models import Credential, Outcome
@@ -146,7 +146,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., threading.Event]:
     """``looked(first)``: the first look for a cancel does ``first``; the event is set when there was a second."""
 
     def make(first: Callable[[], bool]) -> threading.Event:
-        monkeypatch.setattr(execute, "_POLL_CANCEL", 0.001)
+        monkeypatch.setattr(interruption, "_POLL_CANCEL", 0.001)
         times, second = [0], threading.Event()
 
         def cancel_asked(_: Store, __: str) -> bool:
@@ -194,7 +194,7 @@ def test_no_thread_is_started_in_the_middle_of_a_run(
 
     monkeypatch.setattr(threading.Thread, "start", starting)
     monkeypatch.setattr(MemoryHost, "admit", admitting)
-    monkeypatch.setattr(execute, "_POLL_CANCEL", 0.001)
+    monkeypatch.setattr(interruption, "_POLL_CANCEL", 0.001)
     monkeypatch.setattr(AccountSelection, "_prove_rights", _until(second, AccountSelection._prove_rights))
     assert place.check("--limit", "a*").status == 0
     assert begun.is_set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ class Workplace:
         monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
         monkeypatch.chdir(folder)
         transports = {TransportKind.SMB: MemoryTransport(self.hosts)}
-        monkeypatch.setattr("pusher.wiring.run_resources.RunResources._transports", lambda _: transports)
+        monkeypatch.setattr("pusher.wiring.run_resources.open_transports", lambda *_: nullcontext(transports))
         self.accounts(ACCOUNTS)
         self.inventory({"all": "abcdef"})
 
