@@ -69,14 +69,15 @@ def show(run: str, host: str | None, store: str | None, as_json: bool) -> None:
 
 def _show_host(store: Store, run: Run, host: str, as_json: bool) -> None:
     outcome, events = store.outcome_of(run.id, host), store.events(run.id, host)
-    if outcome is None and not events:
+    attempts = store.attempts(run.id, host)
+    if outcome is None and not events and not attempts:
         raise BadInput(
             None, f"run {run.id} has no machine called {host!r}", f"a name that 'pusher show {run.id}' lists"
         )
     if as_json:
-        write_line(host_story_record(run, outcome, events), sys.stdout)
+        write_line(host_story_record(run, outcome, events, attempts), sys.stdout)
     else:
-        _print(host_story(run, outcome, events))
+        _print(host_story(run, outcome, events, attempts))
 
 
 def report(run: str, format: str, output: Path | None, store: str | None) -> None:

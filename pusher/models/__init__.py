@@ -8,7 +8,7 @@ Everybody imports them from here, whatever the file: a noun may move to another 
 from pusher.models.accounts import Account, Credential, Secret
 from pusher.models.common import SUCCESSES, NextMove, Protocol, Source, Stage, Status, TransportKind, Verb
 from pusher.models.journals import Journal, JournalStep, Mark
-from pusher.models.outcomes import AccountTried, Check, CheckResult, Outcome, StepTime
+from pusher.models.outcomes import AccountTried, Attempt, Check, CheckResult, Outcome, StepTime
 from pusher.models.packages import (
     LOGON_RIGHT,
     RUN_AS_ACCOUNT,
@@ -32,6 +32,7 @@ __all__ = [
     "SUCCESSES",
     "Account",
     "AccountTried",
+    "Attempt",
     "Check",
     "CheckResult",
     "Credential",

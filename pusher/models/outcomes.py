@@ -42,6 +42,20 @@ class AccountTried:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One of the tries that led to a target's outcome, and where and why it ended. ``number`` counts from 1."""
+
+    run: str
+    target: str
+    number: int
+    stage: Stage
+    code: str | None
+    account: str | None
+    started_at: datetime
+    ended_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What is recorded of one target: a line of ``--json``, a row of the store and of every report."""
 

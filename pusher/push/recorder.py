@@ -17,6 +17,7 @@ from pusher.install.executor import Done
 from pusher.models import (
     Account,
     AccountTried,
+    Attempt,
     Check,
     Event,
     Outcome,
@@ -145,11 +146,11 @@ class Recorder:
     def ended(self, found: Problem | None, done: Done | None) -> Outcome:
         """The outcome, after which the store is handed the attempt."""
         outcome = self.outcome(found, done)
-        recorded = self._context.store.attempt(
+        attempt = Attempt(
             run=self._context.run, target=self._target.name, number=self._number, stage=outcome.stage,
             code=outcome.code, account=outcome.account, started_at=self._started, ended_at=outcome.ended_at,
         )  # fmt: skip
-        self._context.losses.watch(self._target.name, recorded)
+        self._context.losses.watch(self._target.name, self._context.store.attempt(attempt))
         return outcome
 
     def outcome(self, found: Problem | None, done: Done | None = None) -> Outcome:

@@ -14,9 +14,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pusher.models import CheckResult, Event, Outcome, Run, Stage
+from pusher.models import Attempt, CheckResult, Event, Outcome, Run, Stage
 from pusher.problems import CATALOGUE
-from pusher.report.record import event_record, outcome_record, run_record
+from pusher.report.record import attempt_record, event_record, outcome_record, run_record
 from pusher.report.style import CHECK_STYLE, STATUS_STYLE, facts, indented, plain, status_text
 from pusher.report.tables import table
 from pusher.report.text import CHECK_WORDS, MOVE_WORDS, clock_time, duration, job, size, visible, when
@@ -24,16 +24,20 @@ from pusher.report.text import CHECK_WORDS, MOVE_WORDS, clock_time, duration, jo
 _BAR = 24
 
 
-def host_story(run: Run, outcome: Outcome | None, events: Iterable[Event] = ()) -> RenderableType:
+def host_story(
+    run: Run, outcome: Outcome | None, events: Iterable[Event] = (), attempts: Sequence[Attempt] = ()
+) -> RenderableType:
     """The page of one host. ``outcome`` is None while the host is still in work."""
     told = list(events)
     parts: list[RenderableType] = []
     if outcome is None:
-        name = told[0].target if told else "this host"
+        name = next(iter([event.target for event in told] + [one.target for one in attempts]), "this host")
         parts.append(Text.assemble(plain(name, "bold"), ": not ended yet"))
         parts.append(facts([("Run", _run(run))]))
+        parts += _attempts(attempts)
     else:
         parts += _verdict(run, outcome)
+        parts += _attempts(attempts if len(attempts) > 1 else ())
         parts += _accounts(outcome)
         parts += _checks(outcome)
         parts += _steps(outcome)
@@ -41,11 +45,14 @@ def host_story(run: Run, outcome: Outcome | None, events: Iterable[Event] = ()) 
     return Group(*parts)
 
 
-def host_story_record(run: Run, outcome: Outcome | None, events: Iterable[Event] = ()) -> dict[str, Any]:
+def host_story_record(
+    run: Run, outcome: Outcome | None, events: Iterable[Event] = (), attempts: Iterable[Attempt] = ()
+) -> dict[str, Any]:
     return {
         "run": run_record(run),
         "outcome": outcome_record(outcome) if outcome else None,
         "events": [event_record(event) for event in events],
+        "attempts": [attempt_record(attempt) for attempt in attempts],
     }
 
 
@@ -95,16 +102,33 @@ def _heading(text: str) -> list[RenderableType]:
     return [Text(), Text(text, style="bold")]
 
 
+def _attempts(attempts: Sequence[Attempt]) -> list[RenderableType]:
+    """Why it was tried again: the verdict tells of the last one alone."""
+    if not attempts:
+        return []
+    made = table("", "time (UTC)", "took", "account", "ended")
+    for column in made.columns[:3]:
+        column.no_wrap = True
+    made.columns[2].justify = "right"
+    for one in attempts:
+        ended = Text(f"at {one.stage.value}: ").append(_meaning(one.code)) if one.code else Text("well", style="green")
+        took = duration((one.ended_at - one.started_at).total_seconds())
+        made.add_row(Text(str(one.number)), Text(clock_time(one.started_at)), Text(took), plain(one.account or ""),
+                     ended)  # fmt: skip
+    return [*_heading("Attempts"), indented(made)]
+
+
+def _meaning(code: str) -> Text:
+    meaning = CATALOGUE[code].meaning if code in CATALOGUE else ""
+    return Text.assemble((visible(code), "red"), f", {meaning}" if meaning else "")
+
+
 def _accounts(outcome: Outcome) -> list[RenderableType]:
     if not outcome.accounts_tried:
         return []
     rows: list[tuple[str, RenderableType]] = []
     for tried in outcome.accounts_tried:
-        if tried.code is None:
-            verdict = Text("got all it needed", style="green")
-        else:
-            meaning = CATALOGUE[tried.code].meaning if tried.code in CATALOGUE else ""
-            verdict = Text.assemble((visible(tried.code), "red"), f", {meaning}" if meaning else "")
+        verdict = _meaning(tried.code) if tried.code is not None else Text("got all it needed", style="green")
         rows.append((visible(tried.account), verdict))
     return [*_heading("Accounts, in the order tried"), indented(_rows(rows))]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, TextIO
 
-from pusher.models import Event, Outcome, Run, Status
+from pusher.models import Attempt, Event, Outcome, Run, Status
 from pusher.report.text import iso
 
 Record = dict[str, Any]
@@ -58,6 +58,18 @@ def run_record(run: Run) -> Record:
         "parent": run.parent,
         "counts": {status.value: run.counts.get(status, 0) for status in Status},
         "total": run.total,
+    }
+
+
+def attempt_record(attempt: Attempt) -> Record:
+    """One of the tries that led to a target's outcome."""
+    return {
+        "number": attempt.number,
+        "stage": attempt.stage.value,
+        "code": attempt.code,
+        "account": attempt.account,
+        "started_at": iso(attempt.started_at),
+        "ended_at": iso(attempt.ended_at),
     }
 
 

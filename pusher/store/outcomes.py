@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import asdict
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from pusher.models import (
     AccountTried,
+    Attempt,
     Check,
     CheckResult,
     NextMove,
@@ -43,16 +43,21 @@ class Outcomes(Part):
 
         await self._database.writer.write(work)
 
-    def attempt(
-        self, *, run: str, target: str, number: int, stage: Stage, code: str | None, account: str | None,
-        started_at: datetime, ended_at: datetime,
-    ) -> Future[Any]:  # fmt: skip
+    def attempt(self, attempt: Attempt) -> Future[Any]:
         """Posted: the future tells how it went."""
-        row = {
-            "run": run, "target": target, "number": number, "stage": stage.value, "code": code,
-            "account": account, "started_at": started_at, "ended_at": ended_at,
-        }  # fmt: skip
+        row = asdict(attempt) | {"stage": attempt.stage.value}
         return self._database.writer.post(lambda c: c.execute(insert(_ATTEMPTS), row))
+
+    def attempts(self, run: str, target: str) -> list[Attempt]:
+        """One target's, the first one first; its name in whatever case."""
+        query = (
+            select(_ATTEMPTS)
+            .where(_ATTEMPTS.c.run == run, func.lower(_ATTEMPTS.c.target) == func.lower(target))
+            .order_by(_ATTEMPTS.c.number)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).mappings()
+            return [Attempt(**{**row, "stage": Stage(row["stage"])}) for row in rows]
 
     def outcomes(self, run: str) -> Iterator[Outcome]:
         """In the order of their names, streamed."""

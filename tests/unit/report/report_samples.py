@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from pusher.models import (
     AccountTried,
+    Attempt,
     Check,
     CheckResult,
     Event,
@@ -172,6 +174,17 @@ def events(target: str = "ws002.corp.example") -> list[Event]:
         Event(run="01JRUN", target=target, at=T0 + timedelta(seconds=i / 4), stage=stage, kind=kind, detail=detail)
         for i, (stage, kind, detail) in enumerate(told)
     ]
+
+
+def attempts(target: str = "ws002.corp.example") -> list[Attempt]:
+    """One that met silence, and one that went well four seconds later."""
+    made = Attempt(
+        run="01JRUN", target=target, number=1, stage=Stage.REACH, code="timed-out", account=None, started_at=T0,
+        ended_at=T0 + timedelta(seconds=2.5),
+    )  # fmt: skip
+    later = T0 + timedelta(seconds=4)
+    return [made, replace(made, number=2, stage=Stage.RECORD, code=None, account=target, started_at=later,
+                          ended_at=later + timedelta(seconds=0.41))]  # fmt: skip
 
 
 class Clock:

@@ -187,8 +187,25 @@ def test_the_story_of_a_host_in_work() -> None:
     assert shown(host_story(samples.run(), None))
 
 
+def test_the_story_tells_why_a_host_was_tried_again() -> None:
+    text = shown(host_story(samples.run(), samples.outcome(attempts=2), (), samples.attempts("push-2026")))
+    first, second = (" ".join(line.split()) for line in text.split("Attempts")[1].splitlines() if ":02:0" in line)
+    assert first.startswith("1 01:02:03.456 2.50 s - at reach: timed-out")
+    assert second == "2 01:02:07.456 0.41 s push-2026 well"
+    once = samples.attempts()[:1]
+    assert "Attempts" not in shown(host_story(samples.run(), samples.outcome(), (), once)), "the verdict says it"
+    waits = shown(host_story(samples.run(), None, (), once))
+    assert waits.startswith("ws002.corp.example: not ended yet")
+    assert "timed-out" in waits.split("Attempts")[1]
+
+
 def test_the_story_as_a_record() -> None:
-    record = host_story_record(samples.run(), samples.outcome(), samples.events())
+    record = host_story_record(samples.run(), samples.outcome(), samples.events(), samples.attempts())
+    assert record["attempts"][0] == {
+        "number": 1, "stage": "reach", "code": "timed-out", "account": None,
+        "started_at": "2026-03-01T01:02:03.456Z", "ended_at": "2026-03-01T01:02:05.956Z",
+    }  # fmt: skip
+    assert [attempt["code"] for attempt in record["attempts"]] == ["timed-out", None]
     assert json.loads(json.dumps(record))["events"][0]["kind"] == "resolved"
     assert host_story_record(samples.run(), None)["outcome"] is None
 
@@ -233,8 +250,8 @@ def test_hostile_text_is_shown_and_not_obeyed(text: str) -> None:
     for renderable in (
         runs_table([run]),
         run_page(run, summarise([outcome]), [outcome]),
-        host_story(run, outcome, told),
-        host_story(run, None, told),
+        host_story(run, outcome, told, samples.attempts(text)),
+        host_story(run, None, told, samples.attempts(text)),
         resolve_table([resolved(name=text, address=text, site=text, group=text, why=text)]),
     ):
         plain = piped(renderable)

@@ -22,6 +22,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from pusher.models import (
     AccountTried,
+    Attempt,
     Check,
     CheckResult,
     Event,
@@ -99,6 +100,13 @@ def an_outcome(target: str, **changes: Any) -> Outcome:
 
 def an_event(target: str, kind: str) -> Event:
     return Event(run="r", target=target, at=NOON, stage=Stage.REACH, kind=kind, detail="…")
+
+
+def an_attempt(**changes: Any) -> Attempt:
+    made = Attempt(
+        run="r", target="ws01", number=1, stage=Stage.REACH, code=None, account="admin", started_at=NOON, ended_at=NOON
+    )
+    return replace(made, **changes)
 
 
 class StoreContract:
@@ -206,18 +214,16 @@ class StoreContract:
         assert store.events("r", "ws02")[0] == an_event("WS02", "e0")
         assert store.events("r", "ws03") == []
 
-    async def test_attempts_are_kept(self, store: Store) -> None:
-        for number in (1, 2):
-            store.attempt(
-                run="r", target="ws01", number=number, stage=Stage.REACH, code="timed-out", account=None,
-                started_at=NOON, ended_at=NOON,
-            )  # fmt: skip
+    async def test_attempts_come_in_their_order(self, store: Store) -> None:
+        store.begin_run(a_run("other"), {}, [])
+        silent = an_attempt(code="timed-out", account=None, ended_at=NOON + timedelta(seconds=4))
+        ended = an_attempt(number=2, stage=Stage.RECORD, started_at=NOON + timedelta(seconds=9))
+        for made in (ended, silent, an_attempt(target="WS02"), an_attempt(run="other", code="disk-full")):
+            store.attempt(made)
         await store.outcome(an_outcome("ws01"))
-        with store._database.engine.connect() as connection:
-            rows = connection.execute(schema.attempts.select().order_by(schema.attempts.c.number)).mappings().all()
-        assert [(row["number"], row["code"], row["started_at"]) for row in rows] == [
-            (1, "timed-out", NOON), (2, "timed-out", NOON),
-        ]  # fmt: skip
+        assert store.attempts("r", "Ws01") == [silent, ended]
+        assert store.attempts("r", "ws02") == [an_attempt(target="WS02")]
+        assert store.attempts("r", "ws03") == []
 
     # Journals
 
@@ -275,7 +281,8 @@ class StoreContract:
             (schema.runs.c.started_at, "run"), (schema.outcomes.c.status, "runs"),
             (schema.outcomes.c.stage, "outcome_of"), (schema.outcomes.c.stage, "outcomes"),
             (schema.outcomes.c.transport, "outcome_of"), (schema.outcomes.c.ended_at, "outcomes"),
-            (schema.events.c.stage, "events"), (schema.journal_steps.c.mark, "open_journals"),
+            (schema.events.c.stage, "events"), (schema.attempts.c.stage, "attempts"),
+            (schema.journal_steps.c.mark, "open_journals"),
         ],
         ids=str,
     )  # fmt: skip
@@ -285,6 +292,7 @@ class StoreContract:
         journal = await store.open_journal(host="ws01", service="s", run="r", target="ws01", before={}, at=NOON)
         await store.mark(journal.id, "stage", Mark.DONE, NOON)
         store.event(an_event("ws01", "e"))
+        store.attempt(an_attempt())
         await store.outcome(an_outcome("ws01"))
         await store._database.writer.write(lambda c: c.execute(sql(f"UPDATE {entry.table} SET {entry.name} = 'what'")))
         reading: dict[str, Callable[[], object]] = {
@@ -294,6 +302,7 @@ class StoreContract:
             "outcome_of": lambda: store.outcome_of("r", "ws01"),
             "outcomes": lambda: list(store.outcomes("r")),
             "events": lambda: store.events("r", "ws01"),
+            "attempts": lambda: store.attempts("r", "ws01"),
             "open_journals": lambda: store.open_journals("ws01", "s"),
         }
         with pytest.raises(StoreError) as told:
