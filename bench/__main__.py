@@ -31,7 +31,7 @@ from pusher.transports.smb import SmbTransport
 from pusher.transports.threaded import Pool
 from pusher.transports.winrm.adapter import WinrmTransport
 from pusher.transports.winrm.content import ContentServer
-from pusher.wiring.run_plan import RunPlan
+from pusher.wiring.run_plan import prepare_run
 
 HOSTS = 8
 ROUNDS = 5
@@ -91,7 +91,7 @@ def _push(folder: Path, kind: TransportKind, limit: list[str], verb: Verb = Verb
         transport=kind.value,
     )
     with Path(os.devnull).open("w") as nowhere:
-        status = execute(RunPlan(options, verb), QuietView(nowhere))
+        status = execute(prepare_run(options, verb), QuietView(nowhere))
     if status != 0:
         sys.exit(f"a push that should succeed ended with {status}")
 

@@ -297,9 +297,9 @@ def clear_account(
 
 def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = False) -> None:
     # Loaded only here: reading commands need neither SMB nor a scheduler, and start twice as fast without.
-    from pusher.wiring.run_plan import RunPlan
+    from pusher.wiring.run_plan import prepare_run
 
-    plan = RunPlan(options, verb)
+    plan = prepare_run(options, verb)
     if ask:
         _ask_first(f"Remove {plan.package_words} from {plan.count():,} machines?")
     # And these once the operator's files are found good.

@@ -2,9 +2,9 @@
 
 Everything in ``run_plan`` happens before any target is contacted; BadInput leaves it with nothing done. The directory
 is asked where the inventory has groups of it, once every file is read and found good. ``run_resources`` is a run that
-is open; below it are ``sign_in``, which a test of accounts takes too, ``transports``, ``inventory``, ``directory``,
-``accounts``, ``authority`` and ``lockout``. What must not live here: what is asked of an adapter once it is made
-(``scheduler``, ``credentials``).
+is open; below them are ``target_selection``, ``sign_in``, which a test of accounts takes too, ``transports``,
+``inventory``, ``directory``, ``accounts``, ``authority`` and ``lockout``. What must not live here: what is asked of an
+adapter once it is made (``scheduler``, ``credentials``).
 
 Nothing is imported here: each command loads what it needs, and to read an inventory takes no SMB.
 """

@@ -18,7 +18,7 @@ from pusher.settings import Options
 from pusher.targets.inventory import load_inventory
 from pusher.wiring.directory import directory_of
 from pusher.wiring.inventory import inventory_of
-from pusher.wiring.run_plan import RunPlan
+from pusher.wiring.run_plan import RunPlan, prepare_run
 
 BASE = "DC=corp,DC=example"
 ACCOUNTS = '[directory]\ndomain = "corp.example"\nuser = "reader@corp.example"\nsecret = "env:READER"\n'
@@ -42,7 +42,7 @@ def inventory(tmp_path: Path) -> Path:
 
 
 def plan(path: Path, found: MemoryDirectory | None, limit: Sequence[str] = ()) -> RunPlan:
-    return RunPlan(Options(inventory=path, limit=limit), Verb.CHECK, found)
+    return prepare_run(Options(inventory=path, limit=limit), Verb.CHECK, found)
 
 
 def test_computers_are_targets_and_the_rest_is_told_why(inventory: Path) -> None:
@@ -117,7 +117,7 @@ def test_the_reader_is_not_locked_out_by_runs(inventory: Path, monkeypatch: pyte
     options = Options(inventory=inventory, store=str(inventory.parent / "store.sqlite"))
     for _ in range(3):
         with pytest.raises(ProblemError, match="directory-sign-in-failed"):
-            RunPlan(options, Verb.CHECK)
+            prepare_run(options, Verb.CHECK)
         with pytest.raises(ProblemError, match="directory-sign-in-failed"):
             inventory_of(options)
     assert found.signed_in == 1

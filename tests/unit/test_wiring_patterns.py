@@ -12,7 +12,7 @@ from pusher.problems import BadInput
 from pusher.settings import Options
 from pusher.targets.inventory import load_inventory
 from pusher.wiring.patterns import unborne
-from pusher.wiring.run_plan import RunPlan
+from pusher.wiring.run_plan import RunPlan, prepare_run
 from tests.unit.test_wiring_directory import BASE, directory
 
 INVENTORY = """version: 1
@@ -103,7 +103,7 @@ def of_directory(tmp_path: Path, never: str) -> tuple[RunPlan | None, int]:
     (tmp_path / "accounts.toml").write_text(f"{text}never = ['{never}']\n")
     found = directory()
     try:
-        made = RunPlan(Options(inventory=tmp_path / "i.yaml"), Verb.CHECK, found)
+        made = prepare_run(Options(inventory=tmp_path / "i.yaml"), Verb.CHECK, found)
     except BadInput:
         return None, len(found.searches)
     return made, len(found.searches)
