@@ -1,8 +1,9 @@
 """The command line: what is asked, who is shown what, and with which status it ends.
 
-``app`` holds the commands; ``execute`` drives one run, with its ``interruption``, its ``narrator`` and its ``verdict``;
-``resolving`` and ``reading`` are the commands that only read. Nothing is decided here that a page of the console would
-decide otherwise.
+``app`` holds the commands and ``options`` their options; ``execute`` drives one run, with its ``interruption``, its
+``narrator`` and its ``verdict``; ``asking`` is what is asked of a recorded run; ``resolving``, ``reading``,
+``explaining`` and ``accounts`` are the commands that start none. Nothing is decided here that a page of the console
+would decide otherwise.
 """
 
 from pusher.cli.app import main

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 
 from pusher import __version__
-from pusher.cli import reading
 from pusher.cli.options import AsJson, Quiet, flag, with_options, with_options_of_a_run, with_run_options
 from pusher.cli.streams import ended_with, lasting_streams
 from pusher.models import Status, Verb
@@ -146,6 +145,8 @@ def runs(
 
     Example: pusher runs --count 5
     """
+    from pusher.cli import reading
+
     reading.runs(store, count, json)
 
 
@@ -160,6 +161,8 @@ def show(
 
     Example: pusher show last ws017.paris.corp.example
     """
+    from pusher.cli import reading
+
     reading.show(run, host, store, json)
 
 
@@ -174,6 +177,8 @@ def report(
 
     Example: pusher report last --format html -o report.html
     """
+    from pusher.cli import reading
+
     reading.report(run, format, output, store)
 
 
@@ -195,10 +200,12 @@ def retry(
 
     Example: pusher retry last --unreachable
     """
+    from pusher.cli.asking import retry as made_from
+
     wanted = {Status.FAILED: failed, Status.UNREACHABLE: unreachable}
     statuses = frozenset(status for status, asked in wanted.items() if asked)
-    verb, options = reading.options_for_retry(run, statuses, given.get("store"), given)
-    _run(options, verb, json, quiet)
+    made = made_from(run, statuses, given.get("store"), given)
+    _run(made.options, made.verb, json, quiet)
 
 
 @app.command()
@@ -207,7 +214,9 @@ def cancel(run: RunId, store: StoreUrl = None) -> None:
 
     Example: pusher cancel last
     """
-    reading.cancel(run, store)
+    from pusher.cli.asking import cancel as ask_to_stop
+
+    ask_to_stop(run, store)
 
 
 @app.command()
@@ -219,7 +228,9 @@ def explain(
 
     Example: pusher explain not-administrator; pusher explain 0xC000006D
     """
-    reading.explain(code, json)
+    from pusher.cli.explaining import explain as explain_code
+
+    explain_code(code, json)
 
 
 @accounts_app.command("test")

@@ -204,7 +204,9 @@ def _main() -> None:
     import jinja2  # noqa: F401
 
     import pusher.cli.accounts
+    import pusher.cli.asking
     import pusher.cli.execute
+    import pusher.cli.explaining
     import pusher.cli.reading
     import pusher.cli.resolving
     import pusher.transports.winrm.adapter

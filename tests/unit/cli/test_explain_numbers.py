@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pusher.cli.reading import explain
+from pusher.cli.explaining import explain
 from pusher.problems import CATALOGUE, BadInput
 from pusher.wiring.numbers import meanings
 

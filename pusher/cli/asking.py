@@ -1,0 +1,64 @@
+"""``retry`` and ``cancel``: what is asked of a recorded run, and the sentence where it is not done.
+
+Not here: what is decided (``runs``).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from pusher.clock import utc_now
+from pusher.models import Status
+from pusher.problems import BadInput
+from pusher.report.style import console_for
+from pusher.runs import Refusal, Retry, RunRefusedError
+from pusher.runs import cancel as ask_to_stop
+from pusher.runs import retry as made_from
+from pusher.settings import open_default_store
+
+if TYPE_CHECKING:
+    from pusher.store import Store
+
+REFUSALS: Mapping[Refusal, tuple[str, str]] = MappingProxyType(
+    {
+        Refusal.UNKNOWN: ("no single run's id begins with {run!r}", "one that 'pusher runs' lists, or last"),
+        Refusal.ENDED: ("run {run} has ended already", "a run that goes on"),
+        Refusal.ABANDONED: (
+            "nobody works on run {run} any more: its process (pid {worker.pid} on {worker.host}) has ended",
+            "a run that goes on; 'pusher retry {run}' takes up what has no outcome",
+        ),
+        Refusal.NOTHING_LEFT: (
+            "run {run} has nothing left to retry",
+            "a run with machines that did not succeed",
+        ),
+    }
+)
+"""What was found, and what was expected."""
+
+
+@contextmanager
+def store_of_runs(url: str | None) -> Iterator[Store]:
+    """The store, until the end. BadInput where what is asked of a run in it is not done."""
+    with closing(open_default_store(url)) as opened:
+        try:
+            yield opened
+        except RunRefusedError as refused:
+            found, expected = (words.format(run=refused.run, worker=refused.worker) for words in REFUSALS[refused.why])
+            raise BadInput(None, found, expected) from refused
+
+
+def retry(run: str, statuses: frozenset[Status], store: str | None, given: Mapping[str, Any]) -> Retry:
+    with store_of_runs(store) as opened:
+        return made_from(opened, run, statuses, given)
+
+
+def cancel(run: str, store: str | None) -> None:
+    with store_of_runs(store) as opened:
+        asked = ask_to_stop(opened, run, utc_now())
+    by = f" (pid {asked.worker.pid} on {asked.worker.host})" if asked.worker is not None else ""
+    words = f"Asked run {asked.run.id}{by} to stop; what is in flight finishes or is undone."
+    console_for(sys.stdout).print(words)
