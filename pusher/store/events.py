@@ -13,6 +13,10 @@ from pusher.store import schema
 from pusher.store.database import Part
 
 _EVENTS = schema.events
+_LAST_ID = 2**31 - 1
+
+MOST_EVENTS = 1000
+"""So many are read at once: no reader holds more of a run of a million events."""
 
 
 class Events(Part):
@@ -32,6 +36,26 @@ class Events(Part):
         )
         with self._database.reading() as connection:
             return [_event(row) for row in connection.execute(query).mappings()]
+
+    def events_since(self, run: str, after_id: int = 0, limit: int = MOST_EVENTS) -> list[tuple[int, Event]]:
+        """The next of a run's events, whichever target's, each with its id: those above ``after_id``, in their order.
+
+        At most ``limit``, and never more than ``MOST_EVENTS``: whoever follows a run asks again with the last id, from
+        any process, and has each event once. That holds as long as one process writes a run's events: then ids are
+        committed in their order. ValueError where ``limit`` is less than 1.
+        """
+        if limit < 1:
+            raise ValueError(limit)
+        if after_id >= _LAST_ID:  # a stranger's number, too big for the database to be asked about
+            return []
+        query = (
+            select(_EVENTS)
+            .where(_EVENTS.c.run == run, _EVENTS.c.id > max(after_id, 0))
+            .order_by(_EVENTS.c.id)
+            .limit(min(limit, MOST_EVENTS))
+        )
+        with self._database.reading() as connection:
+            return [(row["id"], _event(row)) for row in connection.execute(query).mappings()]
 
 
 def _event(row: RowMapping) -> Event:

@@ -16,7 +16,7 @@ from pusher.store.faults import StoreError
 from pusher.store.store import Store
 from pusher.store.writer import Writer
 
-HEAD = "0003"
+HEAD = "0004"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 

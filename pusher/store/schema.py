@@ -88,6 +88,7 @@ events = Table(
     Column("kind", String(64), nullable=False),
     Column("detail", Text, nullable=False),
     Index("events_by_target", "run", "target", "id"),
+    Index("events_by_run", "run", "id"),
 )
 
 outcomes = Table(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -38,8 +40,10 @@ from pusher.models import (
     Verb,
 )
 from pusher.store import Store, StoreError, open_store, schema, writer
+from pusher.store.events import MOST_EVENTS
 from pusher.store.writer import Writer
 
+_numbers = itertools.count(1)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
@@ -214,6 +218,59 @@ class StoreContract:
         assert store.events("r", "ws02")[0] == an_event("WS02", "e0")
         assert store.events("r", "ws03") == []
 
+    @settings(shared, max_examples=25)
+    @given(
+        story=st.lists(st.sampled_from(["ws01", "ws02", "other run", "commit", "look"]), max_size=40),
+        limit=st.integers(1, 5),
+    )
+    def test_who_follows_a_run_has_each_of_its_events_once_and_in_order(
+        self, store: Store, story: list[str], limit: int
+    ) -> None:
+        run, other = f"followed-{next(_numbers)}", f"other-{next(_numbers)}"
+        store.begin_run(a_run(run), {}, [])
+        store.begin_run(a_run(other), {}, [])
+        told: list[Event] = []
+        seen: list[tuple[int, Event]] = []
+
+        def look() -> None:
+            page = store.events_since(run, seen[-1][0] if seen else 0, limit)
+            assert len(page) <= limit
+            seen.extend(page)
+
+        posted: list[Future[Any]] = []
+        for number, what in enumerate(story):
+            if what == "look":
+                look()
+            elif what == "commit":
+                wait(posted)
+            else:
+                is_others = what == "other run"
+                event = replace(an_event(what, str(number)), run=other if is_others else run)
+                posted.append(store.event(event))
+                told += [] if is_others else [event]
+        wait(posted)
+        for _ in told:
+            look()
+        assert [event for _, event in seen] == told
+        assert [number for number, _ in seen] == sorted({number for number, _ in seen})
+
+    async def test_events_are_followed_from_another_process_and_never_all_at_once(self, store: Store, url: str) -> None:
+        reader = open_store(url)
+        assert reader.events_since("r") == []
+        for number in range(MOST_EVENTS + 1):
+            store.event(an_event("ws01", str(number)))
+        await store.outcome(an_outcome("ws01"))
+        first = reader.events_since("r", 0, 10**9)
+        assert len(first) == MOST_EVENTS == len(reader.events_since("r"))
+        ((_, last),) = reader.events_since("r", first[-1][0])
+        assert last.kind == str(MOST_EVENTS)
+        assert reader.events_since("r", -(10**30), 1) == first[:1]
+        assert reader.events_since("r", 10**30) == reader.events_since("no such run") == []
+        for limit in (0, -1):
+            with pytest.raises(ValueError, match=str(limit)):
+                reader.events_since("r", 0, limit)
+        reader.close()
+
     async def test_attempts_come_in_their_order(self, store: Store) -> None:
         store.begin_run(a_run("other"), {}, [])
         silent = an_attempt(code="timed-out", account=None, ended_at=NOON + timedelta(seconds=4))
@@ -281,8 +338,8 @@ class StoreContract:
             (schema.runs.c.started_at, "run"), (schema.outcomes.c.status, "runs"),
             (schema.outcomes.c.stage, "outcome_of"), (schema.outcomes.c.stage, "outcomes"),
             (schema.outcomes.c.transport, "outcome_of"), (schema.outcomes.c.ended_at, "outcomes"),
-            (schema.events.c.stage, "events"), (schema.attempts.c.stage, "attempts"),
-            (schema.journal_steps.c.mark, "open_journals"),
+            (schema.events.c.stage, "events"), (schema.events.c.at, "events_since"),
+            (schema.attempts.c.stage, "attempts"), (schema.journal_steps.c.mark, "open_journals"),
         ],
         ids=str,
     )  # fmt: skip
@@ -302,6 +359,7 @@ class StoreContract:
             "outcome_of": lambda: store.outcome_of("r", "ws01"),
             "outcomes": lambda: list(store.outcomes("r")),
             "events": lambda: store.events("r", "ws01"),
+            "events_since": lambda: store.events_since("r"),
             "attempts": lambda: store.attempts("r", "ws01"),
             "open_journals": lambda: store.open_journals("ws01", "s"),
         }

@@ -16,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
+from pusher.models import Mark, Status
 from pusher.problems import BadInput, ProblemError
 from pusher.store import open_store
 from pusher.store.opening import HEAD
@@ -75,7 +76,11 @@ def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
 
 def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
     open_store(str(tmp_path / "pusher.sqlite")).close()
-    engine = create_engine(f"sqlite:///{tmp_path}/pusher.sqlite")
+    assert_schema_is_head(tmp_path / "pusher.sqlite")
+
+
+def assert_schema_is_head(path: Path) -> None:
+    engine = create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD
@@ -88,6 +93,7 @@ def test_a_store_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path: P
     first.begin_run(a_run(), {}, [("ws01", None, None)])
     first.close()
     with sqlite3.connect(path) as connection:
+        connection.execute("DROP INDEX events_by_run")
         connection.execute("DROP TABLE lockout")
         connection.execute("ALTER TABLE runs DROP COLUMN worker")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
@@ -95,6 +101,30 @@ def test_a_store_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path: P
     assert again.unfinished("r") == [("ws01", False)]
     assert dict(again.ledger.accounts()) == {}
     again.close()
+
+
+def test_a_store_of_the_third_schema_is_brought_up_with_all_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "pusher.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript((Path(__file__).parent / "schema_0003.sql").read_text())
+    store = open_store(str(path))
+    run = store.run("last")
+    assert run is not None
+    assert (run.id, run.counts) == ("20260301-a", {Status.INSTALLED: 1})
+    assert store.options(run.id) == {"concurrency": 5}
+    assert store.worker(run.id) == {"pid": 1, "host": "here"}
+    assert store.unfinished(run.id) == [("ws02", False)]
+    assert [outcome.agent_version for outcome in store.outcomes(run.id)] == ["1.4.2"]
+    assert [attempt.code for attempt in store.attempts(run.id, "ws01")] == ["timed-out", None]
+    assert [(number, event.kind) for number, event in store.events_since(run.id)] == [
+        (1, "identity"), (2, "transport-failed"),
+    ]  # fmt: skip
+    (journal,) = store.open_journals("ws02", "labagent")
+    assert (journal.before, [step.mark for step in journal.steps]) == ({"was_running": True}, [Mark.INTENT])
+    assert store.ledger.accounts() == {"corp\\admin": {"failures": 1}}
+    store.begin_run(a_run(), {}, [])
+    store.close()
+    assert_schema_is_head(path)
 
 
 @pytest.mark.parametrize("written", ["{", "5", "[1]"])
