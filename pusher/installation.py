@@ -18,8 +18,7 @@ from enum import StrEnum
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pusher import __version__
 
@@ -92,7 +91,7 @@ def read(prefix: Path, python: str, found: Distribution | None, source: Path) ->
     url = _without_password(direct.get("url"))
     checkout = None
     if _editable(direct) or found is None:
-        place = Path(url2pathname(urlsplit(url).path)) if url else source
+        place = Path(unquote(urlsplit(url).path)) if url else source
         checkout = str(place) if (place / "locks").is_dir() else None
     commit = direct.get("vcs_info")
     if url is not None and isinstance(commit, dict):

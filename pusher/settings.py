@@ -63,7 +63,7 @@ def _defined(field: FieldInfo, kind: type[_M]) -> _M | None:
 class _Recorded(BaseModel):
     """Values of which all is in a run's record, but for what says why not. Paths in it are whole."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @model_serializer(mode="wrap")
     def _record(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.cells import cell_len
@@ -19,12 +19,14 @@ from rich.table import Table
 from rich.text import Text
 
 from pusher.models import Outcome, Run, Status
-from pusher.report.labels import Asked
 from pusher.report.record import outcome_record, run_record
 from pusher.report.run_summary import closing
 from pusher.report.style import STATUS_STYLE, counts_text, plain, status_text
 from pusher.report.summary import Summary
 from pusher.report.text import STATUS_WORDS, duration, hosts, iso, job, number, visible
+
+if TYPE_CHECKING:
+    from pusher.report.labels import Asked
 
 __all__ = [
     "ResolvedRow",

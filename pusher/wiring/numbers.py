@@ -9,7 +9,7 @@ from pusher.install.exit_codes import MSI
 from pusher.report.explain import Meaning
 from pusher.transports.codes import NTSTATUS, WIN32, otherwise
 from pusher.transports.win32 import NCA
-from pusher.transports.winrm.faults import WSMAN
+from pusher.transports.winrm.number_codes import WSMAN
 
 _HRESULT_WIN32 = range(0x80070000, 0x80080000)
 _WSMAN = {int(number): (number.name, code) for number, code in WSMAN.items()}

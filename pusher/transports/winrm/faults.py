@@ -2,8 +2,8 @@
 
 Classes first, numbers second, text never. What no row knows is an answer that broke a parser: ``protocol-error``.
 pypsrp's own HTTP transport, and with it requests and urllib3, is not used (see ``wire``), so theirs have no row.
-The tests prove that each class of the libraries has its row. The numbers of faults are named in ``numbers``; those
-that no table has are Win32 codes and HRESULTs made of them.
+The tests prove that each class of the libraries has its row. The numbers of faults are named in ``numbers``, and their
+codes are in ``number_codes``; those that no table has are Win32 codes and HRESULTs made of them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pusher.transports.codes import WIN32, Operation, from_win32, of
 from pusher.transports.winrm.authentication import NoProtectionError, StatusError, UnprovenServerError
 from pusher.transports.winrm.channel import NotXmlError, SignedOutError, TamperedError
 from pusher.transports.winrm.cim import StrangeValueError
+from pusher.transports.winrm.number_codes import WBEM, WSMAN
 from pusher.transports.winrm.numbers import Wbem, Wsman
 from pusher.transports.winrm.tls import PinMismatchError
 from pusher.transports.winrm.wire import HandshakeError, ImplausibleError
@@ -87,94 +88,6 @@ STATUS: dict[int, Code] = {
     429: Code.TOO_BUSY,
     503: Code.WINRM_REFUSED,
 }
-
-_DENIED, _OUR_MISTAKE, _QUOTA = Code.ACCESS_DENIED, Code.PROTOCOL_ERROR, Code.WINRM_QUOTA
-
-WSMAN: dict[Wsman, Code] = {
-    Wsman.RESOURCE_NOT_FOUND: Code.PATH_NOT_FOUND,
-    Wsman.ENUMERATION_CLOSED: _OUR_MISTAKE,
-    Wsman.DESTINATION_UNREACHABLE: Code.HOST_UNREACHABLE,
-    Wsman.ENDPOINT_UNAVAILABLE: Code.TOO_BUSY,
-    Wsman.ENUMERATE_INVALID_ENUMERATION_CONTEXT: _OUR_MISTAKE,
-    Wsman.ENUMERATE_TIMED_OUT: Code.TIMED_OUT,
-    Wsman.ENVELOPE_TOO_LARGE: _OUR_MISTAKE,
-    Wsman.OPERATION_TIMEDOUT: Code.TIMED_OUT,
-    Wsman.CONCURRENCY: Code.TOO_BUSY,
-    Wsman.ENCODING_LIMIT: _OUR_MISTAKE,
-    Wsman.FAILED_AUTHENTICATION: Code.SIGN_IN_REFUSED,
-    Wsman.QUOTA_LIMIT: _QUOTA,
-    Wsman.SYSTEM_NOT_FOUND: Code.PATH_NOT_FOUND,
-    Wsman.MAX_ENVELOPE_SIZE: _OUR_MISTAKE,
-    Wsman.MAX_ENVELOPE_SIZE_EXCEEDED: _OUR_MISTAKE,
-    Wsman.SERVER_ENVELOPE_LIMIT: _OUR_MISTAKE,
-    Wsman.UNEXPECTED_SELECTORS: Code.CONNECTION_LOST,  # said of a shell that is gone: look before doing anything again
-    Wsman.MAXENVELOPE_SIZE_NOT_SUPPORTED: _OUR_MISTAKE,
-    Wsman.MAXENVELOPE_POLICY_NOT_SUPPORTED: _OUR_MISTAKE,
-    Wsman.ENUMERATION_INVALID: _OUR_MISTAKE,
-    Wsman.SESSION_ALREADY_CLOSED: Code.CONNECTION_LOST,
-    Wsman.CLIENT_UNENCRYPTED_DISABLED: Code.UNENCRYPTED_REFUSED,
-    Wsman.CLIENT_NEGOTIATE_AUTHENTICATION_DISABLED: Code.SIGN_IN_FAILED,
-    Wsman.CLIENT_KERBEROS_AUTHENTICATION_DISABLED: Code.SIGN_IN_FAILED,
-    Wsman.SERVER_NOT_TRUSTED: Code.SIGN_IN_FAILED,
-    Wsman.EXPLICIT_CREDENTIALS_REQUIRED: Code.SIGN_IN_FAILED,
-    Wsman.WMI_SVC_ACCESS_DENIED: _DENIED,
-    Wsman.WMI_PROVIDER_ACCESS_DENIED: _DENIED,
-    Wsman.WMI_CANNOT_CONNECT_ACCESS_DENIED: _DENIED,
-    Wsman.KERBEROS_IPADDRESS: Code.SIGN_IN_FAILED,
-    Wsman.CLIENT_WORKGROUP_NO_KERBEROS: Code.SIGN_IN_FAILED,
-    Wsman.HTTP_REQUEST_TOO_LARGE_STATUS: _OUR_MISTAKE,
-    Wsman.HTTP_SERVICE_UNAVAILABLE_STATUS: Code.WINRM_REFUSED,
-    Wsman.HTTP_NOT_FOUND_STATUS: Code.WINRM_REFUSED,
-    Wsman.NETWORK_TIMEDOUT: Code.TIMED_OUT,
-    Wsman.SHELL_ALREADY_CLOSED: Code.CONNECTION_LOST,
-    Wsman.SHELL_INVALID_SHELL_HANDLE: Code.CONNECTION_LOST,
-    Wsman.SHELL_INVALID_COMMAND_HANDLE: Code.CONNECTION_LOST,
-    Wsman.COMMAND_ALREADY_CLOSED: Code.CONNECTION_LOST,
-    Wsman.PUBLIC_FIREWALL_PROFILE_ACTIVE: Code.WINRM_REFUSED,
-    Wsman.QUOTA_MAX_SHELLS: _QUOTA,
-    Wsman.QUOTA_MAX_OPERATIONS: _QUOTA,
-    Wsman.QUOTA_USER: _QUOTA,
-    Wsman.QUOTA_SYSTEM: _QUOTA,
-    Wsman.DIFFERENT_AUTHZ_TOKEN: _DENIED,
-    Wsman.QUOTA_MAX_SHELLUSERS: _QUOTA,
-    Wsman.REMOTESHELLS_NOT_ALLOWED: Code.WINRM_REFUSED,
-    Wsman.NAME_NOT_RESOLVED: Code.NAME_NOT_FOUND,
-    Wsman.SSL_CONNECTION_ABORTED: Code.TLS_FAILED,
-    Wsman.DEFAULTAUTH_IPADDRESS: Code.SIGN_IN_FAILED,
-    Wsman.COMMAND_TERMINATED: Code.CONNECTION_LOST,
-    Wsman.SEMANTICCALLBACK_TIMEDOUT: Code.TIMED_OUT,
-    Wsman.SERVICE_REMOTE_ACCESS_DISABLED: Code.WINRM_REFUSED,
-    Wsman.SERVICE_STREAM_DISCONNECTED: Code.CONNECTION_LOST,
-    Wsman.REMOTE_CONNECTION_NOT_ALLOWED: Code.WINRM_REFUSED,
-    Wsman.QUOTA_MAX_SHELLS_PPQ: _QUOTA,
-    Wsman.QUOTA_MAX_USERS_PPQ: _QUOTA,
-    Wsman.QUOTA_MAX_PLUGINSHELLS_PPQ: _QUOTA,
-    Wsman.QUOTA_MAX_PLUGINOPERATIONS_PPQ: _QUOTA,
-    Wsman.QUOTA_MAX_OPERATIONS_USER_PPQ: _QUOTA,
-    Wsman.QUOTA_MAX_COMMANDS_PER_SHELL_PPQ: _QUOTA,
-    Wsman.QUOTA_MIN_REQUIREMENT_NOT_AVAILABLE_PPQ: _QUOTA,
-    Wsman.MUTUAL_AUTH_FAILED: Code.TLS_FAILED,
-}
-"""Any other of ``Wsman`` finds fault with what was asked, or with the service's own state: ``winrm-fault``, by name."""
-
-WBEM: dict[Wbem, Code] = {
-    Wbem.NOT_FOUND: Code.PATH_NOT_FOUND,
-    Wbem.ACCESS_DENIED: _DENIED,
-    Wbem.OUT_OF_MEMORY: Code.TOO_BUSY,
-    Wbem.INVALID_NAMESPACE: Code.PATH_NOT_FOUND,
-    Wbem.INVALID_CLASS: Code.PATH_NOT_FOUND,
-    Wbem.TRANSPORT_FAILURE: Code.RPC_FAILED,
-    Wbem.CALL_CANCELLED: Code.CONNECTION_LOST,
-    Wbem.SHUTTING_DOWN: Code.SHUTTING_DOWN,
-    Wbem.LOCAL_CREDENTIALS: Code.SIGN_IN_FAILED,
-    Wbem.SERVER_TOO_BUSY: Code.TOO_BUSY,
-    Wbem.PRIVILEGE_NOT_HELD: Code.RIGHT_MISSING,
-    Wbem.TIMED_OUT: Code.TIMED_OUT,
-    Wbem.QUOTA_VIOLATION: _QUOTA,
-    Wbem.ENCRYPTED_CONNECTION_REQUIRED: Code.UNENCRYPTED_REFUSED,
-    Wbem.PROVIDER_TIMED_OUT: Code.TIMED_OUT,
-}
-"""Any other of ``Wbem``: ``winrm-fault``, by name."""
 
 _OWN_WIN32: dict[int, Code] = {
     87: Code.WINRM_FAULT,  # INVALID_PARAMETER
@@ -258,7 +171,7 @@ def from_fault(number: int | None, operation: Operation, detail: str = "") -> Pr
         code, name = WBEM.get(Wbem(number)), f" {Wbem(number).name}"
     elif win32 < 0x10000:
         code = _OWN_WIN32.get(win32) or WIN32.get(win32)
-    if code == _DENIED:
+    if code == Code.ACCESS_DENIED:
         if operation in _KEEP_DENIED:
             return from_win32(_ACCESS_DENIED, operation, detail)
         code = Code.NOT_ADMINISTRATOR

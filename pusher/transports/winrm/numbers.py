@@ -2,7 +2,8 @@
 
 ``Wsman``: Windows' wsmerror.h, without the prefix ERROR_WSMAN. What a service says of the operations that are asked
 here, and what its client's side says that administrators meet in logs; event subscriptions, listeners' configuration
-and redirection are left out. ``Wbem``: all of wbemcli.h, without the prefix WBEM_E. What they mean is in ``faults``.
+and redirection are left out. ``Wbem``: all of wbemcli.h, without the prefix WBEM_E. What they mean is in
+``number_codes``.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ from pusher.transports.codes import WIN32, Operation
 from pusher.transports.shared_faults import ERRNO, KERBEROS, kerberos_number
 from pusher.transports.winrm import authentication, channel, cim, tls, wire
 from pusher.transports.winrm.client import Client
-from pusher.transports.winrm.faults import CERTIFICATE, CLASSES, STATUS, SUBCODES, WBEM, WSMAN, guarded, translate
+from pusher.transports.winrm.faults import CERTIFICATE, CLASSES, STATUS, SUBCODES, guarded, translate
+from pusher.transports.winrm.number_codes import WBEM, WSMAN
 from pusher.transports.winrm.numbers import Wbem, Wsman
 from pusher.transports.winrm.orphans import Owner, Register
 
