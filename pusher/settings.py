@@ -112,7 +112,9 @@ class Options(_Recorded):
         Path | None, Option(help="The package's folder, with its package.toml.", in_environment=False)
     ] = None
     accounts: Annotated[
-        Path | None, Option(help="The push accounts.", otherwise="accounts.toml beside the inventory")
+        Path | None,
+        # Never from the environment: it would take the place of the file that lies beside an inventory.
+        Option(help="The push accounts.", otherwise="accounts.toml beside the inventory", in_environment=False),
     ] = None
     limit: Annotated[
         Sequence[str],
@@ -137,14 +139,21 @@ class Options(_Recorded):
     ] = "auto"
     ca: Annotated[
         Path | None,
-        Option(help="Who signs the certificates of WinRM, in PEM.", otherwise="this system's list"),
+        # As with the accounts: an inventory names its own.
+        Option(
+            help="Who signs the certificates of WinRM, in PEM.", otherwise="this system's list", in_environment=False
+        ),
     ] = None
     content_port: Annotated[
         int, Field(ge=0, le=65535), Option(help="Where WinRM targets fetch files from us; 0: any free port.")
     ] = 0
     attempts: Annotated[int, Field(ge=1, le=10), Option(help=_ATTEMPTS)] = 2
-    deadline: Annotated[float, Field(ge=1), Option(help="Seconds allowed for one machine.")] = 900.0
-    connect_timeout: Annotated[float, Field(ge=0.1), Option(help="Seconds to wait for an answer.")] = 5.0
+    deadline: Annotated[float, Field(ge=1, allow_inf_nan=False), Option(help="Seconds allowed for one machine.")] = (
+        900.0
+    )
+    connect_timeout: Annotated[
+        float, Field(ge=0.1, allow_inf_nan=False), Option(help="Seconds to wait for an answer.")
+    ] = 5.0
     max_failures: Annotated[int, Field(ge=0), Option(help="Stop the run at this many; 0: never.")] = 0
     origin: Origin | None = None
 
@@ -167,8 +176,9 @@ class Options(_Recorded):
             limits=tuple(tuple(limit) for limit in limits),
             exclude=(*earlier.get("exclude", ()), *record.get("exclude", ())),
         )
-        # A store of an earlier version lacks what has come since: then the default holds.
-        kept = {name: record[name] for name in cls.model_fields.keys() - _TOLD_ANEW if name in record}
+        # A store of an earlier version lacks what has come since, and has null for a time without end: then the default
+        # holds.
+        kept = {name: record[name] for name in cls.model_fields.keys() - _TOLD_ANEW if record.get(name) is not None}
         try:
             return cls(**{**kept, **given, "origin": origin})
         except ValidationError as error:

@@ -192,11 +192,12 @@ def retry(
     unreachable: Annotated[bool, typer.Option("--unreachable", help="Only those that were not reached.")] = False,
     json: AsJson = False,
     quiet: Quiet = False,
+    yes: Yes = False,
 ) -> None:
     """Run again over what did not succeed; the same inventory, package, accounts and options, unless others are given.
 
-    What the run spared (excluded, duplicates, domain controllers without permission) stays spared. --limit and
-    --exclude narrow it further.
+    It does what the run did: one that removed is asked about first. What the run spared (excluded, duplicates, domain
+    controllers without permission) stays spared. --limit and --exclude narrow it further.
 
     Example: pusher retry last --unreachable
     """
@@ -205,7 +206,7 @@ def retry(
     wanted = {Status.FAILED: failed, Status.UNREACHABLE: unreachable}
     statuses = frozenset(status for status, asked in wanted.items() if asked)
     made = made_from(run, statuses, given.get("store"), given)
-    _run(made.options, made.verb, json, quiet)
+    _run(made.options, made.verb, json, quiet, ask=made.verb is Verb.REMOVE and not yes)
 
 
 @app.command()

@@ -126,10 +126,11 @@ class Driver(Executor):
             # One whose last intent is there and that was put back all the same could not tell that it had been written.
             if machine.must_finish(state) and not any(s.mark is Mark.UNDONE for s in journal.steps):
                 self._listener.note(Stage.LOCK, "recovery", f"finishing run {journal.run}, killed at {state}")
-                paths = [remote_path(dest) for dest in before.replaced]
-                there = {path: await self._session.stat(path) is not None for path in paths}
-                for path in (await _sweep(self._session, there)).held:
-                    self._listener.note(Stage.LOCK, "left-behind", f"another process holds {path}{before.old}")
+                for at in range(0, len(before.replaced), steps.TOGETHER):
+                    paths = [remote_path(dest) for dest in before.replaced[at : at + steps.TOGETHER]]
+                    there = {path: await self._session.stat(path) is not None for path in paths}
+                    for path in (await _sweep(self._session, there)).held:
+                        self._listener.note(Stage.LOCK, "left-behind", f"another process holds {path}{before.old}")
                 await self._host_journal.close(journal, machine.COMMITTED)
             else:
                 self._listener.note(Stage.LOCK, "recovery", f"undoing run {journal.run}, killed at {state}")

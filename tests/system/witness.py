@@ -116,7 +116,9 @@ def files(host: Host, top: str = "") -> dict[str, tuple[int, int]]:
     """Every file and folder of drive C:, with size and time of change (of a folder neither)."""
     drive = host.admin_share.parent
     found = {}
-    for path in (drive / top).rglob("*"):
+    # A folder, too, may go while we look: os.walk passes over what it can no longer list.
+    everything = (Path(at) / name for at, folders, names in os.walk(drive / top) for name in (*folders, *names))
+    for path in everything:
         try:
             status = path.lstat()
         except FileNotFoundError:

@@ -35,8 +35,8 @@ OTHERS: dict[str, Any] = {
 NOT_TAKEN_OVER = {"limit", "exclude", "origin", "store", "log"}
 
 
-SAID_EACH_TIME = {"inventory", "package", "limit", "exclude"}
-"""What a run is about: no variable that somebody has forgotten may say it."""
+SAID_EACH_TIME = {"inventory", "package", "accounts", "ca", "limit", "exclude"}
+"""What a run is about, and what lies beside its inventory: no variable that somebody has forgotten may say it."""
 
 
 @pytest.mark.parametrize("kind", [Options, Origin])
@@ -85,6 +85,7 @@ def test_what_a_run_is_about_is_in_no_variable(name: str) -> None:
         ("concurrency", "1001", "1001 is out of range; expected a whole number from 1 to 1000"),
         ("per_site", "-1", "-1 is out of range; expected a whole number, 0 or more"),
         ("deadline", "nan", "nan is out of range; expected a number, 1 or more"),
+        ("deadline", "inf", "inf is out of range; expected a number, 1 or more"),
         ("connect_timeout", "5s", "5s is not a number; expected a number, 0.1 or more"),
         ("transport", "ssh", "ssh is unknown; expected smb, winrm or auto"),
     ],
@@ -132,3 +133,9 @@ def test_a_record_that_cannot_be_used(record: dict[str, Any]) -> None:
 def test_paths_are_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Options(inventory=Path("i.yaml")).to_json()["inventory"] == str(tmp_path / "i.yaml")
+
+
+def test_a_record_of_a_time_without_end_is_retried_with_the_default() -> None:
+    """An earlier version took --deadline inf, which JSON has no number for."""
+    record = Options(**OTHERS).to_json() | {"deadline": None}
+    assert Options.made_from(record, "r1", frozenset({"a"}), {}).deadline == Options.model_fields["deadline"].default

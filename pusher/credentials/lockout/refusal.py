@@ -16,7 +16,8 @@ def spent(answer: Answer, clear: str) -> Problem:
     """``clear``: the command that forgets the failures."""
     said = f"{_used(answer)}, {_policy(answer.policy)}"
     if answer.free_at is not None and answer.policy.limit > 0:
-        said += f"; free again at {_time(answer.free_at)}; once the account is unlocked this ends the wait: {clear}"
+        said += f"; free again at {_time(answer.free_at)}; earlier only where its count was reset "
+        said += f"(it was unlocked, or has signed in since): {clear}"
     return problem(Code.LOCKOUT_BUDGET_SPENT, Stage.SIGN_IN, said)
 
 

@@ -177,11 +177,11 @@ class Copier:
         patience, seen = self._patience(is_out, moved, keep), 0
 
         def answered() -> None:
-            nonlocal seen
-            patience()
-            if len(said.data) > seen:
-                seen = len(said.data)
+            nonlocal seen, patience
+            if len(said.data) > seen:  # it is at work: the time that it may need with one file begins anew
+                seen, patience = len(said.data), self._patience(is_out, moved, keep)
                 moved(0)
+            patience()
 
         try:
             self._shell.run(line, stdin=run.config, stdout=said, made=answered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 
 import pytest
@@ -81,3 +82,16 @@ def test_a_name_that_is_nearly_the_packages_is_told(place: Workplace, monkeypatc
     ended = place.check("--limit", "a.*", "--package", "labagent")
     assert "account own is for the package labagnt (did you mean labagent?)" in ended.err
     assert tried(ended) == ["push"]
+
+
+def test_a_removal_that_is_made_again_is_asked_about(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``retry last`` may mean another run than whoever types it thinks of."""
+    place.let_in("")
+    removal = ("remove", "i.yaml", "--package", "labagent", "--limit", "a", "--json", "--yes")
+    assert place.run(*removal).pushed == {"a"}
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    place.let_in("a")
+    said = place.run("retry", "last", "--json")
+    assert (said.status, said.out) == (2, "")
+    assert said.err.endswith("there is nobody to ask before removing; expected --yes\n")
+    assert place.run("retry", "last", "--json", "--yes").pushed == {"a"}

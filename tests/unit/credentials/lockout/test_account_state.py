@@ -344,7 +344,8 @@ def test_the_words_say_how_many_of_which_and_until_when() -> None:
     answer = asked(account_state, request("a", run="b", policy=policy))[1]
     assert spent(answer, "clear it").message.endswith(
         ": 1 of 1 failed sign-ins that the budget allows are used, threshold 3 and window 30 min assumed, reserve 2;"
-        " free again at 2026-03-01 13:02:00 UTC; once the account is unlocked this ends the wait: clear it"
+        " free again at 2026-03-01 13:02:00 UTC; earlier only where its count was reset (it was unlocked, or"
+        " has signed in since): clear it"
     )
     account_state, mark = marked(account_state, NOON)
     answer = asked(read(account_state, mark, reading(4), NOON), request("a", run="b"))[1]

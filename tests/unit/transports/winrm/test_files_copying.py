@@ -20,7 +20,7 @@ from pusher.transports.winrm.content import ContentServer
 from pusher.transports.winrm.copying import CURL, Copier, Ending, fetch_line
 from pusher.transports.winrm.facts import Folders
 from pusher.transports.winrm.files import Files
-from pusher.transports.winrm.shell import Shell
+from pusher.transports.winrm.shell import Kept, Shell
 from tests.unit.transports.winrm.machine import SYSTEM, FakeMachine, fetch
 
 HERE = RemotePath(share="ADMIN$", path="Temp\\x")
@@ -209,3 +209,30 @@ def test_what_the_script_is_given(size: int) -> None:
     assert b"".join(map(base64.b64decode, pieces)) == data[:size]
     assert base64.b64decode(proof).decode() == hashlib.sha1(data[:size]).hexdigest()
     assert sum(moved) == size
+
+
+def test_a_scanner_between_two_files_that_are_read_back_is_no_stall(content: ContentServer) -> None:
+    """What has been shown before takes nothing off the time that the next file may need."""
+    machine, moved = FakeMachine(), list[int]()
+    copier = Copier(
+        cast(Client, machine),
+        Shell(cast(Client, machine)),
+        Folders(windows="C:\\Windows", drive="C:"),
+        content,
+        Limits(call=25),
+        lambda _: True,
+    )
+
+    def run(line: str, *, stdin: bytes, stdout: Kept, made: Callable[[], None]) -> None:
+        for _ in range(10):
+            stdout.add(b"x")
+            made()
+        moved.clear()
+        made()
+        assert moved == [0]
+        for _ in range(10):
+            made()
+        assert moved.count(0) < 5, "not for ever"
+
+    copier._shell.run = run  # type: ignore[method-assign, assignment]
+    assert copier.read_together({"C:\\a": 20, "C:\\b": 20}, moved.append, ignore) == {}
