@@ -129,9 +129,9 @@ def boot(order: Order) -> Booted:
     server.configure(order.admin_share, order.encryption, order.windows[0])
     children = {"wine": relay}
     if member is not None:
-        from lab.domain.bridge import ThreadedCalls  # which few hosts need
+        from lab.domain.bridge import Bridge  # which few hosts need
 
-        ThreadedCalls(WAY_OUT, order.address, member.controller).start()
+        Bridge(WAY_OUT, order.address, member.controller).start()
         server.join(member, DISK / "membership")
         shutil.copyfile(server.home / "private" / "krb5.keytab", DISK / "krb5.keytab")
         (DISK / "krb5.keytab").chmod(0o600)

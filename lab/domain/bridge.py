@@ -26,7 +26,7 @@ _TCP_PORTS = (
 _UDP_PORTS = (configuration.DNS_PORT, configuration.KERBEROS_PORT, configuration.LDAP_PORT)
 
 
-class ThreadedCalls:
+class Bridge:
     """All of it, in a thread of its own until the process ends."""
 
     def __init__(self, way_out: Path, member: str, controller: str) -> None:
@@ -93,7 +93,7 @@ class ThreadedCalls:
 
 
 class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, bridge: ThreadedCalls, port: int) -> None:
+    def __init__(self, bridge: Bridge, port: int) -> None:
         self._bridge, self._port = bridge, port
         self._transport: asyncio.DatagramTransport | None = None
 

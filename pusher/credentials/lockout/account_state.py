@@ -153,7 +153,7 @@ class Settled:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """A process asks for as many leaves as there are ``leases`` (names of its choice), once ``settled`` are booked.
+    """A process asks for as many leases as there are ``leases`` (names of its choice), once ``settled`` are booked.
 
     ``keeps``: those it has and goes on using, for one sign-in after the other.
     """
@@ -243,7 +243,7 @@ def judge(account_state: AccountState, request: Request, now: Moment) -> Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Counted:
-    """So many failures, so long ago, booked in the standing ``of``. ``cause`` None: the directory says so."""
+    """So many failures, so long ago, booked in the state ``of``. ``cause`` None: the directory says so."""
 
     age: timedelta
     weight: int
@@ -287,7 +287,7 @@ def _before(others: Iterable[Waiter], account_state: AccountState, process: Proc
 
 
 def tidied(account_state: AccountState, now: Moment, horizon: timedelta, is_gone: IsGone) -> AccountState:
-    """Leaves that nobody can settle any more have failed; what is long past is forgotten."""
+    """Leases that nobody can settle any more have failed; what is long past is forgotten."""
     for held in account_state.held:
         age = now.since(held.granted)
         if age > HELD_AT_MOST or is_gone(held.process):

@@ -38,7 +38,7 @@ from pusher.problems import Problem, ProblemError
 _GOES_ON = HELD_AT_MOST / 2
 """A process that was frozen for longer may have been given up for lost; a sign-in fits into the other half."""
 _AT_ONCE = 64
-"""No more leaves are asked for in one transaction."""
+"""No more leases are asked for in one transaction."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +81,7 @@ class LeaseBroker:
         self._account, self._party = account, party
         self._waiting: deque[asyncio.Future[str]] = deque()
         self._out: dict[str, _Out] = {}
-        """The leaves this process has."""
+        """The leases this process has."""
         self._unbooked: dict[str, Settled] = {}
         """What the ledger could not be told; the next who asks tells it."""
         self._bookings: set[asyncio.Future[None]] = set()
@@ -95,7 +95,7 @@ class LeaseBroker:
         waiting: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         if self._worker is None:
-            self._worker = asyncio.create_task(self._work(), name=f"lockout-desk {self._account.entry}")
+            self._worker = asyncio.create_task(self._work(), name=f"lease-broker {self._account.entry}")
         try:
             return await waiting
         except asyncio.CancelledError:

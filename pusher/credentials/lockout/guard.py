@@ -21,7 +21,7 @@ from pusher.credentials.lockout.process import Process
 from pusher.credentials.lockout.refusal import CLEAR, clear_command, spent, stopped_by
 from pusher.problems import Problem
 
-_DESKS = 256
+_BROKERS = 256
 
 
 class Lease:
@@ -37,10 +37,10 @@ class Lease:
 
 
 class LockoutGuard:
-    """Leaves by account key (see ``budget.account_key``). Without a ``ledger`` the count is this guard's alone.
+    """Leases by account key (see ``budget.account_key``). Without a ``ledger`` the count is this guard's alone.
 
     ``local`` is what is assumed of machines' own accounts, where it is not ``policy``. ``run`` is whose stops hold;
-    ``process`` whose leaves the ledger knows these to be. ``clear``: the command that forgets what ``ledger`` counts.
+    ``process`` whose leases the ledger knows these to be. ``clear``: the command that forgets what ``ledger`` counts.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class LockoutGuard:
             clear=clear,
         )
         self._local = replace(self._party, policy=local or policy)
-        self._desks: dict[AccountKey, LeaseBroker] = {}
-        self._enough = _DESKS
+        self._brokers: dict[AccountKey, LeaseBroker] = {}
+        self._enough = _BROKERS
         self._names: dict[str, str] = {}
 
     @property
@@ -89,13 +89,13 @@ class LockoutGuard:
     @asynccontextmanager
     async def lease(self, key: AccountKey) -> AsyncIterator[Lease]:
         """Wait for a lease to try ``key`` once; ``lockout-budget-spent`` or ``account-stopped`` where there is none."""
-        desk = self._desk(self._known(key))
-        name = await desk.take()
+        broker = self._broker(self._known(key))
+        name = await broker.take()
         lease = Lease()
         try:
             yield lease
         finally:
-            desk.end(Settled(lease=name, result=lease.result, stop=lease.stop_code))
+            broker.end(Settled(lease=name, result=lease.result, stop=lease.stop_code))
 
     async def begin_reading(self, key: AccountKey) -> Mark:
         """To be called before the directory is asked how ``key`` stands."""
@@ -117,7 +117,7 @@ class LockoutGuard:
     async def stop(self, key: AccountKey, code: str) -> None:
         """Stop the account for this run, at once here and, when this returns, in its other processes."""
         run, now, key = self._party.run, self._party.clock(), self._known(key)
-        self._desk(key).stop(Stop(run=run, code=code, moment=now))
+        self._broker(key).stop(Stop(run=run, code=code, moment=now))
         await changed(
             self._party.ledger, key, lambda account_state: (rules.stopped(account_state, run, code, now), None)
         )
@@ -174,14 +174,14 @@ class LockoutGuard:
     def _party_of(self, key: AccountKey) -> Party:
         return self._local if key.is_local else self._party
 
-    def _desk(self, key: AccountKey) -> LeaseBroker:
-        if (found := self._desks.get(key)) is not None:
+    def _broker(self, key: AccountKey) -> LeaseBroker:
+        if (found := self._brokers.get(key)) is not None:
             return found
-        if len(self._desks) >= self._enough:
+        if len(self._brokers) >= self._enough:
             # A long inventory's local accounts are as many as its hosts.
-            self._desks = {name: desk for name, desk in self._desks.items() if not desk.is_idle}
-            self._enough = 2 * len(self._desks) + _DESKS
-        made = self._desks[key] = LeaseBroker(key, self._party_of(key))
+            self._brokers = {name: broker for name, broker in self._brokers.items() if not broker.is_idle}
+            self._enough = 2 * len(self._brokers) + _BROKERS
+        made = self._brokers[key] = LeaseBroker(key, self._party_of(key))
         return made
 
 

@@ -1,4 +1,4 @@
-"""The ledger: where the standing of every account is kept, one transaction a change. The port, and the fake.
+"""The ledger: where the state of every account is kept, one transaction a change. The port, and the fake.
 
 The store implements it over its database without knowing what it holds: a document for each entry, of which
 ``budget`` and ``account_state`` make sense. Accounts of one user name share an entry, since they may be one account

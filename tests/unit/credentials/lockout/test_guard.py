@@ -342,7 +342,7 @@ async def test_many_accounts_leave_nothing_behind() -> None:
         async with guard.lease(AccountKey(entry=f"ws{number}\\administrator")) as lease:
             lease.settle(Result.OK)
         await asyncio.sleep(0)
-    assert len(guard._desks) < 600
+    assert len(guard._brokers) < 600
 
 
 @pytest.fixture(autouse=True)
