@@ -311,7 +311,7 @@ async def missing_folders(session: Session, dests: list[RemotePath]) -> list[Rem
 
 
 def _passing(error: BaseException) -> bool:
-    return isinstance(error, ProblemError) and error.problem.row.passing and not error.problem.row.session_gone
+    return isinstance(error, ProblemError) and error.problem.row.held
 
 
 async def retry_while_locked(call: Callable[[], Awaitable[T]]) -> T:

@@ -311,11 +311,12 @@ def ask(account_state: AccountState, request: Request, now: Moment, is_gone: IsG
     """Book what is settled, then grant as many of the request's leases as the rule allows."""
     for one in request.settled:
         account_state = settle(account_state, one, request.run, now)
+    account_state = tidied(account_state, now, policy_of(account_state, request.policy, now).horizon, is_gone)
+    # Only now: who was frozen has lost what nobody could settle any more, and others may have been given its place.
     account_state = replace(
         account_state,
         held=tuple(replace(one, granted=now) if one.lease in request.keeps else one for one in account_state.held),
     )
-    account_state = tidied(account_state, now, policy_of(account_state, request.policy, now).horizon, is_gone)
     answer = judge(account_state, request, now)
     granted: tuple[str, ...] = ()
     if answer.verdict is Verdict.GRANTED:

@@ -55,6 +55,8 @@ class Row:
     """Nothing more can be asked on the same session; where it ends a sign-in, there was no verdict on the account."""
     not_tried: bool = False
     """The lockout budget refused: nothing was sent."""
+    held: bool = False
+    """Another process on the machine holds it: gone in seconds, and the same call is worth repeating."""
     passing: bool = False
     """Gone by itself in seconds or minutes: what met it may ask again, within its own bounds."""
     again_in_run: bool = True

@@ -219,7 +219,7 @@ def test_a_process_that_died_long_ago_does_not_hold_up_the_next_day() -> None:
     )
 
 
-def test_a_leave_that_is_kept_too_long_has_failed_and_is_forgiven_when_it_went_well() -> None:
+def test_a_lease_that_is_kept_too_long_has_failed_and_is_forgiven_when_it_went_well() -> None:
     account_state, _ = asked(AccountState(), request("a"))
     late = NOON.after(HELD_AT_MOST + SECOND)
     account_state, answer = asked(account_state, request(pid=2), late)
@@ -230,12 +230,23 @@ def test_a_leave_that_is_kept_too_long_has_failed_and_is_forgiven_when_it_went_w
 
 def test_who_was_given_up_for_lost_is_told() -> None:
     account_state, _ = asked(AccountState(), request("a", "b"))
-    late = NOON.after(HELD_AT_MOST + SECOND)
-    account_state, answer = asked(account_state, replace(request(), keeps=frozenset("a")), late)
+    in_time = NOON.after(HELD_AT_MOST)
+    account_state, answer = asked(account_state, replace(request(), keeps=frozenset("a")), in_time)
     assert answer.kept == {"a"}
-    account_state, answer = asked(account_state, replace(request(), keeps=frozenset("ab")), late)
+    account_state, answer = asked(account_state, replace(request(), keeps=frozenset("ab")), in_time.after(SECOND))
     assert answer.kept == {"a"}
     assert (answer.budget.failures, answer.budget.in_flight) == (1, 1)
+
+
+def test_who_was_frozen_renews_nothing() -> None:
+    """Meanwhile another name of the account may have been given its place, when the failure that it was counted as was
+    out of the window: both together would be one too many."""
+    account_state, _ = asked(AccountState(), request("a"))
+    account_state, answer = asked(
+        account_state, replace(request(), keeps=frozenset("a")), NOON.after(HELD_AT_MOST + SECOND)
+    )
+    assert answer.kept == frozenset()
+    assert (answer.budget.failures, answer.budget.in_flight) == (1, 0)
 
 
 def test_who_is_still_at_it_says_so() -> None:
