@@ -18,6 +18,7 @@ from smbprotocol.session import Session
 from lab import Host, Lab
 from lab.build import build_all, default_cache
 from tests.lab.clients import Client, create_agent_service, put_agent, start, status
+from tests.system import witness
 
 pytestmark = pytest.mark.lab
 
@@ -98,7 +99,7 @@ def test_the_service_manager_from_beginning_to_end(admin: Client, host: Host, ag
     assert any("labagent.exe" in process.command for process in host.processes())
     admin.service("stop", "LabAgent")
     assert "service is stopped" in admin.service("status", "LabAgent")
-    assert not any("labagent.exe" in process.command for process in host.processes())
+    assert witness.agents(host) == ()
     assert "Successfully deleted" in admin.service("delete", "LabAgent")
     assert "LabAgent" not in {service.name for service in host.services()}
 

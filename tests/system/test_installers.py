@@ -88,7 +88,7 @@ class Bench:
         assert witness.litter(self.host) == []
         assert not (self.host.admin_share / "pusher").exists()
         assert witness.service_of(self.host, RUNNER) is None
-        assert not [p for p in self.host.processes() if "pusher-run" in p.command]
+        assert witness.processes_of(self.host, "pusher-run") == []
         return True
 
 

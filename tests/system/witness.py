@@ -11,10 +11,12 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from lab import Host, Lab, Service, SignIn
 
@@ -22,6 +24,8 @@ AGENT = r"labagent\labagent.exe"
 SERVICE = "LabAgent"
 _LISTED = re.compile(r"^  (\S.*?)\s+[A-Z]*\s+\d+  \w{3} \w{3} +\d", re.MULTILINE)
 _BEATS = "heartbeat.txt"  # the agent's own, once a second
+
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +107,32 @@ class Witness:
 
 
 def agents(host: Host) -> tuple[int, ...]:
-    """The agent's processes, by their pid inside the host."""
-    return tuple(p.pid for p in host.processes() if "labagent.exe" in p.command)
+    """The agent's processes, by their pid inside the host: the service's own alone, once an earlier one has ended."""
+
+    def look() -> tuple[int, ...]:
+        return tuple(p.pid for p in host.processes() if "labagent.exe" in p.command)
+
+    service = service_of(host)
+    at_most = 0 if service is None or service.state == "stopped" else 1
+    return settled(look, lambda found: len(found) <= at_most)
+
+
+def processes_of(host: Host, program: str) -> list[str]:
+    """The command lines with `program` in them, once those that are about to end have ended."""
+
+    def look() -> list[str]:
+        return [p.command for p in host.processes() if program in p.command]
+
+    return settled(look, lambda found: not found)
+
+
+def settled(look: Callable[[], Seen], is_settled: Callable[[Seen], bool], limit: float = 10.0) -> Seen:
+    """What is seen once it is as it should be, or after `limit` seconds: a service's process ends a moment after it
+    has reported SERVICE_STOPPED (Service Control Manager, SetServiceStatus)."""
+    deadline = time.monotonic() + limit
+    while not is_settled(seen := look()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return seen
 
 
 def service_of(host: Host, name: str = SERVICE) -> Service | None:
