@@ -21,7 +21,7 @@ SHORTER_THAN_A_STALL = 12.0
 
 def until_agent_starts(running: Running, host: Host) -> None:
     """Its process is there, and for some seconds to come it will not report that it runs."""
-    eventually(lambda: running.has_ended or bool(witness.agents(host)), "the agent's process")
+    eventually(lambda: running.has_ended or bool(witness.agents_now(host)), "the agent's process")
 
 
 def until_copying(running: Running, host: Host) -> None:

@@ -23,7 +23,7 @@ def test_the_second_is_told_that_a_push_is_in_progress(
     inventory = site.inventory_of(tmp_path, [host], fault="slow")
     with one.starting("push", inventory) as first:
         # Its agent takes four seconds to start, and all that time the lock is held.
-        eventually(lambda: first.has_ended or bool(witness.agents(host)), "the agent's process")
+        eventually(lambda: first.has_ended or bool(witness.agents_now(host)), "the agent's process")
         late = other.push(inventory)
         agents = witness.agents(host)
         early = first.wait()

@@ -106,15 +106,19 @@ class Witness:
         return done.stdout + done.stderr
 
 
+def agents_now(host: Host) -> tuple[int, ...]:
+    """The agent's processes, by their pid inside the host."""
+    return tuple(p.pid for p in host.processes() if "labagent.exe" in p.command)
+
+
 def agents(host: Host) -> tuple[int, ...]:
-    """The agent's processes, by their pid inside the host: the service's own alone, once an earlier one has ended."""
+    """The agent's processes once an earlier one has ended: those of the service alone."""
 
-    def look() -> tuple[int, ...]:
-        return tuple(p.pid for p in host.processes() if "labagent.exe" in p.command)
+    def is_settled(found: tuple[int, ...]) -> bool:
+        service = service_of(host)
+        return len(found) <= (0 if service is None or service.state == "stopped" else 1)
 
-    service = service_of(host)
-    at_most = 0 if service is None or service.state == "stopped" else 1
-    return settled(look, lambda found: len(found) <= at_most)
+    return settled(lambda: agents_now(host), is_settled)
 
 
 def processes_of(host: Host, program: str) -> list[str]:
