@@ -39,6 +39,8 @@ _OPTIONS = {
 LONGEST = 8000
 """cmd takes 8191 characters; the rest is for ``cmd.exe /c`` and its like."""
 _MOST_ID = 256
+_ENDS = 2.0
+"""Seconds within which a command that took no more input is seen to have ended, where it has."""
 _PIECE = 32 * 1024
 """Bytes of input in one message, which old services bound to 150 KB."""
 
@@ -104,8 +106,8 @@ class Command:
             raise StrangeValueError("a command ended without an exit code")
         return self._exit_code
 
-    def receive(self, seconds: float) -> None:
-        """Wait up to ``seconds`` for output or the end; returns when either came, or neither."""
+    def receive(self, seconds: float) -> bool:
+        """Wait up to ``seconds`` for output or the end; False where neither came."""
         ask = ET.Element(f"{{{_RSP}}}Receive")
         ET.SubElement(ask, f"{{{_RSP}}}DesiredStream", CommandId=self._id).text = "stdout stderr"
         try:
@@ -113,7 +115,7 @@ class Command:
         except WSManFaultError as error:
             if fault_number(error) != NOTHING_YET:
                 raise
-            return
+            return False
         for stream in body.iter(f"{{{_RSP}}}Stream"):
             kept = {"stdout": self.stdout, "stderr": self.stderr}.get(stream.get("Name", ""))
             if kept is not None and stream.text:
@@ -122,6 +124,7 @@ class Command:
             if state.get("State", "").endswith(_DONE):
                 self.done = True
                 self._exit_code = _dword(state.findtext(f"{{{_RSP}}}ExitCode"))
+        return True
 
     def end_input(self, last: bytes = b"") -> None:
         """Give the command its input and tell it that no more will come."""
@@ -173,9 +176,7 @@ class Shell:
         until = None if limit is None else time.monotonic() + limit
         command = self.start(line, stdout or Kept(keep, last))
         if stdin is not None:
-            # One that has ended takes no input any more; how it ended is what matters.
-            with contextlib.suppress(WSManFaultError):
-                command.end_input(stdin)
+            self._feed(command, stdin)
         while not command.done:
             left = self.poll if until is None else until - time.monotonic()
             if left < 0:
@@ -184,6 +185,21 @@ class Shell:
             made()
         command.terminate()
         return Ran(exit_code=command.exit_code, stdout=bytes(command.stdout.data), stderr=bytes(command.stderr.data))
+
+    def _feed(self, command: Command, stdin: bytes) -> None:
+        """Give it all of its input. One that has ended takes none any more: how it ended is what matters then.
+
+        Of any other fault the command knows nothing, and would wait for the rest: it is ended.
+        """
+        try:
+            command.end_input(stdin)
+        except WSManFaultError:
+            until = time.monotonic() + _ENDS
+            while not command.done and time.monotonic() < until and command.receive(_ENDS):
+                pass
+            if not command.done:
+                command.terminate()
+                raise
 
     def start(self, line: str, stdout: Kept | None = None) -> Command:
         """Start ``line`` and leave it running."""

@@ -17,6 +17,7 @@ from pusher.transports.winrm.shell import Kept, Shell, StillRunningError, progra
 RSP = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell"
 WSMAN = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"
 NOTHING_YET, GONE = 2150858793, 2150858843
+QUOTA, ENDED = 2150859236, 232
 
 
 def fault(code: int) -> WSManFaultError:
@@ -45,6 +46,8 @@ class Script:
         self.made: list[tuple[ET.Element, Mapping[str, str] | None]] = []
         self.shell_id: str | None = None
         self.command_id = "C1"
+        self.sends: list[Exception | None] = []
+        """What becomes of each Send; those beyond are taken."""
 
     def create(self, uri: str, resource: ET.Element, options: Mapping[str, str] | None = None) -> ET.Element:
         self.said.append("create")
@@ -76,6 +79,8 @@ class Script:
     def send(self, uri: str, resource: ET.Element, shell: Any, seconds: float | None = None) -> ET.Element:
         stream = resource[0]
         self.said.append(f"send {stream.get('CommandId')} End={stream.get('End')}")
+        if self.sends and (refused := self.sends.pop(0)) is not None:
+            raise refused
         return ET.Element("Body")
 
     def signal(self, uri: str, resource: ET.Element, shell: Any) -> ET.Element:
@@ -223,6 +228,24 @@ def test_input_ends() -> None:
     command.receive(1)
     assert command.done
     assert "send C1 End=true" in script.said
+
+
+@pytest.mark.parametrize("piece", [0, 1, 2])
+def test_input_that_is_refused_is_told_and_its_command_waits_for_no_more(piece: int) -> None:
+    script = Script(fault(NOTHING_YET))
+    script.sends = [None] * piece + [fault(QUOTA)]
+    with pytest.raises(WSManFaultError) as caught:
+        Shell(script).run("sort", stdin=bytes(100_000))
+    assert caught.value.code == QUOTA
+    assert script.said[-1] == "signal Terminate"
+
+
+@pytest.mark.parametrize("piece", [0, 1, 2])
+def test_of_a_command_that_ended_before_its_input_did_the_end_is_told(piece: int) -> None:
+    script = Script(received("Running", ("stderr", b"no such option")), received("Done", code="2"))
+    script.sends = [None] * piece + [fault(ENDED)]
+    ran = Shell(script).run("curl --odd", stdin=bytes(100_000))
+    assert (ran.exit_code, ran.stderr) == (2, b"no such option")
 
 
 # Quoting
