@@ -31,8 +31,9 @@ pytestmark = pytest.mark.lab
 _SHELL_GONE, _TIMED_OUT = 2150858843, 2150858793
 _SHELL_QUOTA = "w:QuotaLimit"  # all that pypsrp reads of it: the number is in an MSFT_WmiError
 _CURL = (
-    r'@"C:\Windows\System32\curl.exe" -q --silent --fail --insecure --pinnedpubkey {pin} --proto =https --noproxy "*"'
-    r' --connect-timeout 10 --speed-limit 1 --speed-time {patience} --max-filesize {size} {url} > "{place}"'
+    r'@"C:\Windows\System32\curl.exe" -q --silent --show-error --fail --insecure --pinnedpubkey {pin}'
+    r' --proto =https --noproxy "*" --connect-timeout 10 --speed-limit 1 --speed-time {patience} --max-filesize {size}'
+    r' {url} > "{place}"'
 )
 
 

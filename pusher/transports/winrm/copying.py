@@ -7,7 +7,7 @@ Small files go together: one run of curl for many of them (``together``). Where 
 back, nothing is concluded: it is copied alone, which finds out why.
 Last resort, and then for the rest of the session: PowerShell remoting, with the script that pypsrp's own
 ``Client.copy`` sends; ten times slower.
-Sources: curl(1), "EXIT CODES"; MS-PSRP.
+Source: MS-PSRP.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from enum import Enum
 from functools import cached_property
 
 from pypsrp._utils import get_pwsh_script
@@ -29,49 +28,10 @@ from pusher.transports.port import Limits
 from pusher.transports.winrm.cim import StrangeValueError
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer, Offer
+from pusher.transports.winrm.curl import Ended, Ending, fetch_line, fetches_line, reads_line
 from pusher.transports.winrm.facts import Folders
-from pusher.transports.winrm.shell import IDLE, Kept, Shell, quoted
+from pusher.transports.winrm.shell import IDLE, Kept, Shell
 from pusher.transports.winrm.together import Run
-
-
-class Ending(Enum):
-    """What an exit code of curl says about the copy."""
-
-    DONE = "it was fetched"
-    NOT_WRITTEN = "its file cannot be written"
-    NO_WAY = "the target cannot fetch from here, or its curl cannot do what is asked"
-    BROKEN = "it broke off on the way"
-    FORGED = "another key than ours answered"
-
-
-CURL: Mapping[int, Ending] = {
-    0: Ending.DONE,
-    1: Ending.NOT_WRITTEN,  # cmd's, for a redirection it cannot do; curl's own (unsupported protocol) cannot happen
-    2: Ending.NO_WAY,  # failed to initialize: an option it does not know
-    4: Ending.NO_WAY,  # not built in: pinning, in Windows' first ones
-    5: Ending.NO_WAY,  # proxy
-    6: Ending.NO_WAY,  # host
-    7: Ending.NO_WAY,  # connection refused, no route
-    18: Ending.BROKEN,  # partial file
-    22: Ending.NO_WAY,  # HTTP status: we see another address than the target's
-    23: Ending.NOT_WRITTEN,
-    28: Ending.BROKEN,  # time out, or slower than a byte a second
-    35: Ending.NO_WAY,  # TLS handshake
-    43: Ending.NO_WAY,  # bad function argument
-    45: Ending.NO_WAY,  # interface
-    48: Ending.NO_WAY,  # unknown option
-    52: Ending.BROKEN,  # empty answer
-    55: Ending.BROKEN,
-    56: Ending.BROKEN,
-    58: Ending.NO_WAY,
-    59: Ending.NO_WAY,  # cipher
-    60: Ending.NO_WAY,  # certificate, though told not to look at it
-    63: Ending.FORGED,  # longer than the payload
-    77: Ending.NO_WAY,
-    90: Ending.FORGED,  # the pinned key did not match
-}
-"""Any other: as NO_WAY. Before anything was asked of us, BROKEN means NO_WAY."""
-
 
 _BY_CURL = "curl.exe of the target, which fetched it from here"
 
@@ -93,6 +53,7 @@ class Copier:
         self.curl = f"{folders.windows}\\System32\\curl.exe"
         self._fetches = content is not None
         self._shows = True
+        self._why = ""
         self.way = ""
         """How the last file came there, in words; empty before the first one."""
 
@@ -103,18 +64,18 @@ class Copier:
         then, between two messages.
         """
         if self._fetches and self._content is not None and self.has_curl:
-            ending = self._fetch(self._content, there, data, moved, keep)
-            if ending is Ending.FORGED:
-                raise ProblemError(
-                    of(Code.TAMPERED, Operation.FILE, f"{ending.value} at the content endpoint's address")
-                )
-            if ending is Ending.BROKEN:
-                raise ProblemError(of(Code.TRANSFER_STALLED, Operation.FILE, f"{there}: {ending.value}"))
-            if ending is not Ending.NO_WAY:
+            ended = self._fetch(self._content, there, data, moved, keep)
+            if ended.ending is Ending.FORGED:
+                where = "at the content endpoint's address"
+                raise ProblemError(of(Code.TAMPERED, Operation.FILE, f"{Ending.FORGED.value} {where} ({ended.reason})"))
+            if ended.ending is Ending.BROKEN:
+                broken = f"{there}: {Ending.BROKEN.value} ({ended.reason})"
+                raise ProblemError(of(Code.TRANSFER_STALLED, Operation.FILE, broken))
+            if ended.ending is not Ending.NO_WAY:
                 self.way = _BY_CURL
-                return ending is Ending.DONE
-            self._fetches = False
-        why = "it cannot fetch from here" if self._content is not None and self.has_curl else "it has no curl.exe"
+                return ended.ending is Ending.DONE
+            self._fetches, self._why = False, f"it cannot fetch from here ({ended.reason})"
+        why = self._why if self._content is not None and self.has_curl else "it has no curl.exe"
         self.way = f"PowerShell remoting, some ten times slower than curl.exe: {why}"
         return self._send(there, data, moved, keep)
 
@@ -201,15 +162,16 @@ class Copier:
         data: memoryview,
         moved: Callable[[int], None],
         keep: Callable[[], None],
-    ) -> Ending:
+    ) -> Ended:
         try:
             offer = content.offer(data, self._client.address, moved, local=self._client.local_address)
-        except OSError:
-            return Ending.NO_WAY  # the port is taken, say
+        except OSError as error:
+            return Ended(ending=Ending.NO_WAY, reason=str(error))  # the port is taken, say
         with offer:
             line = fetch_line(self.curl, offer.url, offer.pin, len(data), self._limits.stall, there)
             answered = self._patience(lambda: offer.complete, moved, keep)
-            return judged(self._shell.run(line, made=answered).exit_code, offer)
+            ran = self._shell.run(line, made=answered)
+            return Ended.of(ran.exit_code, ran.stderr, asked_for=offer.asked_for, url=offer.url)
 
     def _patience(
         self, is_out: Callable[[], bool], moved: Callable[[int], None], keep: Callable[[], None]
@@ -248,45 +210,6 @@ class Copier:
             shell.add_script(get_pwsh_script("copy.ps1")).add_argument(there).add_argument(False)
             shell.invoke(input=_pieces(data, size, sent))
             return not shell.had_errors
-
-
-def judged(code: int, offer: Offer) -> Ending:
-    """What curl's exit code means, in the light of what it asked of us."""
-    ending = CURL.get(code, Ending.NO_WAY)
-    if not offer.asked_for:
-        # Wine's cmd ends with 0 where it cannot redirect, and has not started curl then.
-        return {Ending.DONE: Ending.NOT_WRITTEN, Ending.BROKEN: Ending.NO_WAY}.get(ending, ending)
-    return Ending.BROKEN if ending is Ending.NO_WAY else ending
-
-
-def fetch_line(curl: str, url: str, pin: str, size: int, stall: float, there: str) -> str:
-    """The command line. The file is opened by cmd: curl's own ``--output`` knows only the ANSI code page's names.
-
-    ``--insecure`` leaves out what the pin replaces: the issuer, the name and the dates of a key made a while ago.
-    """
-    return f"{_fetching(curl, pin, size, stall, 'https')} {url} >{quoted(there)}"
-
-
-def fetches_line(curl: str, pin: str, size: int, stall: float) -> str:
-    """The command line that fetches and shows what it is told by its input; ``size`` is the largest file's.
-
-    ``--globoff``: a ``#1`` in a file's name is none of curl's variables.
-    """
-    return f"{_fetching(curl, pin, size, stall, 'https,file')} --globoff --config -"
-
-
-def reads_line(curl: str) -> str:
-    """The command line that shows the files it is told by its input."""
-    return f"@{quoted(curl)} -q --silent --proto =file --globoff --config -"
-
-
-def _fetching(curl: str, pin: str, size: int, stall: float, schemes: str) -> str:
-    patience = max(1, int(stall))
-    return (
-        f"@{quoted(curl)} -q --silent --fail --insecure --pinnedpubkey {pin} --proto ={schemes} "
-        f"--noproxy {quoted('*')} --connect-timeout {max(1, patience * 2 // 3)} --speed-limit 1 "
-        f"--speed-time {patience} --max-filesize {max(1, size)}"
-    )
 
 
 def _pieces(data: memoryview, size: int, moved: Callable[[int], None]) -> Iterator[list[str]]:

@@ -65,6 +65,7 @@ class FakeMachine:
     gap: int = 0
     delete_codes: list[int] = field(default_factory=list)
     curl_code: Callable[[], int] | None = None
+    curl_says: bytes = b""
     on_the_way: Callable[[str, bytes], bytes] = lambda path, data: data
     address: str = "127.0.0.1"
     local_address: str = "127.0.0.1"
@@ -227,7 +228,7 @@ class FakeMachine:
     def _acts(self) -> dict[str, Callable[..., object]]:
         path = r'"([^"]+)"'
         options = (
-            rf"@{path} -q --silent --fail --insecure --pinnedpubkey (\S+) --proto =%s --noproxy \"\*\" "
+            rf"@{path} -q --silent --show-error --fail --insecure --pinnedpubkey (\S+) --proto =%s --noproxy \"\*\" "
             r"--connect-timeout \d+ --speed-limit 1 --speed-time \d+ --max-filesize (\d+)"
         )
         fetching = rf"{options % 'https'} (https://\S+) >{path}"
@@ -334,7 +335,7 @@ class FakeMachine:
             data = fetch(url)
             assert len(data) <= int(most) or not data
             self.files[path.lower()] = data[: self.free]
-        run.code = code
+        run.code, run.stderr = code, self.curl_says
 
     def _looks(self, run: Running, paths: str, *rest: str) -> None:
         said = list[str]()

@@ -17,7 +17,8 @@ from pusher.transports.port import Limits
 from pusher.transports.winrm import copying
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer
-from pusher.transports.winrm.copying import CURL, Copier, Ending, fetch_line
+from pusher.transports.winrm.copying import Copier
+from pusher.transports.winrm.curl import CURL, Ended, Ending, fetch_line
 from pusher.transports.winrm.facts import Folders
 from pusher.transports.winrm.files import Files
 from pusher.transports.winrm.shell import Kept, Shell
@@ -75,7 +76,7 @@ def test_the_target_fetches_it(content: ContentServer, sent: list[bytes]) -> Non
     assert (fetched(machine), sent) == (2, [])
 
 
-@pytest.mark.parametrize("code", [code for code, ending in CURL.items() if ending is Ending.NO_WAY] + [28, 56, 99])
+@pytest.mark.parametrize("code", [code for code, (ending, _) in CURL.items() if ending is Ending.NO_WAY] + [28, 56, 99])
 def test_who_cannot_fetch_is_sent_it_and_not_asked_again(content: ContentServer, sent: list[bytes], code: int) -> None:
     machine, moved = FakeMachine(curl_code=lambda: code), list[int]()
     files = on(machine, content)
@@ -121,7 +122,7 @@ def test_where_nothing_can_be_offered(content: ContentServer, sent: list[bytes])
     assert (fetched(machine), len(sent)) == (0, 1)
 
 
-@pytest.mark.parametrize("code", [code for code, ending in CURL.items() if ending is Ending.FORGED])
+@pytest.mark.parametrize("code", [code for code, (ending, _) in CURL.items() if ending is Ending.FORGED])
 def test_another_key_is_an_alarm(content: ContentServer, sent: list[bytes], code: int) -> None:
     machine = FakeMachine(curl_code=lambda: code)
     assert code_of(lambda: on(machine, content).put(HERE, DATA, ignore)) == "tampered"
@@ -140,6 +141,39 @@ def test_what_breaks_off_on_the_way_is_told(content: ContentServer, sent: list[b
     machine.curl_code = half
     assert code_of(lambda: on(machine, content).put(HERE, DATA, ignore)) == "transfer-stalled"
     assert sent == []
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(56, "exit code 56, receiving failed"), (35, "exit code 35, TLS"), (99, "exit code 99, an exit code that")],
+)
+def test_why_a_fetch_failed_is_told(content: ContentServer, sent: list[bytes], code: int, words: str) -> None:
+    """A target is no friend: what it says is one short line, in which no terminal finds an order."""
+    machine = FakeMachine(curl_says=b"curl: (56) schannel: closed\r\n\x1b[2J\xe2\x80\xae" + b"x" * 4000)
+
+    def half() -> int:
+        url = machine.lines[-1].split()[-2]
+        fetch(url)
+        machine.curl_says = url.encode() + b" " + machine.curl_says
+        return code
+
+    machine.curl_code = half
+    with pytest.raises(ProblemError) as caught:
+        on(machine, content).put(HERE, DATA, ignore)
+    said = caught.value.problem.message
+    assert words in said and "curl: (56) schannel: closed" in said
+    assert said.isprintable() and "\u202e" not in said and len(said) < 400
+    assert machine.lines[-1].split()[-2].rpartition("/")[2] not in said, "the path is what lets one in"
+
+
+def test_why_nothing_can_be_fetched_is_told_with_the_way_that_was_taken(
+    content: ContentServer, sent: list[bytes]
+) -> None:
+    machine = FakeMachine(curl_code=lambda: 7, curl_says=b"curl: (7) Failed to connect\n")
+    files = on(machine, content)
+    files.put(HERE, DATA, ignore)
+    assert "it cannot fetch from here (exit code 7, it could not connect; curl: (7) Failed" in files.copied_by
+    assert Ended.of(7, b"", asked_for=False, url="https://h/x").reason == "exit code 7, it could not connect"
 
 
 def test_sent_and_not_written(content: ContentServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +204,7 @@ def test_a_scanner_after_the_last_byte_is_no_stall(content: ContentServer) -> No
         fetch(line.split()[-2])
         for _ in range(10):
             made()
-        return type("Ran", (), {"exit_code": 0})
+        return type("Ran", (), {"exit_code": 0, "stderr": b""})
 
     shell.run = run  # type: ignore[method-assign, assignment]
     assert copier.copy("C:\\Windows\\Temp\\x", DATA, moved.append, ignore)
@@ -181,9 +215,9 @@ def test_a_scanner_after_the_last_byte_is_no_stall(content: ContentServer) -> No
 def test_the_line() -> None:
     line = fetch_line("C:\\Windows\\System32\\curl.exe", "https://192.0.2.1:4433/t", "sha256//k=", 7, 15, "C:\\a b\\x")
     assert line == (
-        '@"C:\\Windows\\System32\\curl.exe" -q --silent --fail --insecure --pinnedpubkey sha256//k= --proto =https '
-        '--noproxy "*" --connect-timeout 10 --speed-limit 1 --speed-time 15 --max-filesize 7 https://192.0.2.1:4433/t '
-        '>"C:\\a b\\x"'
+        '@"C:\\Windows\\System32\\curl.exe" -q --silent --show-error --fail --insecure --pinnedpubkey sha256//k= '
+        '--proto =https --noproxy "*" --connect-timeout 10 --speed-limit 1 --speed-time 15 --max-filesize 7 '
+        'https://192.0.2.1:4433/t >"C:\\a b\\x"'
     )
 
 
@@ -194,8 +228,8 @@ def test_the_real_curl_understands_the_line(content: ContentServer) -> None:
         return subprocess.run(words[:-1], capture_output=True, check=False)
 
     with content.offer(DATA, "127.0.0.1", ignore) as offer:
-        assert CURL[curl(offer.url, "sha256//" + "A" * 43 + "=").returncode] is Ending.FORGED
-        assert CURL[curl(offer.url + "x", offer.pin).returncode] is Ending.NO_WAY
+        assert CURL[curl(offer.url, "sha256//" + "A" * 43 + "=").returncode][0] is Ending.FORGED
+        assert CURL[curl(offer.url + "x", offer.pin).returncode][0] is Ending.NO_WAY
         assert not offer.asked_for
         assert curl(offer.url, offer.pin).stdout == DATA
 

@@ -18,7 +18,7 @@ from pusher.remote.paths import RemotePath
 from pusher.transports.port import Limits, NewFile
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer
-from pusher.transports.winrm.copying import fetches_line, reads_line
+from pusher.transports.winrm.curl import fetches_line, reads_line
 from pusher.transports.winrm.facts import Folders
 from pusher.transports.winrm.files import Files
 from pusher.transports.winrm.many import ManyFiles
