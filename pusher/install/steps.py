@@ -68,11 +68,15 @@ async def stage(work: Work) -> None:
 async def copy(
     session: Session, files: Sequence[NewFile], copied: Callable[[int], None], cancelled: Callable[[], Code | None]
 ) -> None:
-    """Write files and read them back, ``TOGETHER`` at a time; a push that is cancelled ends between two such lots."""
-    for at in range(0, len(files), TOGETHER):
+    """Write files and read them back, ``TOGETHER`` at a time; a push that is cancelled ends between two files."""
+
+    def check_cancelled() -> None:
         if code := cancelled():
-            raise ProblemError(problem(code, Stage.STAGE, f"after {at} of {len(files)} files"))
-        for file in await session.put_all(files[at : at + TOGETHER], copied):
+            raise ProblemError(problem(code, Stage.STAGE, f"while {len(files)} files were being copied"))
+
+    for at in range(0, len(files), TOGETHER):
+        for file in await session.put_all(files[at : at + TOGETHER], copied, check_cancelled):
+            check_cancelled()
             await retry_while_locked(partial(put_proven, session, file, copied))
 
 

@@ -12,7 +12,7 @@ from pusher.problems import Code, ProblemError
 from pusher.remote.images import FileDigest
 from pusher.remote.paths import RemotePath
 from pusher.transports.codes import Operation, of
-from pusher.transports.port import FileInfo, Moved, NewFile
+from pusher.transports.port import CheckCancelled, FileInfo, Moved, NewFile, never_cancelled
 
 _IN_USE = Code.FILE_IN_USE
 
@@ -26,17 +26,35 @@ class Single(Protocol):
 
 
 async def put_proven(session: Single, file: NewFile, moved: Moved) -> None:
-    """Write a whole file and read it back; ``copy-mismatch`` where that is another."""
-    await session.put(file.path, file.data, moved)
-    there = await session.digest(file.path, limit=len(file.data))
+    """Write a whole file and read it back; ``copy-mismatch`` where that is another.
+
+    Where it is held by another process nothing of it counts as moved: it has to be put once more.
+    """
+    counted = 0
+
+    def counting(count: int) -> None:
+        nonlocal counted
+        counted += count
+        moved(count)
+
+    try:
+        await session.put(file.path, file.data, counting)
+        there = await session.digest(file.path, limit=len(file.data))
+    except ProblemError as error:
+        if error.problem.row.held and counted:
+            moved(-counted)
+        raise
     if there is None or there.size != len(file.data) or there.sha256 != file.sha256:
         raise ProblemError(of(Code.COPY_MISMATCH, Operation.FILE, str(file.path)))
 
 
-async def put_each(session: Single, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:
+async def put_each(
+    session: Single, files: Sequence[NewFile], moved: Moved, check_cancelled: CheckCancelled = never_cancelled
+) -> list[NewFile]:
     """``Session.put_all``."""
     in_use = list[NewFile]()
     for file in files:
+        check_cancelled()
         try:
             await put_proven(session, file, moved)
         except ProblemError as error:

@@ -167,7 +167,17 @@ class Hold(Protocol):
 
 
 Moved = Callable[[int], None]
-"""Called with the number of bytes that the target acknowledged since the last call."""
+"""Called with the number of bytes that the target acknowledged since the last call.
+
+Negative where some that were acknowledged have to be sent once more: the sum is what is there.
+"""
+
+CheckCancelled = Callable[[], None]
+"""Called often, from any thread, while much is done: raises ProblemError where the push is to end. It asks nobody."""
+
+
+def never_cancelled() -> None:
+    """For what is done to its end."""
 
 
 class Session(Protocol):
@@ -212,11 +222,14 @@ class Session(Protocol):
         At most ``limit`` bytes are read; of a longer file the hash is empty.
         """
 
-    async def put_all(self, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:
+    async def put_all(
+        self, files: Sequence[NewFile], moved: Moved, check_cancelled: CheckCancelled = never_cancelled
+    ) -> list[NewFile]:
         """Write many whole files, as ``put`` does each, and read each back: ``copy-mismatch`` where one is another.
 
         Those are returned that could not be written since they are in use; the others are there. Where this raises,
-        some of them may be. A transport puts as many into one message as it can.
+        some of them may be. A transport puts as many into one message as it can, and asks ``check_cancelled`` between
+        two files, or while they are on their way.
         """
 
     async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:

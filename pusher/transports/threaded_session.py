@@ -17,7 +17,18 @@ from pusher.remote.images import FileDigest
 from pusher.remote.paths import RemotePath
 from pusher.transports import one_by_one
 from pusher.transports.codes import Operation
-from pusher.transports.port import FileInfo, Hold, Limits, Moved, NewFile, PeerIdentity, ServiceConfig, ServiceStatus
+from pusher.transports.port import (
+    CheckCancelled,
+    FileInfo,
+    Hold,
+    Limits,
+    Moved,
+    NewFile,
+    PeerIdentity,
+    ServiceConfig,
+    ServiceStatus,
+    never_cancelled,
+)
 from pusher.transports.threaded import CallProgress, ThreadedCalls
 
 T = TypeVar("T")
@@ -108,8 +119,10 @@ class ThreadedSession:
             lambda made: self._blocking_files.digest(path, limit, made), lambda _: None, f"reading {path}"
         )
 
-    async def put_all(self, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:
-        return await one_by_one.put_each(self, files, moved)
+    async def put_all(
+        self, files: Sequence[NewFile], moved: Moved, check_cancelled: CheckCancelled = never_cancelled
+    ) -> list[NewFile]:
+        return await one_by_one.put_each(self, files, moved, check_cancelled)
 
     async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
         return await one_by_one.digest_each(self, limits)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from pusher.problems import ProblemError
+from pusher.problems import Code, ProblemError, Stage, problem
 from pusher.remote.paths import RemotePath
 from pusher.transports.port import FileInfo, NewFile, Session
 from tests.contract.bench import LIMITS, Bench, Machine, Who
@@ -154,8 +154,10 @@ class FilesContract(TransportSuite):
         contents = {name: name.encode() for name in ("a", "busy.exe", "c", "d")}
         machine.write(here.child("busy.exe").path, b"x" * 100)
         files = [_new(here, name, data) for name, data in contents.items()]
+        moved = list[int]()
         with machine.occupied(here.child("busy.exe").path):
-            assert await session.put_all(files, ignore) == files[1:2]
+            assert await session.put_all(files, moved.append) == files[1:2]
+            assert sum(moved) == len("a" + "c" + "d"), "what has to be put once more counts when it is"
             assert here.child("busy.exe") in await session.taken([file.path for file in files])
             assert await code_of(session.digest_all({file.path: 100 for file in files})) == "file-in-use"
         assert {name: machine.read(here.child(name).path) for name in ("a", "c", "d")} == {
@@ -170,6 +172,20 @@ class FilesContract(TransportSuite):
         assert await code_of(session.put_all(files, ignore)) == "path-not-found"
         assert await code_of(session.digest_all({here: 10, here.child("a"): 10})) == "path-not-found"
         assert machine.read(here.child("none").path) is None
+        assert await session.stat(here) == FileInfo(size=0, is_folder=True), "the session lives on"
+
+    async def test_many_files_end_where_the_push_does(
+        self, machine: Machine, session: Session, here: RemotePath
+    ) -> None:
+        asked = iter([None, None, Code.CANCELLED])
+
+        def check_cancelled() -> None:
+            if code := next(asked):
+                raise ProblemError(problem(code, Stage.STAGE))
+
+        files = [_new(here, str(number), b"x" * 9) for number in range(5)]
+        assert await code_of(session.put_all(files, ignore, check_cancelled)) == "cancelled"
+        assert machine.read(here.child("4").path) is None
         assert await session.stat(here) == FileInfo(size=0, is_folder=True), "the session lives on"
 
     async def test_what_is_not_what_was_to_come_is_told(self, session: Session, here: RemotePath) -> None:

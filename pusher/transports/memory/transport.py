@@ -25,6 +25,7 @@ from pusher.transports.memory.wire import Fault, Wire
 from pusher.transports.port import (
     SIGNED_IN,
     SYSTEM,
+    CheckCancelled,
     Endpoint,
     FileInfo,
     Hold,
@@ -37,6 +38,7 @@ from pusher.transports.port import (
     ServiceConfig,
     ServiceStatus,
     Session,
+    never_cancelled,
 )
 
 T = TypeVar("T")
@@ -223,8 +225,10 @@ class _MemorySession:
             "digest", Operation.FILE, work, self._wire.limits.stall, late=Code.TRANSFER_STALLED, what=str(path)
         )
 
-    async def put_all(self, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:
-        return await one_by_one.put_each(self, files, moved)
+    async def put_all(
+        self, files: Sequence[NewFile], moved: Moved, check_cancelled: CheckCancelled = never_cancelled
+    ) -> list[NewFile]:
+        return await one_by_one.put_each(self, files, moved, check_cancelled)
 
     async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
         return await one_by_one.digest_each(self, limits)

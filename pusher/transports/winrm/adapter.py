@@ -23,6 +23,7 @@ from pusher.transports.codes import Operation, of
 from pusher.transports.port import (
     SIGNED_IN,
     SYSTEM,
+    CheckCancelled,
     Endpoint,
     Limits,
     Link,
@@ -31,6 +32,7 @@ from pusher.transports.port import (
     PeerIdentity,
     RunAs,
     Session,
+    never_cancelled,
 )
 from pusher.transports.probe import answering
 from pusher.transports.threaded import Pool, ThreadedCalls
@@ -276,14 +278,18 @@ class _WinrmSession(ThreadedSession):
     def copied_by(self) -> str:
         return self._files.copied_by
 
-    async def put_all(self, files: Sequence[NewFile], moved: Moved) -> list[NewFile]:
+    async def put_all(
+        self, files: Sequence[NewFile], moved: Moved, check_cancelled: CheckCancelled = never_cancelled
+    ) -> list[NewFile]:
         # The first one finds out which way there is to the machine; by others than curl nothing goes together.
         alone = 0 if self._many.go_together else 1
-        in_use = await one_by_one.put_each(self, files[:alone], moved)
+        in_use = await one_by_one.put_each(self, files[:alone], moved, check_cancelled)
         rest = files[alone:]
         if rest and self._many.go_together:
-            rest = await self._moving(lambda made: self._many.put(rest, made), moved, "copying many files")
-        return in_use + await one_by_one.put_each(self, rest, moved)
+            rest = await self._moving(
+                lambda made: self._many.put(rest, made, check_cancelled), moved, "copying many files"
+            )
+        return in_use + await one_by_one.put_each(self, rest, moved, check_cancelled)
 
     async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
         return await self._moving(lambda made: self._many.digests(limits, made), lambda _: None, "reading many files")

@@ -24,13 +24,13 @@ from pypsrp.powershell import PowerShell, RunspacePool
 
 from pusher.problems import Code, ProblemError
 from pusher.transports.codes import Operation, of
-from pusher.transports.port import Limits
+from pusher.transports.port import CheckCancelled, Limits, never_cancelled
 from pusher.transports.winrm.cim import StrangeValueError
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer, Offer
 from pusher.transports.winrm.curl import Ended, Ending, fetch_line, fetches_line, reads_line
 from pusher.transports.winrm.facts import Folders
-from pusher.transports.winrm.shell import IDLE, Kept, Shell
+from pusher.transports.winrm.shell import IDLE, EndCommandError, Kept, Shell
 from pusher.transports.winrm.together import Run
 
 _BY_CURL = "curl.exe of the target, which fetched it from here"
@@ -85,9 +85,16 @@ class Copier:
         return self.way == _BY_CURL and self._shows
 
     def copy_together(
-        self, files: Mapping[str, memoryview], moved: Callable[[int], None], keep: Callable[[], None]
+        self,
+        files: Mapping[str, memoryview],
+        moved: Callable[[int], None],
+        keep: Callable[[], None],
+        check_cancelled: CheckCancelled = never_cancelled,
     ) -> set[str]:
-        """Have small files there, by their places; those that are proven to be, byte for byte. The rest may be."""
+        """Have small files there, by their places; those that are proven to be, byte for byte. The rest may be.
+
+        Of the rest nothing counts as moved: they have to be sent once more.
+        """
         if not self.goes_together or self._content is None:
             return set()
         with ExitStack() as stack:
@@ -102,13 +109,23 @@ class Copier:
             run = Run(fetches={offer.url: there for there, offer in offers.items()}, reads=list(files), most=sum(sizes))
             pin = next(iter(offers.values())).pin
             line = fetches_line(self.curl, pin, max(sizes), self._limits.stall)
-            shown = self._run(run, line, lambda: all(offer.complete for offer in offers.values()), moved, keep)
+
+            def is_out() -> bool:
+                """Whether the target has all that it has come for, and so is busy with it."""
+                asked_for = [offer for offer in offers.values() if offer.asked_for]
+                return bool(asked_for) and all(offer.complete for offer in asked_for)
+
+            shown = self._run(run, line, is_out, moved, keep, check_cancelled)
+            if shown is None:
+                moved(-sum(offer.sent for offer in offers.values()))
+                return set()
             # An empty file and one that is not there look alike, but one was fetched.
             proven = {
                 there
                 for there, data in files.items()
                 if offers[there].complete and len(data) > 0 and bytes(data) == shown.get(there)
             }
+        moved(-sum(offer.sent for there, offer in offers.items() if there not in proven))
         # Where nothing of what has arrived comes back as it is, it will not next time either.
         self._shows = bool(proven) or not any(offers[there].complete and data for there, data in files.items())
         return proven
@@ -121,6 +138,8 @@ class Copier:
             return {}
         run = Run(reads=list(sizes), most=sum(sizes.values()))
         shown = self._run(run, reads_line(self.curl), lambda: True, moved, keep)
+        if shown is None:
+            return {}
         found = {there: data for there, data in shown.items() if len(data) == sizes[there] > 0}
         self._shows = bool(found)
         return found
@@ -132,22 +151,36 @@ class Copier:
         is_out: Callable[[], bool],
         moved: Callable[[int], None],
         keep: Callable[[], None],
-    ) -> dict[str, bytes]:
-        """Have curl do it. While it shows something it is at work; ``is_out`` as in ``_patience``."""
+        check_cancelled: CheckCancelled = never_cancelled,
+    ) -> dict[str, bytes] | None:
+        """Have curl do it. While it shows something it is at work; ``is_out`` as in ``_patience``.
+
+        Where one file takes longer than a call may, such as one that a virus scanner holds, curl is ended: what it
+        has to do goes alone then. None where it did not come to its end.
+        """
         said = Kept(run.room)
         patience, seen = self._patience(is_out, moved, keep), 0
 
         def answered() -> None:
             nonlocal seen, patience
+            try:
+                check_cancelled()
+            except ProblemError as error:
+                raise EndCommandError from error
             if len(said.data) > seen:  # it is at work: the time that it may need with one file begins anew
                 seen, patience = len(said.data), self._patience(is_out, moved, keep)
                 moved(0)
-            patience()
+            if not patience():
+                raise EndCommandError
 
         try:
             self._shell.run(line, stdin=run.config, stdout=said, made=answered)
         except (WSManFaultError, StrangeValueError):
-            return {}
+            return None
+        except EndCommandError as error:
+            if isinstance(error.__cause__, ProblemError):
+                raise error.__cause__ from None
+            return None
         return run.read(bytes(said.data))
 
     @cached_property
@@ -175,21 +208,24 @@ class Copier:
 
     def _patience(
         self, is_out: Callable[[], bool], moved: Callable[[int], None], keep: Callable[[], None]
-    ) -> Callable[[], None]:
+    ) -> Callable[[], bool]:
         """To be called at each answer of the target. ``is_out``: whether all that it waits for has left here.
 
         That nothing moves is for the stall's time limit to end. But once all is out, the target may be busy with it
-        for a while: writing it to disk, or having it looked at by a virus scanner.
+        for a while: writing it to disk, or having it looked at by a virus scanner. False where that while is over.
         """
         polls = 0
 
-        def answered() -> None:
+        def answered() -> bool:
             nonlocal polls
             keep()
-            out = is_out()
-            polls += out
-            if out and polls * self._shell.poll < self._limits.call:
-                moved(0)
+            if not is_out():
+                return True
+            polls += 1
+            if polls * self._shell.poll >= self._limits.call:
+                return False
+            moved(0)
+            return True
 
         return answered
 

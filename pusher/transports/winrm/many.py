@@ -17,7 +17,7 @@ from pusher.problems import ProblemError
 from pusher.remote.images import FileDigest
 from pusher.remote.paths import RemotePath
 from pusher.transports.codes import Operation
-from pusher.transports.port import NewFile
+from pusher.transports.port import CheckCancelled, NewFile, never_cancelled
 from pusher.transports.winrm.faults import guarded
 from pusher.transports.winrm.files import Files
 from pusher.transports.winrm.shell import LONGEST, quoted
@@ -37,7 +37,9 @@ class ManyFiles:
         """Whether files that are put together may get there by other means than alone."""
         return self._files.copier.goes_together
 
-    def put(self, files: Sequence[NewFile], made: Callable[[int], None]) -> list[NewFile]:
+    def put(
+        self, files: Sequence[NewFile], made: Callable[[int], None], check_cancelled: CheckCancelled = never_cancelled
+    ) -> list[NewFile]:
         """Write and prove those that go together; the others are left to be put alone."""
 
         def work() -> list[NewFile]:
@@ -45,13 +47,16 @@ class ManyFiles:
             proven = set[str]()
             for batch in batches({there: len(file.data) for there, file in places.items()}):
                 self._files.refuse_lost()
+                check_cancelled()
                 data = {there: places[there].data for there in batch}
-                proven |= self._files.copier.copy_together(data, made, self._files.keep)
+                proven |= self._files.copier.copy_together(data, made, self._files.keep, check_cancelled)
                 empty = [there for there in batch if not data[there]]
                 made(0)
                 proven |= {there for there, size in self._sizes(empty).items() if size == 0}
             # What was sent is there; it has to be what was to come, too.
-            proven = {t for t in proven if hashlib.sha256(places[t].data).hexdigest() == places[t].sha256}
+            other = {t for t in proven if hashlib.sha256(places[t].data).hexdigest() != places[t].sha256}
+            made(-sum(len(places[there].data) for there in other))
+            proven -= other
             return [file for file in files if self._place(file.path) not in proven]
 
         return guarded(Operation.FILE, work, "many files")

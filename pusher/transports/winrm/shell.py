@@ -76,6 +76,10 @@ class StillRunningError(TimeoutError):
     """The command has not ended within its time; it may go on."""
 
 
+class EndCommandError(Exception):
+    """Raised by who is told of a command's answers, to have the command ended."""
+
+
 class Kept:
     """The first or the last bytes of a stream."""
 
@@ -164,13 +168,14 @@ class Shell:
         keep: int = 64 * 1024,
         last: bool = False,
         limit: float | None = None,
-        made: Callable[[], None] = lambda: None,
+        made: Callable[[], object] = lambda: None,
         stdin: bytes | None = None,
         stdout: Kept | None = None,
     ) -> Ran:
         """Run ``line`` to its end; ``keep`` bytes of what it says are kept, the first or the last ones.
 
-        ``made`` is called whenever the target has answered. StillRunningError after ``limit`` seconds. ``stdin``: all
+        ``made`` is called whenever the target has answered; what it raises is raised, and an EndCommandError ends the
+        command first. StillRunningError after ``limit`` seconds. ``stdin``: all
         the input that it gets. ``stdout``: who wants to see what has come so far keeps it himself.
         """
         until = None if limit is None else time.monotonic() + limit
@@ -182,7 +187,11 @@ class Shell:
             if left < 0:
                 raise StillRunningError
             command.receive(min(self.poll, left))
-            made()
+            try:
+                made()
+            except EndCommandError:
+                command.terminate()
+                raise
         command.terminate()
         return Ran(exit_code=command.exit_code, stdout=bytes(command.stdout.data), stderr=bytes(command.stderr.data))
 

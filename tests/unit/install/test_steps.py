@@ -202,8 +202,9 @@ def _many(count: int) -> list[NewFile]:
 
 
 @pytest.mark.parametrize("code", ["cancelled", "deadline"])
-def test_a_copy_of_many_files_ends_between_two_lots(code: Code) -> None:
-    host, asked = make_host(), iter([None, None, code])
+def test_a_copy_of_many_files_ends_between_two_of_them(code: Code) -> None:
+    host, last = make_host(), steps.TOGETHER + 7
+    asked = iter([*[None] * last, code])
 
     async def story(session: Session) -> str:
         with pytest.raises(ProblemError) as caught:
@@ -211,8 +212,8 @@ def test_a_copy_of_many_files_ends_between_two_lots(code: Code) -> None:
         return caught.value.problem.code
 
     assert on(host, story) == code
-    assert host.read(f"Windows\\m{2 * steps.TOGETHER - 1}") == f"file {2 * steps.TOGETHER - 1}".encode()
-    assert host.read(f"Windows\\m{2 * steps.TOGETHER}") is None
+    assert host.read(f"Windows\\m{last - 1}") == f"file {last - 1}".encode()
+    assert host.read(f"Windows\\m{last}") is None
 
 
 @pytest.mark.parametrize(("call", "code"), [("put", "file-in-use"), ("digest", "file-in-use")])
@@ -221,6 +222,7 @@ def test_a_file_that_is_in_use_for_a_moment_is_waited_for(call: str, code: Code)
     fault = Fault(how=How.FAIL, call=call, number=2, code=code)
     on(host, lambda session: steps.copy(session, _many(3), moved.append, lambda: None), fault)
     assert [host.read(f"Windows\\m{number}") for number in range(3)] == [b"file 0", b"file 1", b"file 2"]
+    assert sum(moved) == 3 * len(b"file 0"), "each file counts once"
 
 
 def test_many_files_are_seen_as_few_are() -> None:

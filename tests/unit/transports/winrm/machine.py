@@ -70,6 +70,7 @@ class FakeMachine:
     address: str = "127.0.0.1"
     local_address: str = "127.0.0.1"
     lines: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
     commands: dict[str, Running] = field(default_factory=dict)
     shells: set[str] = field(default_factory=set)
     made: int = 0
@@ -183,6 +184,7 @@ class FakeMachine:
 
     def signal(self, uri: str, resource: ET.Element, shell: Any) -> ET.Element:
         self._alive(shell)
+        self.ended.append(resource.get("CommandId") or "")
         return ET.Element("Body")
 
     def delete(self, uri: str, shell: Mapping[str, str]) -> None:

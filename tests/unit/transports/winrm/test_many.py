@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pusher.problems import Code, ProblemError, Stage, problem
 from pusher.remote.images import FileDigest
 from pusher.remote.paths import RemotePath
 from pusher.transports.port import Limits, NewFile
@@ -24,7 +26,7 @@ from pusher.transports.winrm.files import Files
 from pusher.transports.winrm.many import ManyFiles
 from pusher.transports.winrm.shell import LONGEST
 from pusher.transports.winrm.together import MOST_BYTES, MOST_FILES, SMALL, Run, batches
-from tests.unit.transports.winrm.machine import FakeMachine
+from tests.unit.transports.winrm.machine import SHELL_GONE, FakeMachine, fault, fetch
 
 TEMP = RemotePath(share="ADMIN$", path="Temp")
 PLACE = "c:\\windows\\temp\\"
@@ -104,15 +106,17 @@ def test_an_empty_file_is_proven_too(machine: FakeMachine, many: ManyFiles) -> N
 def test_a_file_in_use_is_left_and_the_others_are_there(machine: FakeMachine, many: ManyFiles) -> None:
     machine.files[PLACE + "busy"] = b"older and longer than what is to come"
     machine.busy.add(PLACE + "busy")
-    busy = new("busy", b"newer")
-    assert many.put([new("a", b"1"), busy, new("b", b"2")], ignore) == [busy]
+    busy, moved = new("busy", b"newer"), list[int]()
+    assert many.put([new("a", b"1"), busy, new("b", b"2")], moved.append) == [busy]
+    assert sum(moved) == 2, "what is put once more counts then"
     assert (machine.files[PLACE + "a"], machine.files[PLACE + "b"]) == (b"1", b"2")
 
 
 def test_what_was_changed_on_the_way_is_not_believed(machine: FakeMachine, many: ManyFiles) -> None:
     machine.on_the_way = lambda path, data: data.upper() if path.endswith("bad") else data
-    bad = new("bad", b"payload")
-    assert many.put([new("a", b"payload"), bad, new("b", b"payload")], ignore) == [bad]
+    bad, moved = new("bad", b"payload"), list[int]()
+    assert many.put([new("a", b"payload"), bad, new("b", b"payload")], moved.append) == [bad]
+    assert sum(moved) == 2 * len(b"payload")
 
 
 def test_what_is_there_already_is_no_proof_of_another_content(machine: FakeMachine, many: ManyFiles) -> None:
@@ -285,3 +289,47 @@ def test_nobody_waits_for_ever_for_a_curl_that_shows_nothing(
     monkeypatch.setattr(shell, "run", run)
     files.copier.read_together({"C:\\x": 1, "C:\\y": 1}, moved.append, ignore)
     assert moved.count(0) < 10
+
+
+def test_what_is_no_longer_wanted_is_ended_in_mid_batch(machine: FakeMachine, many: ManyFiles) -> None:
+    asked = iter([None, Code.CANCELLED])
+
+    def check_cancelled() -> None:
+        if code := next(asked):
+            raise ProblemError(problem(code, Stage.STAGE))
+
+    machine.ended.clear()
+    with pytest.raises(ProblemError) as caught:
+        many.put([new("a", b"1"), new("b", b"2")], ignore, check_cancelled)
+    assert caught.value.problem.code == "cancelled"
+    assert machine.ended == ["C1"], "nothing is copied behind the back of who cancelled"
+
+
+@pytest.mark.parametrize("asked_for", [0, 2])
+def test_one_file_that_a_scanner_holds_is_no_stall_of_all(
+    files: Files, many: ManyFiles, monkeypatch: pytest.MonkeyPatch, asked_for: int
+) -> None:
+    """While the target has all that it came for, its answers are signs of life, for a time; then each goes alone."""
+    moved, polls, alive = list[int](), 0, list[int]()
+
+    def run(line: str, *, stdin: bytes, made: Callable[[], None], **more: object) -> object:
+        nonlocal polls
+        for url in re.findall(r'url = "(https://[^"]+)"', stdin.decode())[:asked_for]:
+            fetch(url)
+        try:
+            for _ in range(20):
+                polls += 1
+                made()
+        finally:
+            alive.append(moved.count(0))
+        raise fault(SHELL_GONE)
+
+    monkeypatch.setattr(files._shell, "run", run)
+    lot = [new(name, b"12345") for name in "abcd"]
+    assert many.put(lot, moved.append) == lot
+    assert sum(moved) == 0
+    if asked_for:
+        assert 1 < alive[0] < 10 and polls < 10, "not for ever"
+    else:
+        assert (alive, polls) == ([0], 20), "nobody has come: that is for the stall's limit to end"
+    assert many.go_together, "it says nothing of the files to come"
