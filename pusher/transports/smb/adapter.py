@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import spnego
-from impacket.dcerpc.v5 import scmr
+from impacket.dcerpc.v5.scmr import MSRPC_UUID_SCMR
 from smbprotocol import Dialects
 from smbprotocol.connection import Capabilities
 from smbprotocol.exceptions import MoreProcessingRequired, SMBResponseException
 from smbprotocol.session import Session as SmbProtocolSession
 from smbprotocol.session import SMB2SessionSetupRequest, SMB2SessionSetupResponse
-from smbprotocol.tree import TreeConnect
 
 from pusher.models import Credential, Protocol, TransportKind
 from pusher.problems import Code, NextMove, ProblemError, Stage
@@ -30,9 +29,11 @@ from pusher.transports.probe import answering
 from pusher.transports.smb import policy, rights
 from pusher.transports.smb.connection import GuardedConnection
 from pusher.transports.smb.faults import guarded
-from pusher.transports.smb.files import Files, Shares
-from pusher.transports.smb.pipe import bind
+from pusher.transports.smb.files import Files
+from pusher.transports.smb.pipe import Rpc
 from pusher.transports.smb.services import ServiceManager
+from pusher.transports.smb.trees import Trees
+from pusher.transports.smb.wire import Wire
 from pusher.transports.threaded import Pool, ThreadedCalls
 from pusher.transports.threaded_session import ThreadedSession
 
@@ -112,10 +113,16 @@ class _SmbLink:
             stage=Stage.SIGN_IN,
             what=f"signing in as {credential.account}",
         )
-        return _SmbSession(self._connection, session, self._calls, self._identity, self._limits)
+        wire, trees = await self._calls.call(
+            lambda: guarded(Operation.SHARE, lambda: self._hand_over(session), "IPC$"),
+            deadline=self._limits.call,
+            stage=Stage.RIGHTS,
+            what="the first tree connect",
+        )
+        return _SmbSession(self._connection, session, wire, trees, self._calls, self._identity, self._limits)
 
     async def close(self) -> None:
-        await _hang_up(self._connection, self._calls, self._limits)
+        await _hang_up(self._connection, self._calls, self._limits, self._connection.disconnect)
 
     def _ask_identity(self) -> PeerIdentity:
         """One SESSION_SETUP with a nameless NEGOTIATE_MESSAGE (MS-SMB2 3.2.4.2.3), given up at the challenge."""
@@ -172,25 +179,31 @@ class _SmbLink:
             raise ProblemError(of(Code.GUEST_SESSION, Operation.SIGN_IN, credential.account))
         return session
 
+    def _hand_over(self, session: SmbProtocolSession) -> tuple[Wire, Trees]:
+        handover, connected = self._connection.handover(session)
+        wire = Wire(handover)
+        return wire, Trees(wire, self._connection.server_name, connected)
+
 
 class _SmbSession(ThreadedSession):
     def __init__(
         self,
         connection: GuardedConnection,
         session: SmbProtocolSession,
+        wire: Wire,
+        trees: Trees,
         calls: ThreadedCalls,
         identity: PeerIdentity,
         limits: Limits,
     ) -> None:
-        shares = Shares(session, connection.server_name, self._system_drive)
+        def bound(pipe: str, interface: bytes) -> Rpc:
+            return Rpc(wire, trees.tree("IPC$"), pipe, interface)
 
-        def bound(pipe: str, interface: Any) -> Any:
-            tree: TreeConnect = shares.tree("IPC$")
-            return bind(tree, pipe, interface)
-
-        self._connection, self._bound, self._files = connection, bound, Files(shares)
+        trees.drive = self._system_drive
+        self._connection, self._wire, self._bound = connection, wire, bound
+        self._files = Files(wire, trees, connection.max_read_size, connection.max_write_size)
         self._services = ServiceManager(
-            lambda: bound("svcctl", scmr.MSRPC_UUID_SCMR),
+            lambda: bound("svcctl", MSRPC_UUID_SCMR),
             lambda: session.application_key if session.encrypt_data else None,
         )
         super().__init__(calls, identity, limits, self._files, self._services)
@@ -248,23 +261,20 @@ class _SmbSession(ThreadedSession):
         await self._call(lambda: rights.revoke(self._bound, right, account), Operation.POLICY, account)
 
     async def close(self) -> None:
-        await _hang_up(self._connection, self._calls, self._limits, self._services.close)
+        def work() -> None:
+            self._services.close()
+            self._wire.sign_off()
+
+        await _hang_up(self._connection, self._calls, self._limits, work)
+        self._wire.close()
 
 
 async def _hang_up(
-    connection: GuardedConnection,
-    calls: ThreadedCalls,
-    limits: Limits,
-    first: Callable[[], None] = lambda: None,
+    connection: GuardedConnection, calls: ThreadedCalls, limits: Limits, politely: Callable[[], None]
 ) -> None:
-    """Sign off politely where the connection still lives, and drop it in any case."""
-
-    def work() -> None:
-        first()
-        connection.disconnect()
-
+    """Sign off where the connection still lives, and drop it in any case."""
     try:
         with contextlib.suppress(Exception):
-            await calls.call(work, deadline=limits.connect, stage=Stage.RECORD, what="signing off")
+            await calls.call(politely, deadline=limits.connect, stage=Stage.RECORD, what="signing off")
     finally:
         connection.abort()

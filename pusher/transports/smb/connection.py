@@ -1,8 +1,10 @@
-"""The guarded wire: smbprotocol's connection with what it lets pass turned into errors.
+"""Negotiate and sign-in: smbprotocol's connection with what it lets pass turned into errors, and without its thread.
 
 smbprotocol 1.x verifies a signature only where the answer carries one, accepts plain answers on an encrypted
 session, and allocates whatever length a peer announces. Here an answer on an established session must be signed
-(or encrypted, where the session is), and a message's length is bounded before anything is allocated.
+(or encrypted, where the session is), and a message's length is bounded before anything is allocated. It reads in a
+thread of its own; here whoever waits for an answer reads it. Once somebody has signed in, ``handover`` gives socket
+and keys to ``wire``, and nothing more is sent from here.
 Sources: MS-SMB2 3.2.5.1.3 (verifying the signature), 3.2.5.1.1 (decrypting), 2.1 (transport).
 """
 
@@ -20,43 +22,27 @@ from smbprotocol import Dialects
 from smbprotocol.connection import Connection
 from smbprotocol.exceptions import SMBConnectionClosed, SMBException
 from smbprotocol.header import Commands, NtStatus, Smb2Flags
+from smbprotocol.session import Session
 from smbprotocol.transport import Tcp
+from smbprotocol.tree import TreeConnect
 
-MAX_MESSAGE = 9 * 1024 * 1024
-"""The largest message that is read: Windows' 8 MiB MaxReadSize plus headers."""
-
-_UNSIGNED_ENDS = frozenset(
-    {
-        0xC00000C9,  # NETWORK_NAME_DELETED
-        0xC0000203,  # USER_SESSION_DELETED
-        0xC000035C,  # NETWORK_SESSION_EXPIRED
-    }
+from pusher.transports.smb.errors import (
+    ClosedError,
+    ImplausibleError,
+    SessionGoneError,
+    TamperedError,
+    UnsupportedDialectError,
 )
-"""What a server that has dropped a session answers on it: it has no key left to sign with (MS-SMB2 3.3.5.2.9).
-
-Whoever stands in between can send them too, and gains what cutting the connection would give him: it ends either way.
-"""
-
-CHUNK = 1024 * 1024
-"""Bytes of file data in one READ or WRITE."""
-
-
-class TamperedError(SMBException):
-    """A signature or an authentication tag does not verify, or is missing where it must be."""
-
-
-class SessionGoneError(SMBException):
-    """The server says, unsigned, that it has no such session any more; nothing else in the answer is believed."""
-
-
-class ImplausibleError(SMBException):
-    """The peer announced something that no server would: a length past every limit, a wrong count."""
+from pusher.transports.smb.protection import Encryption, Sign, signing
+from pusher.transports.smb.wire import MAX_MESSAGE, UNSIGNED_ENDS, Handover
 
 
 class _BoundedTcp(Tcp):
     """Direct TCP (MS-SMB2 2.1) that refuses an announced length past ``MAX_MESSAGE``."""
 
     given_up = False
+    turns = -1
+    """Messages that may be taken; below zero as many as come."""
 
     def connect(self) -> None:
         super().connect()
@@ -66,6 +52,10 @@ class _BoundedTcp(Tcp):
             raise SMBConnectionClosed("given up while connecting")
 
     def recv(self, timeout: float) -> bytes:
+        """The next message; nothing at the end of the connection, or once ``turns`` messages have been taken."""
+        if self.turns == 0:
+            return b""
+        self.turns -= 1
         head, timeout = self._recv(4, timeout)
         if not head:
             return b""
@@ -100,6 +90,31 @@ class _BoundedTcp(Tcp):
             have += count
         return bytes(buffer), until - time.monotonic()
 
+    def give(self) -> socket.socket:
+        """The socket itself, which from now on somebody else reads and closes."""
+        with self._sock_lock:
+            if not self.connected:
+                raise ClosedError("the connection was closed")
+            self.connected: bool = False
+            sock: socket.socket = self._sock
+            return sock
+
+
+class _NoThread:
+    """In the place of the thread that smbprotocol starts for its reader."""
+
+    ident = None
+    daemon = True
+
+    def start(self) -> None:
+        """Nothing is read before somebody waits for it."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """There is nothing to wait for."""
+
+
+_NO_THREAD = _NoThread()
+
 
 class GuardedConnection(Connection):
     """One TCP connection to one server; ``server_time`` is the clock of its negotiate response."""
@@ -122,6 +137,29 @@ class GuardedConnection(Connection):
         self._tcp = _BoundedTcp(made.server, made.port, self._connect_timeout) if made else None
         if self._tcp is not None:
             self._tcp.given_up = self._given_up
+
+    # Nor does it get the thread that it starts for its reader.
+    @property
+    def _t_worker(self) -> Any:
+        return _NO_THREAD
+
+    @_t_worker.setter
+    def _t_worker(self, made: Any) -> None:
+        """Not taken."""
+
+    def receive(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """As smbprotocol's, but the caller reads: message by message, until the answer to ``request`` is there."""
+        while request.response is None or request.response["status"].get_value() == NtStatus.STATUS_PENDING:
+            self._check_worker_running()
+            self._read_one()
+        return super().receive(request, *args, **kwargs)
+
+    def _read_one(self) -> None:
+        """smbprotocol's reader for one message: it takes what then comes, nothing, for the end."""
+        tcp = self._tcp
+        assert tcp is not None
+        tcp.turns = 1
+        self._process_message_thread()
 
     def open(self) -> None:
         """TCP connect and SMB2 NEGOTIATE; blocks without a limit of its own once TCP is up (see ``abort``)."""
@@ -172,7 +210,7 @@ class GuardedConnection(Connection):
         if session is None:
             return  # nobody has signed in yet
         signed = header["flags"].has_flag(Smb2Flags.SMB2_FLAGS_SIGNED)
-        if not signed and header["status"].get_value() in _UNSIGNED_ENDS:
+        if not signed and header["status"].get_value() in UNSIGNED_ENDS:
             raise SessionGoneError(f"status 0x{header['status'].get_value():08X}, unsigned")
         if session.encrypt_data:
             raise TamperedError("a plain answer on an encrypted session")
@@ -187,6 +225,38 @@ class GuardedConnection(Connection):
             raise TamperedError("the encrypted answer does not verify") from error
         return plain
 
+    def handover(self, session: Session) -> tuple[Handover, dict[str, int]]:
+        """What ``Wire`` goes on with, and the shares that are connected already, with their TreeIds.
 
-class UnsupportedDialectError(SMBException):
-    """The server speaks only dialects older than SMB 2.1."""
+        Before SMB 3.1.1 a first tree connect proves that nobody had a hand in the negotiation (MS-SMB2 3.2.5.5).
+        """
+        connected = {}
+        if self.dialect < Dialects.SMB_3_1_1:
+            pipes = TreeConnect(session, f"\\\\{self.server_name}\\IPC$")
+            pipes.connect()
+            connected["IPC$"] = int(pipes.tree_connect_id)
+        assert self._tcp is not None
+        made = Handover(
+            sock=self._tcp.give(),
+            session=session.session_id,
+            message=self.sequence_window["low"],
+            credits=self.sequence_window["high"] - self.sequence_window["low"],
+            has_large_mtu=bool(self.supports_multi_credit),
+            sign=None
+            if session.encrypt_data
+            else signing(self.dialect, self.signing_algorithm_id, session.signing_key),
+            encryption=Encryption(
+                self.dialect, self.cipher_id, session.encryption_key, session.decryption_key, session.session_id
+            )
+            if session.encrypt_data
+            else None,
+        )
+        return made, connected
+
+    def _signing(self, session: Session) -> Sign:
+        return signing(self.dialect, self.signing_algorithm_id, session.signing_key)
+
+    def _encryption(self, session: Session) -> Encryption:
+        return Encryption(
+            self.dialect, self.cipher_id, session.encryption_key, session.decryption_key, session.session_id
+        )

@@ -1,4 +1,4 @@
-"""Every exception that smbprotocol, pyspnego, impacket and the socket can raise → one Problem.
+"""Every exception that the wire, smbprotocol, pyspnego, impacket and the socket can raise → one Problem.
 
 Classes first, numbers second, text never. What no row knows is an answer that broke a parser: ``protocol-error``.
 The tests prove that each class of the libraries has its row.
@@ -17,8 +17,17 @@ from smbprotocol import exceptions as smb_errors
 from pusher.problems import Code, Problem
 from pusher.transports import shared_faults as foreign
 from pusher.transports.codes import Operation, from_ntstatus, from_win32
-from pusher.transports.smb.connection import ImplausibleError, SessionGoneError, TamperedError, UnsupportedDialectError
-from pusher.transports.smb.pipe import RpcFaultError
+from pusher.transports.smb.errors import (
+    CallError,
+    ClosedError,
+    ImplausibleError,
+    NtStatusError,
+    RpcFaultError,
+    SessionGoneError,
+    TamperedError,
+    UnsupportedDialectError,
+    WireError,
+)
 
 T = TypeVar("T")
 
@@ -27,6 +36,8 @@ CLASSES: dict[type[BaseException], Code] = {
     SessionGoneError: Code.CONNECTION_LOST,
     ImplausibleError: Code.PROTOCOL_ERROR,
     UnsupportedDialectError: Code.DIALECT_UNSUPPORTED,
+    ClosedError: Code.CONNECTION_LOST,
+    WireError: Code.PROTOCOL_ERROR,
     smb_errors.SMBConnectionClosed: Code.CONNECTION_LOST,
     smb_errors.SMBUnsupportedFeature: Code.DIALECT_UNSUPPORTED,
     smb_errors.SMBLinkRedirectionError: Code.PATH_NOT_FOUND,
@@ -48,11 +59,11 @@ def guarded(operation: Operation, work: Callable[[], T], detail: str = "") -> T:
 
 def translate(error: BaseException, operation: Operation, detail: str = "") -> Problem:
     """The problem for a foreign exception."""
-    if isinstance(error, smb_errors.SMBResponseException):
+    if isinstance(error, smb_errors.SMBResponseException | NtStatusError):
         return from_ntstatus(error.status, operation, detail)
     if isinstance(error, smb_errors.SMBOSError):
         return from_ntstatus(error.ntstatus, operation, detail)
-    if isinstance(error, RpcFaultError):
+    if isinstance(error, RpcFaultError | CallError):
         return from_win32(error.status, operation, detail)
     if isinstance(error, DCERPCException) and isinstance(error.error_code, int):
         code = error.error_code

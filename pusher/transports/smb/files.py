@@ -1,148 +1,112 @@
-"""File calls over MS-SMB2: blocking, one session, one thread at a time.
+"""File calls over MS-SMB2: blocking, one session, one thread at a time; each as few round trips as it can be.
 
-Reads and writes are pipelined: as many requests are in flight as ``_WINDOW`` and the server's credits allow
-(MS-SMB2 3.2.4.1.2, 3.2.4.1.5). Everything the server says about sizes is checked against what was asked.
+A file is opened, looked at or changed, and closed by one chain. Everything the server says about sizes is checked
+against what was asked. What must not live here: how a message looks (``messages``) or travels (``wire``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import struct
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
-
-from smbprotocol.exceptions import (
-    CannotDelete,
-    DeletePending,
-    DirectoryNotEmpty,
-    EndOfFile,
-    ObjectNameCollision,
-    ObjectNameNotFound,
-    ObjectPathNotFound,
-    SMBException,
-    SMBResponseException,
-)
-from smbprotocol.file_info import (
-    FileBasicInformation,
-    FileDispositionInformation,
-    FileFsFullSizeInformation,
-    FileRenameInformation,
-)
-from smbprotocol.open import (
-    CreateDisposition,
-    CreateOptions,
-    DirectoryAccessMask,
-    FileAttributes,
-    FilePipePrinterAccessMask,
-    ImpersonationLevel,
-    Open,
-    ShareAccess,
-    SMB2QueryInfoRequest,
-    SMB2QueryInfoResponse,
-    SMB2SetInfoRequest,
-)
-from smbprotocol.session import Session
-from smbprotocol.tree import TreeConnect
+from typing import TypeVar
 
 from pusher.problems import Code, ProblemError
 from pusher.remote.images import FileDigest, FileVersionScan, machine_of
-from pusher.remote.paths import SYSTEM_DRIVE, RemotePath
+from pusher.remote.paths import RemotePath
 from pusher.transports.codes import Operation, of
 from pusher.transports.port import FileInfo
-from pusher.transports.smb.connection import CHUNK, ImplausibleError
+from pusher.transports.smb.errors import ImplausibleError, NtStatusError, WireError
 from pusher.transports.smb.faults import guarded
+from pusher.transports.smb.messages import (
+    RELATED_FILE,
+    SUCCESS,
+    Access,
+    Answer,
+    Attributes,
+    Created,
+    Disposition,
+    Options,
+    Request,
+    Share,
+    close,
+    count_written,
+    create,
+    created,
+    data_read,
+    dispose,
+    flush,
+    free_space,
+    query_free_space,
+    read,
+    rename,
+    set_attributes,
+    size_when_closed,
+    write,
+)
+from pusher.transports.smb.trees import Trees
+from pusher.transports.smb.wire import Wire
 
 T = TypeVar("T")
 
-_WINDOW = 8
+CHUNK = 1024 * 1024
+"""Bytes of file data in one READ or WRITE."""
+
 _GOES = (0.1, 0.2, 0.4, 0.8, 1.0)
 """Seconds between two looks at a removed file that another process has open."""
-_CREDIT_UNIT = 65536
-_CREDITS_WANTED = 256
-_ABSENT = (ObjectNameNotFound, ObjectPathNotFound)
-_FILE = FilePipePrinterAccessMask
-_SHARE_ALL = ShareAccess.FILE_SHARE_READ | ShareAccess.FILE_SHARE_WRITE | ShareAccess.FILE_SHARE_DELETE
-
-
-class Shares:
-    """The session's tree connects, made when first asked for. ``drive``: the share of the system drive."""
-
-    def __init__(self, session: Session, address: str, drive: Callable[[], str] = lambda: SYSTEM_DRIVE) -> None:
-        self._session, self._address, self._drive = session, address, drive
-        self._trees: dict[str, TreeConnect] = {}
-
-    def tree(self, share: str) -> TreeConnect:
-        key = share.upper()
-        if key not in self._trees:
-            operation = Operation.ADMIN_SHARE if key == "ADMIN$" else Operation.SHARE
-            name = self._drive() if key == SYSTEM_DRIVE else share
-            tree = TreeConnect(self._session, f"\\\\{self._address}\\{name}")
-            guarded(operation, tree.connect, "" if operation is Operation.ADMIN_SHARE else name)
-            self._trees[key] = tree
-        return self._trees[key]
+_END_OF_FILE, _CANNOT_DELETE, _DELETE_PENDING = 0xC0000011, 0xC0000121, 0xC0000056
+_NAME_COLLISION, _NOT_EMPTY = 0xC0000035, 0xC0000101
+_ABSENT = (0xC0000034, 0xC000003A)
+"""OBJECT_NAME_NOT_FOUND, OBJECT_PATH_NOT_FOUND."""
 
 
 class Files:
-    """File and folder calls; raises ProblemError only."""
+    """File and folder calls; raises ProblemError only. ``most_read`` and ``most_written``: what the server takes."""
 
-    def __init__(self, shares: Shares, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._shares, self._sleep = shares, sleep
+    def __init__(
+        self,
+        wire: Wire,
+        trees: Trees,
+        most_read: int,
+        most_written: int,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._wire, self._trees, self._sleep = wire, trees, sleep
+        self._most_read, self._most_written = min(CHUNK, most_read), min(CHUNK, most_written)
 
     def stat(self, path: RemotePath) -> FileInfo | None:
-        def work() -> FileInfo | None:
-            with self._opened(path, _FILE.FILE_READ_ATTRIBUTES) as there:
-                folder = bool(there.file_attributes & FileAttributes.FILE_ATTRIBUTE_DIRECTORY)
-                return FileInfo(size=there.end_of_file, is_folder=folder)
+        def work() -> FileInfo:
+            there = created(self._ask(path, _open(path, Access.READ_ATTRIBUTES), close())[0])
+            return FileInfo(size=there.size, is_folder=there.is_folder)
 
-        return guarded(Operation.FILE, _absent_as_none(work), str(path))
+        return guarded(Operation.FILE, lambda: _unless_absent(work), str(path))
 
     def make_folder(self, path: RemotePath) -> bool:
         def work() -> bool:
-            try:
-                with self._opened(
-                    path,
-                    DirectoryAccessMask.FILE_LIST_DIRECTORY,
-                    disposition=CreateDisposition.FILE_CREATE,
-                    options=CreateOptions.FILE_DIRECTORY_FILE,
-                ):
-                    return True
-            except ObjectNameCollision:
-                return False
+            opening = create(
+                _downward(path),
+                Access.LIST_DIRECTORY,
+                disposition=Disposition.CREATE,
+                options=Options.DIRECTORY_FILE,
+            )
+            made, closed = self._ask(path, opening, close())
+            if made.must(_NAME_COLLISION).status == SUCCESS:
+                closed.must()
+            return made.status == SUCCESS
 
         return guarded(Operation.FOLDER, work, str(path))
 
     def remove_folder(self, path: RemotePath) -> bool:
-        def work() -> bool:
-            try:
-                self._delete(path, CreateOptions.FILE_DIRECTORY_FILE)
-            except (DirectoryNotEmpty, *_ABSENT):
-                return False
-            self._await_gone(path)
-            return True
-
-        return guarded(Operation.FOLDER, work, str(path))
+        return guarded(Operation.FOLDER, lambda: self._remove(path, Options.DIRECTORY_FILE), str(path))
 
     def remove(self, path: RemotePath) -> bool:
-        def work() -> bool:
-            try:
-                self._delete(path, CreateOptions.FILE_NON_DIRECTORY_FILE)
-            except _ABSENT:
-                return False
-            self._await_gone(path)
-            return True
-
-        return guarded(Operation.FILE, work, str(path))
+        return guarded(Operation.FILE, lambda: self._remove(path, Options.NON_DIRECTORY_FILE), str(path))
 
     def rename(self, path: RemotePath, to: RemotePath) -> None:
         def work() -> None:
-            with self._opened(path, _FILE.DELETE) as there:
-                info = FileRenameInformation()
-                info["replace_if_exists"] = False
-                info["file_name"] = _downward(to)
-                _set_info(there, info)
+            for answer in self._ask(path, _open(path, Access.DELETE), rename(_downward(to)), close()):
+                answer.must()
 
         guarded(Operation.FILE, work, f"{path} -> {to.name}")
 
@@ -150,94 +114,95 @@ class Files:
         """Write ``data`` as the whole file; ``made`` is told of each acknowledged chunk's bytes."""
 
         def work() -> int:
-            with self._opened(
-                path,
-                _FILE.GENERIC_WRITE,
-                disposition=CreateDisposition.FILE_OVERWRITE_IF,
-                options=CreateOptions.FILE_NON_DIRECTORY_FILE,
-                share=0,
-            ) as there:
-                chunk = min(CHUNK, there.connection.max_write_size)
-                sends = (
-                    (there.write(bytes(data[at : at + chunk]), at, send=False), min(chunk, len(data) - at))
-                    for at in range(0, len(data), chunk)
-                )
-                for written, asked in _pipelined(there, sends):
-                    if written != asked:
-                        raise ImplausibleError(f"{written} bytes acknowledged of {asked}")
-                    made(asked)
-                there.flush()
-                there.close(get_attributes=True)
-                return int(there.end_of_file)
+            opening = create(
+                _downward(path),
+                Access.GENERIC_WRITE,
+                disposition=Disposition.OVERWRITE_IF,
+                options=Options.NON_DIRECTORY_FILE,
+                share=Share.NONE,
+            )
+            if len(data) > self._wire.largest(self._most_written):
+                return self._put_in_pieces(path, opening, data, made)
+            writes = [write(data)] if data else []
+            opened, *written, flushed, closed = self._ask(path, opening, *writes, flush(), close(tells_size=True))
+            opened.must()
+            for answer in written:
+                _acknowledged(answer, len(data))
+            flushed.must()
+            made(len(data))
+            return size_when_closed(closed)
 
         size = guarded(Operation.FILE, work, str(path))
         if size != len(data):
             raise ProblemError(of(Code.COPY_MISMATCH, Operation.FILE, f"{path}: {size} bytes there, {len(data)} sent"))
 
+    def _put_in_pieces(self, path: RemotePath, opening: Request, data: memoryview, made: Callable[[int], None]) -> int:
+        tree, sent = self._trees.tree(path.share), []
+
+        def pieces(file: bytes) -> Iterator[Request]:
+            at = 0
+            while at < len(data):
+                piece = data[at : at + self._wire.largest(self._most_written)]
+                sent.append(len(piece))
+                yield write(piece, at, file)
+                at += len(piece)
+
+        with self._opened(path, opening) as there:
+            for index, answer in enumerate(self._wire.stream(tree, pieces(there.file))):
+                _acknowledged(answer, sent[index])
+                made(sent[index])
+            flushed, closed = self._wire.ask(tree, flush(there.file), close(there.file, tells_size=True))
+            flushed.must()
+            there.is_closed = True
+            return size_when_closed(closed)
+
     def digest(self, path: RemotePath, limit: int, made: Callable[[int], None]) -> FileDigest | None:
         """Read and hash at most ``limit`` bytes; of a longer file the hash is empty."""
 
-        def work() -> FileDigest | None:
-            with self._opened(
-                path,
-                _FILE.GENERIC_READ,
-                options=CreateOptions.FILE_NON_DIRECTORY_FILE,
-                share=ShareAccess.FILE_SHARE_READ,
-            ) as there:
-                size, total = int(there.end_of_file), 0
-                sha, scan = hashlib.sha256(), FileVersionScan()
-                for part in self._read(there, min(size, limit)):
-                    total += len(part)
-                    sha.update(part)
-                    scan.feed(part)
-                    made(len(part))
-                whole = total == size
-                return FileDigest(size=size, sha256=sha.hexdigest() if whole else "", version=scan.version)
+        def work() -> FileDigest:
+            sha, scan, total = hashlib.sha256(), FileVersionScan(), 0
 
-        return guarded(Operation.FILE, _absent_as_none(work), str(path))
+            def take(part: memoryview) -> None:
+                nonlocal total
+                total += len(part)
+                sha.update(part)
+                scan.feed(bytes(part))
+                made(len(part))
+
+            size = self._read(path, limit, take)
+            return FileDigest(size=size, sha256=sha.hexdigest() if total == size else "", version=scan.version)
+
+        return guarded(Operation.FILE, lambda: _unless_absent(work), str(path))
 
     def tail(self, path: RemotePath, limit: int) -> bytes | None:
         """The last ``limit`` bytes; whoever writes the file goes on writing."""
 
-        def work() -> bytes | None:
-            with self._opened(
-                path, _FILE.GENERIC_READ, options=CreateOptions.FILE_NON_DIRECTORY_FILE, share=_SHARE_ALL
-            ) as there:
-                size = int(there.end_of_file)
-                return b"".join(self._read(there, size, max(0, size - limit)))
+        def work() -> bytes:
+            with self._opened(path, _reading(path, Share.ALL)) as there:
+                return b"".join(self._streamed(path, there.file, max(0, there.size - limit), there.size))
 
-        return guarded(Operation.FILE, _absent_as_none(work), str(path))
+        return guarded(Operation.FILE, lambda: _unless_absent(work), str(path))
 
     def architecture(self) -> str | None:
         """From the COFF header of the system's own kernel32.dll: no registry is needed for it."""
 
-        def work() -> bytes | None:
+        def work() -> str | None:
             path = RemotePath(share="ADMIN$", path="System32\\kernel32.dll")
-            with self._opened(path, _FILE.GENERIC_READ, share=_SHARE_ALL) as there:
-                head: bytes = there.read(0, 4096)
-                return head
+            opened, head, _ = self._ask(path, _open(path, Access.GENERIC_READ), read(4096), close())
+            opened.must()
+            return machine_of(bytes(data_read(head)))
 
-        head = guarded(Operation.FACTS, _absent_as_none(work), "System32\\kernel32.dll")
-        return machine_of(head) if head else None
+        return guarded(Operation.FACTS, lambda: _unless_absent(work), "System32\\kernel32.dll")
 
     def free_bytes(self, share: str) -> int:
         """What the caller may still write (MS-FSCC 2.5.4)."""
 
         def work() -> int:
-            with self._opened(
-                RemotePath(share=share, path=""),
-                DirectoryAccessMask.FILE_READ_ATTRIBUTES,
-                options=CreateOptions.FILE_DIRECTORY_FILE,
-            ) as root:
-                query = SMB2QueryInfoRequest()
-                query["info_type"] = FileFsFullSizeInformation.INFO_TYPE
-                query["file_info_class"] = FileFsFullSizeInformation.INFO_CLASS
-                query["file_id"] = root.file_id
-                query["output_buffer_length"] = 32
-                answer = SMB2QueryInfoResponse()
-                answer.unpack(_ask(root, query)["data"].get_value())
-                _, caller, _, sectors, size = struct.unpack("<QQQII", answer["buffer"].get_value()[:32])
-                return int(caller * sectors * size)
+            root = RemotePath(share=share, path="")
+            opening = create("", Access.READ_ATTRIBUTES, options=Options.DIRECTORY_FILE)
+            opened, told, _ = self._ask(root, opening, query_free_space(), close())
+            opened.must()
+            return free_space(told)
 
         return guarded(Operation.FACTS, work, f"free space of {share}")
 
@@ -245,113 +210,157 @@ class Files:
         """A file that deletes itself on close: nothing is left even where the connection drops."""
 
         def work() -> None:
-            with self._opened(
-                path,
-                _FILE.GENERIC_WRITE | _FILE.DELETE,
-                disposition=CreateDisposition.FILE_CREATE,
-                options=CreateOptions.FILE_NON_DIRECTORY_FILE | CreateOptions.FILE_DELETE_ON_CLOSE,
-                share=0,
-            ) as there:
-                there.write(b"pusher")
+            opening = create(
+                _downward(path),
+                Access.GENERIC_WRITE | Access.DELETE,
+                disposition=Disposition.CREATE,
+                options=Options.NON_DIRECTORY_FILE | Options.DELETE_ON_CLOSE,
+                share=Share.NONE,
+            )
+            for answer in self._ask(path, opening, write(b"pusher"), close()):
+                answer.must()
 
         guarded(Operation.PROBE_WRITE, work, str(path))
 
-    def hold(self, path: RemotePath) -> Open:
+    def hold(self, path: RemotePath) -> Held:
         """Open without sharing, delete-on-close: the target itself arbitrates. The caller closes it."""
 
-        def work() -> Open:
-            lock = Open(self._shares.tree(path.share), _downward(path))
-            lock.create(
-                ImpersonationLevel.Impersonation,
-                _FILE.GENERIC_WRITE | _FILE.DELETE,
-                FileAttributes.FILE_ATTRIBUTE_NORMAL,
-                0,
-                CreateDisposition.FILE_OVERWRITE_IF,
-                CreateOptions.FILE_NON_DIRECTORY_FILE | CreateOptions.FILE_DELETE_ON_CLOSE,
+        def work() -> Held:
+            opening = create(
+                _downward(path),
+                Access.GENERIC_WRITE | Access.DELETE,
+                disposition=Disposition.OVERWRITE_IF,
+                options=Options.NON_DIRECTORY_FILE | Options.DELETE_ON_CLOSE,
+                share=Share.NONE,
             )
-            return lock
+            return Held(self._wire, self._trees.tree(path.share), created(self._ask(path, opening)[0]).file)
 
         return guarded(Operation.LOCK, work, str(path))
 
+    # -- the parts -----------------------------------------------------------------------------------------------
+
+    def _ask(self, path: RemotePath, *requests: Request) -> list[Answer]:
+        return self._wire.ask(self._trees.tree(path.share), *requests)
+
     @contextlib.contextmanager
-    def _opened(
-        self,
-        path: RemotePath,
-        access: int,
-        *,
-        disposition: int = CreateDisposition.FILE_OPEN,
-        options: int = 0,
-        share: int = _SHARE_ALL,
-    ) -> Iterator[Open]:
-        there = Open(self._shares.tree(path.share), _downward(path))
-        there.create(
-            ImpersonationLevel.Impersonation,
-            access,
-            FileAttributes.FILE_ATTRIBUTE_NORMAL,
-            share,
-            disposition,
-            options,
-        )
+    def _opened(self, path: RemotePath, opening: Request, *more: Request) -> Iterator[_Opened]:
+        """For what takes more than one chain; ``more`` goes in the first one."""
+        opened, *answers = self._ask(path, opening, *more)
+        there = _Opened(created(opened), answers)
         try:
             yield there
         except BaseException:
             # The first error is the one to report; closing after it may well fail too.
-            with contextlib.suppress(SMBException):
-                there.close()
+            with contextlib.suppress(WireError, OSError):
+                self._ask(path, close(there.file))
             raise
-        there.close()
+        if not there.is_closed:
+            self._ask(path, close(there.file))[0].must()
 
-    def _delete(self, path: RemotePath, kind: int) -> None:
-        # Setting the disposition says at once what forbids the removal; delete-on-close would keep silent.
+    def _read(self, path: RemotePath, limit: int, take: Callable[[memoryview], None]) -> int:
+        """The file's size; ``take`` gets at most ``limit`` bytes, from the first. One round trip, if that can be."""
+        first = self._wire.largest(self._most_read)
+        if limit <= first:
+            opened, head, closed = self._ask(path, _reading(path), read(max(limit, 1)), close())
+            there = created(opened)
+            take(_what_came(head, max(limit, 1))[:limit])
+            closed.must()
+            return there.size
+        with self._opened(path, _reading(path), read(first)) as opened_file:
+            head_came = _what_came(opened_file.answers[0], first)
+            take(head_came)
+            if len(head_came) == first:
+                for part in self._streamed(path, opened_file.file, first, min(opened_file.size, limit)):
+                    take(part)
+        return opened_file.size
+
+    def _streamed(self, path: RemotePath, file: bytes, start: int, end: int) -> Iterator[memoryview]:
+        asked: list[int] = []
+
+        def pieces() -> Iterator[Request]:
+            at = start
+            while at < end:
+                asked.append(min(self._wire.largest(self._most_read), end - at))
+                yield read(asked[-1], at, file)
+                at += asked[-1]
+
+        ended = False
+        for index, answer in enumerate(self._wire.stream(self._trees.tree(path.share), pieces())):
+            if not ended:
+                part = _what_came(answer, asked[index])
+                ended = len(part) < asked[index]  # it became shorter meanwhile
+                yield part
+
+    def _remove(self, path: RemotePath, kind: Options) -> bool:
         try:
-            with self._opened(path, _FILE.DELETE, options=kind) as there:
-                marks = int(there.file_attributes)
-                _dispose(there)
-        except CannotDelete:
-            if not marks & FileAttributes.FILE_ATTRIBUTE_READONLY:
-                raise  # a program that runs
-            self._delete_marked(path, kind, marks)
+            self._delete(path, kind)
+        except NtStatusError as error:
+            if error.status in _ABSENT or (kind == Options.DIRECTORY_FILE and error.status == _NOT_EMPTY):
+                return False
+            raise
+        self._await_gone(path)
+        return True
 
-    def _delete_marked(self, path: RemotePath, kind: int, marks: int) -> None:
+    def _delete(self, path: RemotePath, kind: Options) -> None:
+        # Setting the disposition says at once what forbids the removal; delete-on-close would keep silent.
+        opening = create(_downward(path), Access.DELETE, options=kind)
+        opened, disposed, closed = self._ask(path, opening, dispose(), close())
+        there = created(opened)
+        if disposed.status == _CANNOT_DELETE and there.attributes & Attributes.READONLY:
+            self._delete_marked(path, kind, there.attributes)
+            return
+        disposed.must()
+        closed.must()
+
+    def _delete_marked(self, path: RemotePath, kind: Options, marks: int) -> None:
         """Without its read-only attribute (MS-FSA 2.1.5.14.4), which comes back where something else forbids it."""
-        with self._opened(path, _FILE.DELETE | _FILE.FILE_WRITE_ATTRIBUTES, options=kind) as there:
-            _mark(there, marks & ~FileAttributes.FILE_ATTRIBUTE_READONLY)
-            try:
-                _dispose(there)
-            except SMBException:
-                with contextlib.suppress(SMBException):
-                    _mark(there, marks)
-                raise
+        opening = create(_downward(path), Access.DELETE | Access.WRITE_ATTRIBUTES, options=kind)
+        with self._opened(path, opening) as there:
+            self._ask(path, _marking(marks & ~Attributes.READONLY, there.file))[0].must()
+            (disposed,) = self._ask(path, dispose(there.file))
+            if disposed.status != SUCCESS:
+                self._ask(path, _marking(marks, there.file))
+            disposed.must()
 
     def _await_gone(self, path: RemotePath) -> None:
         """A removed file is there until the last who has it open (a virus scanner) closes it."""
         for pause in _GOES:
-            try:
-                with self._opened(path, _FILE.FILE_READ_ATTRIBUTES):
-                    return  # another one, made since
-            except DeletePending:
-                self._sleep(pause)
-            except SMBResponseException:
-                return
+            (opened, _) = self._ask(path, _open(path, Access.READ_ATTRIBUTES), close())
+            if opened.status != _DELETE_PENDING:
+                return  # gone, or another one, made since
+            self._sleep(pause)
         raise ProblemError(
             of(Code.FILE_IN_USE, Operation.FILE, f"{path} is removed as soon as another process closes it")
         )
 
-    def _read(self, there: Open, size: int, start: int = 0) -> Iterator[bytes]:
-        chunk = min(CHUNK, there.connection.max_read_size)
-        sends = (
-            (there.read(at, min(chunk, size - at), send=False), min(chunk, size - at))
-            for at in range(start, size, chunk)
-        )
-        try:
-            for part, asked in _pipelined(there, sends):
-                if len(part) > asked:
-                    raise ImplausibleError(f"{len(part)} bytes came where {asked} were asked for")
-                yield part
-                if len(part) < asked:
-                    return
-        except EndOfFile:
-            return
+
+class Held:
+    """An open file that nobody else can open; it goes when it is closed."""
+
+    def __init__(self, wire: Wire, tree: int, file: bytes) -> None:
+        self._wire, self._tree, self._file = wire, tree, file
+
+    def close(self) -> None:
+        self._wire.ask(self._tree, close(self._file))[0].must()
+
+
+class _Opened:
+    """A file that is open over several chains; ``answers``: to what travelled with its CREATE."""
+
+    def __init__(self, there: Created, answers: list[Answer]) -> None:
+        self.file, self.size, self.answers, self.is_closed = there.file, there.size, answers, False
+
+
+def _open(path: RemotePath, access: int) -> Request:
+    return create(_downward(path), access)
+
+
+def _reading(path: RemotePath, share: Share = Share.READ) -> Request:
+    return create(_downward(path), Access.GENERIC_READ, options=Options.NON_DIRECTORY_FILE, share=share)
+
+
+def _marking(attributes: int, file: bytes = RELATED_FILE) -> Request:
+    return set_attributes(attributes or Attributes.NORMAL, file)
 
 
 def _downward(path: RemotePath) -> str:
@@ -361,66 +370,26 @@ def _downward(path: RemotePath) -> str:
     return path.path
 
 
-def _pipelined(there: Open, sends: Iterator[tuple[tuple[Any, Any], int]]) -> Iterator[tuple[Any, int]]:
-    """Keep several requests in flight; yields (answer, bytes asked) in the order of sending."""
-    connection, tree = there.connection, there.tree_connect
-    flying: deque[tuple[Any, Any, int]] = deque()
-
-    def settle() -> tuple[Any, int]:
-        request, receive, asked = flying.popleft()
-        return receive(request), asked
-
-    for (message, receive), asked in sends:
-        charge = (max(asked, 1) - 1) // _CREDIT_UNIT + 1
-        while flying and (len(flying) >= _WINDOW or _credits(connection) < charge):
-            yield settle()
-        request = connection.send(
-            message, tree.session.session_id, tree.tree_connect_id, credit_request=_CREDITS_WANTED
-        )
-        flying.append((request, receive, asked))
-    while flying:
-        yield settle()
+def _acknowledged(answer: Answer, sent: int) -> None:
+    written = count_written(answer)
+    if written != sent:
+        raise ImplausibleError(f"{written} bytes acknowledged of {sent}")
 
 
-def _credits(connection: Any) -> int:
-    with connection.sequence_lock:
-        window = connection.sequence_window
-        return int(window["high"] - window["low"])
+def _what_came(answer: Answer, asked: int) -> memoryview:
+    """The bytes of a READ; none past the end of the file."""
+    if answer.status == _END_OF_FILE:
+        return memoryview(b"")
+    data = data_read(answer)
+    if len(data) > asked:
+        raise ImplausibleError(f"{len(data)} bytes came where {asked} were asked for")
+    return data
 
 
-def _set_info(there: Open, info: Any) -> None:
-    request = SMB2SetInfoRequest()
-    request["info_type"] = info.INFO_TYPE
-    request["file_info_class"] = info.INFO_CLASS
-    request["file_id"] = there.file_id
-    request["buffer"] = info
-    _ask(there, request)
-
-
-def _dispose(there: Open) -> None:
-    info = FileDispositionInformation()
-    info["delete_pending"] = True
-    _set_info(there, info)
-
-
-def _mark(there: Open, attributes: int) -> None:
-    """Set the attributes; times of zero stay as they are (MS-FSCC 2.4.7)."""
-    info = FileBasicInformation()
-    info["file_attributes"] = attributes or FileAttributes.FILE_ATTRIBUTE_NORMAL
-    _set_info(there, info)
-
-
-def _ask(there: Open, message: Any) -> Any:
-    tree = there.tree_connect
-    request = there.connection.send(message, tree.session.session_id, tree.tree_connect_id)
-    return there.connection.receive(request)
-
-
-def _absent_as_none(work: Callable[[], T | None]) -> Callable[[], T | None]:
-    def tolerant() -> T | None:
-        try:
-            return work()
-        except _ABSENT:
+def _unless_absent(work: Callable[[], T]) -> T | None:
+    try:
+        return work()
+    except NtStatusError as error:
+        if error.status in _ABSENT:
             return None
-
-    return tolerant
+        raise

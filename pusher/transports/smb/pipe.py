@@ -1,123 +1,155 @@
-"""DCE/RPC over an SMB named pipe: impacket's marshalling on smbprotocol's authenticated session.
+"""DCE/RPC over an SMB named pipe: calls out, answers back; impacket's NDR structures where no template is worth it.
 
-Each request and its answer travel in one FSCTL_PIPE_TRANSCEIVE (MS-SMB2 2.2.31, MS-FSCC 2.3.30), one round trip.
-What a server may send in answer to one call is bounded.
+Each call and its answer travel in one FSCTL_PIPE_TRANSCEIVE (MS-SMB2 2.2.31), one round trip; the pipe is opened and
+the interface bound in one. What a server may send in answer to one call is bounded.
+Sources: C706 12.6 (PDUs), MS-RPCE 2.2.2. What must not live here: what a call means.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Any
+import sys
+import uuid
+from typing import Any, Final
 
-from impacket.dcerpc.v5.rpcrt import DCERPC_v5
-from smbprotocol.exceptions import BufferOverflow, SMBException
-from smbprotocol.ioctl import CtlCode, IOCTLFlags, SMB2IOCTLRequest, SMB2IOCTLResponse
-from smbprotocol.open import (
-    CreateDisposition,
-    CreateOptions,
-    FileAttributes,
-    FilePipePrinterAccessMask,
-    ImpersonationLevel,
-    Open,
-    ShareAccess,
+from impacket.dcerpc.v5.rpcrt import DCERPCException, rpc_status_codes
+
+from pusher.transports.smb.errors import ImplausibleError, RpcFaultError
+from pusher.transports.smb.messages import (
+    Access,
+    Options,
+    Share,
+    close,
+    create,
+    created,
+    data_read,
+    read,
+    transceive,
+    transceived,
+    write,
 )
-from smbprotocol.tree import TreeConnect
+from pusher.transports.smb.wire import Wire
 
-_FRAGMENT = 65536
-_MAX_ANSWER = 4 * 1024 * 1024
-_FAULT_PDU = 3
+_FRAGMENT: Final = 65536
+_LARGEST_PDU: Final = 4280
+"""Bytes of a PDU, as Windows' own clients offer (max_xmit_frag)."""
+_MAX_ANSWER: Final = 4 * 1024 * 1024
+_COMMON = struct.Struct("<BBBBIHHI")
+"""C706 12.6.3.1: version, minor version, type, flags, data representation, length, length of authentication, call."""
+_CALL = struct.Struct("<IHH")
+_LITTLE_ENDIAN: Final = 0x10
+_REQUEST, _RESPONSE, _FAULT, _BIND, _BIND_ACK = 0, 2, 3, 11, 12
+_FIRST, _LAST = 1, 2
+_NDR = uuid.UUID("8a885d04-1ceb-11c9-9fe8-08002b104860").bytes_le + struct.pack("<I", 2)
+_OPEN_PIPE_ACCESS = Access.GENERIC_READ | Access.GENERIC_WRITE
 
 
-class RpcFaultError(SMBException):
-    """The server answered a call with a fault PDU (C706 12.6.4.7); ``status`` is its nca or Win32 status."""
+class Rpc:
+    """One bound interface. ``call`` takes and gives stubs; ``request`` takes what impacket's helpers make."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(f"RPC fault 0x{status:08x}")
-        self.status = status
+    def __init__(self, wire: Wire, tree: int, pipe: str, interface: bytes) -> None:
+        """``interface``: UUID and version in 20 bytes, as impacket's ``MSRPC_UUID_…`` have them."""
+        self._wire, self._tree, self._call = wire, tree, 1
+        opening = create(pipe, _OPEN_PIPE_ACCESS, options=Options.NON_DIRECTORY_FILE, share=Share.READ | Share.WRITE)
+        opened, bound = wire.ask(tree, opening, transceive(_bind(interface), _FRAGMENT))
+        self._file = created(opened).file
+        self._most = _accepted(self._pdu(transceived(bound))[0])
 
+    def call(self, opnum: int, stub: bytes) -> bytes:
+        """The answer's stub. RpcFaultError where the server answers with a fault."""
+        self._call += 1
+        *first, last = _fragments(self._call, opnum, stub, self._most)
+        for fragment in first:
+            self._wire.ask(self._tree, write(fragment, file=self._file))[0].must()
+        (answer,) = self._wire.ask(self._tree, transceive(last, _FRAGMENT, self._file))
+        received, stubs, ended = transceived(answer), [], False
+        total = 0
+        while not ended:
+            if not received:
+                received = self._read()
+            pdu, received = self._pdu(received)
+            total += len(pdu)
+            if total > _MAX_ANSWER:
+                raise ImplausibleError(f"the pipe answered {total} bytes to one call")
+            stubs.append(_stub(pdu, self._call))
+            ended = bool(pdu[3] & _LAST)
+        return stubs[0] if len(stubs) == 1 else b"".join(stubs)
 
-class _PipeTransport:
-    """What impacket's DCERPC asks of a transport, over one open pipe."""
-
-    def __init__(self, tree: TreeConnect, name: str) -> None:
-        self._open = Open(tree, name)
-        self._request = b""
-        self._answer = b""
-        self._received = 0
-
-    def connect(self) -> None:
-        self._open.create(
-            ImpersonationLevel.Impersonation,
-            FilePipePrinterAccessMask.GENERIC_READ | FilePipePrinterAccessMask.GENERIC_WRITE,
-            FileAttributes.FILE_ATTRIBUTE_NORMAL,
-            ShareAccess.FILE_SHARE_READ | ShareAccess.FILE_SHARE_WRITE,
-            CreateDisposition.FILE_OPEN,
-            CreateOptions.FILE_NON_DIRECTORY_FILE,
-        )
+    def request(self, request: Any, *_: Any, **__: Any) -> Any:
+        """As impacket's DCERPC has it: the unmarshalled answer, DCERPCException where its status is an error."""
+        answer = self.call(request.opnum, request.getData())
+        module = sys.modules[request.__module__]
+        if len(answer) < 4:
+            raise ImplausibleError(f"an answer of {len(answer)} bytes to a call")
+        status = int.from_bytes(answer[-4:], "little")
+        if status in rpc_status_codes:
+            raise DCERPCException(error_code=status)
+        if status:
+            raise module.DCERPCSessionError(error_code=status)
+        return getattr(module, f"{type(request).__name__}Response")(answer)
 
     def disconnect(self) -> None:
-        self._open.close()
+        """Close the pipe."""
+        self._wire.ask(self._tree, close(self._file))[0].must()
 
-    def send(self, data: bytes, forceWriteAndx: int = 0, forceRecv: int = 0) -> None:
-        # The last fragment waits for recv(), which sends it and takes the answer in the same round trip.
-        if self._request:
-            self._open.write(self._request)
-        self._request = data
-        self._answer, self._received = b"", 0
+    def _read(self) -> bytes:
+        """What the pipe has more to say."""
+        return bytes(data_read(self._wire.ask(self._tree, read(_FRAGMENT, file=self._file))[0]))
 
-    def recv(self, forceRecv: int = 0, count: int = 0) -> bytes:
-        if not self._answer:
-            self._answer = self._exchange()
-            self._received += len(self._answer)
-            if not self._answer or self._received > _MAX_ANSWER:
-                raise SMBException(f"the pipe answered {self._received} bytes to one call")
-            if len(self._answer) >= 28 and self._answer[2] == _FAULT_PDU:
-                raise RpcFaultError(struct.unpack_from("<I", self._answer, 24)[0])
-        take = count or len(self._answer)
-        data, self._answer = self._answer[:take], self._answer[take:]
-        return data
-
-    def _exchange(self) -> bytes:
-        if not self._request:
-            more: bytes = self._open.read(0, _FRAGMENT)
-            return more
-        request, self._request = self._request, b""
-        ioctl = SMB2IOCTLRequest()
-        ioctl["ctl_code"] = CtlCode.FSCTL_PIPE_TRANSCEIVE
-        ioctl["file_id"] = self._open.file_id
-        ioctl["max_output_response"] = _FRAGMENT
-        ioctl["flags"] = IOCTLFlags.SMB2_0_IOCTL_IS_FSCTL
-        ioctl["buffer"] = request
-        tree = self._open.tree_connect
-        sent = tree.session.connection.send(ioctl, tree.session.session_id, tree.tree_connect_id)
-        try:
-            response = tree.session.connection.receive(sent)
-        except BufferOverflow as overflow:
-            response = overflow.header
-        answer = SMB2IOCTLResponse()
-        answer.unpack(response["data"].get_value())
-        data: bytes = answer["buffer"].get_value()
-        return data
-
-    # The rest is asked by impacket's sign-in, which this pipe has behind it.
-    def get_credentials(self) -> tuple[str, str, str, str, str, str, None, None]:
-        return ("", "", "", "", "", "", None, None)
-
-    def set_kerberos(self, *_: Any) -> None: ...
-
-    def get_kdcHost(self) -> None: ...
-
-    def doKerberos(self) -> bool:
-        return False
-
-    def set_max_fragment_size(self, _: int) -> None: ...
-
-    def get_socket(self) -> None: ...
+    def _pdu(self, received: bytes) -> tuple[bytes, bytes]:
+        """The first whole PDU, and what came after it."""
+        while len(received) < _COMMON.size or len(received) < _length(received):
+            more = self._read()
+            if not more or len(received) > _MAX_ANSWER:
+                raise ImplausibleError(f"the pipe ended a PDU after {len(received)} bytes")
+            received += more
+        length = _length(received)
+        if received[2] == _FAULT and length >= 28:
+            raise RpcFaultError(struct.unpack_from("<I", received, 24)[0])
+        return received[:length], received[length:]
 
 
-def bind(tree: TreeConnect, pipe: str, interface: Any) -> Any:
-    """Open ``pipe`` on IPC$ and bind ``interface``; returns impacket's DCERPC object, ready for its helpers."""
-    rpc = DCERPC_v5(_PipeTransport(tree, pipe))
-    rpc.connect()
-    rpc.bind(interface)
-    return rpc
+def _length(pdu: bytes) -> int:
+    length = int.from_bytes(pdu[8:10], "little")
+    if length < _COMMON.size + _CALL.size or pdu[0] != 5 or pdu[4] != _LITTLE_ENDIAN:
+        raise ImplausibleError(f"a PDU of version {pdu[0]} with a length of {length}")
+    return length
+
+
+def _bind(interface: bytes) -> bytes:
+    """One presentation context, NDR 2.0 (C706 12.6.4.3)."""
+    context = struct.pack("<HHIBBHHBB", _LARGEST_PDU, _LARGEST_PDU, 0, 1, 0, 0, 0, 1, 0) + interface + _NDR
+    length = _COMMON.size + len(context)
+    return _COMMON.pack(5, 0, _BIND, _FIRST | _LAST, _LITTLE_ENDIAN, length, 0, 1) + context
+
+
+def _accepted(pdu: bytes) -> int:
+    """The largest PDU that the server takes, of its bind_ack (C706 12.6.4.4)."""
+    if pdu[2] != _BIND_ACK or len(pdu) < 28:
+        raise ImplausibleError(f"a PDU of type {pdu[2]} in answer to a bind")
+    most: int = struct.unpack_from("<H", pdu, 18)[0]  # what the server receives at most
+    at = 26 + struct.unpack_from("<H", pdu, 24)[0]
+    at += -at % 4
+    if len(pdu) < at + 8 or pdu[at] != 1 or struct.unpack_from("<H", pdu, at + 4)[0] != 0:
+        raise DCERPCException("the interface was not accepted")
+    return min(max(most, 1024), _LARGEST_PDU)
+
+
+def _fragments(call: int, opnum: int, stub: bytes, most: int) -> list[bytes]:
+    """The request's PDUs (C706 12.6.4.9), none longer than ``most``."""
+    room = (most - _COMMON.size - _CALL.size) // 8 * 8
+    starts = range(0, len(stub), room) if stub else range(1)
+    made = []
+    for at in starts:
+        part = stub[at : at + room]
+        flags = (_FIRST if at == 0 else 0) | (_LAST if at + room >= len(stub) else 0)
+        length = _COMMON.size + _CALL.size + len(part)
+        head = _COMMON.pack(5, 0, _REQUEST, flags, _LITTLE_ENDIAN, length, 0, call)
+        made.append(head + _CALL.pack(len(stub) - at, 0, opnum) + part)
+    return made
+
+
+def _stub(pdu: bytes, call: int) -> bytes:
+    if pdu[2] != _RESPONSE or int.from_bytes(pdu[12:16], "little") != call:
+        raise ImplausibleError(f"a PDU of type {pdu[2]} that answers no call of ours")
+    return pdu[_COMMON.size + _CALL.size :]

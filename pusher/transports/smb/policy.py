@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from impacket.dcerpc.v5 import dssp, rrp, srvs
 from impacket.dcerpc.v5.rpcrt import DCERPCException
-from smbprotocol.exceptions import ObjectNameNotFound, PipeNotAvailable
 
 from pusher.problems import Code, ProblemError
 from pusher.transports.codes import Operation, of
+from pusher.transports.smb.errors import NtStatusError
 from pusher.transports.smb.faults import guarded
 
 T = TypeVar("T")
@@ -34,6 +34,7 @@ _KEY_WRITE, _KEY_CREATE_SUB_KEY = 0x00020006, 0x00000004
 _KEY_QUERY_VALUE = 0x00000001
 _NOT_FOUND, _KEY_DELETED = 2, 1018
 _LONGEST_VALUE = 8192
+_NO_SUCH_PIPE, _PIPE_NOT_AVAILABLE = 0xC0000034, 0xC00000AC
 _STATUS_NOT_FOUND, _STATUS_NONE_MAPPED, _STATUS_NO_PRIVILEGE = 0xC0000034, 0xC0000073, 0xC0000060
 _REMOTE_REGISTRY_STARTS = (0.25, 0.5, 0.75, 1.0)
 """Seconds before each further open of the registry's pipe: a server starts the Remote Registry when it is first
@@ -114,7 +115,9 @@ def _with_root(bind: Bind, key: str, work: Callable[[Any, Any, str, str], T], sl
     def whole() -> T:
         try:
             rpc = _bind_registry(bind, sleep)
-        except (ObjectNameNotFound, PipeNotAvailable) as error:
+        except NtStatusError as error:
+            if error.status not in (_NO_SUCH_PIPE, _PIPE_NOT_AVAILABLE):
+                raise
             raise ProblemError(of(Code.REGISTRY_UNAVAILABLE, Operation.REGISTRY, "no winreg pipe")) from error
         try:
             return work(rpc, opener(rpc)["phKey"], root, path)
@@ -128,7 +131,9 @@ def _bind_registry(bind: Bind, sleep: Sleep) -> Any:
     for pause in _REMOTE_REGISTRY_STARTS:
         try:
             return bind("winreg", rrp.MSRPC_UUID_RRP)
-        except PipeNotAvailable:
+        except NtStatusError as error:
+            if error.status != _PIPE_NOT_AVAILABLE:
+                raise
             sleep(pause)
     return bind("winreg", rrp.MSRPC_UUID_RRP)
 

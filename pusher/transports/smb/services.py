@@ -3,7 +3,8 @@
 A service handle that stays open keeps a deleted service in the database (ERROR_SERVICE_MARKED_FOR_DELETE), so
 handles are closed as soon as they are used; only the one that watches a service's status is kept, until something
 else is asked. A password of a service's account is encrypted with the session's key besides, and goes out on an
-encrypted session only. Sources: MS-SCMR 3.1.4; access rights 2.2.19; MS-LSAD 5.1.2 (secrets).
+encrypted session only. Sources: MS-SCMR 3.1.4; MS-LSAD 5.1.2 (secrets). What must not live here: how a call looks
+(``scmr``).
 """
 
 from __future__ import annotations
@@ -11,32 +12,28 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from Cryptodome.Cipher import DES
 from impacket.crypto import transformKey
-from impacket.dcerpc.v5 import scmr
-from impacket.dcerpc.v5.ndr import NULL
-from impacket.dcerpc.v5.rpcrt import DCERPCException
 
 from pusher.models import Secret
 from pusher.problems import Code, ProblemError
 from pusher.remote.paths import SystemFolders, windows_of
 from pusher.transports.codes import Operation, from_win32, of
 from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, StartType
+from pusher.transports.smb import scmr
+from pusher.transports.smb.errors import CallError
 from pusher.transports.smb.faults import guarded
+from pusher.transports.smb.pipe import Rpc
 
 T = TypeVar("T")
 
 _NOT_FOUND, _ALREADY_RUNNING, _NOT_ACTIVE, _MARKED = 1060, 1056, 1062, 1072
-_QUERY = scmr.SERVICE_QUERY_CONFIG | scmr.SERVICE_QUERY_STATUS
-_DELETE = 0x00010000
-_NO_CHANGE = 0xFFFFFFFF
-_DESCRIPTION, _DELAYED = 1, 3
-_UNSUPPORTED = {50, 87, 120, 124, 1783}
-_MAX_CONFIG = 8192
-_STATUS_PROCESS = struct.Struct("<9I")
-"""SERVICE_STATUS_PROCESS (MS-SCMR 2.2.49)."""
+_QUERY = scmr.QUERY_CONFIG | scmr.QUERY_STATUS
+_UNSUPPORTED = frozenset({50, 87, 120, 124, 1783})
+_ROOM = 512
+"""Bytes for a service's configuration, at first: most need less, and each byte asked for is sent."""
 _WINDOWS_OWN = ("RpcSs", "EventLog", "LanmanServer")
 """Services of every Windows whose program is in its System32."""
 
@@ -48,21 +45,21 @@ class ServiceManager:
     sent is not encrypted.
     """
 
-    def __init__(self, bound: Callable[[], Any], key: Callable[[], bytes | None]) -> None:
+    def __init__(self, bound: Callable[[], Rpc], key: Callable[[], bytes | None]) -> None:
         self._bind, self._key = bound, key
-        self._rpc: Any = None
-        self._manager: Any = None
-        self._watched: tuple[str, Any] | None = None
+        self._rpc: Rpc | None = None
+        self._manager: bytes | None = None
+        self._watched: tuple[str, bytes] | None = None
         self._folders: SystemFolders | None = None
 
     def open(self) -> None:
         """Bind and open the manager with the right to create services; the proof of that right."""
         if self._manager is None:
-            access = scmr.SC_MANAGER_CONNECT | scmr.SC_MANAGER_CREATE_SERVICE
+            access = scmr.MANAGER_CONNECT | scmr.MANAGER_CREATE_SERVICE
 
-            def work() -> Any:
+            def work() -> bytes:
                 self._rpc = self._rpc or self._bind()
-                return scmr.hROpenSCManagerW(self._rpc, dwDesiredAccess=access)["lpScHandle"]
+                return scmr.handle_of(self._call(scmr.open_manager(access)))
 
             self._manager = guarded(Operation.SERVICE_MANAGER, work)
 
@@ -73,25 +70,24 @@ class ServiceManager:
         def work() -> ServiceStatus | None:
             if self._watched is None or self._watched[0] != name:
                 self._unwatch()
-                handle = self._open_service(name, scmr.SERVICE_QUERY_STATUS)
+                handle = self._open_service(name, scmr.QUERY_STATUS)
                 if handle is None:
                     return None
                 self._watched = (name, handle)
-            return self._status_process(self._watched[1])
+            return _status(self._call(scmr.query_status(self._watched[1])))
 
         return guarded(Operation.SERVICE, work, name)
 
     def config(self, name: str) -> ServiceConfig | None:
-        def work(service: Any) -> ServiceConfig:
-            raw = scmr.hRQueryServiceConfigW(self._rpc, service)["lpServiceConfig"]
-            delayed = self._config2(service, _DELAYED)
+        def work(service: bytes) -> ServiceConfig:
+            config, delayed = self._config(service), self._config2(service, scmr.DELAYED_AUTO_START)
             return ServiceConfig(
-                image_path=_text(raw["lpBinaryPathName"]),
-                display_name=_text(raw["lpDisplayName"]),
-                start_type=StartType(raw["dwStartType"]),
-                account=_text(raw["lpServiceStartName"]),
+                image_path=config.image_path,
+                display_name=config.display_name,
+                start_type=StartType(config.start_type),
+                account=config.account,
                 delayed=len(delayed) >= 4 and struct.unpack_from("<I", delayed)[0] != 0,
-                description=_description(self._config2(service, _DESCRIPTION)),
+                description=_description(self._config2(service, scmr.DESCRIPTION)),
             )
 
         return self._with_service(name, _QUERY, work)
@@ -102,108 +98,101 @@ class ServiceManager:
         It answers where the Remote Registry is disabled. Where it does not tell, Windows is where nearly all have it.
         """
         if self._folders is None:
-            told = (self._with_service(name, scmr.SERVICE_QUERY_CONFIG, self._image_path) for name in _WINDOWS_OWN)
+            told = (self._with_service(name, scmr.QUERY_CONFIG, self._image_path) for name in _WINDOWS_OWN)
             found = (windows_of(path) for path in told if path is not None)
             self._folders = next((folders for folders in found if folders is not None), SystemFolders())
         return self._folders
 
-    def _image_path(self, service: Any) -> str:
-        return _text(scmr.hRQueryServiceConfigW(self._rpc, service)["lpServiceConfig"]["lpBinaryPathName"])
+    def _image_path(self, service: bytes) -> str:
+        return self._config(service).image_path
 
     def create(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
-        self.open()
+        manager = self._opened()
 
         def work() -> None:
-            password = self._sealed(secret, name)
-            service = scmr.hRCreateServiceW(
-                self._rpc,
-                self._manager,
-                name + "\0",
-                config.display_name + "\0",
-                lpBinaryPathName=config.image_path + "\0",
-                dwStartType=int(config.start_type),
-                dwErrorControl=scmr.SERVICE_ERROR_NORMAL,
-                lpServiceStartName=config.account + "\0",
-                lpPassword=password,
-                dwPwSize=len(password or b""),
-            )["lpServiceHandle"]
+            call = scmr.create_service(
+                manager,
+                name,
+                config.display_name,
+                config.image_path,
+                int(config.start_type),
+                config.account,
+                self._sealed(secret, name),
+            )
+            service = scmr.created_handle(self._call(call))
             try:
                 self._set_extras(service, config)
             finally:
-                scmr.hRCloseServiceHandle(self._rpc, service)
+                self._call(scmr.close_handle(service))
 
         guarded(Operation.SERVICE, work, f"creating {name}")
 
     def configure(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
-        def work(service: Any) -> None:
+        def work(service: bytes) -> None:
             password, account = self._sealed(secret, name), config.account
-            there = _text(scmr.hRQueryServiceConfigW(self._rpc, service)["lpServiceConfig"]["lpServiceStartName"])
-            scmr.hRChangeServiceConfigW(
-                self._rpc,
+            there = self._config(service).account
+            call = scmr.change_config(
                 service,
-                dwStartType=int(config.start_type),
-                lpBinaryPathName=config.image_path + "\0",
+                int(config.start_type),
+                config.image_path,
                 # Named again without its password an account would lose it.
-                lpServiceStartName=NULL if secret is None and there.lower() == account.lower() else account + "\0",
-                lpPassword=password,
-                dwPwSize=len(password or b""),
-                lpDisplayName=config.display_name + "\0",
+                None if secret is None and there.lower() == account.lower() else account,
+                password,
+                config.display_name,
             )
+            scmr.done(self._call(call))
             self._set_extras(service, config)
 
-        self._must(name, scmr.SERVICE_CHANGE_CONFIG | scmr.SERVICE_QUERY_CONFIG, work)
+        self._must(name, scmr.CHANGE_CONFIG | scmr.QUERY_CONFIG, work)
 
     def start(self, name: str) -> None:
-        def work(service: Any) -> None:
-            try:
-                scmr.hRStartServiceW(self._rpc, service)
-            except DCERPCException as error:
-                if error.error_code != _ALREADY_RUNNING:
-                    raise
+        def work(service: bytes) -> None:
+            scmr.done(self._call(scmr.start_service(service)), _ALREADY_RUNNING)
 
-        self._must(name, scmr.SERVICE_START | scmr.SERVICE_QUERY_STATUS, work, Operation.START)
+        self._must(name, scmr.START | scmr.QUERY_STATUS, work, Operation.START)
 
     def stop(self, name: str) -> bool:
-        def work(service: Any) -> bool:
-            try:
-                scmr.hRControlService(self._rpc, service, scmr.SERVICE_CONTROL_STOP)
-            except DCERPCException as error:
-                if error.error_code == _NOT_ACTIVE:
-                    return False
-                raise
-            return True
+        def work(service: bytes) -> bool:
+            return scmr.done(self._call(scmr.stop_service(service)), _NOT_ACTIVE) != _NOT_ACTIVE
 
-        return bool(self._with_service(name, scmr.SERVICE_STOP | scmr.SERVICE_QUERY_STATUS, work))
+        return bool(self._with_service(name, scmr.STOP | scmr.QUERY_STATUS, work))
 
     def delete(self, name: str) -> bool:
-        def work(service: Any) -> bool:
-            try:
-                scmr.hRDeleteService(self._rpc, service)
-            except DCERPCException as error:
-                if error.error_code != _MARKED:
-                    raise
+        def work(service: bytes) -> bool:
+            scmr.done(self._call(scmr.delete_service(service)), _MARKED)
             return True
 
-        return bool(self._with_service(name, _DELETE, work))
+        return bool(self._with_service(name, scmr.DELETE, work))
 
     def close(self) -> None:
         """Close the manager's handle and the pipe; never raises."""
         self._unwatch()
-        rpc, manager, self._rpc, self._manager = self._rpc, self._manager, None, None
+        rpc, manager, self._manager = self._rpc, self._manager, None
         with suppress(Exception):
             if manager is not None:
-                scmr.hRCloseServiceHandle(rpc, manager)
+                self._call(scmr.close_handle(manager))
+        self._rpc = None
+        with suppress(Exception):
             if rpc is not None:
                 rpc.disconnect()
 
-    def _must(self, name: str, access: int, work: Callable[[Any], T], operation: Operation = Operation.SERVICE) -> T:
+    def _opened(self) -> bytes:
+        self.open()
+        assert self._manager is not None
+        return self._manager
+
+    def _call(self, call: scmr.Call) -> bytes:
+        assert self._rpc is not None
+        return self._rpc.call(call.opnum, call.stub)
+
+    def _must(self, name: str, access: int, work: Callable[[bytes], T], operation: Operation = Operation.SERVICE) -> T:
         result = self._with_service(name, access, lambda service: (work(service),), operation)
         if result is None:
             raise ProblemError(of(Code.SERVICE_MISSING, operation, name))
         return result[0]
 
     def _with_service(
-        self, name: str, access: int, work: Callable[[Any], T], operation: Operation = Operation.SERVICE
+        self, name: str, access: int, work: Callable[[bytes], T], operation: Operation = Operation.SERVICE
     ) -> T | None:
         self.open()
 
@@ -214,7 +203,7 @@ class ServiceManager:
         return guarded(operation, whole, name)
 
     @contextmanager
-    def _handle(self, name: str, access: int) -> Iterator[Any]:
+    def _handle(self, name: str, access: int) -> Iterator[bytes | None]:
         self._unwatch()
         service = self._open_service(name, access)
         try:
@@ -222,80 +211,67 @@ class ServiceManager:
         finally:
             if service is not None:
                 with suppress(Exception):
-                    scmr.hRCloseServiceHandle(self._rpc, service)
+                    self._call(scmr.close_handle(service))
 
-    def _open_service(self, name: str, access: int) -> Any:
+    def _open_service(self, name: str, access: int) -> bytes | None:
         """A handle; None where no such service exists."""
-        try:
-            return scmr.hROpenServiceW(self._rpc, self._manager, name + "\0", access)["lpServiceHandle"]
-        except DCERPCException as error:
-            if error.error_code == _NOT_FOUND:
-                return None
-            raise
+        answer = self._call(scmr.open_service(self._opened(), name, access))
+        return None if scmr.done(answer, _NOT_FOUND) == _NOT_FOUND else scmr.handle_of(answer)
 
     def _unwatch(self) -> None:
         watched, self._watched = self._watched, None
         if watched is not None:
             with suppress(Exception):
-                scmr.hRCloseServiceHandle(self._rpc, watched[1])
+                self._call(scmr.close_handle(watched[1]))
 
-    def _status_process(self, service: Any) -> ServiceStatus:
-        """QueryServiceStatusEx (MS-SCMR 3.1.4.40): the status, and the process where there is one."""
-        request = scmr.RQueryServiceStatusEx()
-        request["hService"], request["InfoLevel"] = service, scmr.SC_STATUS_PROCESS_INFO
-        request["cbBufSize"] = _STATUS_PROCESS.size
-        raw = b"".join(self._rpc.request(request)["lpBuffer"])
-        _, state, _, win32_exit, service_exit, checkpoint, wait_hint, process, _ = _STATUS_PROCESS.unpack_from(raw)
-        return ServiceStatus(
-            state=ServiceState(state),
-            win32_exit=win32_exit,
-            service_exit=service_exit,
-            checkpoint=checkpoint,
-            wait_hint=wait_hint,
-            process=process,
-        )
+    def _config(self, service: bytes) -> scmr.Config:
+        answer = self._call(scmr.query_config(service, _ROOM))
+        if scmr.done(answer, scmr.INSUFFICIENT_BUFFER) == scmr.INSUFFICIENT_BUFFER:
+            answer = self._call(scmr.query_config(service, scmr.bytes_needed(answer)))
+        return scmr.config_of(answer)
 
-    def _config2(self, service: Any, level: int) -> bytes:
-        """QueryServiceConfig2W (MS-SCMR 3.1.4.36); empty where the server does not know the level."""
-        request = scmr.RQueryServiceConfig2W()
-        request["hService"], request["dwInfoLevel"], request["cbBufSize"] = service, level, _MAX_CONFIG
-        try:
-            return b"".join(self._rpc.request(request)["lpBuffer"])
-        except DCERPCException as error:
-            if error.error_code in _UNSUPPORTED:
-                return b""
-            raise
+    def _config2(self, service: bytes, level: int) -> bytes:
+        """Empty where the server does not know the level."""
+        answer = self._call(scmr.query_config2(service, level, _ROOM))
+        status = scmr.done(answer, scmr.INSUFFICIENT_BUFFER, *_UNSUPPORTED)
+        if status in _UNSUPPORTED:
+            return b""
+        if status == scmr.INSUFFICIENT_BUFFER:
+            answer = self._call(scmr.query_config2(service, level, scmr.bytes_needed(answer)))
+        return scmr.buffer_of(answer)
 
-    def _sealed(self, secret: Secret | None, name: str) -> Any:
-        """The password as the service manager takes it; NULL where there is none."""
+    def _sealed(self, secret: Secret | None, name: str) -> bytes | None:
+        """The password as the service manager takes it; None where there is none."""
         if secret is None:
-            return NULL
+            return None
         key = self._key()
         if key is None:
             raise ProblemError(of(Code.SESSION_NOT_ENCRYPTED, Operation.SERVICE, name))
         return sealed(f"{secret.reveal()}\0".encode("utf-16-le"), key)
 
-    def _set_extras(self, service: Any, config: ServiceConfig) -> None:
-        self._change2(service, _DESCRIPTION, config.description)
+    def _set_extras(self, service: bytes, config: ServiceConfig) -> None:
+        self._change2(scmr.change_description(service, config.description))
         if config.delayed:
-            self._change2(service, _DELAYED, config.delayed)
+            self._change2(scmr.change_delayed(service, is_delayed=True))
 
-    def _change2(self, service: Any, level: int, value: str | bool) -> None:
-        """ChangeServiceConfig2W (MS-SCMR 3.1.4.35)."""
-        request = scmr.RChangeServiceConfig2W()
-        request["hService"] = service
-        request["Info"]["dwInfoLevel"] = level
-        request["Info"]["Union"]["tag"] = level
-        if level == _DESCRIPTION:
-            request["Info"]["Union"]["psd"]["lpDescription"] = f"{value}\0"
-        else:
-            request["Info"]["Union"]["psda"]["fDelayedAutostart"] = int(bool(value))
+    def _change2(self, call: scmr.Call) -> None:
+        """Servers that do not know the level keep the service without it; nothing depends on it."""
         try:
-            self._rpc.request(request)
-        except DCERPCException as error:
-            # Servers that do not know the level keep the service without it; nothing depends on it.
-            if error.error_code not in _UNSUPPORTED:
-                raise ProblemError(from_win32(int(error.error_code or 0), Operation.SERVICE, "description")) from error
+            scmr.done(self._call(call), *_UNSUPPORTED)
+        except CallError as error:
+            raise ProblemError(from_win32(error.status, Operation.SERVICE, "description")) from error
+
+
+def _status(answer: bytes) -> ServiceStatus:
+    status = scmr.status_of(answer)
+    return ServiceStatus(
+        state=ServiceState(status.state),
+        win32_exit=status.win32_exit,
+        service_exit=status.service_exit,
+        checkpoint=status.checkpoint,
+        wait_hint=status.wait_hint,
+        process=status.process,
+    )
 
 
 def sealed(data: bytes, key: bytes) -> bytes:
@@ -314,10 +290,6 @@ def sealed(data: bytes, key: bytes) -> bytes:
         out += cipher.encrypt(text[start : start + 8])
         at += 7
     return out
-
-
-def _text(value: Any) -> str:
-    return str(value).rstrip("\0") if value else ""
 
 
 def _description(buffer: bytes) -> str:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
-from smbprotocol.exceptions import SMBResponseException
-from smbprotocol.header import SMB2HeaderResponse
 
 from pusher.problems import ProblemError
 from pusher.remote.paths import RemotePath
 from pusher.transports.smb.files import Files
+from pusher.transports.smb.messages import Answer, Options, Request
 
 PENDING, GONE = 0xC0000056, 0xC0000034
 PATH = RemotePath(share="ADMIN$", path="labagent\\labagent.exe")
-
-
-def refusal(status: int) -> SMBResponseException:
-    header = SMB2HeaderResponse()
-    header["status"] = status
-    return SMBResponseException(header)
 
 
 class Removing(Files):
@@ -29,16 +18,14 @@ class Removing(Files):
 
     def __init__(self, *statuses: int) -> None:
         self.slept: list[float] = []
-        super().__init__(None, self.slept.append)  # type: ignore[arg-type]
+        super().__init__(None, None, 65536, 65536, self.slept.append)  # type: ignore[arg-type]
         self.statuses = list(statuses)
 
-    def _delete(self, path: RemotePath, kind: int) -> None:
+    def _delete(self, path: RemotePath, kind: Options) -> None:
         """Done."""
 
-    @contextmanager
-    def _opened(self, path: RemotePath, access: int, **_: Any) -> Iterator[Any]:
-        raise refusal(self.statuses.pop(0))
-        yield
+    def _ask(self, path: RemotePath, *requests: Request) -> list[Answer]:
+        return [Answer(self.statuses.pop(0), memoryview(b""), 0)] * len(requests)
 
 
 @pytest.mark.parametrize("looks", [0, 1, 4])

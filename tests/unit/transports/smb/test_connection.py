@@ -1,4 +1,4 @@
-"""The guarded wire: forged, unsigned, plain and oversized answers, as they come off a socket."""
+"""Negotiate and sign-in: forged, unsigned, plain and oversized answers, as they come off a socket."""
 
 from __future__ import annotations
 
@@ -16,15 +16,10 @@ from smbprotocol.header import Commands, NtStatus, Smb2Flags, SMB2HeaderRequest,
 from smbprotocol.session import SMB2SessionSetupRequest
 
 from pusher.transports.codes import Operation
-from pusher.transports.smb.connection import (
-    MAX_MESSAGE,
-    GuardedConnection,
-    ImplausibleError,
-    SessionGoneError,
-    TamperedError,
-    _BoundedTcp,
-)
+from pusher.transports.smb.connection import GuardedConnection, _BoundedTcp
+from pusher.transports.smb.errors import ImplausibleError, SessionGoneError, TamperedError
 from pusher.transports.smb.faults import translate
+from pusher.transports.smb.wire import MAX_MESSAGE
 
 SESSION, MESSAGE = 0x1122, 5
 KEY = b"k" * 16

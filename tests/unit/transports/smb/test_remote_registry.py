@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from impacket.dcerpc.v5 import lsad, lsat, rrp
 from impacket.dcerpc.v5.rpcrt import DCERPCException
-from smbprotocol.exceptions import SMBResponseException
-from smbprotocol.header import SMB2HeaderResponse
 
 from pusher.problems import ProblemError
 from pusher.transports.smb import policy, rights
+from pusher.transports.smb.errors import NtStatusError
 
 NOT_AVAILABLE, NOT_FOUND = 0xC00000AC, 0xC0000034
 
@@ -56,9 +55,7 @@ def pipe(*refusals: int) -> tuple[Any, list[str], Rpc]:
     def bind(name: str, interface: object) -> Rpc:
         opens.append(name)
         if len(opens) <= len(refusals):
-            header = SMB2HeaderResponse()
-            header["status"] = refusals[len(opens) - 1]
-            raise SMBResponseException(header)
+            raise NtStatusError(refusals[len(opens) - 1])
         return rpc
 
     return bind, opens, rpc

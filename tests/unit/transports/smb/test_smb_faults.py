@@ -18,9 +18,16 @@ from smbprotocol.header import SMB2HeaderResponse
 from pusher.problems import CATALOGUE, Code, ProblemError, problem
 from pusher.transports.codes import NTSTATUS, WIN32, Operation
 from pusher.transports.shared_faults import ERRNO
-from pusher.transports.smb.connection import ImplausibleError, TamperedError, UnsupportedDialectError
+from pusher.transports.smb.errors import (
+    CallError,
+    ImplausibleError,
+    NtStatusError,
+    RpcFaultError,
+    TamperedError,
+    UnsupportedDialectError,
+    WireError,
+)
 from pusher.transports.smb.faults import CLASSES, guarded, translate
-from pusher.transports.smb.pipe import RpcFaultError
 
 
 def subclasses(kind: type[BaseException]) -> Iterator[type[BaseException]]:
@@ -36,7 +43,8 @@ def response(status: int) -> smb_errors.SMBResponseException:
     return smb_errors.SMBResponseException(header)
 
 
-SMB = sorted(set(subclasses(smb_errors.SMBException)) | {smb_errors.SMBException}, key=lambda kind: kind.__name__)
+SMB = sorted(set(subclasses(smb_errors.SMBException)) | {smb_errors.SMBException}, key=str)
+WIRE: list[type[BaseException]] = sorted(subclasses(WireError), key=str)
 SPNEGO = [
     kind
     for _, kind in inspect.getmembers(spnego_errors, inspect.isclass)
@@ -50,10 +58,16 @@ def test_every_class_of_smbprotocol_is_decided_on(kind: type[smb_errors.SMBExcep
     if issubclass(kind, smb_errors.SMBResponseException):
         status = getattr(kind, "_STATUS_CODE", None)
         assert status is None or status in NTSTATUS, f"{kind.__name__} 0x{status:08X} has no row"
-    elif kind in (smb_errors.SMBOSError, RpcFaultError):
+    elif kind is smb_errors.SMBOSError:
         assert kind not in CLASSES, "it carries a number"
     else:
         assert kind in CLASSES, f"{kind.__name__} has no row"
+
+
+@pytest.mark.parametrize("kind", WIRE, ids=str)
+def test_every_class_of_the_wire_is_decided_on(kind: type[BaseException]) -> None:
+    carries_a_number = kind in (CallError, NtStatusError, RpcFaultError)
+    assert (kind in CLASSES) != carries_a_number
 
 
 @pytest.mark.parametrize("kind", SPNEGO, ids=lambda kind: kind.__name__)
@@ -87,6 +101,8 @@ def test_an_rpc_error_is_known_by_its_number(kind: type[DCERPCException]) -> Non
 def test_an_rpc_error_without_a_number() -> None:
     assert translate(DCERPCException("what a text says"), Operation.FACTS).code == "rpc-failed"
     assert translate(RpcFaultError(5), Operation.SERVICE_MANAGER).code == "service-creation-denied"
+    assert translate(CallError(5), Operation.SERVICE_MANAGER).code == "service-creation-denied"
+    assert translate(NtStatusError(0xC0000022), Operation.ADMIN_SHARE).code == "not-administrator"
     assert translate(RpcFaultError(0x1C010003), Operation.FACTS).code == "rpc-failed"
 
 
