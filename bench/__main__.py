@@ -2,7 +2,8 @@
 
 CPU is this process's user and system time (``resource.getrusage``); the lab's own work shares the same cores, so
 rates say what this machine can do with both, not what pusher alone could. Medians of several rounds are printed.
-``python -m bench directory`` measures the directory instead (see ``directory``), ``python -m bench log`` the log.
+``python -m bench directory`` measures the directory instead (see ``directory``), ``python -m bench log`` the log,
+``python -m bench scale [N...]`` runs over many machines, without a lab.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import directory, log
+from bench import directory, log, scale
 from lab import Host, Lab, healthy
 from pusher.cli.execute import execute
 from pusher.models import Credential, Protocol, Secret, TransportKind, Verb
@@ -40,6 +41,9 @@ NETWORK = "127.0.60.0/24"
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["scale"]:
+        scale.main(sys.argv[2:])
+        return
     others = {"directory": directory.main, "log": log.main}
     if len(sys.argv) == 2 and sys.argv[1] in others:
         others[sys.argv[1]]()
@@ -56,6 +60,7 @@ def main() -> None:
             asyncio.run(_copies_by_winrm(lab, folder))
         finally:
             lab.down()
+    scale.main(["1000"])
 
 
 def _pushes(folder: Path, kind: TransportKind) -> None:

@@ -75,7 +75,7 @@ class Dispatcher:
         self._context, self._caps, self._retry, self._report = context, caps, retry, report
         self._unstored, self.losses = unstored, context.losses
         self._place, self._spared, self._max_failures = place, spared, max_failures
-        self._admission = Admission(caps)
+        self._admission: Admission[Entry] = Admission(caps)
         self._failures = 0
         self._ended: set[str] = set()
         self._resolving = 0
@@ -149,7 +149,9 @@ class Dispatcher:
         if self._context.stop.code:
             await self._end_waiting()
             return
-        while (admitted := self._admission.take(time.monotonic())) is not None:
+        while (due := self._admission.back(time.monotonic())) is not None:
+            self._admission.arrive(due)
+        while (admitted := self._admission.take()) is not None:
             await self._pool.spawn(self._guarded(self._attempt(admitted), admitted.target))
 
     async def _attempt(self, entry: Entry) -> None:
