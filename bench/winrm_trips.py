@@ -72,7 +72,7 @@ def _count() -> None:
         requests[f"{name} {where}".strip()] += 1
         return post(wire, body, headers, most)
 
-    Wire.post = counted  # type: ignore[method-assign]
+    Wire.post = counted  # type: ignore[assignment, method-assign]
 
 
 def _cpu() -> float:
