@@ -11,9 +11,10 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Insert, select, update
+from sqlalchemy import Connection, Executable, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pusher.clock import Now, utc_now
@@ -41,12 +42,11 @@ class BudgetLedger:
 
         def work(connection: Connection) -> T:
             document, answer = decide(self._lock(connection, account))
-            mine = lockout.c.account == account
             if document is None:
-                connection.execute(lockout.delete().where(mine))
+                connection.execute(_FORGOTTEN, {"its_account": account})
             else:
-                row = {"standing": dict(document), "changed_at": self._now()}
-                connection.execute(update(lockout).where(mine).values(row))
+                row = {"its_account": account, "standing": dict(document), "changed_at": self._now()}
+                connection.execute(_CHANGED, row)
             return answer
 
         return in_loop(_of_the_budget(self._database.writer.submit(work)))
@@ -79,16 +79,27 @@ class BudgetLedger:
         One statement that writes and reads: SQLite begins no transaction for a SELECT, and a row that is not there
         cannot be locked.
         """
-        dialect: Callable[[Any], Any] = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         row = {"account": account, "standing": _NEW, "changed_at": self._now()}
-        statement: Insert = (
-            dialect(lockout)
-            .values(row)
-            .on_conflict_do_update(index_elements=[lockout.c.account], set_={"account": account})
-            .returning(lockout.c.standing)
-        )
         with self._database.making_sense():
-            return _document(connection.execute(statement).scalar_one())
+            return _document(connection.execute(_LOCKING[connection.dialect.name], row).scalar_one())
+
+
+def _locking(dialect: Callable[[Any], Any]) -> Executable:
+    made = dialect(lockout)
+    touched = {"account": made.excluded.account}
+    statement: Executable = made.on_conflict_do_update(index_elements=[lockout.c.account], set_=touched).returning(
+        lockout.c.standing
+    )
+    return statement
+
+
+_LOCKING: Mapping[str, Executable] = MappingProxyType(
+    {"sqlite": _locking(sqlite.insert), "postgresql": _locking(postgresql.insert)}
+)
+"""By the engine's name: each has a way of its own to say it."""
+_MINE = lockout.c.account == bindparam("its_account")
+_FORGOTTEN = lockout.delete().where(_MINE)
+_CHANGED = update(lockout).where(_MINE).values(standing=bindparam("standing"), changed_at=bindparam("changed_at"))
 
 
 def _document(found: Any) -> Mapping[str, Any] | None:

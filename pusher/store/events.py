@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import RowMapping, func, insert, select
@@ -11,8 +10,10 @@ from sqlalchemy import RowMapping, func, insert, select
 from pusher.models import Event, Stage
 from pusher.store import schema
 from pusher.store.database import Part
+from pusher.store.writer import Row
 
 _EVENTS = schema.events
+_HAPPENED = insert(_EVENTS)
 _LAST_ID = 2**31 - 1
 
 MOST_EVENTS = 1000
@@ -24,8 +25,15 @@ class Events(Part):
 
     def event(self, happened: Event) -> Future[Any]:
         """Posted: the future tells how it went."""
-        row = asdict(happened) | {"stage": happened.stage.value}
-        return self._database.writer.post(lambda c: c.execute(insert(_EVENTS), row))
+        row = {
+            "run": happened.run,
+            "target": happened.target,
+            "at": happened.at,
+            "stage": happened.stage.value,
+            "kind": happened.kind,
+            "detail": happened.detail,
+        }
+        return self._database.writer.post(Row(_HAPPENED, row))
 
     def events(self, run: str, target: str) -> list[Event]:
         """All of one target's; its name in whatever case."""

@@ -7,11 +7,16 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, insert, or_, select, update
 
 from pusher.models import Journal, JournalStep, Mark
 from pusher.store.database import Part
 from pusher.store.schema import journal_steps, journals
+from pusher.store.writer import Row
+
+_OPENED = insert(journals)
+_MARKED = insert(journal_steps).prefix_with("OR IGNORE", dialect="sqlite")
+_CLOSED = update(journals).where(journals.c.id == bindparam("its_id")).values(closed_as=bindparam("closed_as"))
 
 
 class Journals(Part):
@@ -25,18 +30,16 @@ class Journals(Part):
             "id": journal.id, "host": host.lower(), "service": service.lower(), "run": run, "target": target,
             "before": dict(before), "opened_at": at,
         }  # fmt: skip
-        await self._database.writer.write(lambda c: c.execute(insert(journals), row))
+        await self._database.writer.write(Row(_OPENED, row))
         return journal
 
     async def mark(self, journal: str, step: str, mark: Mark, at: datetime) -> None:
         """A mark that is there already stays as it is."""
         row = {"journal": journal, "step": step, "mark": mark.value, "at": at}
-        statement = insert(journal_steps).prefix_with("OR IGNORE", dialect="sqlite")
-        await self._database.writer.write(lambda c: c.execute(statement, row))
+        await self._database.writer.write(Row(_MARKED, row))
 
     async def close_journal(self, journal: str, closed_as: str) -> None:
-        statement = update(journals).where(journals.c.id == journal).values(closed_as=closed_as)
-        await self._database.writer.write(lambda c: c.execute(statement))
+        await self._database.writer.write(Row(_CLOSED, {"its_id": journal, "closed_as": closed_as}))
 
     def open_journals(
         self, host: str, service: str, *, target: str = "", under: Collection[str] | None = ()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict
-from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select
+from sqlalchemy import Executable, RowMapping, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from pusher.models import (
     AccountTried,
@@ -25,6 +25,7 @@ from pusher.models import (
 )
 from pusher.store import schema
 from pusher.store.database import Part
+from pusher.store.writer import Row
 
 _OUTCOMES, _ATTEMPTS = schema.outcomes, schema.attempts
 
@@ -34,19 +35,13 @@ class Outcomes(Part):
 
     async def outcome(self, outcome: Outcome) -> None:
         """Durable when it returns. A second one of a target replaces the first."""
-        row = outcome_row(outcome)
-        mine = (_OUTCOMES.c.run == outcome.run, _OUTCOMES.c.target == outcome.target)
-
-        def work(connection: Connection) -> None:
-            connection.execute(_OUTCOMES.delete().where(*mine))
-            connection.execute(insert(_OUTCOMES), row)
-
-        await self._database.writer.write(work)
+        replacing = _REPLACING[self._database.engine.dialect.name]
+        await self._database.writer.write(Row(replacing, outcome_row(outcome)))
 
     def attempt(self, attempt: Attempt) -> Future[Any]:
         """Posted: the future tells how it went."""
-        row = asdict(attempt) | {"stage": attempt.stage.value}
-        return self._database.writer.post(lambda c: c.execute(insert(_ATTEMPTS), row))
+        row = {name: getattr(attempt, name) for name in _OF_ATTEMPT} | {"stage": attempt.stage.value}
+        return self._database.writer.post(Row(_ATTEMPTED, row))
 
     def attempts(self, run: str, target: str) -> list[Attempt]:
         """One target's, the first one first; its name in whatever case."""
@@ -76,16 +71,16 @@ class Outcomes(Part):
 
 
 def outcome_row(outcome: Outcome) -> dict[str, Any]:
-    row = asdict(outcome)
-    return (
-        row
-        | {key: value.value for key, value in row.items() if isinstance(value, StrEnum)}
-        | {
-            "checks": [{**check, "result": check["result"].value} for check in row["checks"]],
-            "accounts_tried": list(row["accounts_tried"]),
-            "steps": list(row["steps"]),
-        }
-    )
+    row = {name: getattr(outcome, name) for name in _PLAIN}
+    for name in _NAMED:
+        value = getattr(outcome, name)
+        row[name] = value.value if value is not None else None
+    row["checks"] = [
+        {"check": one.check, "result": one.result.value, "evidence": one.evidence} for one in outcome.checks
+    ]
+    row["accounts_tried"] = [{"account": one.account, "code": one.code} for one in outcome.accounts_tried]
+    row["steps"] = [{"step": one.step, "seconds": one.seconds} for one in outcome.steps]
+    return row
 
 
 def _outcome(row: RowMapping) -> Outcome:
@@ -108,3 +103,23 @@ _PLAIN = (
     "run", "target", "address", "code", "message", "remedy", "account", "attempts", "seconds", "bytes_copied",
     "agent_version", "machine", "site", "started_at", "ended_at",
 )  # fmt: skip
+_NAMED = ("status", "stage", "next_move", "transport", "protocol")
+"""Columns that hold the value of an enum."""
+
+_OF_ATTEMPT = ("run", "target", "number", "code", "account", "started_at", "ended_at")
+
+_ATTEMPTED = insert(_ATTEMPTS)
+
+
+def _replacing(dialect: Callable[[Any], Any]) -> Executable:
+    made = dialect(_OUTCOMES)
+    keys = _OUTCOMES.primary_key.columns
+    rest = {column.name: made.excluded[column.name] for column in _OUTCOMES.columns if column not in set(keys)}
+    statement: Executable = made.on_conflict_do_update(index_elements=list(keys), set_=rest)
+    return statement
+
+
+_REPLACING: Mapping[str, Executable] = MappingProxyType(
+    {"sqlite": _replacing(sqlite.insert), "postgresql": _replacing(postgresql.insert)}
+)
+"""By the engine's name: each has a way of its own to say it."""

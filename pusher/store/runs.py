@@ -7,15 +7,21 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from pusher.models import Run
 from pusher.store import schema
 from pusher.store.database import Part
 from pusher.store.queries import read_runs
+from pusher.store.writer import Row
 
 _RUNS, _TARGETS = schema.runs, schema.targets
 _TARGET_BATCH = 1000
+_BEGAN = (
+    update(_TARGETS)
+    .where(_TARGETS.c.run == bindparam("its_run"), _TARGETS.c.name == bindparam("its_name"))
+    .values(began_at=bindparam("began_at"))
+)
 
 
 class Runs(Part):
@@ -52,8 +58,7 @@ class Runs(Part):
 
     def target_began(self, run: str, target: str, at: datetime) -> Future[Any]:
         """Posted: the future tells how it went."""
-        statement = update(_TARGETS).where(_TARGETS.c.run == run, _TARGETS.c.name == target).values(began_at=at)
-        return self._database.writer.post(lambda c: c.execute(statement))
+        return self._database.writer.post(Row(_BEGAN, {"its_run": run, "its_name": target, "began_at": at}))
 
     def end_run(self, run: str, at: datetime) -> Run:
         """Record the end; the run with its counts."""

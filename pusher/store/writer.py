@@ -2,9 +2,10 @@
 
 A caller that needs to know waits for the commit (``write``, or ``submit`` where it wants an answer, too); one that
 does not, goes on (``post``) and is told by the future how it went. Order is kept: what was handed over first is
-committed first. One statement that fails costs only itself, not its batch: the others of it are done again, so work
-is made of its connection alone. What the database does not do is a StoreError, and nobody waits for ever: not for one
-that does not answer, and not for a thread that has ended.
+committed first. Within a batch, rows for one statement go together, before any work that was handed over after them:
+so a row that needs another one to be there is handed over when that is durable. One statement that fails costs only
+itself, not its batch: the others of it are done again, so work is made of its connection alone. What the database does
+not do is a StoreError, and nobody waits for ever: not for one that does not answer, nor for a thread that has ended.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Executable
 from sqlalchemy.exc import DBAPIError
 
 from pusher.problems import Code, problem
@@ -28,13 +30,25 @@ T = TypeVar("T")
 Work = Callable[[Connection], object]
 _BATCH = 256
 
+_LINGER = 0.05
+"""Seconds for which what nobody waits for may wait for company: a commit of its own costs more than it does."""
+
 PATIENCE = 60.0
 """Seconds for which a commit is waited for. It may come later all the same: the journal is made for that."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One for ``statement``, which is made once: the library looks a statement up by what it is."""
+
+    statement: Executable
+    values: Mapping[str, Any]
+
+
+@dataclass(eq=False, slots=True)
 class _Item:
-    work: Work
+    work: Work | Row
+    is_awaited: bool
     done: Future[Any] = field(default_factory=Future)
     answer: object = None
 
@@ -58,11 +72,11 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def post(self, work: Work) -> Future[Any]:
+    def post(self, work: Work | Row) -> Future[Any]:
         """Hand over and go on; the future tells how it went."""
-        return self._put(work)
+        return self._put(work, is_awaited=False)
 
-    async def write(self, work: Work) -> None:
+    async def write(self, work: Work | Row) -> None:
         """Hand over and wait until it is durable."""
         try:
             async with asyncio.timeout(PATIENCE):
@@ -86,8 +100,8 @@ class Writer:
         self._queue.put(None)
         self._thread.join(PATIENCE)
 
-    def _put(self, work: Work) -> Future[Any]:
-        item = _Item(work)
+    def _put(self, work: Work | Row, *, is_awaited: bool = True) -> Future[Any]:
+        item = _Item(work, is_awaited)
         # From now on it cannot be cancelled: a waiting task that is cancelled must not take its work out of a batch.
         item.done.set_running_or_notify_cancel()
         with self._lock:
@@ -129,15 +143,17 @@ class Writer:
         if first is None:
             return False
         self._batch.append(first)
+        is_awaited, until = first.is_awaited, time.monotonic() + _LINGER
         while len(self._batch) < _BATCH:
             try:
-                item = self._queue.get_nowait()
+                item = self._queue.get(not is_awaited, max(until - time.monotonic(), 0))
             except queue.Empty:
                 break
             if item is None:
                 self._queue.put(None)
                 break
             self._batch.append(item)
+            is_awaited = is_awaited or item.is_awaited
         return True
 
     def _commit(self) -> None:
@@ -171,8 +187,14 @@ class Writer:
         self._is_connected = False
         with self._engine.begin() as connection:
             self._is_connected = True
+            rows: dict[Executable, list[Mapping[str, Any]]] = {}
             for item in items:
-                item.answer = item.work(connection)
+                if isinstance(item.work, Row):
+                    rows.setdefault(item.work.statement, []).append(item.work.values)
+                else:
+                    _insert(connection, rows)
+                    item.answer = item.work(connection)
+            _insert(connection, rows)
 
     def _tell(self, items: list[_Item]) -> None:
         """Durable, if what was written to is still what was opened."""
@@ -193,6 +215,12 @@ class Writer:
 
     def _translated(self, error: BaseException) -> BaseException:
         return store_error(error, self.store) or error
+
+
+def _insert(connection: Connection, rows: dict[Executable, list[Mapping[str, Any]]]) -> None:
+    for statement, those in rows.items():
+        connection.execute(statement, those)
+    rows.clear()
 
 
 def _fail(items: list[_Item], failure: BaseException) -> None:

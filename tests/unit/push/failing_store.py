@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from pusher.store import Store
 from pusher.store.database import Database
 from pusher.store.faults import translated
-from pusher.store.writer import Work, Writer
+from pusher.store.writer import Row, Work, Writer
 
 
 class How(Enum):
@@ -57,12 +57,12 @@ class _FailingWriter(Writer):
         self.__dict__.update(writer.__dict__)
         self._plan = plan
 
-    def _put(self, work: Work) -> Future[Any]:
+    def _put(self, work: Work | Row, *, is_awaited: bool = True) -> Future[Any]:
         if not self._plan.is_due():
-            return super()._put(work)
+            return super()._put(work, is_awaited=is_awaited)
         if self._plan.how is How.IN_DOUBT:
-            super()._put(work)
-        return super()._put(_fail)
+            super()._put(work, is_awaited=is_awaited)
+        return super()._put(_fail, is_awaited=is_awaited)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column
+from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text as sql
 from sqlalchemy.exc import IntegrityError, OperationalError
 
@@ -375,6 +376,42 @@ class StoreContract:
             store.event(an_event("ws01", str(number)))
         await store.outcome(an_outcome("ws01"))
         assert len(store.events("r", "ws01")) == 1000, "what was posted before an awaited write is durable with it"
+
+    async def test_what_nobody_waits_for_is_committed_with_what_somebody_does(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However long it would wait for company: whoever waits ends that."""
+        monkeypatch.setattr(writer, "_LINGER", 2 * writer.PATIENCE)
+        commits: list[object] = []
+        sqlalchemy_event.listen(store._database.engine, "commit", commits.append)
+        posted = [store.event(an_event("ws01", str(number))) for number in range(3)]
+        await store.outcome(an_outcome("ws01"))
+        assert [one.done() for one in posted] == [True] * 3
+        assert len(commits) == 1
+        store.event(an_event("ws01", "left"))  # closing waits for nobody's company
+
+    async def test_rows_of_one_kind_go_together_and_in_their_order(self, store: Store) -> None:
+        """Around work that comes in between; what is handed over last for a target is what stays."""
+        gate = threading.Event()
+        store._database.writer.post(lambda _: gate.wait(30))
+        statements: list[str] = []
+        sqlalchemy_event.listen(
+            store._database.engine, "before_cursor_execute", lambda *told: statements.append(told[2].split()[2])
+        )
+        for number in range(4):
+            store.event(an_event("ws01", str(number)))
+            store.target_began("r", "ws01", NOON)
+        first = asyncio.create_task(store.outcome(an_outcome("ws01")))
+        await asyncio.sleep(0)
+        seen = store._database.writer.submit(lambda c: c.execute(sql("SELECT count(*) FROM events")).scalar())
+        second = asyncio.create_task(store.outcome(an_outcome("ws01", status=Status.FAILED)))
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(first, second)
+        assert seen.result(30) == 4
+        assert [one for one in statements if one in ("events", "outcomes")] == ["events", "outcomes", "outcomes"]
+        assert [one.kind for one in store.events("r", "ws01")] == ["0", "1", "2", "3"]
+        assert [one.status for one in store.outcomes("r")] == [Status.FAILED]
 
     async def test_one_statement_that_fails_costs_only_itself(self, store: Store) -> None:
         """All of them in one batch: the writer is held up until they have gathered."""
