@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import quote_plus
 
-from sqlalchemy import Connection, Engine, create_engine, inspect, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from pusher.problems import BadInput
@@ -18,6 +20,10 @@ from pusher.store.writer import Writer
 
 HEAD = "0004"
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_HIDDEN = "***"
+_SCHEME = re.compile(r"\w+(?:\+\w+)?(?=://)")
+_SECRET = re.compile(r"pass|pwd|secret|token|key", re.IGNORECASE)
+"""Parameters of a URL that may hold a secret: libpq takes a password there too."""
 
 
 def open_store(url: str) -> Store:
@@ -25,12 +31,12 @@ def open_store(url: str) -> Store:
 
     BadInput where it cannot be opened or was written by a newer version.
     """
-    url = url if "://" in url else f"sqlite:///{Path(url).expanduser()}"
+    address = _address(url)
     # What its pool would print of a connection that went wrong is told as a Problem.
     logging.getLogger("sqlalchemy").setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
         try:
-            engine = create_engine(url)
+            engine = create_engine(address)
             stack.callback(engine.dispose)
             file = sqlite_file.file_of(engine)
             if engine.dialect.name == "sqlite":
@@ -82,6 +88,26 @@ def _is_current(connection: Connection, url: str) -> bool:
     return False
 
 
+def _address(url: str) -> URL:
+    """BadInput where it cannot be made out. A path is taken as it is: a question mark in it begins no parameters."""
+    if "://" not in url:
+        return URL.create("sqlite", database=str(Path(url).expanduser()))
+    try:
+        return make_url(url)
+    except (SQLAlchemyError, ValueError):
+        # From nothing: the exception may hold the URL with its password.
+        raise BadInput(None, f"the store {shown_url(url)} is no URL", "a file, or a URL such as sqlite:///FILE") from None
+
+
 def shown_url(url: str) -> str:
-    """The URL as it may be shown: a password in it stays hidden. A file's path is shown as it is."""
-    return url if "://" not in url else make_url(url).render_as_string(hide_password=True)
+    """The URL as it may be shown: a secret in it stays hidden. A file's path is shown as it is."""
+    if "://" not in url:
+        return url
+    try:
+        address = make_url(url)
+    except (SQLAlchemyError, ValueError):
+        scheme = _SCHEME.match(url)
+        return f"{scheme[0]}://{_HIDDEN}" if scheme else _HIDDEN
+    query = {name: _HIDDEN if _SECRET.search(name) else value for name, value in address.query.items()}
+    shown = address.set(query=query).render_as_string(hide_password=True)
+    return shown.replace(quote_plus(_HIDDEN), _HIDDEN)

@@ -18,7 +18,7 @@ from sqlalchemy import create_engine
 
 from pusher.models import Mark, Status
 from pusher.problems import BadInput, ProblemError
-from pusher.store import open_store
+from pusher.store import open_store, shown_url
 from pusher.store.opening import HEAD
 from pusher.store.schema import metadata
 from tests.unit.store.store_contract import StoreContract, a_run, an_outcome
@@ -43,6 +43,35 @@ def test_a_path_is_as_good_as_a_url(tmp_path: Path) -> None:
     again = open_store(f"sqlite:///{tmp_path}/deep/er/pusher.sqlite")
     assert again.run("r") is not None
     again.close()
+
+
+def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
+    """A question mark begins no parameters, and nothing is unquoted."""
+    open_store(str(tmp_path / "a?b%20c=d.sqlite")).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a?b%20c=d.sqlite"]
+
+
+SECRET = "hidden-by-all"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"://{SECRET}", "***"),
+        (f"://u:{SECRET}@h/db", "***"),
+        (f"u:{SECRET}@h://db", "***"),
+        (f"postgresql://u:{SECRET}@h:port/db", "postgresql://***"),
+        (f"foo://u:{SECRET}@h/db", "foo://u:***@h/db"),
+        (f"foo+bar://h/db?password={SECRET}&connect_timeout=1", "foo+bar://h/db?connect_timeout=1&password=***"),
+        (f"foo://h/db?sslpassword={SECRET}&password=a&password={SECRET}", "foo://h/db?password=***&sslpassword=***"),
+        (f"foo://h/db?PWD={SECRET}&sslmode=verify-full", "foo://h/db?PWD=***&sslmode=verify-full"),
+    ],
+)
+def test_a_url_that_leads_nowhere_is_told_without_its_secret(url: str, shown: str) -> None:
+    sentence = refused(url)
+    assert f"the store {shown} " in sentence
+    assert SECRET not in sentence
+    assert shown_url(url) == shown
 
 
 def test_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
