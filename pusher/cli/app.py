@@ -120,13 +120,15 @@ def remove(*, options: Options, json: AsJson = False, quiet: Quiet = False, yes:
 
 @app.command()
 @with_options(
-    *("inventory", "accounts", "limit", "exclude"), "identify", *("transport", "ca", "concurrency", "connect_timeout")
+    *("inventory", "accounts", "limit", "exclude", "store"),
+    *("identify", "transport", "ca", "concurrency", "connect_timeout"),
 )
 def resolve(*, options: Options, identify: Identify = False, json: AsJson = False) -> None:
     """Show who would be pushed to, and how that was decided; only name servers and the directory are asked.
 
     With --identify the machines that would be pushed to are asked what they call themselves, before any sign-in: no
     account is used, and nothing of one is sent. --transport, --ca, --concurrency and --connect-timeout are for that.
+    --store is for groups of a directory: it has the lockout budget of whoever reads it.
 
     Example: pusher resolve inventory/paris.yaml --limit 'group:paris,!ws2*'
     """

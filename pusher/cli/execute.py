@@ -23,7 +23,7 @@ from pusher.cli.narrator import Narrator
 from pusher.cli.verdict import Verdict
 from pusher.clock import utc_now
 from pusher.models import Run
-from pusher.problems import BadInput, Problem
+from pusher.problems import BadInput, Problem, ProblemError
 from pusher.push.context import Stop
 from pusher.report import JsonView, LiveView, PlainView, QuietView, Summary, View
 from pusher.report.style import console_for
@@ -91,6 +91,7 @@ class Execution:
     def verdict(self) -> Verdict:
         """What the run has come to by now; the store may tell of losses to the last."""
         return Verdict(
+            run=self._opened.run.id,
             interrupted=self._interruption.came,
             stopped=self._stop.code,
             statuses=self._narrator.statuses,
@@ -110,8 +111,21 @@ class Execution:
             return self.verdict.exit_status
 
     async def _run(self) -> None:
+        """From its record to the record of its end, whatever comes between."""
+        self._opened.begin()
+        try:
+            await self._work()
+        except (BadInput, ProblemError):
+            raise  # of what is opened for it: nobody has been contacted
+        except Exception as error:
+            self._log.exception("internal-error")
+            self._wrong.append(f"The run ended early by a fault of pusher's own ({type(error).__name__}); see the log.")
+        finally:
+            summary = self._narrator.summary()
+            self._narrator.finished(self._ended(summary), summary)
+
+    async def _work(self) -> None:
         opened, plan, narrator = self._opened, self._opened.plan, self._narrator
-        opened.begin()
         left_out = list(plan.left_out())
         narrator.started(plan.count() + len(left_out))
         for note in plan.notes():
@@ -126,15 +140,8 @@ class Execution:
             except asyncio.CancelledError:
                 if not self._interruption.came:
                     raise
-            except Exception as error:
-                self._log.exception("internal-error")
-                self._wrong.append(
-                    f"The run ended early by a fault of pusher's own ({type(error).__name__}); see the log."
-                )
             finally:
                 listening.cancel()
-                summary = narrator.summary()
-                narrator.finished(self._ended(summary), summary)
 
     def _ended(self, summary: Summary) -> Run:
         """The run as the store has it; where that cannot be told of its end, as it is known here."""

@@ -19,12 +19,13 @@ _NAMED = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """``wrong``: what went wrong with the run as a whole, in sentences. ``losses``: by target, what was not stored.
+    """Of the run with this id. ``wrong``: what went wrong with the run as a whole, in sentences. ``losses``: by target, what was not stored.
 
     ``unstored``: how many outcomes the store did not take, and ``unstored_words`` where they are. ``view_failure``:
     what ended the showing of it.
     """
 
+    run: str
     interrupted: bool
     stopped: Code | None
     statuses: frozenset[Status]
@@ -58,5 +59,5 @@ class Verdict:
                 f"{first.message}). {first.remedy}"
             )
         if self.view_failure is not None:
-            words.append(f"The run could not be shown to its end ({self.view_failure}); 'pusher show last' shows it.")
+            words.append(f"The run could not be shown to its end ({self.view_failure}); 'pusher show {self.run}' shows it.")
         return words

@@ -43,6 +43,8 @@ def retry(store: Store, name: str, statuses: frozenset[Status], given: Mapping[s
 
 
 def _is_left(outcome: Outcome, statuses: frozenset[Status]) -> bool:
-    if outcome.code is not None and CATALOGUE[outcome.code].part is not Part.TARGET:
+    # A code that is not in the catalogue (another version's) is taken for the target's: it is tried again.
+    row = CATALOGUE.get(outcome.code) if outcome.code is not None else None
+    if row is not None and row.part is not Part.TARGET:
         return False
     return outcome.status in statuses if statuses else not outcome.status.is_success

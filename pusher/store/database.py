@@ -44,8 +44,11 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction of the caller's own thread, durable when it ends; for what is too big to be one of a batch."""
-        with translated(self.name), self.engine.begin() as connection:
-            yield connection
+        with translated(self.name):
+            with self.engine.begin() as connection:
+                yield connection
+            if self.file is not None:
+                self.file.prove()
 
     def damaged(self, why: str) -> StoreError:
         return StoreError(problem(Code.STORE_DAMAGED, detail=f"{self.name}: {why}"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pusher.cli.app import main
 from pusher.credentials.accounts_file import AccountsFile, load_accounts
 from pusher.credentials.lockout.budget import LockoutPolicy
 from pusher.credentials.lockout.guard import LockoutGuard
@@ -121,6 +122,30 @@ def test_the_reader_is_not_locked_out_by_runs(inventory: Path, monkeypatch: pyte
         with pytest.raises(ProblemError, match="directory-sign-in-failed"):
             inventory_of(options)
     assert found.signed_in == 1
+
+
+@pytest.mark.parametrize("by", ["--store", "PUSHER_STORE"])
+def test_a_resolve_counts_the_reader_where_a_push_does(
+    inventory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], by: str
+) -> None:
+    """In another store the reader would have a second budget, and could be locked out."""
+    folder, store = inventory.parent, str(inventory.parent / "shared.sqlite")
+    monkeypatch.setenv("READER", "x")
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "own"))
+    (folder / "accounts.toml").write_text(ACCOUNTS)
+    found = directory(fails={"": "directory-sign-in-failed"})
+    monkeypatch.setattr("pusher.wiring.directory.ldap_directory", lambda *given: found.within(given[-1]))
+    given = ["--store", store] if by == "--store" else []
+    if not given:
+        monkeypatch.setenv(by, store)
+    monkeypatch.setattr("sys.argv", ["pusher", "resolve", str(inventory), *given])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, "directory-sign-in-failed" in capsys.readouterr().err) == (2, True)
+    with pytest.raises(ProblemError, match="directory-sign-in-failed"):
+        prepare_run(Options(inventory=inventory, store=store), Verb.CHECK)
+    assert found.signed_in == 1
+    assert not (folder / "own").exists()
 
 
 def test_without_groups_of_it_nobody_needs_one(tmp_path: Path) -> None:

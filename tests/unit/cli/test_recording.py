@@ -112,6 +112,21 @@ def test_a_run_whose_end_cannot_be_stored_does_not_end_well(place: Workplace, mo
     assert set(ended.verdicts.values()) == {("ready", None)}
 
 
+def test_a_run_whose_resources_cannot_be_opened_has_an_end_all_the_same(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr("pusher.wiring.run_resources.open_sign_in", broken)
+    ended = place.check()
+    assert ended.status == 1
+    assert "The run ended early by a fault of pusher's own (ZeroDivisionError)" in ended.err
+    assert "6 targets have no outcome" in ended.err
+    (run,) = (json.loads(line) for line in place.run("runs", "--json").out.splitlines())
+    assert run["ended_at"] is not None
+
+
 def test_no_run_ends_well_with_a_target_that_has_no_outcome(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever mistake of ours may lose one."""
     write = Store.outcome

@@ -24,7 +24,7 @@ def verdict(
     view_failure: str | None = None,
 ) -> Verdict:
     return Verdict(
-        interrupted=interrupted, stopped=stopped, statuses=statuses, wrong=wrong, losses=LOST if lost else {},
+        run="r1", interrupted=interrupted, stopped=stopped, statuses=statuses, wrong=wrong, losses=LOST if lost else {},
         unstored=unstored, unstored_words=["where it is"] * unstored, view_failure=view_failure,
     )  # fmt: skip
 

@@ -43,6 +43,14 @@ def refused(store: Store, name: str = "r") -> tuple[Refusal, str]:
     return raised.value.why, raised.value.run
 
 
+def test_a_code_of_another_version_is_tried_again(store: Store) -> None:
+    begin(store, "a")
+    end(store, "a", Status.FAILED, "a-code-that-is-no-more")
+    origin = retry(store, "r", frozenset(), {}).options.origin
+    assert origin is not None
+    assert origin.only == {"a"}
+
+
 def test_a_retry_takes_up_what_did_not_succeed(store: Store) -> None:
     begin(store, "Done", "Failed", "silent", "spared", "newer", "never-begun")
     end(store, "Done", Status.INSTALLED)

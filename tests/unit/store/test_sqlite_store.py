@@ -18,7 +18,7 @@ from sqlalchemy import create_engine
 
 from pusher.models import Mark, Status
 from pusher.problems import BadInput, ProblemError
-from pusher.store import open_store, shown_url
+from pusher.store import StoreError, open_store, shown_url
 from pusher.store.opening import HEAD
 from pusher.store.schema import metadata
 from tests.unit.store.store_contract import StoreContract, a_run, an_outcome
@@ -200,6 +200,16 @@ async def test_a_store_that_was_vacuumed_in_between_is_no_damage(tmp_path: Path)
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert path.stat().st_size < before // 2
     await store.outcome(an_outcome("ws00003"))
+    store.close()
+
+
+def test_a_run_that_is_begun_in_a_deleted_file_is_not_recorded(tmp_path: Path) -> None:
+    """SQLite goes on writing to it, and whoever is told that the run is recorded would begin it."""
+    store = open_store(str(tmp_path / "pusher.sqlite"))
+    store.begin_run(a_run("before"), {}, [])
+    (tmp_path / "pusher.sqlite").unlink()
+    with pytest.raises(StoreError, match="store-damaged"):
+        store.begin_run(a_run(), {}, [])
     store.close()
 
 
