@@ -249,8 +249,13 @@ def data_folder() -> Path:
     return Path(home) / "pusher"
 
 
+def place_of_store(url: str | None) -> str:
+    """``url``, or the file of the user's own store."""
+    return url or str(data_folder() / "pusher.sqlite")
+
+
 def open_default_store(url: str | None) -> Store:
     """The store at ``url``, or the user's own."""
     from pusher.store import open_store  # and the library of its database, which --help and explain do without
 
-    return open_store(url or str(data_folder() / "pusher.sqlite"))
+    return open_store(place_of_store(url))

@@ -25,6 +25,7 @@ from pusher.report.accounts import (
     cleared_record,
     cleared_words,
     counted_record,
+    lost_words,
 )
 from pusher.report.record import write_line
 from pusher.report.style import console_for
@@ -41,7 +42,7 @@ def try_accounts(file: Path | None, store: str | None, as_json: bool) -> int:
     """Try every account of the file once; the command's exit status. BadInput before anything is contacted."""
     accounts, read = accounts_to_test(file)
     secret, trials = directory_secret(read), list[Trial]()
-    if (note := budget_note(read)) is not None:
+    if (note := budget_note(read, store)) is not None:
         print(f"note: {note}", file=sys.stderr)
     interrupted = False
     with open_guard(read, store, "test") as guard:
@@ -105,12 +106,23 @@ def _is_counted_where(found: Account, name: str, host: str | None) -> None:
         raise BadInput(Source(file="--host"), words, "no --host")
 
 
+def lost_by_clearing(found: Sequence[Account], file: Path | None, store: str | None, host: str | None) -> str | None:
+    """What has to be said before it is cleared: of an entry that cannot be understood. None: it can be."""
+    with open_guard(accounts_beside(file), store) as guard:
+        if any(True for key in _keys(found, host) for _ in guard.damaged(key.entry)):
+            return lost_words(found[0])
+    return None
+
+
 def clear_account(
     found: Sequence[Account], file: Path | None, store: str | None, as_json: bool, host: str | None
 ) -> None:
-    """Forget its failures in the store's ledger, and say how many there were, and which other name still counts."""
+    """Forget its failures in the store's ledger, and say how many there were, and which other name still counts.
+
+    Whoever asks has said what is lost, see ``lost_by_clearing``.
+    """
     read, account = accounts_beside(file), found[0]
-    keys = list(dict.fromkeys(account_key(one, name) for one in found for name in _names_of(host or "")))
+    keys = _keys(found, host)
     with open_guard(read, store) as guard:
         cleared = asyncio.run(_clear(guard, keys))
         others = {key: guard.clear_command(key) for key, _ in guard.counted(keys[0].entry)}
@@ -122,8 +134,16 @@ def clear_account(
     print("\n".join(cleared_words(account, cleared, beside)))
 
 
+def _keys(found: Sequence[Account], host: str | None) -> Sequence[AccountKey]:
+    return list(dict.fromkeys(account_key(one, name) for one in found for name in _names_of(host or "")))
+
+
 async def _clear(guard: LockoutGuard, keys: Sequence[AccountKey]) -> Cleared:
-    forgotten = sum([(await guard.clear(key)).forgotten for key in keys])
+    damaged = [key for key in keys for _ in guard.damaged(key.entry)]
+    for key in damaged:
+        await guard.forget(key)
+    known = sum([(await guard.clear(key)).forgotten or 0 for key in keys])
+    forgotten = None if damaged else known
     # Two names of the file that are one account are both forgotten by now.
     return Cleared(forgotten=forgotten, beside=guard.look(keys[0]).beside)
 
@@ -134,11 +154,13 @@ def show_budget(file: Path | None, store: str | None, as_json: bool) -> None:
         rows = [
             Counted(*written(key), answer=answer, clear=guard.clear_command(key)) for key, answer in guard.counted()
         ]
+        rows += [Counted(*written(key), answer=None, clear=guard.clear_command(key)) for key in guard.damaged()]
+        where = guard.store
     if as_json:
         for row in rows:
             write_line(counted_record(row), sys.stdout)
     else:
-        console_for(sys.stdout).print(budget_page(rows))
+        console_for(sys.stdout).print(budget_page(rows, where))
         for row in rows:
             print(visible(row.clear))
 

@@ -299,13 +299,17 @@ def clear_account(
 
     Examples: pusher accounts clear push-2026, pusher accounts clear 'CORP\\svc-agent'
     """
-    from pusher.cli.accounts import accounts_to_clear
+    from pusher.cli.accounts import accounts_to_clear, lost_by_clearing
     from pusher.cli.accounts import clear_account as clear
 
     found = accounts_to_clear(name, accounts, host)
     if not yes:
+        _somebody_to_ask("forgetting")
+    if (lost := lost_by_clearing(found, accounts, store, host)) is not None:
+        print(lost, file=sys.stderr)
+    if not yes:
         who = host if found[0].is_local else "the domain"
-        _ask_first(f"Has {who} forgotten the failed sign-ins of {found[0].user}?", "forgetting")
+        _confirmed(f"Has {who} forgotten the failed sign-ins of {found[0].user}?")
     clear(found, accounts, store, json, host)
 
 
@@ -315,15 +319,19 @@ def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = F
 
     plan = prepare_run(options, verb)
     if ask:
-        _ask_first(f"Remove {plan.package_words} from {plan.count():,} machines?")
+        _somebody_to_ask("removing")
+        _confirmed(f"Remove {plan.package_words} from {plan.count():,} machines?")
     # And these once the operator's files are found good.
     from pusher.cli.execute import execute, view_for
 
     raise typer.Exit(execute(plan, view_for(as_json, quiet)))
 
 
-def _ask_first(question: str, doing: str = "removing") -> None:
+def _somebody_to_ask(before: str) -> None:
     if not sys.stdin.isatty():
-        raise BadInput(None, f"there is nobody to ask before {doing}", "--yes")
+        raise BadInput(None, f"there is nobody to ask before {before}", "--yes")
+
+
+def _confirmed(question: str) -> None:
     if not typer.confirm(question):
         raise typer.Exit(BAD_INPUT)

@@ -19,10 +19,11 @@ _NAMED = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Of the run with this id. ``wrong``: what went wrong with the run as a whole, in sentences. ``losses``: by target, what was not stored.
+    """Of ``run``, its id. ``wrong``: what went wrong with it as a whole, in sentences. ``losses``: by target, what was
+    not stored.
 
-    ``unstored``: how many outcomes the store did not take, and ``unstored_words`` where they are. ``view_failure``:
-    what ended the showing of it.
+    ``unstored``: how many outcomes the store did not take, and ``unstored_words`` where they are.
+    ``view_failure``: what ended the showing of it.
     """
 
     run: str
@@ -59,5 +60,7 @@ class Verdict:
                 f"{first.message}). {first.remedy}"
             )
         if self.view_failure is not None:
-            words.append(f"The run could not be shown to its end ({self.view_failure}); 'pusher show {self.run}' shows it.")
+            words.append(
+                f"The run could not be shown to its end ({self.view_failure}); 'pusher show {self.run}' shows it."
+            )
         return words

@@ -102,6 +102,7 @@ class Code(StrEnum):
     NO_ACCOUNT = "no-account"
     LOCKOUT_BUDGET_SPENT = "lockout-budget-spent"
     BUDGET_UNAVAILABLE = "budget-unavailable"
+    BUDGET_DAMAGED = "budget-damaged"
     ACCOUNT_STOPPED = "account-stopped"
 
     # Rights

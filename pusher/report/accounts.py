@@ -197,7 +197,8 @@ def _budget_record(one: Trial) -> dict[str, Any] | None:
 def cleared_words(account: Account, cleared: Cleared, beside: Mapping[str, Account | None]) -> list[str]:
     """What ``accounts clear`` has done. ``beside``: what may be the same account's other names, each by the command
     that clears it, with the account of the file that it is."""
-    said = [f"{visible(account.name)}: {failures(cleared.forgotten)} forgotten."]
+    lost = cleared.forgotten is None
+    said = [f"{visible(account.name)}: {'all of its entry' if lost else failures(cleared.forgotten or 0)} forgotten."]
     if cleared.beside:
         names = [
             f"{visible(one.name)} ({visible(one.user)})" if one is not None else "a name that is not in this file"
@@ -208,13 +209,22 @@ def cleared_words(account: Account, cleared: Cleared, beside: Mapping[str, Accou
             f"count{'s' if cleared.beside == 1 else ''}: clear that too, or tell them apart by realm."
         )
         said += [f"  {visible(command)}" for command in beside]
-    elif not cleared.forgotten:
+    elif cleared.forgotten == 0:
         said.append("Nothing was counted under that name; 'pusher accounts budget' shows what this store counts.")
     return said
 
 
+def lost_words(account: Account) -> str:
+    """What is said before an entry is forgotten that cannot be understood."""
+    return (
+        f"The entry that counts {visible(account.user)} in the store cannot be understood. How often it has failed, "
+        "and what is on its way, is lost with it, also of other accounts of that user name: pusher then spends their "
+        "whole budget anew."
+    )
+
+
 def cleared_record(account: Account, cleared: Cleared) -> Record:
-    """The line of ``accounts clear --json``."""
+    """The line of ``accounts clear --json``. ``forgotten`` is null where nobody knows how many there were."""
     return {
         "account": account.name,
         "user": account.user,
@@ -225,20 +235,27 @@ def cleared_record(account: Account, cleared: Cleared) -> Record:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the ledger counts of ``user``, on the machine ``host`` where it is that one's own. ``clear`` forgets it."""
+    """What the ledger counts of ``user``, on the machine ``host`` where it is that one's own. ``clear`` forgets it.
+
+    ``answer`` None: its entry cannot be understood.
+    """
 
     user: str
     host: str | None
-    answer: Answer
+    answer: Answer | None
     clear: str
 
 
-def budget_page(rows: Sequence[Counted]) -> RenderableType:
-    """Every account of which anything is counted, by name. Their commands are lines of their own."""
+def budget_page(rows: Sequence[Counted], store: str) -> RenderableType:
+    """Every account of which ``store`` counts anything, by name. Their commands are lines of their own."""
     if not rows:
-        return Text("No account has failed sign-ins that count.")
+        return plain(f"No account has failed sign-ins that count in the store {store}.")
     made = table("user", "counted by", "failures", "free again")
     for row in rows:
+        if row.answer is None:
+            refused = Text("not understood: it is tried nowhere", style="bold red")
+            made.add_row(plain(row.user), plain(row.host or "its domain"), refused, Text("when it is cleared"))
+            continue
         free = row.answer.free_at
         made.add_row(
             plain(row.user),
@@ -246,7 +263,7 @@ def budget_page(rows: Sequence[Counted]) -> RenderableType:
             Text(_counted_words(row.answer)),
             Text(when(free + timedelta(milliseconds=999)) if free is not None and row.answer.policy.limit else "-"),
         )
-    return made
+    return Group(plain(f"Counted in the store {store}:"), Text(), made, Text())
 
 
 def _counted_words(answer: Answer) -> str:
@@ -257,8 +274,12 @@ def _counted_words(answer: Answer) -> str:
 
 
 def counted_record(row: Counted) -> Record:
-    """One line of ``accounts budget --json``. ``host`` is null for a domain account."""
+    """One line of ``accounts budget --json``. ``host`` is null for a domain account; ``failures``, and all that is
+    counted, where the entry cannot be understood."""
     answer = row.answer
+    if answer is None:
+        counted = dict.fromkeys(("failures", "cut_off", "in_flight", "limit", "free_at"))
+        return {"user": row.user, "host": row.host, **counted, "clear": row.clear}
     return {
         "user": row.user,
         "host": row.host,

@@ -2,19 +2,21 @@
 
 What a document means, and what may become of it, is the caller's (``credentials``): ``decide`` is called inside the
 transaction, with the account's row locked against every other process. On SQLite that lock is the database's own
-writing lock, on PostgreSQL the row's.
+writing lock, on PostgreSQL the row's. What stands there and is no document is the caller's to judge, too: it is read as
+the text that it is, and handed over.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Executable, bindparam, select, update
+from sqlalchemy import Connection, Executable, Text, bindparam, cast, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pusher.clock import Now, utc_now
@@ -27,17 +29,16 @@ from pusher.store.writer import in_loop
 T = TypeVar("T")
 _NEW: dict[str, Any] = {}
 """What stands in a row between its being made and its first document."""
+_AS_TEXT = cast(lockout.c.standing, Text)
 
 
 class BudgetLedger:
-    """``credentials.ledger.Ledger`` over the store's database."""
+    """``credentials.lockout.ledger.Ledger`` over the store's database."""
 
     def __init__(self, database: Database, now: Now = utc_now) -> None:
         self._database, self._now = database, now
 
-    def change(
-        self, account: str, decide: Callable[[Mapping[str, Any] | None], tuple[Mapping[str, Any] | None, T]]
-    ) -> asyncio.Future[T]:
+    def change(self, account: str, decide: Callable[[Any], tuple[Mapping[str, Any] | None, T]]) -> asyncio.Future[T]:
         """Handed to the writer at once, so that it is in its place whatever becomes of the caller."""
 
         def work(connection: Connection) -> T:
@@ -51,19 +52,19 @@ class BudgetLedger:
 
         return in_loop(_of_the_budget(self._database.writer.submit(work)))
 
-    async def look(self, account: str) -> Mapping[str, Any] | None:
+    async def look(self, account: str) -> Any:
         return await asyncio.to_thread(self.read, account)
 
-    def read(self, account: str) -> Mapping[str, Any] | None:
-        query = select(lockout.c.standing).where(lockout.c.account == account)
+    def read(self, account: str) -> Any:
+        query = select(_AS_TEXT).where(lockout.c.account == account)
         with self._reading() as connection:
-            return _document(connection.execute(query).scalar())
+            return _found(connection.execute(query).scalar())
 
-    def accounts(self) -> Mapping[str, Mapping[str, Any]]:
-        query = select(lockout.c.account, lockout.c.standing).order_by(lockout.c.account)
+    def accounts(self) -> Mapping[str, Any]:
+        query = select(lockout.c.account, _AS_TEXT).order_by(lockout.c.account)
         with self._reading() as connection:
-            found = ((account, _document(standing)) for account, standing in connection.execute(query))
-            return {account: document for account, document in found if document is not None}
+            every = ((account, _found(text)) for account, text in connection.execute(query))
+            return {account: found for account, found in every if found is not None}
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -73,22 +74,21 @@ class BudgetLedger:
         except StoreError as error:
             raise _unavailable(error) from error
 
-    def _lock(self, connection: Connection, account: str) -> Mapping[str, Any] | None:
-        """The account's document, locked until the transaction ends.
+    def _lock(self, connection: Connection, account: str) -> Any:
+        """What stands in the account's row, locked until the transaction ends.
 
         One statement that writes and reads: SQLite begins no transaction for a SELECT, and a row that is not there
         cannot be locked.
         """
         row = {"account": account, "standing": _NEW, "changed_at": self._now()}
-        with self._database.making_sense():
-            return _document(connection.execute(_LOCKING[connection.dialect.name], row).scalar_one())
+        return _found(connection.execute(_LOCKING[connection.dialect.name], row).scalar_one())
 
 
 def _locking(dialect: Callable[[Any], Any]) -> Executable:
     made = dialect(lockout)
     touched = {"account": made.excluded.account}
     statement: Executable = made.on_conflict_do_update(index_elements=[lockout.c.account], set_=touched).returning(
-        lockout.c.standing
+        _AS_TEXT
     )
     return statement
 
@@ -102,11 +102,17 @@ _FORGOTTEN = lockout.delete().where(_MINE)
 _CHANGED = update(lockout).where(_MINE).values(standing=bindparam("standing"), changed_at=bindparam("changed_at"))
 
 
-def _document(found: Any) -> Mapping[str, Any] | None:
-    """What was found in a row, if anything. TypeError where it is no document."""
-    if found is not None and not isinstance(found, dict):
-        raise TypeError(type(found))
-    return found or None
+def _found(text: Any) -> Any:
+    """What a row says; None where there is no row, or a new one. What is no JSON is given as it is, not as nothing."""
+    if text is None:
+        return None
+    try:
+        said = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return text
+    if said is None:
+        return text
+    return None if said == _NEW else said
 
 
 def _of_the_budget(handed: Future[T]) -> Future[T]:

@@ -96,7 +96,9 @@ def _address(url: str) -> URL:
         return make_url(url)
     except (SQLAlchemyError, ValueError):
         # From nothing: the exception may hold the URL with its password.
-        raise BadInput(None, f"the store {shown_url(url)} is no URL", "a file, or a URL such as sqlite:///FILE") from None
+        raise BadInput(
+            None, f"the store {shown_url(url)} is no URL", "a file, or a URL such as sqlite:///FILE"
+        ) from None
 
 
 def shown_url(url: str) -> str:

@@ -24,6 +24,11 @@ class Store(Runs, Outcomes, Events, Journals, Queries):
         self.ledger = BudgetLedger(database)
 
     @property
+    def name(self) -> str:
+        """What it is called in messages: its path or its URL, without a password."""
+        return self._database.name
+
+    @property
     def path(self) -> Path | None:
         """Its file; None where it is kept by a server."""
         return self._database.file.path if self._database.file is not None else None

@@ -20,14 +20,15 @@ from pusher.credentials.lockout.guard import LockoutGuard
 from pusher.credentials.lockout.refusal import CLEAR
 from pusher.credentials.secrets.references import scheme_of
 from pusher.models import Account
-from pusher.settings import open_default_store
+from pusher.settings import open_default_store, place_of_store
 from pusher.store import Store, shown_url
 
 
 def guard_of(accounts: AccountsFile, store: Store, url: str | None, run: str = "") -> LockoutGuard:
-    """Over the ledger of ``store``, which was asked for by ``url``; its refusals name the command that clears that."""
+    """Over the ledger of ``store``, asked for by ``url``; its refusals name both it and the command that clears."""
     clear = CLEAR if url is None else f"{CLEAR} --store {shlex.quote(shown_url(url))}"
-    return LockoutGuard(lockout_policy(accounts), store.ledger, local=local_policy(accounts), run=run, clear=clear)
+    policy, local = lockout_policy(accounts), local_policy(accounts)
+    return LockoutGuard(policy, store.ledger, local=local, run=run, clear=clear, store=store.name)
 
 
 @contextmanager
@@ -52,13 +53,13 @@ def local_policy(accounts: AccountsFile) -> LockoutPolicy | None:
     return LockoutPolicy(threshold=accounts.local_threshold, reserve=accounts.reserve)
 
 
-def budget_note(accounts: AccountsFile) -> str | None:
-    """How far the lockout budget sees; None where there is nothing that it does not see."""
+def budget_note(accounts: AccountsFile, url: str | None) -> str | None:
+    """How far the lockout budget of the store at ``url`` sees; None where there is nothing that it does not see."""
     if accounts.directory is not None or not any(_counts_in_a_domain(one) for one in accounts.accounts):
         return None
     return (
-        "the lockout budget knows the failed sign-ins of this store only; with [directory] in the accounts file it "
-        "knows those that the domain has counted, whoever made them"
+        f"the lockout budget knows the failed sign-ins of the store {shown_url(place_of_store(url))} only; with "
+        "[directory] in the accounts file it knows those that the domain has counted, whoever made them"
     )
 
 

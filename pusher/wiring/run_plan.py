@@ -104,7 +104,7 @@ class RunPlan:
         if self.no_accounts is not None:
             yield self.no_accounts
         yield from self.remarks
-        if (note := budget_note(self.accounts)) is not None:
+        if (note := budget_note(self.accounts, self.options.store)) is not None:
             yield note
         yield from self.selection.notes()
 

@@ -110,4 +110,4 @@ async def open_examiner(
     """What testing accounts takes, and nothing that pushing takes: no target, no transport."""
     async with open_sign_in(accounts, guard, reader_secret) as made:
         realm = accounts.directory.domain.upper() if accounts.directory is not None else None
-        yield Examiner(made.kerberos, guard, guard.ledger, read_secret, utc_now, made.readings, realm)
+        yield Examiner(made.kerberos, guard, read_secret, utc_now, made.readings, realm)

@@ -17,7 +17,6 @@ from pusher.credentials.kerberos.tickets import CCACHE, Kerberos, Ticket, Ticket
 from pusher.credentials.lockout.account_state import Answer
 from pusher.credentials.lockout.budget import account_key
 from pusher.credentials.lockout.guard import LockoutGuard
-from pusher.credentials.lockout.ledger import Ledger
 from pusher.credentials.lockout.readings import Readings, Seen
 from pusher.credentials.secrets.laps import is_laps
 from pusher.credentials.secrets.references import scheme_of
@@ -79,15 +78,14 @@ class Examiner:
         self,
         kerberos: Kerberos,
         guard: LockoutGuard,
-        ledger: Ledger,
         secret_of: SecretOf,
         now: Now,
         readings: Readings | None = None,
         realm: str | None = None,
         seconds: float = _SECONDS,
     ) -> None:
-        """``ledger``: the guard's. ``realm``: of an account which the directory knows for one of its domain."""
-        self._kerberos, self._guard, self._ledger = kerberos, guard, ledger
+        """``realm``: of an account which the directory knows for one of its domain."""
+        self._kerberos, self._guard = kerberos, guard
         self._secret_of, self._now = secret_of, now
         self._readings, self._realm, self._seconds = readings, realm, seconds
 
@@ -192,8 +190,7 @@ class Examiner:
     async def _account_state(self, account: Account) -> Answer | None:
         key = account_key(account, "")
         try:
-            # The end of the sign-in is on its way to the ledger, which keeps the order in which it is told.
-            await self._ledger.change(key.entry, lambda document: (document, None))
+            await self._guard.booked(key)  # the end of the sign-in
             return self._guard.look(key)
         except ProblemError:
             return None  # the trial has met it too, and says so

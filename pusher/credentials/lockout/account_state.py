@@ -187,9 +187,10 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cleared:
-    """Failures that an operator had forgotten; ``beside``: those that another name of the account still counts."""
+    """Failures that an operator had forgotten (None: nobody knows how many); ``beside``: those that another name of the
+    account still counts."""
 
-    forgotten: int
+    forgotten: int | None
     beside: int
 
 

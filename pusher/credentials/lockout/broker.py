@@ -32,7 +32,7 @@ from pusher.credentials.lockout.account_state import (
 from pusher.credentials.lockout.budget import AccountKey, LockoutPolicy, Result, Verdict, counts
 from pusher.credentials.lockout.ledger import Ledger, account_state_of, changed
 from pusher.credentials.lockout.process import Process
-from pusher.credentials.lockout.refusal import clear_command, spent, stopped_by
+from pusher.credentials.lockout.refusal import clear_command, damaged, spent, stopped_by
 from pusher.problems import Problem, ProblemError
 
 _GOES_ON = HELD_AT_MOST / 2
@@ -54,7 +54,8 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Party:
-    """On whose behalf the ledger is asked. ``clear``: the command that forgets what is counted there."""
+    """On whose behalf the ledger is asked. ``clear``: the command that forgets what is counted there; ``store``: where
+    that is, as it may be shown."""
 
     ledger: Ledger
     policy: LockoutPolicy
@@ -64,6 +65,11 @@ class Party:
     is_gone: IsGone
     pace: Pace
     clear: str
+    store: str = ""
+
+    def damaged(self, account: AccountKey) -> Problem:
+        """What is said where the account's entry cannot be understood."""
+        return damaged(clear_command(account, self.clear), self.store)
 
 
 @dataclass(slots=True)
@@ -147,6 +153,7 @@ class LeaseBroker:
             party.ledger,
             self._account,
             lambda account_state: (settle(account_state, settled, party.run, party.clock()), None),
+            party.damaged(self._account),
         )
         self._bookings.add(booking)
         booking.add_done_callback(lambda done: self._booked(settled, done))
@@ -170,13 +177,14 @@ class LeaseBroker:
                     self._hand_out(answer)
                     if answer.verdict is Verdict.SPENT:
                         clear = clear_command(self._account, self._party.clear)
-                        self._refuse(lambda: spent(answer, clear))  # noqa: B023 (called before the next answer)
+                        store = self._party.store
+                        self._refuse(lambda: spent(answer, clear, store))  # noqa: B023 (called before the next answer)
                 if self._stopped is not None:
                     stop = self._stopped
                     if self._bookings:
                         await asyncio.wait(self._bookings)  # so that the count in its words holds what stopped it
                     seen = await self._look()
-                    self._refuse(lambda: stopped_by(stop, seen))  # noqa: B023
+                    self._refuse(lambda: stopped_by(stop, seen, self._party.store))  # noqa: B023
                 elif self._anybody():
                     delay = await self._until_worth_asking(delay)
         except ProblemError as error:
@@ -209,7 +217,10 @@ class LeaseBroker:
         request = self._request(tuple(secrets.token_hex(8) for _ in range(wanted)))
         asked_at = party.clock()
         asking = changed(
-            party.ledger, self._account, lambda account_state: ask(account_state, request, party.clock(), party.is_gone)
+            party.ledger,
+            self._account,
+            lambda account_state: ask(account_state, request, party.clock(), party.is_gone),
+            party.damaged(self._account),
         )
         try:
             answer = await asyncio.shield(asking)
@@ -255,7 +266,8 @@ class LeaseBroker:
 
     async def _look(self) -> Answer:
         party = self._party
-        account_state = account_state_of(await party.ledger.look(self._account.entry), self._account)
+        found = await party.ledger.look(self._account.entry)
+        account_state = account_state_of(found, self._account, party.damaged(self._account))
         now = party.clock()
         horizon = policy_of(account_state, party.policy, now).horizon
         return judge(tidied(account_state, now, horizon, party.is_gone), self._request(), now)

@@ -6,9 +6,11 @@ happens to it. One guard lives as long as one run.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from pusher.clock import Clock, moment
 from pusher.credentials.lockout import account_state as rules
@@ -16,12 +18,22 @@ from pusher.credentials.lockout import process as processes
 from pusher.credentials.lockout.account_state import Answer, Cleared, IsGone, Mark, Reading, Request, Settled, Stop
 from pusher.credentials.lockout.broker import LeaseBroker, Pace, Party
 from pusher.credentials.lockout.budget import AccountKey, Budget, LockoutPolicy, Result, Verdict
-from pusher.credentials.lockout.ledger import Ledger, MemoryLedger, account_state_of, account_states_of, changed
+from pusher.credentials.lockout.ledger import (
+    Found,
+    Ledger,
+    MemoryLedger,
+    account_state_of,
+    account_states_of,
+    changed,
+)
 from pusher.credentials.lockout.process import Process
 from pusher.credentials.lockout.refusal import CLEAR, clear_command, spent, stopped_by
-from pusher.problems import Problem
+from pusher.problems import Problem, ProblemError
 
+T = TypeVar("T")
 _BROKERS = 256
+_ANY_DOMAIN = "any"
+"""Where an entry does not tell of which domains its accounts are: all of them have their place there."""
 
 
 class Lease:
@@ -40,7 +52,8 @@ class LockoutGuard:
     """Leases by account key (see ``budget.account_key``). Without a ``ledger`` the count is this guard's alone.
 
     ``local`` is what is assumed of machines' own accounts, where it is not ``policy``. ``run`` is whose stops hold;
-    ``process`` whose leases the ledger knows these to be. ``clear``: the command that forgets what ``ledger`` counts.
+    ``process`` whose leases the ledger knows these to be. ``clear``: the command that forgets what ``ledger`` counts,
+    and ``store`` where that is, as it may be shown.
     """
 
     def __init__(
@@ -55,6 +68,7 @@ class LockoutGuard:
         is_gone: IsGone = processes.is_gone,
         pace: Pace | None = None,
         clear: str = CLEAR,
+        store: str = "",
     ) -> None:
         self.policy = policy
         self._party = Party(
@@ -66,6 +80,7 @@ class LockoutGuard:
             is_gone=is_gone,
             pace=pace or Pace(),
             clear=clear,
+            store=store,
         )
         self._local = replace(self._party, policy=local or policy)
         self._brokers: dict[AccountKey, LeaseBroker] = {}
@@ -76,6 +91,11 @@ class LockoutGuard:
     def ledger(self) -> Ledger:
         """Where it counts."""
         return self._party.ledger
+
+    @property
+    def store(self) -> str:
+        """Where that is, as it may be shown; empty where it is nowhere."""
+        return self._party.store
 
     def is_also(self, netbios: str, domain: str) -> None:
         """``netbios`` names the same domain as ``domain`` does: ``NETBIOS\\svc`` and ``svc@domain`` are one account."""
@@ -100,9 +120,7 @@ class LockoutGuard:
     async def begin_reading(self, key: AccountKey) -> Mark:
         """To be called before the directory is asked how ``key`` stands."""
         clock = self._party.clock
-        return await changed(
-            self._party.ledger, self._known(key), lambda account_state: rules.marked(account_state, clock())
-        )
+        return await self._changed(key, lambda account_state: rules.marked(account_state, clock()))
 
     async def read(self, key: AccountKey, mark: Mark, reading: Reading) -> Answer:
         """What the directory said, asked after ``mark``; how the account stands now."""
@@ -112,24 +130,31 @@ class LockoutGuard:
             kept = rules.read(account_state, mark, reading, clock())
             return kept, rules.judge(kept, _request(self._party_of(key)), clock())
 
-        return await changed(self._party.ledger, self._known(key), keep)
+        return await self._changed(key, keep)
 
     async def stop(self, key: AccountKey, code: str) -> None:
         """Stop the account for this run, at once here and, when this returns, in its other processes."""
-        run, now, key = self._party.run, self._party.clock(), self._known(key)
-        self._broker(key).stop(Stop(run=run, code=code, moment=now))
-        await changed(
-            self._party.ledger, key, lambda account_state: (rules.stopped(account_state, run, code, now), None)
-        )
+        run, now = self._party.run, self._party.clock()
+        self._broker(self._known(key)).stop(Stop(run=run, code=code, moment=now))
+        await self._changed(key, lambda account_state: (rules.stopped(account_state, run, code, now), None))
+
+    async def booked(self, key: AccountKey) -> None:
+        """Wait until the ledger has all that it was told of ``key`` here: it keeps the order of the calls."""
+        await self._changed(key, lambda account_state: (account_state, None))
 
     async def clear(self, key: AccountKey) -> Cleared:
-        """Forget the failures of ``key``: the operator says that its domain has."""
+        """Forget the failures of ``key``: the operator says that its domain has. ``budget-damaged``: see ``forget``."""
 
         def clear(account_state: rules.AccountState) -> tuple[rules.AccountState, Cleared]:
             left, forgotten = rules.cleared(account_state)
             return left, Cleared(forgotten=forgotten, beside=self._judged(key, left).beside)
 
-        return await changed(self._party.ledger, self._known(key), clear)
+        return await self._changed(key, clear)
+
+    async def forget(self, key: AccountKey) -> None:
+        """Forget the place of ``key`` in the ledger where it cannot be understood: what it counted, of whatever account
+        has its place there, is lost. One that can be is left as it is."""
+        await self._party.ledger.change(key.entry, lambda found: (None if _is_damaged(found) else found, None))
 
     def look(self, key: AccountKey) -> Answer:
         """How the account stands; for callers without an event loop."""
@@ -142,8 +167,8 @@ class LockoutGuard:
         """What ``lease`` would be refused with now; None where it may be had, or waited for."""
         answer = self.look(key)
         if answer.verdict is Verdict.STOPPED and answer.stop is not None:
-            return stopped_by(answer.stop, answer)
-        return spent(answer, self.clear_command(key)) if answer.verdict is Verdict.SPENT else None
+            return stopped_by(answer.stop, answer, self._party.store)
+        return spent(answer, self.clear_command(key), self._party.store) if answer.verdict is Verdict.SPENT else None
 
     def clear_command(self, key: AccountKey) -> str:
         return clear_command(self._known(key), self._party.clear)
@@ -151,19 +176,36 @@ class LockoutGuard:
     def counted(self, entry: str | None = None) -> Iterator[tuple[AccountKey, Answer]]:
         """Every account of which the ledger counts a failure, or knows a sign-in on its way, and how it stands.
 
-        ``entry``: only those of one place in the ledger.
+        ``entry``: only those of one place in the ledger. Places that cannot be understood are ``damaged``.
         """
         ledger = self._party.ledger
-        documents = ledger.accounts() if entry is None else {entry: ledger.read(entry)}
-        for name, document in documents.items():
-            for domain in account_states_of(document):
+        places = ledger.accounts() if entry is None else {entry: ledger.read(entry)}
+        for name, found in places.items():
+            if _is_damaged(found):
+                continue
+            for domain in account_states_of(found):
                 key = AccountKey(entry=name, domain=domain)
-                answer = self._judged(key, account_state_of(document, key))
+                answer = self._judged(key, account_state_of(found, key))
                 if answer.budget.failures or answer.budget.in_flight:
                     yield key, answer
 
+    def damaged(self, entry: str | None = None) -> Iterator[AccountKey]:
+        """Each place of the ledger (or only ``entry``) that cannot be understood, by the key of one account there."""
+        ledger = self._party.ledger
+        places = ledger.accounts() if entry is None else {entry: ledger.read(entry)}
+        for name, found in places.items():
+            if _is_damaged(found):
+                domains = [domain for domain in found if domain] if isinstance(found, dict) else []
+                yield AccountKey(entry=name, domain=domains[0] if domains else _ANY_DOMAIN)
+
+    def _changed(
+        self, key: AccountKey, step: Callable[[rules.AccountState], tuple[rules.AccountState, T]]
+    ) -> asyncio.Future[T]:
+        known = self._known(key)
+        return changed(self._party.ledger, known, step, self._party.damaged(known))
+
     def _account_state(self, key: AccountKey) -> rules.AccountState:
-        return account_state_of(self._party.ledger.read(key.entry), key)
+        return account_state_of(self._party.ledger.read(key.entry), key, self._party.damaged(key))
 
     def _judged(self, key: AccountKey, account_state: rules.AccountState) -> Answer:
         party = self._party_of(key)
@@ -183,6 +225,14 @@ class LockoutGuard:
             self._enough = 2 * len(self._brokers) + _BROKERS
         made = self._brokers[key] = LeaseBroker(key, self._party_of(key))
         return made
+
+
+def _is_damaged(found: Found) -> bool:
+    try:
+        account_states_of(found)
+    except ProblemError:
+        return True
+    return False
 
 
 def _request(party: Party) -> Request:

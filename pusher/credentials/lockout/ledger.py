@@ -18,30 +18,36 @@ from pydantic import TypeAdapter, ValidationError
 
 from pusher.credentials.lockout.account_state import AccountState
 from pusher.credentials.lockout.budget import AccountKey
-from pusher.problems import Code, ProblemError, Stage, problem
+from pusher.problems import Code, Problem, ProblemError, Stage, problem
 
 T = TypeVar("T")
 
 Document = Mapping[str, Any]
 """What JSON can say."""
-Decide = Callable[[Document | None], tuple[Document | None, T]]
-"""Of an account's document the next one and an answer; None: there is none. May be called more than once."""
+Found = Any
+"""What stands in an account's place: a document, None for nothing; or whatever else somebody has written there, which
+is handed over as it is. Only a document may be put there."""
+Decide = Callable[[Found], tuple[Document | None, T]]
+"""Of what is found the next document and an answer. May be called more than once."""
 
 
 class Ledger(Protocol):
-    """Kept for each account: a document. Every failure to keep it is ``budget-unavailable``."""
+    """Kept for each account: a document. Every failure to keep it is ``budget-unavailable``.
+
+    What it means is not the ledger's matter, so an entry that means nothing is no failure of it.
+    """
 
     def change(self, account: str, decide: Decide[T]) -> asyncio.Future[T]:
         """One transaction, alone with the account's document. It is handed over when this returns, in the order of the
         calls, and cannot be called back; the future is done when it is durable."""
 
-    async def look(self, account: str) -> Document | None:
+    async def look(self, account: str) -> Found:
         """As it is now; the event loop does not wait for it."""
 
-    def read(self, account: str) -> Document | None:
+    def read(self, account: str) -> Found:
         """As it is now, for callers without an event loop."""
 
-    def accounts(self) -> Mapping[str, Document]:
+    def accounts(self) -> Mapping[str, Found]:
         """All of them, by name."""
 
 
@@ -65,13 +71,13 @@ class MemoryLedger:
         done.set_result(answer)
         return done
 
-    async def look(self, account: str) -> Document | None:
+    async def look(self, account: str) -> Found:
         return self.read(account)
 
-    def read(self, account: str) -> Document | None:
+    def read(self, account: str) -> Found:
         return copy.deepcopy(self._documents.get(account))
 
-    def accounts(self) -> Mapping[str, Document]:
+    def accounts(self) -> Mapping[str, Found]:
         return copy.deepcopy(self._documents)
 
 
@@ -80,20 +86,21 @@ class MemoryLedger:
 _ADAPTER = TypeAdapter(dict[str, AccountState])
 
 
-def account_states_of(document: Document | None) -> dict[str, AccountState]:
-    """All the standings of one place in the ledger, by domain; ProblemError."""
+def account_states_of(found: Found, damaged: Problem | None = None) -> dict[str, AccountState]:
+    """All the states of one place in the ledger, by domain.
+
+    ProblemError (``damaged``) where what is found there cannot be understood: whatever it once said, nothing may be
+    granted upon it.
+    """
     try:
-        return _ADAPTER.validate_python(document or {})
-    except ValidationError as error:
-        # Whatever it once said, nothing may be granted upon it.
-        raise ProblemError(
-            problem(Code.BUDGET_UNAVAILABLE, Stage.SIGN_IN, "the account's entry in the store cannot be understood")
-        ) from error
+        return _ADAPTER.validate_python({} if found is None else found)
+    except (ValidationError, RecursionError) as error:
+        raise ProblemError(damaged or problem(Code.BUDGET_DAMAGED, Stage.SIGN_IN)) from error
 
 
-def account_state_of(document: Document | None, key: AccountKey) -> AccountState:
-    """The account's, with all those beside it that may be the same account's."""
-    return _seen(account_states_of(document), key)
+def account_state_of(found: Found, key: AccountKey, damaged: Problem | None = None) -> AccountState:
+    """The account's, with all those beside it that may be the same account's; else as ``account_states_of``."""
+    return _seen(account_states_of(found, damaged), key)
 
 
 def document_of(account_states: Mapping[str, AccountState]) -> Document | None:
@@ -110,12 +117,15 @@ def _seen(account_states: Mapping[str, AccountState], key: AccountKey) -> Accoun
 
 
 def changed(
-    ledger: Ledger, key: AccountKey, step: Callable[[AccountState], tuple[AccountState, T]]
+    ledger: Ledger,
+    key: AccountKey,
+    step: Callable[[AccountState], tuple[AccountState, T]],
+    damaged: Problem | None = None,
 ) -> asyncio.Future[T]:
-    """``ledger.change`` in terms of standings."""
+    """``ledger.change`` in terms of account states; ``damaged`` as of ``account_states_of``."""
 
-    def decide(document: Document | None) -> tuple[Document | None, T]:
-        account_states = account_states_of(document)
+    def decide(found: Found) -> tuple[Document | None, T]:
+        account_states = account_states_of(found, damaged)
         account_state, answer = step(_seen(account_states, key))
         return document_of({**account_states, key.domain: account_state}), answer
 

@@ -75,18 +75,18 @@ class Readings:
         key = account_key(account, "")
         try:
             async with asyncio.timeout(self._seconds):
-                if not await self.is_of_the_domain(account):
-                    return self._keep(account, Seen())
-            # Before the directory is asked: a failure that is settled meanwhile may or may not be in its count.
-            mark = await self._guard.begin_reading(key)
+                is_ours = await self.is_of_the_domain(account)
+        except (TimeoutError, ProblemError) as error:
+            return self._not_read(account, error)
+        if not is_ours:
+            return self._keep(account, Seen())
+        # Before the directory is asked: a failure that is settled meanwhile may or may not be in its count.
+        mark = await self._guard.begin_reading(key)
+        try:
             async with asyncio.timeout(self._seconds):
                 state = await read_state(self._directory, self._base, account)
-        except TimeoutError:
-            return self._unread(account, problem(Code.DIRECTORY_TIMED_OUT, None, f"{self._seconds:g} s"))
-        except ProblemError as error:
-            if error.problem.code == Code.BUDGET_UNAVAILABLE:
-                raise
-            return self._unread(account, error.problem)
+        except (TimeoutError, ProblemError) as error:
+            return self._not_read(account, error)
         reading = Reading(
             threshold=state.threshold,
             window=min(timedelta(seconds=state.window), _LONGEST_WINDOW),
@@ -127,6 +127,14 @@ class Readings:
         if self._netbios_name is None:
             self._netbios_name = await _netbios_name(self._directory, self._base)
         return self._netbios_name or None
+
+    def _not_read(self, account: Account, error: TimeoutError | ProblemError) -> Seen:
+        """The directory could not be asked; raised where it is the ledger that could not, for its reader."""
+        if not isinstance(error, ProblemError):
+            return self._unread(account, problem(Code.DIRECTORY_TIMED_OUT, None, f"{self._seconds:g} s"))
+        if error.problem.code == Code.BUDGET_UNAVAILABLE:
+            raise error
+        return self._unread(account, error.problem)
 
     def _unread(self, account: Account, why: Problem) -> Seen:
         self._note(account, why)

@@ -12,9 +12,9 @@ from pusher.problems import Code, Problem, Stage, problem
 CLEAR = "pusher accounts clear"
 
 
-def spent(answer: Answer, clear: str) -> Problem:
-    """``clear``: the command that forgets the failures."""
-    said = f"{_used(answer)}, {_policy(answer.policy)}"
+def spent(answer: Answer, clear: str, store: str = "") -> Problem:
+    """``clear``: the command that forgets the failures; ``store``: what counts them, as it may be shown."""
+    said = f"{_used(answer, store)}, {_policy(answer.policy)}"
     if answer.free_at is not None and answer.policy.limit > 0:
         said += f"; free again at {_time(answer.free_at)}; earlier only where its count was reset "
         said += f"(it was unlocked, or has signed in since): {clear}"
@@ -27,13 +27,24 @@ def clear_command(key: AccountKey, command: str = CLEAR) -> str:
     return " ".join([command, shlex.quote(user), *(["--host", shlex.quote(host)] if host is not None else [])])
 
 
-def stopped_by(stop: Stop, answer: Answer) -> Problem:
-    said = f"by {stop.code} at {_time(stop.moment.at)}, until this run ends; {_used(answer)}"
+def stopped_by(stop: Stop, answer: Answer, store: str = "") -> Problem:
+    said = f"by {stop.code} at {_time(stop.moment.at)}, until this run ends; {_used(answer, store)}"
     return problem(Code.ACCOUNT_STOPPED, Stage.SIGN_IN, said)
 
 
-def _used(answer: Answer) -> str:
-    said = f"{answer.budget.failures} of {answer.policy.limit} failed sign-ins that the budget allows are used"
+def damaged(clear: str, store: str = "") -> Problem:
+    """``clear``: the command that forgets the entry."""
+    return problem(Code.BUDGET_DAMAGED, Stage.SIGN_IN, f"the entry{_of(store)}; to forget it: {clear}")
+
+
+def _of(store: str) -> str:
+    return f" of the store {store}" if store else ""
+
+
+def _used(answer: Answer, store: str) -> str:
+    said = (
+        f"{answer.budget.failures} of {answer.policy.limit} failed sign-ins that the budget{_of(store)} allows are used"
+    )
     if answer.cut_off:
         said += f", {answer.cut_off} of them cut off before a verdict came, which may have been none"
     if answer.beside:

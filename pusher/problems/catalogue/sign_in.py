@@ -196,6 +196,12 @@ SIGN_IN = [
     Row(Code.BUDGET_UNAVAILABLE, Stage.SIGN_IN, RETRY, FAILED,
         "the store cannot keep the account's lockout budget, so it was not tried here",
         "Look at the store (--store): its disk, its permissions, and who else holds it; then push again."),
+    Row(Code.BUDGET_DAMAGED, Stage.SIGN_IN, NEXT, FAILED,
+        "the account's entry in the lockout ledger cannot be understood, so it was not tried here",
+        "How often it has failed is not known any more. Unlock the account, or sign in with it once, so that its "
+        "domain (or machine) counts nothing; then run the command in the message (pusher accounts clear), which "
+        "forgets the entry. Find out what has written into the store beside pusher.",
+        not_tried=True),
     Row(Code.ACCOUNT_STOPPED, Stage.SIGN_IN, NEXT, FAILED,
         "the account was stopped earlier in this run and was not tried here",
         "See the first host of this run where it failed; correct it and retry the run. The stop ends with the run; "

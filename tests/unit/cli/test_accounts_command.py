@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -353,12 +354,55 @@ def test_an_entry_that_cannot_be_understood_keeps_no_other_from_being_cleared(be
     with closing(open_default_store(str(bench.folder / "store.sqlite"))) as store:
         asyncio.run(spoilt(store.ledger))
     assert clearing(bench, "push", "--yes").out == "push: 1 failure forgotten.\n"
-    said = bench.run(command="budget")
-    assert (said.status, said.out) == (2, "") and "the account's entry in the store cannot be understood" in said.err
+    assert [line["user"] for line in bench.run("--json", command="budget").lines] == ["corp\\one-more"]
 
 
-async def spoilt(ledger: Ledger) -> None:
-    await ledger.change("another", lambda _: ({"corp": {"failures": "of another version"}}, None))
+async def spoilt(ledger: Ledger, entry: str = "one-more") -> None:
+    await ledger.change(entry, lambda _: ({"corp": {"failures": "of another version"}}, None))
+
+
+@pytest.mark.parametrize("written", [None, "{", "5", "null", '"text"', "[]", '{"": 1}'])
+@pytest.mark.parametrize(
+    ("user", "entry", "host"), [("svc@corp.example", "svc", []), (".\\adm", "ws01\\adm", ["ws01"])]
+)
+def test_an_entry_that_cannot_be_understood_is_cleared_once_it_is_said_what_is_lost(
+    bench: Bench, written: str | None, user: str, entry: str, host: list[str]
+) -> None:
+    bench.write(account(user))
+    place = bench.folder / "store.sqlite"
+    with closing(open_default_store(str(place))) as store:
+        asyncio.run(spoilt(store.ledger, entry))
+        asyncio.run(spoilt(store.ledger))
+    if written is not None:
+        with closing(sqlite3.connect(place)) as connection, connection:
+            connection.execute("UPDATE lockout SET standing = ? WHERE account = ?", (written, entry))
+    found = Account(name="push", user=user, secret="", protocol=Protocol.NTLM)
+    key = account_key(found, "".join(host))
+
+    async def tried() -> str:
+        with closing(open_default_store(str(place))) as store:
+            try:
+                async with guard_of(AccountsFile.own_identity_only(), store, str(place)).lease(key) as lease:
+                    lease.settle(Result.OK)
+            except ProblemError as error:
+                assert f"of the store {place}" in error.problem.message
+                return error.problem.message.partition("to forget it: ")[2]
+            return ""
+
+    command = asyncio.run(tried())
+    rows = {line["clear"]: line for line in bench.run("--json", command="budget").lines}
+    assert (len(rows), {row["failures"] for row in rows.values()}) == (2, {None})
+    page = bench.run(command="budget").out
+    (row,) = (row for row in rows.values() if row["user"].endswith(entry[-3:]))
+    assert row["clear"] in page.splitlines()
+    where = ["--host", *host] if host else []
+    assert clearing(bench, "push", *where).status == 2
+    assert asyncio.run(tried()) == command, "nobody has been asked, so nothing was forgotten"
+    said = clearing(bench, *shlex.split(command if written is None else row["clear"])[3:], "--yes")
+    assert (said.status, "cannot be understood. How often it has failed" in said.err) == (0, True)
+    assert said.out.endswith(": all of its entry forgotten.\n")
+    assert asyncio.run(tried()) == ""
+    assert len(bench.run("--json", command="budget").lines) == 1, "the other one is as it was"
 
 
 def test_a_machines_own_account_whose_sign_in_a_kill_cut_off(bench: Bench) -> None:
@@ -385,7 +429,8 @@ def test_a_machines_own_account_whose_sign_in_a_kill_cut_off(bench: Bench) -> No
         guard = guard_of(AccountsFile.own_identity_only(), store, place)
         asyncio.run(on_its_way(store.ledger))
         message, before, after = asyncio.run(refused(guard))
-        assert "1 of 1 failed sign-ins that the budget allows are used, 1 of them cut off before a verdict" in message
+        used = f"1 of 1 failed sign-ins that the budget of the store {place} allows are used"
+        assert f"{used}, 1 of them cut off before a verdict" in message
         until = re.search(r"free again at (\S+ \S+) UTC", message)
         assert until is not None
         at = datetime.fromisoformat(f"{until[1]}+00:00") - timedelta(minutes=62)
@@ -436,7 +481,10 @@ def test_how_far_the_budget_sees_is_said(bench: Bench, more: str, noted: bool) -
     bench.write(account() + more)
     said = bench.run()
     assert said.status == 0
-    assert ("note: the lockout budget knows the failed sign-ins of this store only" in said.err) is noted
+    assert (
+        f"note: the lockout budget knows the failed sign-ins of the store {bench.folder / 'store.sqlite'} only"
+        in said.err
+    ) is noted
     bench.write(account(".\\adm"))
     assert bench.run().err == ""
 

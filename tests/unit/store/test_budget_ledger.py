@@ -175,7 +175,7 @@ async def test_an_entry_that_cannot_be_understood_grants_nothing(store: Store) -
     with pytest.raises(ProblemError) as refused:
         async with LockoutGuard(LockoutPolicy(threshold=9, reserve=2), store.ledger).lease(KEY):
             raise AssertionError("who knows how often it has failed")
-    assert refused.value.problem.code == "budget-unavailable"
+    assert refused.value.problem.code == "budget-damaged"
     assert store.ledger.read(NAME) == {"corp": {"seq": "many"}}
 
 

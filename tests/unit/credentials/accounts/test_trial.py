@@ -39,7 +39,7 @@ def examiner(ground: Ground, *, without_directory: bool = False, **changes: floa
         return ground.secret
 
     readings, realm = (None, None) if without_directory else (ground.readings, REALM)
-    return Examiner(ground.kerberos, ground.guard, ground.ledger, secret_of, ground.now, readings, realm, **changes)
+    return Examiner(ground.kerberos, ground.guard, secret_of, ground.now, readings, realm, **changes)
 
 
 async def tried(ground: Ground, account: Account, **changes: bool) -> Trial:

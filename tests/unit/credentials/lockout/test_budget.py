@@ -109,7 +109,7 @@ NEVER_COMPARED = {
     "laps-unreadable", "directory-tls-failed", "directory-unprotected",
 }  # fmt: skip
 NO_SIGN_IN = {
-    "no-account", "lockout-budget-spent", "account-stopped", "budget-unavailable",
+    "no-account", "lockout-budget-spent", "account-stopped", "budget-unavailable", "budget-damaged",
     "directory-sign-in-failed", "secret-unreadable",
 }  # fmt: skip
 """Codes that no sign-in to a target ends with."""

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pusher.credentials.lockout.budget import AccountKey, LockoutPolicy, Result
 from pusher.credentials.lockout.guard import Lease, LockoutGuard
-from pusher.credentials.lockout.ledger import Decide, Document, MemoryLedger
+from pusher.credentials.lockout.ledger import Decide, Found, MemoryLedger
 from pusher.problems import ProblemError
 
 KEYS = [AccountKey(entry="svc", domain="corp"), AccountKey(entry="other", domain="corp")]
@@ -40,7 +40,7 @@ class SlowLedger(MemoryLedger):
         loop.call_soon(loop.call_soon, loop.call_soon, work)
         return told
 
-    async def look(self, account: str) -> Document | None:
+    async def look(self, account: str) -> Found:
         await asyncio.sleep(0)
         return self.read(account)
 
