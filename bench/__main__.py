@@ -25,7 +25,7 @@ from lab import Host, Lab, healthy
 from pusher.cli.execute import execute
 from pusher.models import Credential, Protocol, Secret, TransportKind, Verb
 from pusher.remote.paths import RemotePath
-from pusher.report import QuietView
+from pusher.report.views import QuietView
 from pusher.settings import Options
 from pusher.transports.port import Endpoint, Limits, Session, Transport
 from pusher.transports.smb import SmbTransport

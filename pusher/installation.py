@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import tomllib
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -150,6 +149,8 @@ def _without_password(url: object) -> str | None:
 
 def _receipt(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The extras that uv was asked for, and the other packages."""
+    import tomllib  # rarely asked for, and this module is loaded by every command
+
     try:
         asked = tomllib.loads(file.read_text(encoding="utf-8"))["tool"]["requirements"]
         ours = [one for one in asked if one["name"] == DISTRIBUTION]

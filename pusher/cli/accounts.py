@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from pusher.config import hint, shown
+from pusher.config.wording import hint, shown
 from pusher.credentials.accounts.trial import Examiner, Found, Trial
 from pusher.credentials.accounts.users import USER, is_user
 from pusher.credentials.lockout.account_state import Cleared

@@ -25,9 +25,10 @@ from pusher.clock import utc_now
 from pusher.models import Run
 from pusher.problems import BadInput, Problem, ProblemError
 from pusher.push.context import Stop
-from pusher.report import JsonView, LiveView, PlainView, QuietView, Summary, View
 from pusher.report.style import console_for
-from pusher.report.views import Unfailing
+from pusher.report.summary import Summary
+from pusher.report.terminal import LiveView
+from pusher.report.views import JsonView, PlainView, QuietView, Unfailing, View
 from pusher.store import StoreError
 from pusher.wiring.run_plan import RunPlan
 from pusher.wiring.run_resources import RunResources, open_run

@@ -9,7 +9,7 @@ import structlog
 
 from pusher.models import Event, Outcome, Run, Stage, Status
 from pusher.problems import CATALOGUE, Part
-from pusher.report import Summary, Tally
+from pusher.report.summary import Summary, Tally
 from pusher.report.views import Unfailing
 
 

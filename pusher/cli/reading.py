@@ -12,11 +12,11 @@ from pusher.cli.asking import store_of_runs
 from pusher.cli.streams import in_utf_8
 from pusher.models import Run
 from pusher.problems import BadInput
-from pusher.report import run_record, summarise
 from pusher.report.host_report import host_story, host_story_record
-from pusher.report.record import outcome_record, write_line
+from pusher.report.record import outcome_record, run_record, write_line
 from pusher.report.render import Format, encoding_of, render
 from pusher.report.style import console_for
+from pusher.report.summary import summarise
 from pusher.report.tables import run_page, runs_table
 from pusher.runs import find
 

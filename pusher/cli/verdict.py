@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pusher.cli.streams import OUTPUT_LOST
 from pusher.models import Status
 from pusher.problems import Code, Problem
-from pusher.report import exit_status
+from pusher.report.summary import exit_status
 
 INTERRUPTED, FAILURE_LIMIT, NOT_ALL_WELL = 130, 3, 1
 _NAMED = 3

@@ -16,7 +16,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pusher.config import Document, FormatModel, Wrong, hint, read_toml, shown, validate
+from pusher.config.document import Document
+from pusher.config.toml_source import read_toml
+from pusher.config.validate import FormatModel, validate
+from pusher.config.wording import Wrong, hint, shown
 from pusher.credentials.accounts.directory_account import DirectoryModel, directory_account
 from pusher.credentials.accounts.selection import OWN_IDENTITY
 from pusher.credentials.accounts.users import USER, is_domain, is_upn

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from pusher.config import Wrong, shown
+from pusher.config.wording import Wrong, shown
 from pusher.directory.port import Entry
 
 BIT_AND = "1.2.840.113556.1.4.803"

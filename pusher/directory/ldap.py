@@ -20,7 +20,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from pusher.config import Wrong
+from pusher.config.wording import Wrong
 from pusher.directory import faults
 from pusher.directory.filters import parse_filter
 from pusher.directory.locate import Locate, SrvLocator

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import nullcontext
 from types import MappingProxyType
 
-from pusher.config import Wrong
+from pusher.config.wording import Wrong
 from pusher.directory.faults import refused
 from pusher.directory.filters import Filter, matches, parse_filter
 from pusher.directory.names import normalised

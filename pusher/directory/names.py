@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pusher.config import Wrong, shown
+from pusher.config.wording import Wrong, shown
 
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)*", re.ASCII)
 _HEX_STRING = re.compile(r"#(?:[0-9A-Fa-f]{2})+")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from pusher.config import Wrong, hint, is_visible, listed, shown
+from pusher.config.wording import Wrong, hint, is_visible, listed, shown
 from pusher.install.names import NEW, OLD, STAGING
 
 ROOTS = ("%ProgramFiles%", "%ProgramFiles(x86)%", "%ProgramData%", "%SystemDrive%")

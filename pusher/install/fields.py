@@ -9,7 +9,7 @@ import re
 
 from pydantic import AfterValidator
 
-from pusher.config import INVISIBLE, Wrong, is_visible, shown
+from pusher.config.wording import INVISIBLE, Wrong, is_visible, shown
 from pusher.credentials.accounts.users import is_upn
 from pusher.install.destinations import is_device
 from pusher.transports.by_service import NAME as RUNNER

@@ -12,8 +12,11 @@ from typing import Annotated, NoReturn
 
 from pydantic import AfterValidator, Field
 
-from pusher.config import Document, Duration, FormatModel, Wrong, hint, is_visible, listed, shown
-from pusher.config import Path as Place
+from pusher.config.document import Document
+from pusher.config.document import Path as Place
+from pusher.config.durations import Duration
+from pusher.config.validate import FormatModel
+from pusher.config.wording import Wrong, hint, is_visible, listed, shown
 from pusher.install.destinations import PLACES, destination, place
 from pusher.install.fields import SERVICE_NAME, VERSION, matching, one_line, registry_key, service_name
 from pusher.install.msi import MsiError, read_properties

@@ -15,8 +15,12 @@ from typing import Annotated, Literal, NoReturn
 
 from pydantic import AfterValidator, Field
 
-from pusher.config import Document, Duration, FormatModel, Wrong, hint, is_visible, listed, read_toml, shown, validate
-from pusher.config import Path as Place
+from pusher.config.document import Document
+from pusher.config.document import Path as Place
+from pusher.config.durations import Duration
+from pusher.config.toml_source import read_toml
+from pusher.config.validate import FormatModel, validate
+from pusher.config.wording import Wrong, hint, is_visible, listed, shown
 from pusher.credentials.secrets import references
 from pusher.install.destinations import DEST, destination, from_drive, image_path, in_own_folder, may_meet
 from pusher.install.fields import (

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from pusher.config import INVISIBLE
+from pusher.config.wording import INVISIBLE
 from pusher.models import CheckResult, NextMove, Run, Stage, Status, Verb
 from pusher.problems import Charges
 

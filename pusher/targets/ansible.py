@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field, replace
 
-from pusher.config import Wrong, listed, plain
+from pusher.config.wording import Wrong, listed, plain
 from pusher.models import Source
 from pusher.problems import BadInput
 from pusher.targets import parsed as drafts

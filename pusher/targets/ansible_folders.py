@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pusher.config import plain
+from pusher.config.wording import plain
 from pusher.models import Source
 from pusher.problems import BadInput
 from pusher.targets.parsed import ParsedInventory

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from pusher.config import hint, listed, plain
+from pusher.config.wording import hint, listed, plain
 from pusher.models import Source
 from pusher.problems import BadInput
 from pusher.targets.ansible import Collector

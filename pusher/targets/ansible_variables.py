@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from pusher.config import Wrong, hint, listed, shown
+from pusher.config.wording import Wrong, hint, listed, shown
 from pusher.models import Source, TransportKind, WinrmWay
 from pusher.problems import BadInput, Code
 from pusher.targets import parsed as drafts

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pusher.config import Document, Path, hint, listed, shown
+from pusher.config.document import Document, Path
+from pusher.config.wording import hint, listed, shown
 from pusher.models import Source
 from pusher.problems import BadInput
 from pusher.targets.ansible import Collector

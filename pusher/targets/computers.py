@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from pusher.config import Wrong, shown
+from pusher.config.wording import Wrong, shown
 from pusher.problems import Code
 from pusher.targets.parsed import NO_FINDING, Finding
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from pusher.clock import Now, utc_now
-from pusher.config import Wrong, shown
+from pusher.config.wording import Wrong, shown
 from pusher.directory import values
 from pusher.directory.filters import IN_CHAIN, escape_filter_value
 from pusher.directory.names import domain_of, normalised, parse_dn

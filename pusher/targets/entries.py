@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pusher.config import shown
+from pusher.config.wording import shown
 from pusher.models import Source
 from pusher.problems import BadInput
 from pusher.targets.parsed import NO_FINDING, Finding, ParsedHost, ParsedInventory, Settings

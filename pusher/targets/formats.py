@@ -10,7 +10,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from pusher.config import Document, parse_yaml, read_text, shown, split_lines
+from pusher.config.document import Document
+from pusher.config.files import read_text, split_lines
+from pusher.config.wording import shown
+from pusher.config.yaml_source import parse_yaml
 from pusher.models import Source
 from pusher.problems import BadInput
 from pusher.targets.ansible_folders import notes_on_folders

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeVar
 
-from pusher.config import hint, listed, shown
+from pusher.config.wording import hint, listed, shown
 from pusher.models import Source, TransportKind, WinrmWay
 from pusher.problems import BadInput
 from pusher.targets.parsed import ParsedInventory, Settings

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pusher.config import hint, listed, nearest, plain, shown
+from pusher.config.wording import hint, listed, nearest, plain, shown
 from pusher.models import DOMAIN_CONTROLLERS, Source, Target
 from pusher.problems import BadInput, Code
 from pusher.targets.entries import entries_of, first_of, given

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from pusher.config import Wrong, shown
+from pusher.config.wording import Wrong, shown
 from pusher.targets.ranges import is_host_name, parse_address
 
 HEADINGS = frozenset(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from pusher.config import Wrong, shown
+from pusher.config.wording import Wrong, shown
 from pusher.models import Source, TransportKind, WinrmWay
 from pusher.problems import Code
 from pusher.targets.ranges import (

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pusher.config import Wrong, plain, shown
+from pusher.config.wording import Wrong, plain, shown
 from pusher.targets.spelling import name_in
 
 MAX_TARGETS = 1_000_000

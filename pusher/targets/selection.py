@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from pusher.config import Wrong, plain, shown
+from pusher.config.wording import Wrong, plain, shown
 from pusher.models import Source, Target
 from pusher.problems import BadInput, Code
 from pusher.targets.parsed import Named

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from pusher.config import Wrong, shown
+from pusher.config.wording import Wrong, shown
 from pusher.models import Source, Target
 from pusher.problems import BadInput
 

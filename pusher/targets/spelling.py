@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from pusher.config import Wrong, shown
+from pusher.config.wording import Wrong, shown
 
 # A byte order mark in mid-text, zero-width spaces and joiners, soft hyphens, marks of direction: what pages, chats and
 # spreadsheets leave in a name that is copied out of them. Nobody sees them, and no name has them.

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
-from pusher.config import Wrong, hint, listed, shown
+from pusher.config.wording import Wrong, hint, listed, shown
 from pusher.models import Source
 from pusher.problems import BadInput
 from pusher.targets import parsed as drafts

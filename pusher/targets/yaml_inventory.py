@@ -11,7 +11,10 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from pusher.config import Document, Duration, FormatModel, Path, Wrong, about, dotted, validate
+from pusher.config.document import Document, Path, dotted
+from pusher.config.durations import Duration
+from pusher.config.validate import FormatModel, validate
+from pusher.config.wording import Wrong, about
 from pusher.directory import filters, names
 from pusher.models import Source, WinrmWay
 from pusher.problems import BadInput

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pusher.config import hint, shown
+from pusher.config.wording import hint, shown
 from pusher.credentials.accounts.selection import for_package, is_for
 from pusher.credentials.accounts_file import AccountsFile, load_accounts
 from pusher.credentials.secrets.providers import read_secret

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from pusher.config import hint, shown
+from pusher.config.wording import hint, shown
 from pusher.credentials.accounts_file import AccountsFile, Written
 from pusher.models import DOMAIN_CONTROLLERS
 from pusher.problems import BadInput

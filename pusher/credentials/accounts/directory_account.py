@@ -10,7 +10,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from pusher.config import Document, FormatModel, Wrong, shown
+from pusher.config.document import Document
+from pusher.config.validate import FormatModel
+from pusher.config.wording import Wrong, shown
 from pusher.credentials.accounts.users import is_upn_name
 from pusher.credentials.secrets import references
 from pusher.credentials.secrets.providers import read_secret

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from pusher.config import Wrong, is_visible, shown
+from pusher.config.wording import Wrong, is_visible, shown
 
 USER = "user@domain, DOMAIN\\user, or .\\user for a local account"
 

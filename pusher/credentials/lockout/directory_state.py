@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pusher.clock import Now, utc_now
-from pusher.config import Wrong
+from pusher.config.wording import Wrong
 from pusher.directory.filters import escape_filter_value
 from pusher.directory.names import domain_of, format_dn, parse_dn
 from pusher.directory.port import Directory, Entry, Scope

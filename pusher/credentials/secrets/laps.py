@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable
 from typing import Protocol
 
-from pusher.config import Wrong
+from pusher.config.wording import Wrong
 from pusher.credentials.secrets.passwords import password_in as typed
 from pusher.directory.filters import escape_filter_value
 from pusher.directory.port import Directory, Entry

@@ -12,7 +12,7 @@ import codecs
 import re
 import unicodedata
 
-from pusher.config import INVISIBLE, Wrong
+from pusher.config.wording import INVISIBLE, Wrong
 
 MOST = 256
 """UTF-16 code units. No account of Windows can have a longer password."""

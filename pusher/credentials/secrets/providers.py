@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from pusher.config import Wrong
+from pusher.config.wording import Wrong
 from pusher.credentials.secrets.laps import is_laps
 from pusher.credentials.secrets.passwords import password_in, text_of
 from pusher.credentials.secrets.references import KERBEROS_ONLY, path_of, scheme_of

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pusher.config import Wrong
+from pusher.config.wording import Wrong
 
 AVAILABLE = (
     "env:NAME, file:PATH, keyring:SERVICE/USER, vault:PATH#FIELD, keytab:PATH, ccache:PATH, laps: (of a local "

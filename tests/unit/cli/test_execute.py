@@ -10,7 +10,7 @@ import pytest
 
 from pusher.cli.verdict import INTERRUPTED
 from pusher.models import Outcome
-from pusher.report import JsonView
+from pusher.report.views import JsonView
 from pusher.transports.memory import User
 from tests.unit.cli.workplace import ACCOUNTS, Workplace
 

@@ -37,7 +37,7 @@ from pusher.models import Outcome, Package, Run, Stage, Status, Target, Verb
 from pusher.problems import Code, problem
 from pusher.push.context import Stop, Watcher
 from pusher.push.dispatcher import Dispatcher, Report
-from pusher.report import Summary
+from pusher.report.summary import Summary
 from pusher.report.unstored import Unstored
 from pusher.report.views import Unfailing
 from pusher.scheduler.admission import Caps

@@ -18,7 +18,7 @@ from pusher.credentials.lockout import process
 from pusher.models import Credential, Outcome
 from pusher.push import attempt
 from pusher.push.account_selection import AccountSelection
-from pusher.report import JsonView, PlainView
+from pusher.report.views import JsonView, PlainView
 from pusher.store import Store, StoreError
 from pusher.store.faults import store_error
 from pusher.store.writer import Writer

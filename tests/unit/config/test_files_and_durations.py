@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.config import Wrong, parse_duration, read_bytes, read_text, shown
-from pusher.config.wording import hint, listed
+from pusher.config.durations import parse_duration
+from pusher.config.files import read_bytes, read_text
+from pusher.config.wording import Wrong, hint, listed, shown
 from pusher.problems import BadInput
 
 

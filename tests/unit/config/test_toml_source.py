@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pusher.config import Path
+from pusher.config.document import Path
 from pusher.config.toml_source import parse_toml
 from pusher.problems import BadInput
 

@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pusher.config import OPAQUE, Path, parse_yaml
+from pusher.config.document import Path
+from pusher.config.yaml_source import OPAQUE, parse_yaml
 from pusher.problems import BadInput
 
 words = st.text(alphabet="abcXYZ019_-. :#'\"\n\té☃", min_size=0, max_size=12)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.config import Wrong
+from pusher.config.wording import Wrong
 from pusher.directory.filters import Branch, Item, Junction, Operator, escape_filter_value, matches, parse_filter
 from pusher.directory.memory import entry
 

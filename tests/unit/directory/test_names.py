@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.config import Wrong
+from pusher.config.wording import Wrong
 from pusher.directory.memory import normalised_parent
 from pusher.directory.names import base_of, domain_of, escape_dn_value, format_dn, normalised, parse_dn
 

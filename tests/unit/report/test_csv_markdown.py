@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from pusher.models import Outcome, Run
-from pusher.report import outcome_record
 from pusher.report.csv_markdown import COLUMNS, MOST_ROWS, cell, code, prose
+from pusher.report.record import outcome_record
 from pusher.report.render import render
 from pusher.report.text import visible
 from tests.unit.report import report_samples as samples

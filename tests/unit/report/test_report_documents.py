@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from pusher.models import Outcome
-from pusher.report import outcome_record, run_record
+from pusher.report.record import outcome_record, run_record
 from pusher.report.render import Format, render
 from tests.unit.report import report_samples as samples
 

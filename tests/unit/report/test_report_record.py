@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 
 from pusher.models import AccountTried, Status, Verb
-from pusher.report import event_record, outcome_record, run_record
-from pusher.report.record import write_line
+from pusher.report.record import event_record, outcome_record, run_record, write_line
 from pusher.report.text import iso
 from tests.unit.report import report_samples as samples
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from pusher.models import AccountTried, NextMove, Outcome, Status
 from pusher.problems import CATALOGUE
-from pusher.report import Tally, exit_status, summarise
-from pusher.report.summary import NO_CODE, summary_record
+from pusher.report.summary import NO_CODE, Tally, exit_status, summarise, summary_record
 from tests.unit.report import report_samples as samples
 
 outcomes = st.lists(

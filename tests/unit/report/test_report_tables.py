@@ -18,10 +18,10 @@ from pusher.models import (
     Verb,
 )
 from pusher.problems import CATALOGUE
-from pusher.report import summarise
 from pusher.report.explain import did_you_mean, explain_page, explain_record, explain_records, explain_table
 from pusher.report.host_report import host_story, host_story_record
 from pusher.report.style import console_for
+from pusher.report.summary import summarise
 from pusher.report.tables import (
     ResolvedRow,
     outcomes_table,

@@ -11,10 +11,12 @@ from hypothesis import given
 from rich.console import Console
 
 from pusher.models import Stage, Status
-from pusher.report import JsonView, LiveView, PlainView, QuietView, View, outcome_record, summarise
 from pusher.report.progress import WINDOW, Progress
+from pusher.report.record import outcome_record
 from pusher.report.run_summary import closing
-from pusher.report.views import outcome_line
+from pusher.report.summary import summarise
+from pusher.report.terminal import LiveView
+from pusher.report.views import JsonView, PlainView, QuietView, View, outcome_line
 from tests.unit.report import report_samples as samples
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pusher.config import Wrong
+from pusher.config.wording import Wrong
 from pusher.models import DOMAIN_CONTROLLERS
 from pusher.problems import BadInput
 from pusher.targets.inventory import Inventory, load_inventory

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.config import Wrong
+from pusher.config.wording import Wrong
 from pusher.targets.membership import MembershipIndex
 from pusher.targets.ranges import (
     AddressBlock,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.config import Wrong
+from pusher.config.wording import Wrong
 from pusher.models import Source, Target
 from pusher.problems import BadInput
 from pusher.targets.sites import SiteTable, Subnet, parse_subnet

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.config import Wrong
+from pusher.config.wording import Wrong
 from pusher.credentials.secrets.passwords import password_in, text_of
 
 VALUE = "Pässwörd 1"
