@@ -30,7 +30,7 @@ from pusher.cli.execute import execute
 from pusher.models import TransportKind, Verb
 from pusher.problems import Code
 from pusher.push.dispatcher import Dispatcher
-from pusher.report import QuietView
+from pusher.report.views import QuietView
 from pusher.settings import Options
 from pusher.transports.memory import Fault, MemoryHost, MemoryTransport, User
 from pusher.transports.port import Endpoint, Limits, Link
