@@ -32,6 +32,7 @@ from pusher.transports.smb import SmbTransport
 from pusher.transports.threaded import Pool
 from pusher.transports.winrm.adapter import WinrmTransport
 from pusher.transports.winrm.content import ContentServer
+from pusher.wiring.engine import open_engine
 from pusher.wiring.run_plan import prepare_run
 
 HOSTS = 8
@@ -95,8 +96,8 @@ def _push(folder: Path, kind: TransportKind, limit: list[str], verb: Verb = Verb
         concurrency=HOSTS,
         transport=kind.value,
     )
-    with Path(os.devnull).open("w") as nowhere:
-        status = execute(prepare_run(options, verb), QuietView(nowhere))
+    with Path(os.devnull).open("w") as nowhere, open_engine(options.store, options.log) as engine:
+        status = execute(prepare_run(options, verb, engine), QuietView(nowhere), engine)
     if status != 0:
         sys.exit(f"a push that should succeed ended with {status}")
 

@@ -34,6 +34,7 @@ from pusher.report.views import QuietView
 from pusher.settings import Options
 from pusher.transports.memory import Fault, MemoryHost, MemoryTransport, User
 from pusher.transports.port import Endpoint, Limits, Link
+from pusher.wiring.engine import open_engine
 from pusher.wiring.run_plan import prepare_run
 
 SIZES = (1_000, 10_000, 100_000)
@@ -136,13 +137,15 @@ def _one(what: str, size: int, concurrency: int, cap: int) -> dict[str, float]:
             watch.cancel()
 
     with tempfile.TemporaryDirectory(prefix="pusher-bench-") as name, contextlib.ExitStack() as stack:
-        plan = prepare_run(_options(Path(name), size, concurrency, cap), Verb.CHECK)
+        options = _options(Path(name), size, concurrency, cap)
+        engine = stack.enter_context(open_engine(options.store, options.log))
+        plan = prepare_run(options, Verb.CHECK, engine)
         stack.enter_context(mock.patch.object(Dispatcher, "run", watched))
         opened = contextlib.nullcontext(transports)
         stack.enter_context(mock.patch("pusher.wiring.run_resources.open_transports", return_value=opened))
         nowhere = stack.enter_context(Path(os.devnull).open("w"))
         began, cpu = time.monotonic(), _cpu()
-        execute(plan, QuietView(nowhere))
+        execute(plan, QuietView(nowhere), engine)
         took.update(wall=time.monotonic() - began, cpu=_cpu() - cpu)
     took["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return took

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from pusher.clock import utc_now
 from pusher.config.wording import hint, shown
 from pusher.credentials.accounts.trial import Examiner, Found, Trial
 from pusher.credentials.accounts.users import USER, is_user
@@ -32,7 +33,8 @@ from pusher.report.style import console_for
 from pusher.report.text import visible
 from pusher.wiring.accounts import accounts_beside, accounts_to_test
 from pusher.wiring.directory import directory_secret
-from pusher.wiring.lockout import budget_note, open_guard
+from pusher.wiring.engine import open_engine
+from pusher.wiring.lockout import budget_note, run_id
 from pusher.wiring.sign_in import open_examiner
 
 OK, SOME_FAIL, INTERRUPTED = 0, 1, 130
@@ -45,7 +47,8 @@ def try_accounts(file: Path | None, store: str | None, as_json: bool) -> int:
     if (note := budget_note(read, store)) is not None:
         print(f"note: {note}", file=sys.stderr)
     interrupted = False
-    with open_guard(read, store, "test") as guard:
+    with open_engine(store) as engine:
+        guard = engine.guard(read, f"test-{run_id(utc_now())}")
         try:
             asyncio.run(_try_all(accounts, open_examiner(read, guard, secret), trials, as_json))
         except KeyboardInterrupt:
@@ -108,7 +111,8 @@ def _is_counted_where(found: Account, name: str, host: str | None) -> None:
 
 def lost_by_clearing(found: Sequence[Account], file: Path | None, store: str | None, host: str | None) -> str | None:
     """What has to be said before it is cleared: of an entry that cannot be understood. None: it can be."""
-    with open_guard(accounts_beside(file), store) as guard:
+    with open_engine(store) as engine:
+        guard = engine.guard(accounts_beside(file))
         if any(True for key in _keys(found, host) for _ in guard.damaged(key.entry)):
             return lost_words(found[0])
     return None
@@ -123,7 +127,8 @@ def clear_account(
     """
     read, account = accounts_beside(file), found[0]
     keys = _keys(found, host)
-    with open_guard(read, store) as guard:
+    with open_engine(store) as engine:
+        guard = engine.guard(read)
         cleared = asyncio.run(_clear(guard, keys))
         others = {key: guard.clear_command(key) for key, _ in guard.counted(keys[0].entry)}
     if as_json:
@@ -150,7 +155,8 @@ async def _clear(guard: LockoutGuard, keys: Sequence[AccountKey]) -> Cleared:
 
 def show_budget(file: Path | None, store: str | None, as_json: bool) -> None:
     """All that the store's ledger counts, of whatever account, and the command that forgets it."""
-    with open_guard(accounts_beside(file), store) as guard:
+    with open_engine(store) as engine:
+        guard = engine.guard(accounts_beside(file))
         rows = [
             Counted(*written(key), answer=answer, clear=guard.clear_command(key)) for key, answer in guard.counted()
         ]

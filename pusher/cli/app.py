@@ -315,16 +315,19 @@ def clear_account(
 
 def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = False) -> None:
     # Loaded only here: reading commands need neither SMB nor a scheduler, and start twice as fast without.
+    from pusher.wiring.engine import open_engine
     from pusher.wiring.run_plan import prepare_run
 
-    plan = prepare_run(options, verb)
-    if ask:
-        _somebody_to_ask("removing")
-        _confirmed(f"Remove {plan.package_words} from {plan.count():,} machines?")
-    # And these once the operator's files are found good.
-    from pusher.cli.execute import execute, view_for
+    with open_engine(options.store, options.log) as engine:
+        plan = prepare_run(options, verb, engine)
+        if ask:
+            _somebody_to_ask("removing")
+            _confirmed(f"Remove {plan.package_words} from {plan.count():,} machines?")
+        # And these once the operator's files are found good.
+        from pusher.cli.execute import execute, view_for
 
-    raise typer.Exit(execute(plan, view_for(as_json, quiet)))
+        status = execute(plan, view_for(as_json, quiet), engine)
+    raise typer.Exit(status)
 
 
 def _somebody_to_ask(before: str) -> None:

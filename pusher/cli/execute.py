@@ -30,6 +30,7 @@ from pusher.report.summary import Summary
 from pusher.report.terminal import LiveView
 from pusher.report.views import JsonView, PlainView, QuietView, Unfailing, View
 from pusher.store import StoreError
+from pusher.wiring.engine import Engine
 from pusher.wiring.run_plan import RunPlan
 from pusher.wiring.run_resources import RunResources, open_run
 
@@ -66,10 +67,10 @@ def _started_threads() -> ThreadPoolExecutor:
     return pool
 
 
-def execute(plan: RunPlan, view: View) -> int:
+def execute(plan: RunPlan, view: View, engine: Engine) -> int:
     """Run it to its end; the command's exit status."""
     shown = Unfailing(view)
-    with open_run(plan, shown.note) as opened, closing(opened.unstored), closing(shown):
+    with open_run(plan, engine, shown.note) as opened, closing(shown):
         execution = Execution(opened, shown)
         status = asyncio.run(execution.go())
     for words in execution.verdict.closing_words:

@@ -27,6 +27,7 @@ from pusher.settings import Options
 from pusher.targets.inventory import Inventory, Selected
 from pusher.targets.parsed import Form
 from pusher.targets.selection import Selector
+from pusher.wiring.engine import open_engine
 from pusher.wiring.inventory import enrichment_for, inventory_of, resolver_for
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ _RESOLVING_AT_ONCE = 100
 
 def resolve(options: Options, as_json: bool, *, identify: bool = False) -> None:
     """Every target with its address, and why it is in or out; and what each of them calls itself."""
-    loaded = inventory_of(options)
+    with open_engine(options.store) as engine:
+        loaded = inventory_of(options, engine)
     for note in loaded.notes:
         print(note, file=sys.stderr)
     selector = loaded.selector(limit=list(options.limit), exclude=list(options.exclude))

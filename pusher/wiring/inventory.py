@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+from pusher.clock import utc_now
 from pusher.credentials.accounts_file import AccountsFile
 from pusher.directory.locate import Announced
 from pusher.directory.port import Directory
@@ -20,23 +21,24 @@ from pusher.targets.resolver import Resolver
 from pusher.targets.system_resolver import SystemResolver
 from pusher.wiring.accounts import accounts_of
 from pusher.wiring.directory import directory_account, directory_of, directory_secret
-from pusher.wiring.lockout import open_guard
+from pusher.wiring.engine import Engine
+from pusher.wiring.lockout import run_id
 
 
-def inventory_of(options: Options) -> Inventory:
+def inventory_of(options: Options, engine: Engine) -> Inventory:
     """The inventory alone, with the computers of its directory groups."""
     inventory = load_inventory(options.inventory)
     if not inventory.directory_groups:
         return inventory
     accounts = accounts_of(options)
-    return read_out(inventory, accounts, directory_secret(accounts), options.store)
+    return read_out(inventory, accounts, directory_secret(accounts), engine)
 
 
-def read_out(inventory: Inventory, accounts: AccountsFile, secret: Secret | None, store: str | None) -> Inventory:
+def read_out(inventory: Inventory, accounts: AccountsFile, secret: Secret | None, engine: Engine) -> Inventory:
     """With the computers of its directory groups. The reader's own sign-in is within the lockout budget too."""
     directory_account(accounts, inventory)  # before a store is made
-    with open_guard(accounts, store, "read") as guard:
-        return asyncio.run(expanded(inventory, directory_of(accounts, inventory, guard, secret)))
+    guard = engine.guard(accounts, f"read-{run_id(utc_now())}")
+    return asyncio.run(expanded(inventory, directory_of(accounts, inventory, guard, secret)))
 
 
 async def expanded(inventory: Inventory, directory: Directory) -> Inventory:

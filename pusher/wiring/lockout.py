@@ -1,18 +1,16 @@
-"""The lockout guard, made in one place whoever asks for one: the ledger, the assumed policy, the id that the ledger
-knows a run by, and what the operator should know of its limits.
+"""What a lockout guard is made of, whoever asks for one: the ledger, the assumed policy, the id that the ledger knows a
+run by, and what the operator should know of its limits.
 
-Not here: the guard itself and its counting (``credentials.guard``), the ledger (``store``).
+Not here: the guard itself and its counting (``credentials.lockout``), the ledger (``store``), who makes a guard
+(``engine``).
 """
 
 from __future__ import annotations
 
 import secrets as random
 import shlex
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import datetime
 
-from pusher.clock import utc_now
 from pusher.credentials.accounts_file import AccountsFile
 from pusher.credentials.kerberos.tickets import CCACHE
 from pusher.credentials.lockout.budget import LockoutPolicy
@@ -20,7 +18,7 @@ from pusher.credentials.lockout.guard import LockoutGuard
 from pusher.credentials.lockout.refusal import CLEAR
 from pusher.credentials.secrets.references import scheme_of
 from pusher.models import Account
-from pusher.settings import open_default_store, place_of_store
+from pusher.settings import place_of_store
 from pusher.store import Store, shown_url
 
 
@@ -29,16 +27,6 @@ def guard_of(accounts: AccountsFile, store: Store, url: str | None, run: str = "
     clear = CLEAR if url is None else f"{CLEAR} --store {shlex.quote(shown_url(url))}"
     policy, local = lockout_policy(accounts), local_policy(accounts)
     return LockoutGuard(policy, store.ledger, local=local, run=run, clear=clear, store=store.name)
-
-
-@contextmanager
-def open_guard(accounts: AccountsFile, url: str | None, purpose: str = "") -> Iterator[LockoutGuard]:
-    """The guard of whoever has no run, over the store at ``url``, or the user's own.
-
-    ``purpose``: what begins the id by which the ledger knows it; empty where no sign-in will be made.
-    """
-    with closing(open_default_store(url)) as store:
-        yield guard_of(accounts, store, url, f"{purpose}-{run_id(utc_now())}" if purpose else "")
 
 
 def lockout_policy(accounts: AccountsFile) -> LockoutPolicy:

@@ -25,6 +25,7 @@ from pusher.targets.inventory import Inventory, load_inventory
 from pusher.wiring.accounts import accounts_for, accounts_of, misnamed, runner_of, secrets_of, service_secret_of
 from pusher.wiring.authority import authority_of
 from pusher.wiring.directory import directory_secret
+from pusher.wiring.engine import Engine
 from pusher.wiring.inventory import expanded, read_out
 from pusher.wiring.lockout import budget_note
 from pusher.wiring.patterns import unborne
@@ -109,8 +110,9 @@ class RunPlan:
         yield from self.selection.notes()
 
 
-def prepare_run(options: Options, verb: Verb, directory: Directory | None = None) -> RunPlan:
-    """Read and check everything, and ask for the secrets; BadInput.
+def prepare_run(options: Options, verb: Verb, engine: Engine, directory: Directory | None = None) -> RunPlan:
+    """Read and check everything, and ask for the secrets; BadInput. Of the ``engine`` the store is opened, to ask a
+    directory, and nothing else.
 
     ``directory`` reads the groups that the inventory has of one; None: the accounts file says which. It is asked once
     every file is found good, and is all that is contacted.
@@ -134,7 +136,7 @@ def prepare_run(options: Options, verb: Verb, directory: Directory | None = None
         if directory is not None:
             inventory = asyncio.run(expanded(inventory, directory))
         else:
-            inventory = read_out(inventory, accounts, reader_secret, options.store)
+            inventory = read_out(inventory, accounts, reader_secret, engine)
         selection = select_targets(inventory, options)
         not_borne = tuple(unborne(listed, inventory))
     plan = RunPlan(

@@ -1,6 +1,7 @@
-"""An open run, with its store, log, threads and adapters, closed in the end whatever happened.
+"""An open run: its threads and adapters on top of the process's engine, closed in the end whatever happened.
 
-Not here: reading what the operator wrote (``run_plan``), the run itself (``push.dispatcher``).
+Not here: the store and the log (``engine``), reading what the operator wrote (``run_plan``), the run itself
+(``push.dispatcher``).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import getpass
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -18,23 +19,23 @@ from pathlib import Path
 import structlog
 
 from pusher.clock import utc_now
-from pusher.credentials.kerberos.settings import host_names_as_written
 from pusher.credentials.lockout.process import this_process
-from pusher.log import Redactor, start_log
+from pusher.log import Redactor
 from pusher.models import Account, Run, TransportKind
-from pusher.problems import BadInput, Problem
+from pusher.problems import Problem
 from pusher.push.context import RunContext, Stop, Watcher
 from pusher.push.dispatcher import Dispatcher, Report
 from pusher.push.service_logon import service_account
 from pusher.report.unstored import Unstored
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.retry import RetryPolicy
-from pusher.settings import Options, data_folder, open_default_store
+from pusher.settings import data_folder
 from pusher.store import Store
 from pusher.transports.port import Limits, Transport
 from pusher.wiring.descriptors import fitted, raised_for
+from pusher.wiring.engine import Engine, Note
 from pusher.wiring.inventory import enrichment_for, resolver_for
-from pusher.wiring.lockout import guard_of, run_id
+from pusher.wiring.lockout import run_id
 from pusher.wiring.run_plan import RunPlan
 from pusher.wiring.sign_in import SignInResources, Unread, open_sign_in
 from pusher.wiring.transports import open_transports
@@ -42,9 +43,6 @@ from pusher.wiring.transports import open_transports
 _log = structlog.get_logger()
 
 _SPARE_THREADS = 8
-
-Note = Callable[[str], None]
-"""Told, in a sentence, what the run's operator should read while it goes."""
 
 
 def _to_nobody(_: str) -> None:
@@ -56,6 +54,7 @@ class RunResources:
     """Open; see ``open_run``. ``begin`` records the run, and a ``dispatcher`` does its work."""
 
     plan: RunPlan
+    engine: Engine
     run: Run
     store: Store
     unstored: Unstored
@@ -73,7 +72,7 @@ class RunResources:
     async def dispatcher(self, watcher: Watcher, report: Report, stop: Stop) -> AsyncIterator[Dispatcher]:
         """With all that belongs to the event loop."""
         plan, options = self.plan, self.plan.options
-        guard = guard_of(plan.accounts, self.store, options.store, self.run.id)
+        guard = self.engine.guard(plan.accounts, self.run.id)
         unread = _said_once(self.note, plan.accounts.assume_threshold)
         nameservers = plan.inventory.nameservers
         async with open_sign_in(plan.accounts, guard, plan.directory_secret, nameservers, unread) as sign_in:
@@ -120,14 +119,11 @@ class RunResources:
 
 
 @contextmanager
-def open_run(plan: RunPlan, note: Note = _to_nobody) -> Iterator[RunResources]:
-    """Open what ``plan`` takes: the store, the log, the threads. BadInput, with nothing contacted."""
+def open_run(plan: RunPlan, engine: Engine, note: Note = _to_nobody) -> Iterator[RunResources]:
+    """Open what ``plan`` takes. BadInput, with nothing contacted. Any number of them may be open in one engine."""
     options = plan.options
     with ExitStack() as stack:
-        store = open_default_store(options.store)
-        stack.callback(store.close)
-        redactor = _open_log(options, note, stack)
-        stack.enter_context(host_names_as_written())
+        store, redactor = engine.store(), engine.redactor(note)
         redactor.learn(plan.secrets.values())
         redactor.learn(one for one in (plan.directory_secret, plan.service_secret) if one is not None)
         concurrency = _fitted(plan, note)
@@ -137,30 +133,19 @@ def open_run(plan: RunPlan, note: Note = _to_nobody) -> Iterator[RunResources]:
         run = _run_of(plan)
         beside = [store.path.parent] if store.path is not None else []
         folders = [*beside, data_folder(), Path(tempfile.gettempdir())]
+        unstored = Unstored(run.id, folders, lambda line: print(line, file=sys.stderr))
+        stack.callback(unstored.close)
         yield RunResources(
             plan=plan,
+            engine=engine,
             run=run,
             store=store,
-            unstored=Unstored(run.id, folders, lambda line: print(line, file=sys.stderr)),
+            unstored=unstored,
             transports=stack.enter_context(transports),
             concurrency=concurrency,
             redactor=redactor,
             note=note,
         )
-
-
-def _open_log(options: Options, note: Note, stack: ExitStack) -> Redactor:
-    log = options.log or data_folder() / "pusher.log"
-    file, redactor = start_log(log, note)
-    try:
-        file.open()
-    except OSError as error:
-        # One that was asked for is bad input; of the other the first line says that it cannot be written.
-        if options.log is not None:
-            found = f"the log {log} cannot be written: {error.strerror}"
-            raise BadInput(None, found, "a writable file") from error
-    stack.callback(file.close)
-    return redactor
 
 
 def _run_of(plan: RunPlan) -> Run:

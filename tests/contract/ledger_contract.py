@@ -161,7 +161,8 @@ class LedgerContract:
         assert tried == ends.count("tried") == 2
         assert ends.count("lockout-budget-spent") == 58
 
-    async def test_two_runs_at_once_take_turns(self, ledger: Ledger) -> None:
+    @pytest.mark.parametrize("processes", [(1, 2), (1, 1)], ids=["two processes", "one process"])
+    async def test_two_runs_at_once_take_turns(self, ledger: Ledger, processes: tuple[int, int]) -> None:
         """A good account, one sign-in at a time: nobody waits until the other has done all of his."""
         policy, order = LockoutPolicy(threshold=3, reserve=2), []
 
@@ -177,7 +178,7 @@ class LedgerContract:
             guard = LockoutGuard(policy, ledger, run=name, process=process, is_gone=lambda _: False, pace=pace)
             return [asyncio.create_task(task(guard, name)) for _ in range(40)]
 
-        await asyncio.gather(*tasks("a", 1), *tasks("b", 2))
+        await asyncio.gather(*tasks("a", processes[0]), *tasks("b", processes[1]))
         assert sorted(order) == ["a"] * 40 + ["b"] * 40
         assert len(set(order[:40])) == 2, "the other one had a turn before the first had done"
 

@@ -18,6 +18,7 @@ from pusher.models import Account, Target, Verb
 from pusher.problems import BadInput, ProblemError
 from pusher.push.context import RunContext, Stop
 from pusher.settings import Options
+from pusher.wiring.engine import open_engine
 from pusher.wiring.run_plan import prepare_run
 from pusher.wiring.run_resources import open_run
 from tests.unit.credentials.domain_in_memory import BASE, REALM, directory
@@ -52,7 +53,10 @@ class Bench:
         inventory.write_text("version: 1\ngroups: {a: {hosts: [pc1.corp.example]}}\n")
         log = self.folder / "log"
         options = Options(inventory=inventory, store=str(self.folder / "store.sqlite"), log=log)
-        with open_run(prepare_run(options, Verb.CHECK), self.notes.append) as run:
+        with (
+            open_engine(options.store, options.log) as engine,
+            open_run(prepare_run(options, Verb.CHECK, engine), engine, self.notes.append) as run,
+        ):
 
             async def play() -> None:
                 async with run.dispatcher(Watching(), lambda _: None, Stop()) as dispatcher:

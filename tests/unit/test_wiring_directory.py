@@ -16,8 +16,9 @@ from pusher.directory.memory import MemoryDirectory, entry
 from pusher.models import Verb
 from pusher.problems import BadInput, ProblemError
 from pusher.settings import Options
-from pusher.targets.inventory import load_inventory
+from pusher.targets.inventory import Inventory, load_inventory
 from pusher.wiring.directory import directory_of
+from pusher.wiring.engine import open_engine
 from pusher.wiring.inventory import inventory_of
 from pusher.wiring.run_plan import RunPlan, prepare_run
 
@@ -43,7 +44,17 @@ def inventory(tmp_path: Path) -> Path:
 
 
 def plan(path: Path, found: MemoryDirectory | None, limit: Sequence[str] = ()) -> RunPlan:
-    return prepare_run(Options(inventory=path, limit=limit), Verb.CHECK, found)
+    with open_engine() as engine:
+        made = prepare_run(Options(inventory=path, limit=limit), Verb.CHECK, engine, found)
+        assert not engine.is_open, "a store is for what signs in"
+    return made
+
+
+def alone(path: Path) -> Inventory:
+    with open_engine() as engine:
+        made = inventory_of(Options(inventory=path), engine)
+        assert not engine.is_open
+    return made
 
 
 def test_computers_are_targets_and_the_rest_is_told_why(inventory: Path) -> None:
@@ -89,7 +100,7 @@ def test_a_group_without_a_directory(inventory: Path, accounts: str | None) -> N
         plan(inventory, None)
     assert caught.value.sentence == expected
     with pytest.raises(BadInput) as caught:
-        inventory_of(Options(inventory=inventory))
+        alone(inventory)
     assert caught.value.sentence == expected
 
 
@@ -117,10 +128,11 @@ def test_the_reader_is_not_locked_out_by_runs(inventory: Path, monkeypatch: pyte
     monkeypatch.setattr("pusher.wiring.directory.ldap_directory", lambda *given: found.within(given[-1]))
     options = Options(inventory=inventory, store=str(inventory.parent / "store.sqlite"))
     for _ in range(3):
-        with pytest.raises(ProblemError, match="directory-sign-in-failed"):
-            prepare_run(options, Verb.CHECK)
-        with pytest.raises(ProblemError, match="directory-sign-in-failed"):
-            inventory_of(options)
+        with open_engine(options.store) as engine:
+            with pytest.raises(ProblemError, match="directory-sign-in-failed"):
+                prepare_run(options, Verb.CHECK, engine)
+            with pytest.raises(ProblemError, match="directory-sign-in-failed"):
+                inventory_of(options, engine)
     assert found.signed_in == 1
 
 
@@ -142,8 +154,8 @@ def test_a_resolve_counts_the_reader_where_a_push_does(
     with pytest.raises(SystemExit) as ended:
         main()
     assert (ended.value.code, "directory-sign-in-failed" in capsys.readouterr().err) == (2, True)
-    with pytest.raises(ProblemError, match="directory-sign-in-failed"):
-        prepare_run(Options(inventory=inventory, store=store), Verb.CHECK)
+    with open_engine(store) as engine, pytest.raises(ProblemError, match="directory-sign-in-failed"):
+        prepare_run(Options(inventory=inventory, store=store), Verb.CHECK, engine)
     assert found.signed_in == 1
     assert not (folder / "own").exists()
 
@@ -153,7 +165,7 @@ def test_without_groups_of_it_nobody_needs_one(tmp_path: Path) -> None:
     path.write_text("version: 1\ngroups: {a: {hosts: [x.corp.example]}}\n")
     found = directory()
     assert [target.name for target in plan(path, found).targets()] == ["x.corp.example"]
-    assert [one.target.name for one in inventory_of(Options(inventory=path)).targets()] == ["x.corp.example"]
+    assert [one.target.name for one in alone(path).targets()] == ["x.corp.example"]
     assert found.searches == []
     with pytest.raises(BadInput):
         directory_of(AccountsFile.own_identity_only(), load_inventory(path), GUARD)

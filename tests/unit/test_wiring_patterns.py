@@ -11,6 +11,7 @@ from pusher.models import Verb
 from pusher.problems import BadInput
 from pusher.settings import Options
 from pusher.targets.inventory import load_inventory
+from pusher.wiring.engine import open_engine
 from pusher.wiring.patterns import unborne
 from pusher.wiring.run_plan import RunPlan, prepare_run
 from tests.unit.test_wiring_directory import BASE, directory
@@ -103,7 +104,8 @@ def of_directory(tmp_path: Path, never: str) -> tuple[RunPlan | None, int]:
     (tmp_path / "accounts.toml").write_text(f"{text}never = ['{never}']\n")
     found = directory()
     try:
-        made = prepare_run(Options(inventory=tmp_path / "i.yaml"), Verb.CHECK, found)
+        with open_engine() as unused:
+            made = prepare_run(Options(inventory=tmp_path / "i.yaml"), Verb.CHECK, unused, found)
     except BadInput:
         return None, len(found.searches)
     return made, len(found.searches)

@@ -35,7 +35,7 @@ KEPT = timedelta(hours=24)
 STOP_HOLDS = timedelta(days=30)
 """Longer than any run lasts; then it is forgotten."""
 WAITER_FRESH = timedelta(seconds=3)
-"""A process that waits says so again within this time; another one's turn is not kept longer for it."""
+"""Who waits says so again within this time; nobody's turn is kept longer for it."""
 
 IsGone = Callable[[Process], bool]
 
@@ -75,11 +75,16 @@ class Stop:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiter:
-    """A process that has none and wants one; the lowest ``seq`` came first."""
+    """A run of a process that has none and wants one; the lowest ``seq`` came first."""
 
     process: Process
     seq: int
     seen: Moment
+    run: str = ""
+
+    def is_of(self, request: Request) -> bool:
+        """Two runs of one process take turns as those of two processes do."""
+        return self.process == request.process and self.run == request.run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,8 +232,8 @@ def judge(account_state: AccountState, request: Request, now: Moment) -> Answer:
     in_flight = sum(len(one.held) for one in account_state.together)
     budget = Budget(failures=failures, in_flight=in_flight, stopped_by=stop.code if stop else None)
     verdict = budget.ask(policy)
-    others = [one for one in account_state.waiters if one.process != request.process and _is_fresh(one, now)]
-    if verdict is Verdict.GRANTED and budget.room(policy) <= len(_before(others, account_state, request.process)):
+    others = [one for one in account_state.waiters if not one.is_of(request) and _is_fresh(one, now)]
+    if verdict is Verdict.GRANTED and budget.room(policy) <= len(_before(others, account_state, request)):
         verdict = Verdict.WAIT
     return Answer(
         verdict=verdict,
@@ -278,9 +283,9 @@ def _is_fresh(waiter: Waiter, now: Moment) -> bool:
     return abs(now.since(waiter.seen)) <= WAITER_FRESH
 
 
-def _before(others: Iterable[Waiter], account_state: AccountState, process: Process) -> list[Waiter]:
+def _before(others: Iterable[Waiter], account_state: AccountState, request: Request) -> list[Waiter]:
     """Who came before: all of them, for one who does not wait yet."""
-    mine = next((one.seq for one in account_state.waiters if one.process == process), None)
+    mine = next((one.seq for one in account_state.waiters if one.is_of(request)), None)
     return [one for one in others if mine is None or one.seq < mine]
 
 
@@ -321,8 +326,8 @@ def ask(account_state: AccountState, request: Request, now: Moment, is_gone: IsG
     answer = judge(account_state, request, now)
     granted: tuple[str, ...] = ()
     if answer.verdict is Verdict.GRANTED:
-        others = [one for one in account_state.waiters if one.process != request.process]
-        room = answer.budget.room(answer.policy) - len(_before(others, account_state, request.process))
+        others = [one for one in account_state.waiters if not one.is_of(request)]
+        room = answer.budget.room(answer.policy) - len(_before(others, account_state, request))
         granted = request.leases[:room]
         taken = tuple(Held(lease=one, process=request.process, run=request.run, granted=now) for one in granted)
         account_state = replace(account_state, held=account_state.held + taken)
@@ -332,14 +337,14 @@ def ask(account_state: AccountState, request: Request, now: Moment, is_gone: IsG
 
 def _waiting(account_state: AccountState, request: Request, answer: Answer, now: Moment) -> AccountState:
     """Only who has none stands in the queue: who gives his back goes to its end."""
-    mine = next((one for one in account_state.waiters if one.process == request.process), None)
+    mine = next((one for one in account_state.waiters if one.is_of(request)), None)
     others = tuple(one for one in account_state.waiters if one is not mine)
-    has_one = any(held.process == request.process for held in account_state.held)
+    has_one = any(held.process == request.process and held.run == request.run for held in account_state.held)
     if answer.verdict is not Verdict.WAIT or has_one or not request.leases:
         return replace(account_state, waiters=others)
     if mine is None:
         account_state = replace(account_state, seq=account_state.seq + 1)
-        mine = Waiter(process=request.process, seq=account_state.seq, seen=now)
+        mine = Waiter(process=request.process, run=request.run, seq=account_state.seq, seen=now)
     return replace(account_state, waiters=(*others, replace(mine, seen=now)))
 
 

@@ -11,6 +11,7 @@ from pusher import helper_exe
 from pusher.models import Verb
 from pusher.problems import BadInput
 from pusher.settings import Options
+from pusher.wiring.engine import open_engine
 from pusher.wiring.run_plan import RunPlan, prepare_run
 from tests.unit.install.test_installer_format import EXE, EXE_TEXT, MSI_TEXT, RULE, SAMPLE, SILENT
 
@@ -32,7 +33,8 @@ def plan(
     inventory.write_text(
         f"version: 1\ndefaults: {{transports: [{transports}]}}\ngroups: {{a: {{hosts: [ws1.lab.test]}}}}\n"
     )
-    return prepare_run(Options(inventory=inventory, package=folder, transport=transport), verb)
+    with open_engine() as unused:
+        return prepare_run(Options(inventory=inventory, package=folder, transport=transport), verb, unused)
 
 
 @pytest.fixture
