@@ -15,7 +15,7 @@ from pusher.credentials.kerberos.memory import MemoryKerberos
 from pusher.credentials.kerberos.settings import FILE
 from pusher.directory.memory import MemoryDirectory, entry
 from pusher.models import Verb
-from pusher.problems import BadInput, ProblemError
+from pusher.problems import BadInput, Code, ProblemError
 from pusher.push.context import Stop
 from pusher.settings import Options
 from pusher.store import Store, open_store
@@ -158,7 +158,7 @@ def test_who_reads_the_directory_is_counted_where_the_run_counts(place: Place, e
     """One store for both, opened once."""
     (place.folder / "accounts.toml").write_text(ACCOUNTS + READER)
     (place.folder / "i.yaml").write_text(f"version: 1\ngroups:\n  all:\n    directory: {{base: '{BASE}'}}\n")
-    place.found = MemoryDirectory([entry(BASE)], fails={"": "directory-sign-in-failed"})
+    place.found = MemoryDirectory([entry(BASE)], fails={"": Code.DIRECTORY_SIGN_IN_FAILED})
     for _ in range(2):
         with pytest.raises(ProblemError, match="directory-sign-in-failed"):
             prepare_run(place.options, Verb.CHECK, engine)
