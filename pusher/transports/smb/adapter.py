@@ -1,17 +1,15 @@
-"""The asynchronous face of SMB: each call in the pool of threads, under its deadline, as the port asks.
+"""SMB as the port has it: connecting, asking who answers, and signing in.
 
-What is decided here: how a credential becomes one sign-in by exactly its protocol, and that a session is
-encrypted wherever the server negotiated a cipher. Everything else is in the modules beside this one.
+smbprotocol does these in a thread of the pool, each call under its deadline. What is decided here: how a credential
+becomes one sign-in by exactly its protocol, and that a session is encrypted wherever the server negotiated a cipher.
+What comes after the sign-in is ``session``.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from typing import TypeVar
 
 import spnego
-from impacket.dcerpc.v5.scmr import MSRPC_UUID_SCMR
 from smbprotocol import Dialects
 from smbprotocol.connection import Capabilities
 from smbprotocol.exceptions import MoreProcessingRequired, SMBResponseException
@@ -19,25 +17,17 @@ from smbprotocol.session import Session as SmbProtocolSession
 from smbprotocol.session import SMB2SessionSetupRequest, SMB2SessionSetupResponse
 
 from pusher.models import Credential, Protocol, TransportKind
-from pusher.problems import Code, NextMove, ProblemError, Stage
-from pusher.remote.paths import SYSTEM_DRIVE, SystemFolders
-from pusher.transports import by_service
+from pusher.problems import Code, ProblemError, Stage
 from pusher.transports.challenge import NEGOTIATE_MESSAGE, parse_challenge
 from pusher.transports.codes import Operation, of
-from pusher.transports.port import SIGNED_IN, SYSTEM, Endpoint, Limits, Link, PeerIdentity, RunAs, Session
+from pusher.transports.port import Endpoint, Limits, Link, PeerIdentity, Session
 from pusher.transports.probe import answering
-from pusher.transports.smb import policy, rights
 from pusher.transports.smb.connection import GuardedConnection
-from pusher.transports.smb.faults import guarded
-from pusher.transports.smb.files import Files
-from pusher.transports.smb.pipe import Rpc
-from pusher.transports.smb.services import ServiceManager
+from pusher.transports.smb.faults import guarded, translating
+from pusher.transports.smb.session import SignedIn, SmbSession
 from pusher.transports.smb.trees import Trees
 from pusher.transports.smb.wire import Wire
 from pusher.transports.threaded import Pool, ThreadedCalls
-from pusher.transports.threaded_session import ThreadedSession
-
-T = TypeVar("T")
 
 _PORT = 445
 _DIALECTS = {
@@ -113,16 +103,20 @@ class _SmbLink:
             stage=Stage.SIGN_IN,
             what=f"signing in as {credential.account}",
         )
-        wire, trees = await self._calls.call(
-            lambda: guarded(Operation.SHARE, lambda: self._hand_over(session), "IPC$"),
-            deadline=self._limits.call,
-            stage=Stage.RIGHTS,
-            what="the first tree connect",
-        )
-        return _SmbSession(self._connection, session, wire, trees, self._calls, self._identity, self._limits)
+        return SmbSession(await self._handed_over(session), self._identity, self._limits)
 
     async def close(self) -> None:
-        await _hang_up(self._connection, self._calls, self._limits, self._connection.disconnect)
+        """Sign off politely where the connection still lives, and drop it in any case."""
+        try:
+            with contextlib.suppress(Exception):
+                await self._calls.call(
+                    self._connection.disconnect,
+                    deadline=self._limits.connect,
+                    stage=Stage.RECORD,
+                    what="signing off",
+                )
+        finally:
+            self._connection.abort()
 
     def _ask_identity(self) -> PeerIdentity:
         """One SESSION_SETUP with a nameless NEGOTIATE_MESSAGE (MS-SMB2 3.2.4.2.3), given up at the challenge."""
@@ -179,102 +173,21 @@ class _SmbLink:
             raise ProblemError(of(Code.GUEST_SESSION, Operation.SIGN_IN, credential.account))
         return session
 
-    def _hand_over(self, session: SmbProtocolSession) -> tuple[Wire, Trees]:
-        handover, connected = self._connection.handover(session)
-        wire = Wire(handover)
-        return wire, Trees(wire, self._connection.server_name, connected)
-
-
-class _SmbSession(ThreadedSession):
-    def __init__(
-        self,
-        connection: GuardedConnection,
-        session: SmbProtocolSession,
-        wire: Wire,
-        trees: Trees,
-        calls: ThreadedCalls,
-        identity: PeerIdentity,
-        limits: Limits,
-    ) -> None:
-        def bound(pipe: str, interface: bytes) -> Rpc:
-            return Rpc(wire, trees.tree("IPC$"), pipe, interface)
-
-        trees.drive = self._system_drive
-        self._connection, self._wire, self._bound = connection, wire, bound
-        self._files = Files(wire, trees, connection.max_read_size, connection.max_write_size)
-        self._services = ServiceManager(
-            lambda: bound("svcctl", MSRPC_UUID_SCMR),
-            lambda: session.application_key if session.encrypt_data else None,
+    async def _handed_over(self, session: SmbProtocolSession) -> SignedIn:
+        """What is said from now on goes over a wire of our own."""
+        connection = self._connection
+        handover, connected = await self._calls.call(
+            lambda: guarded(Operation.SHARE, lambda: connection.handover(session), "IPC$"),
+            deadline=self._limits.call,
+            stage=Stage.RIGHTS,
+            what="the first tree connect",
         )
-        super().__init__(calls, identity, limits, self._files, self._services)
-
-    async def is_domain_controller(self) -> bool:
-        return await self._call(lambda: policy.is_domain_controller(self._bound), Operation.FACTS, "server type")
-
-    async def folders(self) -> SystemFolders:
-        return await self._call(self._services.folders, Operation.FACTS, "where Windows is")
-
-    def _system_drive(self) -> str:
-        """The share of the drive that Windows is on; where an account may not ask, C$ as on nearly all."""
-        try:
-            return f"{self._services.folders().drive[0]}$"
-        except ProblemError as error:
-            if error.problem.next_move is NextMove.RETRY:
-                raise
-            return SYSTEM_DRIVE
-
-    async def architecture(self) -> str | None:
-        return await self._call(self._files.architecture, Operation.FACTS, "architecture")
-
-    async def free_bytes(self) -> int:
-        return await self._call(lambda: self._files.free_bytes("ADMIN$"), Operation.FACTS, "free space")
-
-    async def may_create_services(self) -> str:
-        await self._call(self._services.open, Operation.SERVICE_MANAGER, "service manager")
-        return "service manager opened with SC_MANAGER_CREATE_SERVICE"
-
-    def runner(self, run_as: RunAs = SYSTEM) -> str:
-        return by_service.words(run_as)
-
-    async def run(self, command: str, limit: float, run_as: RunAs = SYSTEM) -> int:
-        if run_as == SIGNED_IN:
-            raise ProblemError(
-                of(Code.RUN_AS_UNSUPPORTED, Operation.RUN, "SMB starts programs by the service manager only")
-            )
-        return await by_service.run(self, by_service.program().program, command, limit, run_as)
-
-    async def registry_value(self, key: str, name: str) -> str | int | None:
-        return await self._call(
-            lambda: policy.registry_value(self._bound, key, name), Operation.REGISTRY, f"{key}, {name}"
+        with translating(Operation.REACH):
+            wire = await Wire.start(handover)
+        return SignedIn(
+            wire=wire,
+            trees=Trees(wire, connection.server_name, connected),
+            key=session.application_key if session.encrypt_data else None,
+            most_read=connection.max_read_size,
+            most_written=connection.max_write_size,
         )
-
-    async def registry_access(self, key: str) -> str:
-        return await self._call(lambda: policy.registry_access(self._bound, key), Operation.REGISTRY, key)
-
-    async def holders_of(self, right: str, account: str) -> tuple[str, ...]:
-        return await self._call(lambda: rights.holders_of(self._bound, right, account), Operation.POLICY, account)
-
-    async def grant_right(self, right: str, account: str) -> None:
-        await self._call(lambda: rights.grant(self._bound, right, account), Operation.POLICY, account)
-
-    async def revoke_right(self, right: str, account: str) -> None:
-        await self._call(lambda: rights.revoke(self._bound, right, account), Operation.POLICY, account)
-
-    async def close(self) -> None:
-        def work() -> None:
-            self._services.close()
-            self._wire.sign_off()
-
-        await _hang_up(self._connection, self._calls, self._limits, work)
-        self._wire.close()
-
-
-async def _hang_up(
-    connection: GuardedConnection, calls: ThreadedCalls, limits: Limits, politely: Callable[[], None]
-) -> None:
-    """Sign off where the connection still lives, and drop it in any case."""
-    try:
-        with contextlib.suppress(Exception):
-            await calls.call(politely, deadline=limits.connect, stage=Stage.RECORD, what="signing off")
-    finally:
-        connection.abort()

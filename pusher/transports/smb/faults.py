@@ -7,14 +7,15 @@ The tests prove that each class of the libraries has its row.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import spnego.exceptions as spnego_errors
 from impacket.dcerpc.v5.rpcrt import DCERPCException
 from smbprotocol import exceptions as smb_errors
 
-from pusher.problems import Code, Problem
+from pusher.problems import Code, Problem, ProblemError
 from pusher.transports import shared_faults as foreign
 from pusher.transports.codes import Operation, from_ntstatus, from_win32
 from pusher.transports.smb.errors import (
@@ -55,6 +56,17 @@ CLASSES: dict[type[BaseException], Code] = {
 def guarded(operation: Operation, work: Callable[[], T], detail: str = "") -> T:
     """Run ``work``; whatever the libraries raise becomes a ProblemError for ``operation``."""
     return foreign.guarded(translate, operation, work, detail)
+
+
+@contextmanager
+def translating(operation: Operation, detail: str = "") -> Iterator[None]:
+    """As ``guarded``, for what is awaited within."""
+    try:
+        yield
+    except ProblemError:
+        raise
+    except Exception as error:
+        raise ProblemError(translate(error, operation, detail)) from error
 
 
 def translate(error: BaseException, operation: Operation, detail: str = "") -> Problem:

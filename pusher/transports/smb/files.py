@@ -1,4 +1,4 @@
-"""File calls over MS-SMB2: blocking, one session, one thread at a time; each as few round trips as it can be.
+"""File calls over MS-SMB2, each as few round trips as it can be.
 
 A file is opened, looked at or changed, and closed by one chain. Everything the server says about sizes is checked
 against what was asked. What must not live here: how a message looks (``messages``) or travels (``wire``).
@@ -6,11 +6,10 @@ against what was asked. What must not live here: how a message looks (``messages
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
-import time
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from pusher.problems import Code, ProblemError
 from pusher.remote.images import FileDigest, FileVersionScan, machine_of
@@ -18,7 +17,7 @@ from pusher.remote.paths import RemotePath
 from pusher.transports.codes import Operation, of
 from pusher.transports.port import FileInfo
 from pusher.transports.smb.errors import ImplausibleError, NtStatusError, WireError
-from pusher.transports.smb.faults import guarded
+from pusher.transports.smb.faults import translating
 from pusher.transports.smb.messages import (
     RELATED_FILE,
     SUCCESS,
@@ -48,8 +47,6 @@ from pusher.transports.smb.messages import (
 from pusher.transports.smb.trees import Trees
 from pusher.transports.smb.wire import Wire
 
-T = TypeVar("T")
-
 CHUNK = 1024 * 1024
 """Bytes of file data in one READ or WRITE."""
 
@@ -57,7 +54,7 @@ _GOES = (0.1, 0.2, 0.4, 0.8, 1.0)
 """Seconds between two looks at a removed file that another process has open."""
 _END_OF_FILE, _CANNOT_DELETE, _DELETE_PENDING = 0xC0000011, 0xC0000121, 0xC0000056
 _NAME_COLLISION, _NOT_EMPTY = 0xC0000035, 0xC0000101
-_ABSENT = (0xC0000034, 0xC000003A)
+ABSENT = (0xC0000034, 0xC000003A)
 """OBJECT_NAME_NOT_FOUND, OBJECT_PATH_NOT_FOUND."""
 
 
@@ -70,74 +67,78 @@ class Files:
         trees: Trees,
         most_read: int,
         most_written: int,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._wire, self._trees, self._sleep = wire, trees, sleep
         self._most_read, self._most_written = min(CHUNK, most_read), min(CHUNK, most_written)
 
-    def stat(self, path: RemotePath) -> FileInfo | None:
-        def work() -> FileInfo:
-            there = created(self._ask(path, _open(path, Access.READ_ATTRIBUTES), close())[0])
+    async def stat(self, path: RemotePath) -> FileInfo | None:
+        with translating(Operation.FILE, str(path)):
+            opened, _ = await self._ask(path, _open(path, Access.READ_ATTRIBUTES), close())
+            if opened.status in ABSENT:
+                return None
+            there = created(opened)
             return FileInfo(size=there.size, is_folder=there.is_folder)
 
-        return guarded(Operation.FILE, lambda: _unless_absent(work), str(path))
-
-    def make_folder(self, path: RemotePath) -> bool:
-        def work() -> bool:
+    async def make_folder(self, path: RemotePath) -> bool:
+        with translating(Operation.FOLDER, str(path)):
             opening = create(
                 _downward(path),
                 Access.LIST_DIRECTORY,
                 disposition=Disposition.CREATE,
                 options=Options.DIRECTORY_FILE,
             )
-            made, closed = self._ask(path, opening, close())
+            made, closed = await self._ask(path, opening, close())
             if made.must(_NAME_COLLISION).status == SUCCESS:
                 closed.must()
             return made.status == SUCCESS
 
-        return guarded(Operation.FOLDER, work, str(path))
+    async def remove_folder(self, path: RemotePath) -> bool:
+        with translating(Operation.FOLDER, str(path)):
+            return await self._remove(path, Options.DIRECTORY_FILE)
 
-    def remove_folder(self, path: RemotePath) -> bool:
-        return guarded(Operation.FOLDER, lambda: self._remove(path, Options.DIRECTORY_FILE), str(path))
+    async def remove(self, path: RemotePath) -> bool:
+        with translating(Operation.FILE, str(path)):
+            return await self._remove(path, Options.NON_DIRECTORY_FILE)
 
-    def remove(self, path: RemotePath) -> bool:
-        return guarded(Operation.FILE, lambda: self._remove(path, Options.NON_DIRECTORY_FILE), str(path))
-
-    def rename(self, path: RemotePath, to: RemotePath) -> None:
-        def work() -> None:
-            for answer in self._ask(path, _open(path, Access.DELETE), rename(_downward(to)), close()):
+    async def rename(self, path: RemotePath, to: RemotePath) -> None:
+        with translating(Operation.FILE, f"{path} -> {to.name}"):
+            for answer in await self._ask(path, _open(path, Access.DELETE), rename(_downward(to)), close()):
                 answer.must()
 
-        guarded(Operation.FILE, work, f"{path} -> {to.name}")
-
-    def put(self, path: RemotePath, data: memoryview, made: Callable[[int], None]) -> None:
+    async def put(self, path: RemotePath, data: memoryview, made: Callable[[int], None]) -> None:
         """Write ``data`` as the whole file; ``made`` is told of each acknowledged chunk's bytes."""
-
-        def work() -> int:
-            opening = create(
-                _downward(path),
-                Access.GENERIC_WRITE,
-                disposition=Disposition.OVERWRITE_IF,
-                options=Options.NON_DIRECTORY_FILE,
-                share=Share.NONE,
-            )
+        opening = create(
+            _downward(path),
+            Access.GENERIC_WRITE,
+            disposition=Disposition.OVERWRITE_IF,
+            options=Options.NON_DIRECTORY_FILE,
+            share=Share.NONE,
+        )
+        with translating(Operation.FILE, str(path)):
             if len(data) > self._wire.largest(self._most_written):
-                return self._put_in_pieces(path, opening, data, made)
-            writes = [write(data)] if data else []
-            opened, *written, flushed, closed = self._ask(path, opening, *writes, flush(), close(tells_size=True))
-            opened.must()
-            for answer in written:
-                _acknowledged(answer, len(data))
-            flushed.must()
-            made(len(data))
-            return size_when_closed(closed)
-
-        size = guarded(Operation.FILE, work, str(path))
+                size = await self._put_in_pieces(path, opening, data, made)
+            else:
+                size = await self._put_at_once(path, opening, data, made)
         if size != len(data):
             raise ProblemError(of(Code.COPY_MISMATCH, Operation.FILE, f"{path}: {size} bytes there, {len(data)} sent"))
 
-    def _put_in_pieces(self, path: RemotePath, opening: Request, data: memoryview, made: Callable[[int], None]) -> int:
-        tree, sent = self._trees.tree(path.share), []
+    async def _put_at_once(
+        self, path: RemotePath, opening: Request, data: memoryview, made: Callable[[int], None]
+    ) -> int:
+        writes = [write(data)] if data else []
+        opened, *written, flushed, closed = await self._ask(path, opening, *writes, flush(), close(tells_size=True))
+        opened.must()
+        for answer in written:
+            _acknowledged(answer, len(data))
+            made(len(data))
+        flushed.must()
+        return size_when_closed(closed)
+
+    async def _put_in_pieces(
+        self, path: RemotePath, opening: Request, data: memoryview, made: Callable[[int], None]
+    ) -> int:
+        tree, sent = await self._trees.tree(path.share), list[int]()
 
         def pieces(file: bytes) -> Iterator[Request]:
             at = 0
@@ -147,135 +148,137 @@ class Files:
                 yield write(piece, at, file)
                 at += len(piece)
 
-        with self._opened(path, opening) as there:
-            for index, answer in enumerate(self._wire.stream(tree, pieces(there.file))):
+        async with self._opened(path, opening) as there:
+            index = 0
+            async for answer in self._wire.stream(tree, pieces(there.file)):
                 _acknowledged(answer, sent[index])
                 made(sent[index])
-            flushed, closed = self._wire.ask(tree, flush(there.file), close(there.file, tells_size=True))
+                index += 1
+            flushed, closed = await self._wire.ask(tree, flush(there.file), close(there.file, tells_size=True))
             flushed.must()
             there.is_closed = True
             return size_when_closed(closed)
 
-    def digest(self, path: RemotePath, limit: int, made: Callable[[int], None]) -> FileDigest | None:
+    async def digest(self, path: RemotePath, limit: int, made: Callable[[int], None]) -> FileDigest | None:
         """Read and hash at most ``limit`` bytes; of a longer file the hash is empty."""
+        sha, scan, total = hashlib.sha256(), FileVersionScan(), 0
 
-        def work() -> FileDigest:
-            sha, scan, total = hashlib.sha256(), FileVersionScan(), 0
+        def take(part: memoryview) -> None:
+            nonlocal total
+            total += len(part)
+            sha.update(part)
+            scan.feed(bytes(part))
+            made(len(part))
 
-            def take(part: memoryview) -> None:
-                nonlocal total
-                total += len(part)
-                sha.update(part)
-                scan.feed(bytes(part))
-                made(len(part))
+        with translating(Operation.FILE, str(path)):
+            size = await self._read(path, limit, take)
+        if size is None:
+            return None
+        return FileDigest(size=size, sha256=sha.hexdigest() if total == size else "", version=scan.version)
 
-            size = self._read(path, limit, take)
-            return FileDigest(size=size, sha256=sha.hexdigest() if total == size else "", version=scan.version)
-
-        return guarded(Operation.FILE, lambda: _unless_absent(work), str(path))
-
-    def tail(self, path: RemotePath, limit: int) -> bytes | None:
+    async def tail(self, path: RemotePath, limit: int) -> bytes | None:
         """The last ``limit`` bytes; whoever writes the file goes on writing."""
+        with translating(Operation.FILE, str(path)):
+            try:
+                async with self._opened(path, _reading(path, Share.ALL)) as there:
+                    parts = self._streamed(path, there.file, max(0, there.size - limit), there.size)
+                    return b"".join([bytes(part) async for part in parts])
+            except NtStatusError as error:
+                if error.status in ABSENT:
+                    return None
+                raise
 
-        def work() -> bytes:
-            with self._opened(path, _reading(path, Share.ALL)) as there:
-                return b"".join(self._streamed(path, there.file, max(0, there.size - limit), there.size))
-
-        return guarded(Operation.FILE, lambda: _unless_absent(work), str(path))
-
-    def architecture(self) -> str | None:
+    async def architecture(self) -> str | None:
         """From the COFF header of the system's own kernel32.dll: no registry is needed for it."""
-
-        def work() -> str | None:
-            path = RemotePath(share="ADMIN$", path="System32\\kernel32.dll")
-            opened, head, _ = self._ask(path, _open(path, Access.GENERIC_READ), read(4096), close())
-            opened.must()
+        path = RemotePath(share="ADMIN$", path="System32\\kernel32.dll")
+        with translating(Operation.FACTS, path.path):
+            opened, head, _ = await self._ask(path, _open(path, Access.GENERIC_READ), read(4096), close())
+            if opened.must(*ABSENT).status in ABSENT:
+                return None
             return machine_of(bytes(data_read(head)))
 
-        return guarded(Operation.FACTS, lambda: _unless_absent(work), "System32\\kernel32.dll")
-
-    def free_bytes(self, share: str) -> int:
+    async def free_bytes(self, share: str) -> int:
         """What the caller may still write (MS-FSCC 2.5.4)."""
-
-        def work() -> int:
-            root = RemotePath(share=share, path="")
-            opening = create("", Access.READ_ATTRIBUTES, options=Options.DIRECTORY_FILE)
-            opened, told, _ = self._ask(root, opening, query_free_space(), close())
+        root = RemotePath(share=share, path="")
+        opening = create("", Access.READ_ATTRIBUTES, options=Options.DIRECTORY_FILE)
+        with translating(Operation.FACTS, f"free space of {share}"):
+            opened, told, _ = await self._ask(root, opening, query_free_space(), close())
             opened.must()
             return free_space(told)
 
-        return guarded(Operation.FACTS, work, f"free space of {share}")
-
-    def probe_write(self, path: RemotePath) -> None:
+    async def probe_write(self, path: RemotePath) -> None:
         """A file that deletes itself on close: nothing is left even where the connection drops."""
-
-        def work() -> None:
-            opening = create(
-                _downward(path),
-                Access.GENERIC_WRITE | Access.DELETE,
-                disposition=Disposition.CREATE,
-                options=Options.NON_DIRECTORY_FILE | Options.DELETE_ON_CLOSE,
-                share=Share.NONE,
-            )
-            for answer in self._ask(path, opening, write(b"pusher"), close()):
+        opening = create(
+            _downward(path),
+            Access.GENERIC_WRITE | Access.DELETE,
+            disposition=Disposition.CREATE,
+            options=Options.NON_DIRECTORY_FILE | Options.DELETE_ON_CLOSE,
+            share=Share.NONE,
+        )
+        with translating(Operation.PROBE_WRITE, str(path)):
+            for answer in await self._ask(path, opening, write(b"pusher"), close()):
                 answer.must()
 
-        guarded(Operation.PROBE_WRITE, work, str(path))
-
-    def hold(self, path: RemotePath) -> Held:
+    async def hold(self, path: RemotePath) -> Held:
         """Open without sharing, delete-on-close: the target itself arbitrates. The caller closes it."""
-
-        def work() -> Held:
-            opening = create(
-                _downward(path),
-                Access.GENERIC_WRITE | Access.DELETE,
-                disposition=Disposition.OVERWRITE_IF,
-                options=Options.NON_DIRECTORY_FILE | Options.DELETE_ON_CLOSE,
-                share=Share.NONE,
-            )
-            return Held(self._wire, self._trees.tree(path.share), created(self._ask(path, opening)[0]).file)
-
-        return guarded(Operation.LOCK, work, str(path))
+        opening = create(
+            _downward(path),
+            Access.GENERIC_WRITE | Access.DELETE,
+            disposition=Disposition.OVERWRITE_IF,
+            options=Options.NON_DIRECTORY_FILE | Options.DELETE_ON_CLOSE,
+            share=Share.NONE,
+        )
+        with translating(Operation.LOCK, str(path)):
+            (opened,) = await self._ask(path, opening)
+            return Held(self._wire, await self._trees.tree(path.share), created(opened).file)
 
     # -- the parts -----------------------------------------------------------------------------------------------
 
-    def _ask(self, path: RemotePath, *requests: Request) -> list[Answer]:
-        return self._wire.ask(self._trees.tree(path.share), *requests)
+    async def _ask(self, path: RemotePath, *requests: Request) -> list[Answer]:
+        return await self._wire.ask(await self._trees.tree(path.share), *requests)
 
-    @contextlib.contextmanager
-    def _opened(self, path: RemotePath, opening: Request, *more: Request) -> Iterator[_Opened]:
+    @contextlib.asynccontextmanager
+    async def _opened(self, path: RemotePath, opening: Request, *more: Request) -> AsyncIterator[_Opened]:
         """For what takes more than one chain; ``more`` goes in the first one."""
-        opened, *answers = self._ask(path, opening, *more)
+        opened, *answers = await self._ask(path, opening, *more)
         there = _Opened(created(opened), answers)
         try:
             yield there
-        except BaseException:
+        except Exception:
             # The first error is the one to report; closing after it may well fail too.
             with contextlib.suppress(WireError, OSError):
-                self._ask(path, close(there.file))
+                await self._ask(path, close(there.file))
             raise
         if not there.is_closed:
-            self._ask(path, close(there.file))[0].must()
+            (closed,) = await self._ask(path, close(there.file))
+            closed.must()
 
-    def _read(self, path: RemotePath, limit: int, take: Callable[[memoryview], None]) -> int:
-        """The file's size; ``take`` gets at most ``limit`` bytes, from the first. One round trip, if that can be."""
+    async def _read(self, path: RemotePath, limit: int, take: Callable[[memoryview], None]) -> int | None:
+        """The file's size, None where it is absent; ``take`` gets at most ``limit`` bytes of it, from the first."""
         first = self._wire.largest(self._most_read)
         if limit <= first:
-            opened, head, closed = self._ask(path, _reading(path), read(max(limit, 1)), close())
-            there = created(opened)
+            opened, head, closed = await self._ask(path, _reading(path), read(max(limit, 1)), close())
+            if opened.status in ABSENT:
+                return None
+            size = created(opened).size
             take(_what_came(head, max(limit, 1))[:limit])
             closed.must()
-            return there.size
-        with self._opened(path, _reading(path), read(first)) as opened_file:
-            head_came = _what_came(opened_file.answers[0], first)
-            take(head_came)
-            if len(head_came) == first:
-                for part in self._streamed(path, opened_file.file, first, min(opened_file.size, limit)):
-                    take(part)
-        return opened_file.size
+            return size
+        try:
+            async with self._opened(path, _reading(path), read(first)) as there:
+                head_came = _what_came(there.answers[0], first)
+                take(head_came)
+                if len(head_came) == first:
+                    async for part in self._streamed(path, there.file, first, min(there.size, limit)):
+                        take(part)
+                return there.size
+        except NtStatusError as error:
+            if error.status in ABSENT:
+                return None
+            raise
 
-    def _streamed(self, path: RemotePath, file: bytes, start: int, end: int) -> Iterator[memoryview]:
-        asked: list[int] = []
+    async def _streamed(self, path: RemotePath, file: bytes, start: int, end: int) -> AsyncIterator[memoryview]:
+        tree, asked = await self._trees.tree(path.share), list[int]()
 
         def pieces() -> Iterator[Request]:
             at = start
@@ -284,51 +287,53 @@ class Files:
                 yield read(asked[-1], at, file)
                 at += asked[-1]
 
-        ended = False
-        for index, answer in enumerate(self._wire.stream(self._trees.tree(path.share), pieces())):
+        index, ended = 0, False
+        async for answer in self._wire.stream(tree, pieces()):
             if not ended:
                 part = _what_came(answer, asked[index])
                 ended = len(part) < asked[index]  # it became shorter meanwhile
                 yield part
+            index += 1
 
-    def _remove(self, path: RemotePath, kind: Options) -> bool:
+    async def _remove(self, path: RemotePath, kind: Options) -> bool:
         try:
-            self._delete(path, kind)
+            await self._delete(path, kind)
         except NtStatusError as error:
-            if error.status in _ABSENT or (kind == Options.DIRECTORY_FILE and error.status == _NOT_EMPTY):
+            if error.status in ABSENT or (kind == Options.DIRECTORY_FILE and error.status == _NOT_EMPTY):
                 return False
             raise
-        self._await_gone(path)
+        await self._await_gone(path)
         return True
 
-    def _delete(self, path: RemotePath, kind: Options) -> None:
+    async def _delete(self, path: RemotePath, kind: Options) -> None:
         # Setting the disposition says at once what forbids the removal; delete-on-close would keep silent.
         opening = create(_downward(path), Access.DELETE, options=kind)
-        opened, disposed, closed = self._ask(path, opening, dispose(), close())
+        opened, disposed, closed = await self._ask(path, opening, dispose(), close())
         there = created(opened)
         if disposed.status == _CANNOT_DELETE and there.attributes & Attributes.READONLY:
-            self._delete_marked(path, kind, there.attributes)
+            await self._delete_marked(path, kind, there.attributes)
             return
         disposed.must()
         closed.must()
 
-    def _delete_marked(self, path: RemotePath, kind: Options, marks: int) -> None:
+    async def _delete_marked(self, path: RemotePath, kind: Options, marks: int) -> None:
         """Without its read-only attribute (MS-FSA 2.1.5.14.4), which comes back where something else forbids it."""
         opening = create(_downward(path), Access.DELETE | Access.WRITE_ATTRIBUTES, options=kind)
-        with self._opened(path, opening) as there:
-            self._ask(path, _marking(marks & ~Attributes.READONLY, there.file))[0].must()
-            (disposed,) = self._ask(path, dispose(there.file))
+        async with self._opened(path, opening) as there:
+            (marked,) = await self._ask(path, _marking(marks & ~Attributes.READONLY, there.file))
+            marked.must()
+            (disposed,) = await self._ask(path, dispose(there.file))
             if disposed.status != SUCCESS:
-                self._ask(path, _marking(marks, there.file))
+                await self._ask(path, _marking(marks, there.file))
             disposed.must()
 
-    def _await_gone(self, path: RemotePath) -> None:
+    async def _await_gone(self, path: RemotePath) -> None:
         """A removed file is there until the last who has it open (a virus scanner) closes it."""
         for pause in _GOES:
-            (opened, _) = self._ask(path, _open(path, Access.READ_ATTRIBUTES), close())
+            opened, _ = await self._ask(path, _open(path, Access.READ_ATTRIBUTES), close())
             if opened.status != _DELETE_PENDING:
                 return  # gone, or another one, made since
-            self._sleep(pause)
+            await self._sleep(pause)
         raise ProblemError(
             of(Code.FILE_IN_USE, Operation.FILE, f"{path} is removed as soon as another process closes it")
         )
@@ -340,8 +345,10 @@ class Held:
     def __init__(self, wire: Wire, tree: int, file: bytes) -> None:
         self._wire, self._tree, self._file = wire, tree, file
 
-    def close(self) -> None:
-        self._wire.ask(self._tree, close(self._file))[0].must()
+    async def close(self) -> None:
+        """NtStatusError, or what ended the connection."""
+        (closed,) = await self._wire.ask(self._tree, close(self._file))
+        closed.must()
 
 
 class _Opened:
@@ -384,12 +391,3 @@ def _what_came(answer: Answer, asked: int) -> memoryview:
     if len(data) > asked:
         raise ImplausibleError(f"{len(data)} bytes came where {asked} were asked for")
     return data
-
-
-def _unless_absent(work: Callable[[], T]) -> T | None:
-    try:
-        return work()
-    except NtStatusError as error:
-        if error.status in _ABSENT:
-            return None
-        raise

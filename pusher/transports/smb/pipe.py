@@ -7,6 +7,7 @@ Sources: C706 12.6 (PDUs), MS-RPCE 2.2.2. What must not live here: what a call m
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import sys
 import uuid
@@ -45,39 +46,46 @@ _OPEN_PIPE_ACCESS = Access.GENERIC_READ | Access.GENERIC_WRITE
 
 
 class Rpc:
-    """One bound interface. ``call`` takes and gives stubs; ``request`` takes what impacket's helpers make."""
+    """One bound interface. ``call`` takes and gives stubs, ``request`` impacket's structures; one call at a time."""
 
-    def __init__(self, wire: Wire, tree: int, pipe: str, interface: bytes) -> None:
+    def __init__(self, wire: Wire, tree: int, file: bytes) -> None:
+        self._wire, self._tree, self._file = wire, tree, file
+        self._most, self._call, self._turn = _LARGEST_PDU, 1, asyncio.Lock()
+
+    @classmethod
+    async def bind(cls, wire: Wire, tree: int, pipe: str, interface: bytes) -> Rpc:
         """``interface``: UUID and version in 20 bytes, as impacket's ``MSRPC_UUID_…`` have them."""
-        self._wire, self._tree, self._call = wire, tree, 1
         opening = create(pipe, _OPEN_PIPE_ACCESS, options=Options.NON_DIRECTORY_FILE, share=Share.READ | Share.WRITE)
-        opened, bound = wire.ask(tree, opening, transceive(_bind(interface), _FRAGMENT))
-        self._file = created(opened).file
-        self._most = _accepted(self._pdu(transceived(bound))[0])
+        opened, bound = await wire.ask(tree, opening, transceive(_bind(interface), _FRAGMENT))
+        rpc = cls(wire, tree, created(opened).file)
+        rpc._most = _accepted((await rpc._pdu(transceived(bound)))[0])
+        return rpc
 
-    def call(self, opnum: int, stub: bytes) -> bytes:
+    async def call(self, opnum: int, stub: bytes) -> bytes:
         """The answer's stub. RpcFaultError where the server answers with a fault."""
-        self._call += 1
-        *first, last = _fragments(self._call, opnum, stub, self._most)
-        for fragment in first:
-            self._wire.ask(self._tree, write(fragment, file=self._file))[0].must()
-        (answer,) = self._wire.ask(self._tree, transceive(last, _FRAGMENT, self._file))
-        received, stubs, ended = transceived(answer), [], False
-        total = 0
-        while not ended:
-            if not received:
-                received = self._read()
-            pdu, received = self._pdu(received)
-            total += len(pdu)
-            if total > _MAX_ANSWER:
-                raise ImplausibleError(f"the pipe answered {total} bytes to one call")
-            stubs.append(_stub(pdu, self._call))
-            ended = bool(pdu[3] & _LAST)
-        return stubs[0] if len(stubs) == 1 else b"".join(stubs)
+        async with self._turn:
+            self._call += 1
+            *first, last = _fragments(self._call, opnum, stub, self._most)
+            for fragment in first:
+                (written,) = await self._wire.ask(self._tree, write(fragment, file=self._file))
+                written.must()
+            (answer,) = await self._wire.ask(self._tree, transceive(last, _FRAGMENT, self._file))
+            received, stubs, ended, total = transceived(answer), list[bytes](), False, 0
+            while not ended:
+                pdu, received = await self._pdu(received)
+                total += len(pdu)
+                if total > _MAX_ANSWER:
+                    raise ImplausibleError(f"the pipe answered {total} bytes to one call")
+                stubs.append(_stub(pdu, self._call))
+                ended = bool(pdu[3] & _LAST)
+            return stubs[0] if len(stubs) == 1 else b"".join(stubs)
 
-    def request(self, request: Any, *_: Any, **__: Any) -> Any:
-        """As impacket's DCERPC has it: the unmarshalled answer, DCERPCException where its status is an error."""
-        answer = self.call(request.opnum, request.getData())
+    async def request(self, request: Any) -> Any:
+        """As impacket's DCERPC has it: the unmarshalled answer, DCERPCException where its status is an error.
+
+        impacket's helpers (``hBaseRegOpenKey`` …) return what this returns: they are awaited.
+        """
+        answer = await self.call(request.opnum, request.getData())
         module = sys.modules[request.__module__]
         if len(answer) < 4:
             raise ImplausibleError(f"an answer of {len(answer)} bytes to a call")
@@ -88,18 +96,20 @@ class Rpc:
             raise module.DCERPCSessionError(error_code=status)
         return getattr(module, f"{type(request).__name__}Response")(answer)
 
-    def disconnect(self) -> None:
+    async def disconnect(self) -> None:
         """Close the pipe."""
-        self._wire.ask(self._tree, close(self._file))[0].must()
+        (closed,) = await self._wire.ask(self._tree, close(self._file))
+        closed.must()
 
-    def _read(self) -> bytes:
+    async def _read(self) -> bytes:
         """What the pipe has more to say."""
-        return bytes(data_read(self._wire.ask(self._tree, read(_FRAGMENT, file=self._file))[0]))
+        (answer,) = await self._wire.ask(self._tree, read(_FRAGMENT, file=self._file))
+        return bytes(data_read(answer))
 
-    def _pdu(self, received: bytes) -> tuple[bytes, bytes]:
+    async def _pdu(self, received: bytes) -> tuple[bytes, bytes]:
         """The first whole PDU, and what came after it."""
         while len(received) < _COMMON.size or len(received) < _length(received):
-            more = self._read()
+            more = await self._read()
             if not more or len(received) > _MAX_ANSWER:
                 raise ImplausibleError(f"the pipe ended a PDU after {len(received)} bytes")
             received += more

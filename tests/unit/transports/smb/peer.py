@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,23 +58,27 @@ class Peer:
 
     def __init__(self, *, encrypts: bool, credits: int = 100, has_large_mtu: bool = True) -> None:
         ours, self.sock = socket.socketpair()
+        self.wire: Wire
         self.encrypts, self.flights = encrypts, list[list[Seen]]()
         self._serving: threading.Thread | None = None
         self._sign: Sign = signing(Dialects.SMB_3_1_1, SigningAlgorithms.AES_CMAC, KEY)
         self._forge: Sign = signing(Dialects.SMB_3_1_1, SigningAlgorithms.AES_CMAC, OTHER_KEY)
         cipher = Ciphers.AES_128_GCM
         self._encryption = Encryption(Dialects.SMB_3_1_1, cipher, BACK, OUT, SESSION)
-        self.wire = Wire(
-            Handover(
-                sock=ours,
-                session=SESSION,
-                message=7,
-                credits=credits,
-                has_large_mtu=has_large_mtu,
-                sign=None if encrypts else self._sign,
-                encryption=Encryption(Dialects.SMB_3_1_1, cipher, OUT, BACK, SESSION) if encrypts else None,
-            )
+        self._handover = Handover(
+            sock=ours,
+            session=SESSION,
+            message=7,
+            credits=credits,
+            has_large_mtu=has_large_mtu,
+            sign=None if encrypts else self._sign,
+            encryption=Encryption(Dialects.SMB_3_1_1, cipher, OUT, BACK, SESSION) if encrypts else None,
         )
+
+    async def start(self) -> Peer:
+        """Let a ``Wire`` begin at the other end."""
+        self.wire = await Wire.start(self._handover)
+        return self
 
     def serve(self, answer: Callable[[Seen], Sequence[Reply]]) -> None:
         """In a thread of its own: each request is answered at once, each with a frame of its own."""
@@ -137,8 +142,9 @@ class Peer:
             made.append(padded[:20] + struct.pack("<I", len(padded)) + padded[24:])
         return b"".join([*made, messages[-1]])
 
-    def close(self) -> None:
-        self.wire.close()
+    async def close(self) -> None:
+        self.wire.abort()
+        await self.wire.close()
         if self._serving is not None:
             self._serving.join()
         self.sock.close()
@@ -169,6 +175,15 @@ class Peer:
                 return b""
             data += more
         return data
+
+
+@asynccontextmanager
+async def peer(*, encrypts: bool, credits: int = 100, has_large_mtu: bool = True) -> AsyncIterator[Peer]:
+    made = await Peer(encrypts=encrypts, credits=credits, has_large_mtu=has_large_mtu).start()
+    try:
+        yield made
+    finally:
+        await made.close()
 
 
 def file_id(number: int) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from smbprotocol.file_info import (
     FileBasicInformation,
@@ -62,6 +62,7 @@ def with_fields(message: Any, **fields: Any) -> Any:
 # -- requests ----------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=40)
 @given(paths, st.integers(0, 2**32 - 1), st.sampled_from(Disposition), st.sampled_from(Options), st.integers(0, 7))
 def test_create(path: str, access: int, disposition: Disposition, options: Options, share: int) -> None:
     same(

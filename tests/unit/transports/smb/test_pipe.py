@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given, settings
@@ -23,7 +23,7 @@ from impacket.uuid import uuidtup_to_bin
 from pusher.transports.smb.errors import ImplausibleError, RpcFaultError, WireError
 from pusher.transports.smb.messages import BUFFER_OVERFLOW, Command
 from pusher.transports.smb.pipe import Rpc
-from tests.unit.transports.smb.peer import Peer, Reply, Seen, created_body, file_id
+from tests.unit.transports.smb.peer import Reply, Seen, created_body, file_id, peer
 
 FILE = file_id(9)
 NDR = uuidtup_to_bin(("8a885d04-1ceb-11c9-9fe8-08002b104860", "2.0"))
@@ -76,17 +76,14 @@ class Server:
         return [Reply(body=struct.pack("<HHIQQQQQQI", 60, 0, 0, 0, 0, 0, 0, 0, 0, 0))]
 
 
-@contextmanager
-def bound(server: Server) -> Iterator[Rpc]:
-    peer = Peer(encrypts=True)
-    peer.serve(server.answer)
-    try:
-        yield Rpc(peer.wire, 5, "svcctl", scmr.MSRPC_UUID_SCMR)
-    finally:
-        peer.close()
+@asynccontextmanager
+async def bound(server: Server) -> AsyncIterator[Rpc]:
+    async with peer(encrypts=True) as made:
+        made.serve(server.answer)
+        yield await Rpc.bind(made.wire, 5, "svcctl", scmr.MSRPC_UUID_SCMR)
 
 
-def test_the_bind_is_impackets() -> None:
+async def test_the_bind_is_impackets() -> None:
     item = CtxItem()
     item["ContextID"], item["TransItems"] = 0, 1
     item["AbstractSyntax"], item["TransferSyntax"] = scmr.MSRPC_UUID_SCMR, NDR
@@ -95,29 +92,29 @@ def test_the_bind_is_impackets() -> None:
     packet = MSRPCHeader()
     packet["type"], packet["pduData"], packet["call_id"] = 11, bind.getData(), 1
     server = Server()
-    with bound(server):
+    async with bound(server):
         assert server.sent == [packet.get_packet()]
 
 
 @given(st.binary(max_size=200), st.integers(0, 60))
 @settings(max_examples=20)
-def test_a_call_is_impackets(stub: bytes, opnum: int) -> None:
+async def test_a_call_is_impackets(stub: bytes, opnum: int) -> None:
     packet = MSRPCRequestHeader()
     packet["pduData"], packet["op_num"], packet["call_id"] = stub, opnum, 2
     packet["alloc_hint"] = len(stub)
     server = Server(response(b"done"))
-    with bound(server) as rpc:
-        assert rpc.call(opnum, stub) == b"done"
+    async with bound(server) as rpc:
+        assert await rpc.call(opnum, stub) == b"done"
     assert server.sent[1] == packet.get_packet()
 
 
 @given(length=st.integers(0, 20_000), most=st.sampled_from([0, 1024, 2000, 4280, 65535]))
 @settings(max_examples=20)
-def test_a_long_call_goes_in_fragments_that_the_server_takes(length: int, most: int) -> None:
+async def test_a_long_call_goes_in_fragments_that_the_server_takes(length: int, most: int) -> None:
     stub = bytes(index % 251 for index in range(length))
     server = Server(response(b"done"), bound=bind_ack(most=most))
-    with bound(server) as rpc:
-        assert rpc.call(7, stub) == b"done"
+    async with bound(server) as rpc:
+        assert await rpc.call(7, stub) == b"done"
     fragments = server.sent[1:]
     assert b"".join(each[24:] for each in fragments) == stub
     assert all(len(each) <= min(max(most, 1024), 4280) for each in fragments)
@@ -128,17 +125,18 @@ def test_a_long_call_goes_in_fragments_that_the_server_takes(length: int, most: 
 
 @given(stubs=st.lists(st.binary(min_size=1, max_size=50), min_size=1, max_size=4), cut=st.integers(1, 200))
 @settings(max_examples=40)
-def test_an_answer_in_fragments_and_pieces_of_any_size(stubs: list[bytes], cut: int) -> None:
+async def test_an_answer_in_fragments_and_pieces_of_any_size(stubs: list[bytes], cut: int) -> None:
     last = len(stubs) - 1
     whole = b"".join(response(stub, flags=(index == 0) + 2 * (index == last)) for index, stub in enumerate(stubs))
-    with bound(Server(*(whole[at : at + cut] for at in range(0, len(whole), cut)))) as rpc:
-        assert rpc.call(7, b"") == b"".join(stubs)
+    async with bound(Server(*(whole[at : at + cut] for at in range(0, len(whole), cut)))) as rpc:
+        assert await rpc.call(7, b"") == b"".join(stubs)
 
 
-def test_a_fault_is_told_by_its_status() -> None:
+async def test_a_fault_is_told_by_its_status() -> None:
     fault = pdu(3, struct.pack("<IHHII", 0, 0, 0, 0x1C010003, 0), call=2)
-    with bound(Server(fault)) as rpc, pytest.raises(RpcFaultError) as caught:
-        rpc.call(7, b"")
+    async with bound(Server(fault)) as rpc:
+        with pytest.raises(RpcFaultError) as caught:
+            await rpc.call(7, b"")
     assert caught.value.status == 0x1C010003
 
 
@@ -155,29 +153,33 @@ def test_a_fault_is_told_by_its_status() -> None:
         response(b"x", flags=1),  # the last fragment never comes
     ],
 )
-def test_no_such_answer_is_believed(answer: bytes) -> None:
-    with bound(Server(answer)) as rpc, pytest.raises(ImplausibleError):
-        rpc.call(7, b"")
+async def test_no_such_answer_is_believed(answer: bytes) -> None:
+    async with bound(Server(answer)) as rpc:
+        with pytest.raises(ImplausibleError):
+            await rpc.call(7, b"")
 
 
-def test_an_answer_without_end() -> None:
+async def test_an_answer_without_end() -> None:
     """Four megabytes, and no more."""
     part = response(bytes(60_000), flags=0)
-    with bound(Server(*[part] * 100)) as rpc, pytest.raises(ImplausibleError, match="one call"):
-        rpc.call(7, b"")
+    async with bound(Server(*[part] * 100)) as rpc:
+        with pytest.raises(ImplausibleError, match="one call"):
+            await rpc.call(7, b"")
 
 
 @given(st.binary(max_size=80))
 @settings(max_examples=40)
-def test_whatever_comes_is_read_or_refused(data: bytes) -> None:
-    with bound(Server(data)) as rpc, pytest.raises(WireError):
-        rpc.call(7, b"")
+async def test_whatever_comes_is_read_or_refused(data: bytes) -> None:
+    async with bound(Server(data)) as rpc:
+        with pytest.raises(WireError):
+            await rpc.call(7, b"")
 
 
 @pytest.mark.parametrize("result", [struct.pack("<HH", 2, 1) + bytes(20), b""])
-def test_an_interface_that_is_not_served(result: bytes) -> None:
-    with pytest.raises(DCERPCException), bound(Server(bound=bind_ack(result))):
-        pass
+async def test_an_interface_that_is_not_served(result: bytes) -> None:
+    with pytest.raises(DCERPCException):
+        async with bound(Server(bound=bind_ack(result))):
+            pass
 
 
 def test_a_bind_ack_is_read_as_impacket_reads_it() -> None:
@@ -189,24 +191,27 @@ def test_a_bind_ack_is_read_as_impacket_reads_it() -> None:
 class TestImpacketsStructures:
     """Rare calls are marshalled by impacket, whose helpers ask ``request``."""
 
-    def test_an_answer(self) -> None:
+    async def test_an_answer(self) -> None:
         made = scmr.ROpenSCManagerWResponse()
         made["lpScHandle"], made["ErrorCode"] = bytes(range(20)), 0
-        with bound(Server(response(made.getData()))) as rpc:
-            assert scmr.hROpenSCManagerW(rpc)["lpScHandle"] == bytes(range(20))
+        async with bound(Server(response(made.getData()))) as rpc:
+            assert (await scmr.hROpenSCManagerW(rpc))["lpScHandle"] == bytes(range(20))
 
     @pytest.mark.parametrize("status", [5, 1060])
-    def test_an_error(self, status: int) -> None:
+    async def test_an_error(self, status: int) -> None:
         server = Server(response(bytes(20) + struct.pack("<I", status)))
-        with bound(server) as rpc, pytest.raises(DCERPCException) as caught:
-            rrp.hOpenLocalMachine(rpc)
+        async with bound(server) as rpc:
+            with pytest.raises(DCERPCException) as caught:
+                await rrp.hOpenLocalMachine(rpc)
         assert caught.value.get_error_code() == status
 
-    def test_a_fault_status_in_the_place_of_an_error(self) -> None:
+    async def test_a_fault_status_in_the_place_of_an_error(self) -> None:
         server = Server(response(bytes(20) + struct.pack("<I", 0x1C010014)))
-        with bound(server) as rpc, pytest.raises(DCERPCException):
-            rrp.hOpenLocalMachine(rpc)
+        async with bound(server) as rpc:
+            with pytest.raises(DCERPCException):
+                await rrp.hOpenLocalMachine(rpc)
 
-    def test_an_answer_too_short_for_a_status(self) -> None:
-        with bound(Server(response(b"ab"))) as rpc, pytest.raises(ImplausibleError):
-            rrp.hOpenLocalMachine(rpc)
+    async def test_an_answer_too_short_for_a_status(self) -> None:
+        async with bound(Server(response(b"ab"))) as rpc:
+            with pytest.raises(ImplausibleError):
+                await rrp.hOpenLocalMachine(rpc)

@@ -21,7 +21,7 @@ class Clock:
     def __init__(self) -> None:
         self.slept: list[float] = []
 
-    def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
 
@@ -32,7 +32,7 @@ class Rpc:
         self.sent: list[Any] = []
         self.fails: int | None = None
 
-    def request(self, call: Any) -> Any:
+    async def request(self, call: Any) -> Any:
         self.sent.append(call)
         if self.fails is not None and isinstance(call, rrp.BaseRegOpenKey):
             raise DCERPCException(error_code=self.fails)
@@ -44,7 +44,7 @@ class Rpc:
             return {"TranslatedSids": {"Sids": [{"Sid": sid, "DomainIndex": 0, "Flags": 0}]}}
         return {"phKey": rrp.RPC_HKEY(), "phkResult": rrp.RPC_HKEY(), "PolicyHandle": b"\0" * 20}
 
-    def disconnect(self) -> None: ...
+    async def disconnect(self) -> None: ...
 
 
 def pipe(*refusals: int) -> tuple[Any, list[str], Rpc]:
@@ -52,7 +52,7 @@ def pipe(*refusals: int) -> tuple[Any, list[str], Rpc]:
     opens: list[str] = []
     rpc = Rpc()
 
-    def bind(name: str, interface: object) -> Rpc:
+    async def bind(name: str, interface: object) -> Rpc:
         opens.append(name)
         if len(opens) <= len(refusals):
             raise NtStatusError(refusals[len(opens) - 1])
@@ -62,37 +62,37 @@ def pipe(*refusals: int) -> tuple[Any, list[str], Rpc]:
 
 
 @pytest.mark.parametrize("refused", [0, 1, 3])
-def test_a_service_that_starts_with_the_first_open_is_waited_for(refused: int) -> None:
+async def test_a_service_that_starts_with_the_first_open_is_waited_for(refused: int) -> None:
     bind, opens, _ = pipe(*[NOT_AVAILABLE] * refused)
     clock = Clock()
-    assert policy.registry_value(bind, "HKLM\\SOFTWARE\\X", "Y", clock.sleep) == 7
+    assert await policy.registry_value(bind, "HKLM\\SOFTWARE\\X", "Y", clock.sleep) == 7
     assert (len(opens), len(clock.slept)) == (refused + 1, refused)
 
 
 @pytest.mark.parametrize("error", [2, 1018])
-def test_a_key_that_is_absent_or_about_to_be_has_no_value(error: int) -> None:
+async def test_a_key_that_is_absent_or_about_to_be_has_no_value(error: int) -> None:
     """ERROR_FILE_NOT_FOUND, and ERROR_KEY_DELETED while somebody still has the key open."""
     bind, _, rpc = pipe()
     rpc.fails = error
-    assert policy.registry_value(bind, "HKLM\\SOFTWARE\\X", "Y") is None
+    assert await policy.registry_value(bind, "HKLM\\SOFTWARE\\X", "Y") is None
 
 
-def test_one_that_does_not_come_is_waited_for_two_or_three_seconds() -> None:
+async def test_one_that_does_not_come_is_waited_for_two_or_three_seconds() -> None:
     bind, opens, _ = pipe(*[NOT_AVAILABLE] * 100)
     clock = Clock()
     with pytest.raises(ProblemError) as caught:
-        policy.registry_access(bind, "HKLM\\SOFTWARE\\X", clock.sleep)
+        await policy.registry_access(bind, "HKLM\\SOFTWARE\\X", clock.sleep)
     assert caught.value.problem.code == "registry-unavailable"
     assert 2 <= sum(clock.slept) <= 3
     assert len(opens) == len(clock.slept) + 1
 
 
-def test_a_disabled_service_has_no_pipe_and_is_not_waited_for() -> None:
+async def test_a_disabled_service_has_no_pipe_and_is_not_waited_for() -> None:
     """20,000 workstations have it disabled."""
     bind, opens, _ = pipe(*[NOT_FOUND] * 100)
     clock = Clock()
     with pytest.raises(ProblemError) as caught:
-        policy.registry_access(bind, "HKLM\\SOFTWARE\\X", clock.sleep)
+        await policy.registry_access(bind, "HKLM\\SOFTWARE\\X", clock.sleep)
     assert caught.value.problem.code == "registry-unavailable"
     assert (opens, clock.slept) == (["winreg"], [])
 
@@ -106,9 +106,9 @@ def counted(data: bytes, text: str) -> tuple[int, int, int, int]:
 
 
 @pytest.mark.parametrize("text", ["SOFTWARE\\X", "SOFTWARE\\Ünïcode"])
-def test_the_registrys_strings_count_their_terminator(text: str) -> None:
+async def test_the_registrys_strings_count_their_terminator(text: str) -> None:
     bind, _, rpc = pipe()
-    policy.registry_value(bind, f"HKLM\\{text}", "Wert")
+    await policy.registry_value(bind, f"HKLM\\{text}", "Wert")
     opened = next(call for call in rpc.sent if isinstance(call, rrp.BaseRegOpenKey))
     asked = next(call for call in rpc.sent if isinstance(call, rrp.BaseRegQueryValue))
     for call, value in ((opened, text), (asked, "Wert")):
@@ -116,11 +116,11 @@ def test_the_registrys_strings_count_their_terminator(text: str) -> None:
         assert counted(call.getData(), f"{value}\0") == (2 * units, 2 * units, units, units)
 
 
-def test_lsas_strings_do_not_and_the_whole_sid_is_what_counts() -> None:
+async def test_lsas_strings_do_not_and_the_whole_sid_is_what_counts() -> None:
     """A service's own account has a SID that is not its domain's with a number behind it."""
     bind, _, rpc = pipe()
     account = "NT SERVICE\\LabAgent"
-    rights.grant(bind, "SeServiceLogonRight", account)
+    await rights.grant(bind, "SeServiceLogonRight", account)
     looked = next(call for call in rpc.sent if isinstance(call, lsat.LsarLookupNames3))
     units = len(account)
     data = looked.getData()

@@ -18,28 +18,31 @@ class Removing(Files):
 
     def __init__(self, *statuses: int) -> None:
         self.slept: list[float] = []
-        super().__init__(None, None, 65536, 65536, self.slept.append)  # type: ignore[arg-type]
+        super().__init__(None, None, 65536, 65536, self._sleeping)  # type: ignore[arg-type]
         self.statuses = list(statuses)
 
-    def _delete(self, path: RemotePath, kind: Options) -> None:
+    async def _sleeping(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+    async def _delete(self, path: RemotePath, kind: Options) -> None:
         """Done."""
 
-    def _ask(self, path: RemotePath, *requests: Request) -> list[Answer]:
+    async def _ask(self, path: RemotePath, *requests: Request) -> list[Answer]:
         return [Answer(self.statuses.pop(0), memoryview(b""), 0)] * len(requests)
 
 
 @pytest.mark.parametrize("looks", [0, 1, 4])
-def test_it_is_removed_when_it_is_gone(looks: int) -> None:
+async def test_it_is_removed_when_it_is_gone(looks: int) -> None:
     for remove in (Files.remove, Files.remove_folder):
         files = Removing(*[PENDING] * looks, GONE)
-        assert remove(files, PATH) is True
+        assert await remove(files, PATH) is True
         assert (len(files.slept), files.statuses) == (looks, [])
 
 
-def test_what_stays_is_said() -> None:
+async def test_what_stays_is_said() -> None:
     files = Removing(*[PENDING] * 50)
     with pytest.raises(ProblemError) as caught:
-        files.remove(PATH)
+        await files.remove(PATH)
     assert caught.value.problem.code == "file-in-use"
     assert str(PATH) in caught.value.problem.message
     assert 2 <= sum(files.slept) <= 3

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from pusher.problems import ProblemError
 from pusher.transports.smb.messages import Command
 from pusher.transports.smb.trees import Trees
-from tests.unit.transports.smb.peer import Peer, Reply, Seen
+from tests.unit.transports.smb.peer import Peer, Reply, Seen, peer
 
 REFUSED = 0xC0000022
 IDS = {"ADMIN$": 3, "IPC$": 4, "C$": 5, "D$": 6}
@@ -20,48 +22,47 @@ def name(request: Seen) -> str:
     return share
 
 
-def trees(peer: Peer, *, refuses: str = "", drive: str = "C$", known: dict[str, int] | None = None) -> Trees:
+def trees(made: Peer, *, refuses: str = "", drive: str = "C$", known: dict[str, int] | None = None) -> Trees:
     def answer(request: Seen) -> list[Reply]:
         share = name(request)
         return [Reply(status=REFUSED if share == refuses else 0, tree=IDS[share])]
 
-    peer.serve(answer)
-    return Trees(peer.wire, "ws01", known, lambda: drive)
+    async def system_drive() -> str:
+        return drive
+
+    made.serve(answer)
+    return Trees(made.wire, "ws01", known, system_drive)
 
 
-@pytest.fixture
-def peer() -> Peer:
-    return Peer(encrypts=True)
+async def test_both_are_asked_for_at_once_and_once() -> None:
+    async with peer(encrypts=True) as made:
+        shares = trees(made)
+        found = await asyncio.gather(*(shares.tree(share) for share in ("ADMIN$", "IPC$", "admin$", "ipc$")))
+        assert found == [3, 4, 3, 4]
+        assert await shares.tree("IPC$") == 4
+    assert sorted(name(request) for (request,) in made.flights) == ["ADMIN$", "IPC$"]
 
 
-def test_both_in_one_round_trip(peer: Peer) -> None:
-    made = trees(peer)
-    assert [made.tree(share) for share in ("ADMIN$", "IPC$", "admin$", "ipc$")] == [3, 4, 3, 4]
-    assert peer.wire.round_trips == 1
-    peer.close()
-
-
-def test_one_that_is_connected_already_is_not_asked_for_again(peer: Peer) -> None:
-    made = trees(peer, known={"IPC$": 9})
-    assert (made.tree("IPC$"), made.tree("ADMIN$")) == (9, 3)
-    assert len(peer.flights) == 1
-    peer.close()
+async def test_one_that_is_connected_already_is_not_asked_for_again() -> None:
+    async with peer(encrypts=True) as made:
+        shares = trees(made, known={"IPC$": 9})
+        assert (await shares.tree("IPC$"), await shares.tree("ADMIN$")) == (9, 3)
+    assert len(made.flights) == 1
 
 
 @pytest.mark.parametrize(
     ("share", "other", "code"), [("ADMIN$", "IPC$", "not-administrator"), ("IPC$", "ADMIN$", "access-denied")]
 )
-def test_each_is_refused_when_it_is_wanted(peer: Peer, share: str, other: str, code: str) -> None:
-    made = trees(peer, refuses=share)
-    assert made.tree(other) == IDS[other]
-    with pytest.raises(ProblemError) as caught:
-        made.tree(share)
+async def test_each_is_refused_when_it_is_wanted(share: str, other: str, code: str) -> None:
+    async with peer(encrypts=True) as made:
+        shares = trees(made, refuses=share)
+        assert await shares.tree(other) == IDS[other]
+        with pytest.raises(ProblemError) as caught:
+            await shares.tree(share)
     assert caught.value.problem.code == code
-    peer.close()
 
 
 @pytest.mark.parametrize("drive", ["C$", "D$"])
-def test_the_system_drive_is_where_windows_is(peer: Peer, drive: str) -> None:
-    made = trees(peer, drive=drive)
-    assert made.tree("C$") == IDS[drive]
-    peer.close()
+async def test_the_system_drive_is_where_windows_is(drive: str) -> None:
+    async with peer(encrypts=True) as made:
+        assert await trees(made, drive=drive).tree("C$") == IDS[drive]

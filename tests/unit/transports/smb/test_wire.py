@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 from hypothesis import given, settings
@@ -14,22 +14,15 @@ from pusher.transports.codes import Operation
 from pusher.transports.smb.errors import ClosedError, ImplausibleError, SessionGoneError, TamperedError, WireError
 from pusher.transports.smb.faults import translate
 from pusher.transports.smb.messages import Command, Request, close, create, flush, read, write
-from pusher.transports.smb.wire import MAX_MESSAGE, WINDOW, Chain
-from tests.unit.transports.smb.peer import PENDING, Peer, Reply, Seen, created_body, file_id
+from pusher.transports.smb.wire import MAX_MESSAGE, WINDOW
+from tests.unit.transports.smb.peer import PENDING, Peer, Reply, Seen, created_body, file_id, peer
 
 FLUSHED = b"\x04\0\0\0"
 TREE = 5
 BOTH = pytest.mark.parametrize("encrypts", [False, True], ids=["signed", "encrypted"])
 
 
-@contextmanager
-def peer(*, encrypts: bool, credits: int = 100, has_large_mtu: bool = True) -> Iterator[Peer]:
-    made = Peer(encrypts=encrypts, credits=credits, has_large_mtu=has_large_mtu)
-    yield made
-    made.close()
-
-
-def asked(made: Peer, answer: Callable[[Seen], list[bytes]]) -> object:
+async def asked(made: Peer, answer: Callable[[Seen], list[bytes]]) -> object:
     """What one FLUSH comes to, where the frames of ``answer`` are all that is sent back."""
 
     def serve() -> None:
@@ -39,7 +32,7 @@ def asked(made: Peer, answer: Callable[[Seen], list[bytes]]) -> object:
 
     threading.Thread(target=serve, daemon=True).start()
     try:
-        (got,) = made.wire.ask(TREE, flush(file_id(1)))
+        (got,) = await made.wire.ask(TREE, flush(file_id(1)))
     except Exception as error:  # the outcome is what is looked at
         return error
     return got.status, bytes(got.body)
@@ -49,10 +42,10 @@ def asked(made: Peer, answer: Callable[[Seen], list[bytes]]) -> object:
 
 
 @BOTH
-def test_an_answer_is_taken(encrypts: bool) -> None:
-    with peer(encrypts=encrypts) as made:
+async def test_an_answer_is_taken(encrypts: bool) -> None:
+    async with peer(encrypts=encrypts) as made:
         made.serve(lambda _: [Reply(body=FLUSHED)])
-        (answer,) = made.wire.ask(TREE, flush(file_id(1)))
+        (answer,) = await made.wire.ask(TREE, flush(file_id(1)))
         assert (answer.status, bytes(answer.body), answer.tree) == (0, FLUSHED, 5)
 
 
@@ -77,118 +70,118 @@ def test_an_answer_is_taken(encrypts: bool) -> None:
     ],
     ids=str,
 )
-def test_no_such_answer_is_believed_on_a_signed_session(reply: Reply) -> None:
-    with peer(encrypts=False) as made:
-        error = asked(made, lambda request: [made.message(reply, request)])
+async def test_no_such_answer_is_believed_on_a_signed_session(reply: Reply) -> None:
+    async with peer(encrypts=False) as made:
+        error = await asked(made, lambda request: [made.message(reply, request)])
     assert isinstance(error, TamperedError)
     assert translate(error, Operation.FILE).code == "tampered"
 
 
-def test_our_own_message_sent_back_is_no_answer() -> None:
+async def test_our_own_message_sent_back_is_no_answer() -> None:
     """Its signature verifies (CMAC knows no direction), its number and command are right."""
-    with peer(encrypts=False) as made:
-        error = asked(made, lambda request: [made.message(Reply(is_from_server=False), request)])
+    async with peer(encrypts=False) as made:
+        error = await asked(made, lambda request: [made.message(Reply(is_from_server=False), request)])
     assert isinstance(error, ImplausibleError)
 
 
 @BOTH
 @pytest.mark.parametrize("status", [0xC0000203, 0xC000035C, 0xC00000C9])
-def test_a_session_that_is_gone_is_told_in_plain(encrypts: bool, status: int) -> None:
+async def test_a_session_that_is_gone_is_told_in_plain(encrypts: bool, status: int) -> None:
     """Windows has no key left to sign with. The connection ends, and nothing in the answer is taken for one."""
-    with peer(encrypts=encrypts) as made:
-        error = asked(made, lambda request: [made.message(Reply(status=status, is_signed=False), request)])
+    async with peer(encrypts=encrypts) as made:
+        error = await asked(made, lambda request: [made.message(Reply(status=status, is_signed=False), request)])
     assert isinstance(error, SessionGoneError)
     assert translate(error, Operation.FILE).code == "connection-lost"
 
 
 @pytest.mark.parametrize("status", [0, 0xC0000022])
-def test_a_plain_answer_on_an_encrypted_session(status: int) -> None:
-    with peer(encrypts=True) as made:
-        error = asked(made, lambda request: [made.message(Reply(status=status), request)])
+async def test_a_plain_answer_on_an_encrypted_session(status: int) -> None:
+    async with peer(encrypts=True) as made:
+        error = await asked(made, lambda request: [made.message(Reply(status=status), request)])
     assert isinstance(error, TamperedError)
 
 
-def test_an_encrypted_answer_on_a_session_that_is_not() -> None:
-    with peer(encrypts=False) as made:
-        error = asked(made, lambda _: [b"\xfdSMB" + bytes(100)])
+async def test_an_encrypted_answer_on_a_session_that_is_not() -> None:
+    async with peer(encrypts=False) as made:
+        error = await asked(made, lambda _: [b"\xfdSMB" + bytes(100)])
     assert isinstance(error, TamperedError)
 
 
 @given(at=st.integers(0, 67), bit=st.integers(0, 7))
-def test_one_changed_bit_of_a_signed_answer(at: int, bit: int) -> None:
+async def test_one_changed_bit_of_a_signed_answer(at: int, bit: int) -> None:
     def changed(message: bytes) -> bytes:
         data = bytearray(message)
         data[at] ^= 1 << bit
         return bytes(data)
 
-    with peer(encrypts=False) as made:
-        error = asked(made, lambda request: [changed(made.message(Reply(body=FLUSHED), request))])
+    async with peer(encrypts=False) as made:
+        error = await asked(made, lambda request: [changed(made.message(Reply(body=FLUSHED), request))])
     assert isinstance(error, WireError)
 
 
 @BOTH
 @settings(max_examples=60)
 @given(frame=st.binary(min_size=4, max_size=300))
-def test_whatever_comes_instead_is_refused(encrypts: bool, frame: bytes) -> None:
-    with peer(encrypts=encrypts) as made:
-        assert isinstance(asked(made, lambda _: [frame]), WireError)
+async def test_whatever_comes_instead_is_refused(encrypts: bool, frame: bytes) -> None:
+    async with peer(encrypts=encrypts) as made:
+        assert isinstance(await asked(made, lambda _: [frame]), WireError)
 
 
 @BOTH
 @pytest.mark.parametrize("length", [0, 3, MAX_MESSAGE + 1, 2**31, 2**32 - 1])
-def test_a_length_that_no_server_would_announce(encrypts: bool, length: int) -> None:
+async def test_a_length_that_no_server_would_announce(encrypts: bool, length: int) -> None:
     """Refused before anything is allocated: nothing of the body has come, nor is it waited for."""
-    with peer(encrypts=encrypts) as made:
+    async with peer(encrypts=encrypts) as made:
         made.sock.sendall(length.to_bytes(4, "big"))
         with pytest.raises(ImplausibleError):
-            made.wire.ask(TREE, flush(file_id(1)))
+            await made.wire.ask(TREE, flush(file_id(1)))
 
 
 @pytest.mark.parametrize("following", [8, 60, 65, 10_000])
-def test_a_next_answer_that_is_nowhere(following: int) -> None:
-    with peer(encrypts=True) as made:
+async def test_a_next_answer_that_is_nowhere(following: int) -> None:
+    async with peer(encrypts=True) as made:
 
         def answer(request: Seen) -> list[bytes]:
             message = made.message(Reply(body=FLUSHED), request)
             return [made._encryption.seal(message[:20] + following.to_bytes(4, "little") + message[24:])]
 
-        assert isinstance(asked(made, answer), ImplausibleError)
+        assert isinstance(await asked(made, answer), ImplausibleError)
 
 
 @BOTH
-def test_an_interim_answer_is_waited_through(encrypts: bool) -> None:
+async def test_an_interim_answer_is_waited_through(encrypts: bool) -> None:
     """MS-SMB2 3.3.4.4: it need not be signed and carries nothing; the final one follows, and is judged."""
-    with peer(encrypts=encrypts, credits=1) as made:
+    async with peer(encrypts=encrypts, credits=1) as made:
         interim = Reply(status=PENDING, is_interim=True, is_signed=False, credits=3)
         made.serve(lambda _: [interim, Reply(body=FLUSHED, credits=0)])
         for _ in range(3):  # what the interim answer grants is used
-            assert made.wire.ask(TREE, flush(file_id(1)))[0].status == 0
+            assert (await made.wire.ask(TREE, flush(file_id(1))))[0].status == 0
 
 
-def test_an_interim_answer_does_not_stand_for_the_final_one() -> None:
-    with peer(encrypts=False) as made:
+async def test_an_interim_answer_does_not_stand_for_the_final_one() -> None:
+    async with peer(encrypts=False) as made:
         interim = Reply(status=PENDING, is_interim=True, is_signed=False)
-        error = asked(
+        error = await asked(
             made, lambda request: [made.message(reply, request) for reply in (interim, Reply(is_signed=False))]
         )
     assert isinstance(error, TamperedError)
 
 
 @BOTH
-def test_nothing_more_is_sent_after_a_failure(encrypts: bool) -> None:
-    with peer(encrypts=encrypts) as made:
-        assert isinstance(asked(made, lambda _: [b"no message at all"]), WireError)
+async def test_nothing_more_is_sent_after_a_failure(encrypts: bool) -> None:
+    async with peer(encrypts=encrypts) as made:
+        assert isinstance(await asked(made, lambda _: [b"no message at all"]), WireError)
         with pytest.raises(WireError):
-            made.wire.ask(TREE, flush(file_id(1)))
+            await made.wire.ask(TREE, flush(file_id(1)))
         assert len(made.flights) == 1
 
 
 @BOTH
-def test_the_end_of_the_connection(encrypts: bool) -> None:
-    with peer(encrypts=encrypts) as made:
+async def test_the_end_of_the_connection(encrypts: bool) -> None:
+    async with peer(encrypts=encrypts) as made:
         made.sock.close()
         with pytest.raises((ClosedError, OSError)) as caught:
-            made.wire.ask(TREE, flush(file_id(1)))
+            await made.wire.ask(TREE, flush(file_id(1)))
     assert translate(caught.value, Operation.FILE).code == "connection-lost"
 
 
@@ -196,10 +189,10 @@ def test_the_end_of_the_connection(encrypts: bool) -> None:
 
 
 @BOTH
-def test_a_chain_is_one_compound(encrypts: bool) -> None:
-    with peer(encrypts=encrypts) as made:
+async def test_a_chain_is_one_compound(encrypts: bool) -> None:
+    async with peer(encrypts=encrypts) as made:
         made.serve(lambda request: [Reply(body=bytes([request.message]))])
-        answers = made.wire.ask(TREE, create("x", 1), write(b"12345"), close())
+        answers = await made.wire.ask(TREE, create("x", 1), write(b"12345"), close())
     (requests,) = made.flights
     assert [(each.command, each.message, each.is_related, each.tree) for each in requests] == [
         (Command.CREATE, 7, False, TREE), (Command.WRITE, 8, True, TREE), (Command.CLOSE, 9, True, TREE),
@@ -209,8 +202,8 @@ def test_a_chain_is_one_compound(encrypts: bool) -> None:
 
 
 @BOTH
-def test_a_flight_is_sent_before_an_answer_is_read(encrypts: bool) -> None:
-    with peer(encrypts=encrypts) as made:
+async def test_what_is_asked_at_once_is_sent_before_an_answer_is_read(encrypts: bool) -> None:
+    async with peer(encrypts=encrypts) as made:
 
         def serve() -> None:
             seen = [made.requests() for _ in range(3)]
@@ -218,31 +211,30 @@ def test_a_flight_is_sent_before_an_answer_is_read(encrypts: bool) -> None:
                 made.send(made.message(Reply(body=bytes([request.message])), request))
 
         threading.Thread(target=serve, daemon=True).start()
-        got = made.wire.flight([Chain(TREE, [flush(file_id(number))]) for number in range(3)])
+        got = await asyncio.gather(*(made.wire.ask(TREE, flush(file_id(number))) for number in range(3)))
     assert [[bytes(answer.body) for answer in row] for row in got] == [[b"\x07"], [b"\x08"], [b"\x09"]]
-    assert made.wire.round_trips == 1
 
 
-def test_answers_that_come_in_one_frame() -> None:
-    with peer(encrypts=True) as made:
+async def test_answers_that_come_in_one_frame() -> None:
+    async with peer(encrypts=True) as made:
 
         def serve() -> None:
             requests = made.requests()
             made.send(made.compound([made.message(Reply(body=bytes([each.message])), each) for each in requests]))
 
         threading.Thread(target=serve, daemon=True).start()
-        answers = made.wire.ask(TREE, create("x", 1), flush(), close())
+        answers = await made.wire.ask(TREE, create("x", 1), flush(), close())
     assert [bytes(each.body)[:1] for each in answers] == [b"\x07", b"\x08", b"\x09"]
 
 
 @BOTH
-def test_a_chain_without_credits_for_it_goes_one_by_one(encrypts: bool) -> None:
+async def test_a_chain_without_credits_for_it_goes_one_by_one(encrypts: bool) -> None:
     """The file that its CREATE opened is named in each, since nothing relates them any more."""
-    with peer(encrypts=encrypts, credits=1) as made:
+    async with peer(encrypts=encrypts, credits=1) as made:
         made.serve(
             lambda request: [Reply(credits=1, body=created_body(file_id(42)) if request.command == 5 else FLUSHED)]
         )
-        answers = made.wire.ask(TREE, create("x", 1), write(b"1"), close())
+        answers = await made.wire.ask(TREE, create("x", 1), write(b"1"), close())
     assert [len(flight) for flight in made.flights] == [1, 1, 1]
     assert [each.status for each in answers] == [0, 0, 0]
     assert not any(request.is_related for (request,) in made.flights)
@@ -250,22 +242,22 @@ def test_a_chain_without_credits_for_it_goes_one_by_one(encrypts: bool) -> None:
 
 
 @BOTH
-def test_a_refused_create_refuses_what_comes_after_it(encrypts: bool) -> None:
-    with peer(encrypts=encrypts, credits=1) as made:
+async def test_a_refused_create_refuses_what_comes_after_it(encrypts: bool) -> None:
+    async with peer(encrypts=encrypts, credits=1) as made:
         made.serve(lambda _: [Reply(credits=1, status=0xC0000034)])
-        answers = made.wire.ask(TREE, create("x", 1), write(b"1"), close())
+        answers = await made.wire.ask(TREE, create("x", 1), write(b"1"), close())
     assert [each.status for each in answers] == [0xC0000034] * 3
     assert len(made.flights) == 1
 
 
 @BOTH
-def test_a_server_that_grants_nothing(encrypts: bool) -> None:
-    with peer(encrypts=encrypts, credits=2) as made:
+async def test_a_server_that_grants_nothing(encrypts: bool) -> None:
+    async with peer(encrypts=encrypts, credits=2) as made:
         made.serve(lambda _: [Reply(credits=0, body=FLUSHED)])
         for _ in range(2):
-            made.wire.ask(TREE, flush(file_id(1)))
+            await made.wire.ask(TREE, flush(file_id(1)))
         with pytest.raises(ImplausibleError):
-            made.wire.ask(TREE, flush(file_id(1)))
+            await made.wire.ask(TREE, flush(file_id(1)))
 
 
 sizes = st.integers(1, 3 * 65536)
@@ -278,7 +270,7 @@ sizes = st.integers(1, 3 * 65536)
     first=st.integers(3, 20),
     encrypts=st.booleans(),
 )
-def test_credits_are_never_overdrawn(granted: list[int], lengths: list[int], first: int, encrypts: bool) -> None:
+async def test_credits_are_never_overdrawn(granted: list[int], lengths: list[int], first: int, encrypts: bool) -> None:
     """Whatever is granted: the server sees no message id that it has not given a credit for."""
     held, most = first, 7 + first
     overdrawn, grants = [], iter(granted)
@@ -291,15 +283,16 @@ def test_credits_are_never_overdrawn(granted: list[int], lengths: list[int], fir
         most += grant
         return [Reply(body=FLUSHED, credits=grant)]
 
-    with peer(encrypts=encrypts, credits=first) as made:
+    async with peer(encrypts=encrypts, credits=first) as made:
         made.serve(answer)
-        answers = list(made.wire.stream(TREE, (read(length, 0, file_id(1)) for length in lengths)))
+        requests = (read(length, 0, file_id(1)) for length in lengths)
+        answers = [answer async for answer in made.wire.stream(TREE, requests)]
     assert len(answers) == len(lengths) and not overdrawn
 
 
-def test_a_stream_keeps_no_more_than_a_window_on_its_way() -> None:
+async def test_a_stream_keeps_no_more_than_a_window_on_its_way() -> None:
     chunk, count = 1024 * 1024, 40
-    with peer(encrypts=True, credits=8000) as made:
+    async with peer(encrypts=True, credits=8000) as made:
         on_their_way = most = 0
 
         def requests() -> Iterator[Request]:
@@ -310,24 +303,73 @@ def test_a_stream_keeps_no_more_than_a_window_on_its_way() -> None:
                 yield read(chunk, 0, file_id(1))
 
         made.serve(lambda _: [Reply(body=FLUSHED)])
-        for _ in made.wire.stream(TREE, requests()):
+        async for _ in made.wire.stream(TREE, requests()):
             on_their_way -= 1
     assert 2 <= most <= WINDOW // chunk + 1
 
 
-def test_a_server_without_large_requests_is_charged_nothing() -> None:
+async def test_a_server_without_large_requests_is_charged_nothing() -> None:
     """MS-SMB2 3.2.4.1.5: CreditCharge is 0 there, and a request has 64 KiB at most."""
-    with peer(encrypts=False, credits=20, has_large_mtu=False) as made:
+    async with peer(encrypts=False, credits=20, has_large_mtu=False) as made:
         made.serve(lambda _: [Reply(body=FLUSHED, credits=1)])
-        list(made.wire.stream(TREE, (read(made.wire.largest(10**6), 0, file_id(1)) for _ in range(5))))
+        requests = (read(made.wire.largest(10**6), 0, file_id(1)) for _ in range(5))
+        assert len([answer async for answer in made.wire.stream(TREE, requests)]) == 5
     assert {request.charge for (request,) in made.flights} == {0}
     assert [request.message for (request,) in made.flights] == [7, 8, 9, 10, 11]
     assert made.wire.largest(10**6) == 65536
 
 
 @BOTH
-def test_nobody_waits_for_the_answer_to_a_sign_off(encrypts: bool) -> None:
-    with peer(encrypts=encrypts) as made:
+async def test_nobody_waits_for_the_answer_to_a_sign_off(encrypts: bool) -> None:
+    async with peer(encrypts=encrypts) as made:
         made.wire.sign_off()
         (request,) = made.requests()
     assert request.command == Command.LOGOFF
+
+
+@settings(max_examples=30)
+@given(first=st.integers(1, 6), grants=st.lists(st.integers(1, 3), min_size=60, max_size=60), encrypts=st.booleans())
+async def test_whatever_is_asked_at_once_is_answered(first: int, grants: list[int], encrypts: bool) -> None:
+    """Chains of three wait for each other's credits, and each gets its own answers."""
+    granting = iter(grants)
+
+    def answer(request: Seen) -> list[Reply]:
+        body = created_body(file_id(42)) if request.command == Command.CREATE else FLUSHED
+        return [Reply(body=body, credits=next(granting))]
+
+    async with peer(encrypts=encrypts, credits=first) as made:
+        made.serve(answer)
+        chains = (made.wire.ask(tree, create("x", 1), flush(), close()) for tree in range(12))
+        rows = await asyncio.gather(*chains)
+    assert all([answer.status for answer in row] == [0, 0, 0] for row in rows) and len(rows) == 12
+    seen = [request for flight in made.flights for request in flight]
+    assert sorted(request.tree for request in seen) == sorted([*range(12)] * 3)
+    assert len({request.message for request in seen}) == len(seen)
+
+
+@BOTH
+async def test_all_who_wait_are_told_of_the_end(encrypts: bool) -> None:
+    async with peer(encrypts=encrypts, credits=3) as made:
+        asking = asyncio.gather(
+            *(made.wire.ask(TREE, flush(file_id(number))) for number in range(5)), return_exceptions=True
+        )
+        await asyncio.sleep(0)
+        made.wire.abort()
+        assert all(isinstance(error, ClosedError) for error in await asking)
+
+
+async def test_a_copy_waits_for_a_server_that_does_not_read() -> None:
+    """What waits in memory stays about a quarter of a megabyte and a piece, however long the file is."""
+    asked_for = 0
+
+    def writes() -> Iterator[Request]:
+        nonlocal asked_for
+        for _ in range(64):
+            asked_for += 1
+            yield write(bytes(1024 * 1024), 0, file_id(1))
+
+    async with peer(encrypts=True, credits=8000) as made:
+        copying = asyncio.ensure_future(anext(made.wire.stream(TREE, writes())))
+        await asyncio.sleep(0.2)
+        assert 1 <= asked_for <= 3
+        copying.cancel()
