@@ -13,6 +13,7 @@ from pusher.models import LOGON_RIGHT, Check, CheckResult, Detect, Package, Targ
 from pusher.problems import Code, NextMove, Problem, ProblemError, Stage, problem
 from pusher.remote.detection import detect, numbers
 from pusher.remote.paths import RemotePath, remote_path
+from pusher.remote.together import together
 from pusher.transports.port import ITSELF, Session
 
 _MARGIN = 64 * 1024 * 1024
@@ -204,22 +205,34 @@ CHECKS: Sequence[Row] = (
 async def prove(subject: Subject) -> tuple[tuple[Check, ...], Problem | None]:
     """Run every check; the results in the table's order, and the first failure's problem, if any.
 
-    A problem of the connection itself (RETRY) is raised: it says nothing about rights.
+    Those that stop come first, one after the other; all others are made at once. A problem of the connection itself
+    (RETRY) is raised: it says nothing about rights.
     """
-    results, first = [], None
-    for row in CHECKS:
-        try:
-            result, evidence = await row.proof(subject)
-        except ProblemError as error:
-            if error.problem.next_move is NextMove.RETRY:
-                raise
-            first = first or error.problem
-            results.append(Check(check=row.name, result=CheckResult.FAIL, evidence=error.problem.message))
-            if row.stops:
-                break
-        else:
-            results.append(Check(check=row.name, result=result, evidence=evidence))
-    return tuple(results), first
+    done = list[_Proven]()
+    for row in (row for row in CHECKS if row.stops):
+        done.append(await _proven(row, subject))
+        if done[-1].problem is not None:
+            break
+    else:
+        done += await together(*(_proven(row, subject) for row in CHECKS if not row.stops))
+    return tuple(each.check for each in done), next((each.problem for each in done if each.problem is not None), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Proven:
+    check: Check
+    problem: Problem | None = None
+
+
+async def _proven(row: Row, subject: Subject) -> _Proven:
+    try:
+        result, evidence = await row.proof(subject)
+    except ProblemError as error:
+        if error.problem.next_move is NextMove.RETRY:
+            raise
+        failed = Check(check=row.name, result=CheckResult.FAIL, evidence=error.problem.message)
+        return _Proven(check=failed, problem=error.problem)
+    return _Proven(check=Check(check=row.name, result=result, evidence=evidence))
 
 
 def _mib(size: int) -> str:

@@ -16,11 +16,12 @@ from pusher.install.machine import Step
 from pusher.install.names import NEW, OLDS, is_own_folder
 from pusher.install.payload import Payload
 from pusher.install.plan import Before, Observation, Plan, decide, service_of, wanted_config
-from pusher.models import LOGON_RIGHT, Journal, Mark, Package, PackageFile, Stage, Status
+from pusher.models import LOGON_RIGHT, Journal, Mark, Package, PackageFile, ServiceSpec, Stage, Status
 from pusher.problems import Code, Problem, ProblemError, problem
 from pusher.remote.images import FileDigest
 from pusher.remote.paths import RemotePath, SystemFolders, dest_of, parents, remote_path, same_program
-from pusher.transports.port import ServiceConfig, Session
+from pusher.remote.together import both
+from pusher.transports.port import ServiceConfig, ServiceStatus, Session
 
 STAGES = {
     Step.STAGE: Stage.STAGE,
@@ -202,27 +203,60 @@ def _is_given_up(step: Step, code: Code) -> bool:
 
 async def observe(session: Session, package: Package) -> Observation:
     """Look at the host: files, folders and service. Half-done swaps of an unknown push are put right first."""
-    files, held = dict[str, FileDigest | None](), False
+    files, service = await both(_observe_files(session, package), _observe_service(session, service_of(package)))
+    return Observation(
+        files=files.digests,
+        missing_folders=files.missing_folders,
+        service=service.config,
+        status=service.status,
+        missing_leftovers=files.missing_leftovers,
+        old_is_held=files.old_is_held,
+        folders=service.folders,
+        lacks_logon_right=service.lacks_logon_right,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Files:
+    digests: Mapping[str, FileDigest | None]
+    missing_folders: tuple[str, ...]
+    missing_leftovers: tuple[str, ...]
+    old_is_held: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Service:
+    config: ServiceConfig | None
+    status: ServiceStatus | None
+    folders: SystemFolders
+    lacks_logon_right: bool
+
+
+async def _observe_files(session: Session, package: Package) -> _Files:
+    digests, held = dict[str, FileDigest | None](), False
     for at in range(0, len(package.files), steps.TOGETHER):
         found, some_held = await _look_at(session, package.files[at : at + steps.TOGETHER])
-        files |= found
+        digests |= found
         held |= some_held
     missing = await steps.missing_folders(session, [remote_path(f.dest) for f in package.files])
     if foreign := [folder for folder in missing if not is_own_folder(folder)]:
         where = f"{foreign[0]}, which is Windows' own, is not on this machine"
         raise ProblemError(problem(Code.PATH_NOT_FOUND, Stage.STAGE, where))
     leftovers = [dest for dest in package.leftovers if await session.stat(remote_path(dest)) is None]
-    spec = service_of(package)
-    name = spec.name
-    service = await session.service_config(name)
-    return Observation(
-        files=files,
+    return _Files(
+        digests=digests,
         missing_folders=tuple(dest_of(folder) for folder in missing),
-        service=service,
-        status=await session.service_status(name),
         missing_leftovers=tuple(leftovers),
         old_is_held=held,
-        folders=await session.folders() if service is not None else SystemFolders(),
+    )
+
+
+async def _observe_service(session: Session, spec: ServiceSpec) -> _Service:
+    config = await session.service_config(spec.name)
+    return _Service(
+        config=config,
+        status=await session.service_status(spec.name),
+        folders=await session.folders() if config is not None else SystemFolders(),
         lacks_logon_right=spec.grant_logon_right and not await session.holders_of(LOGON_RIGHT, spec.account),
     )
 

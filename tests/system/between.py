@@ -15,6 +15,7 @@ SESSION_SETUP, READ = 1, 8
 SIGNED = 0x08
 STATUS_PENDING = 0x103
 _COMMAND, _STATUS, _FLAGS, _SIGNATURE = slice(12, 14), slice(8, 12), slice(16, 20), slice(48, 64)
+_NEXT = slice(20, 24)
 
 Talk = Callable[[socket.socket], None]
 
@@ -71,6 +72,19 @@ class Message:
         return None if self.is_encrypted else int.from_bytes(self.data[_COMMAND], "little")
 
     @property
+    def parts(self) -> list[tuple[int, int, int]]:
+        """Of each message of a compound: where it begins and ends, and its command (MS-SMB2 3.2.4.1.4)."""
+        found, at = [], 0
+        while not self.is_encrypted:
+            following = int.from_bytes(self.data[at:][_NEXT], "little")
+            end = at + following if following else len(self.data)
+            found.append((at, end, int.from_bytes(self.data[at:][_COMMAND], "little")))
+            if not following:
+                break
+            at = end
+        return found
+
+    @property
     def status(self) -> int:
         return int.from_bytes(self.data[_STATUS], "little")
 
@@ -82,11 +96,11 @@ class Message:
     def flip(self, at: int) -> None:
         self.data[at] ^= 0x01
 
-    def unsign(self) -> None:
-        """As if the host had never signed it."""
-        flags = int.from_bytes(self.data[_FLAGS], "little") & ~SIGNED
-        self.data[_FLAGS] = flags.to_bytes(4, "little")
-        self.data[_SIGNATURE] = bytes(16)
+    def unsign(self, at: int = 0) -> None:
+        """As if the host had never signed it; ``at``: where it begins in its compound."""
+        flags = int.from_bytes(self.data[at:][_FLAGS], "little") & ~SIGNED
+        self.data[at + _FLAGS.start : at + _FLAGS.stop] = flags.to_bytes(4, "little")
+        self.data[at + _SIGNATURE.start : at + _SIGNATURE.stop] = bytes(16)
 
 
 Change = Callable[[Message], bytes | None]

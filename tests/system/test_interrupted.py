@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,16 @@ def until_agent_starts(running: Running, host: Host) -> None:
     eventually(lambda: running.has_ended or bool(witness.agents_now(host)), "the agent's process")
 
 
-def until_copying(running: Running, host: Host) -> None:
-    eventually(
-        lambda: running.has_ended or any("pusher-new" in name for name in witness.files(host)),
-        "a half-made file",
-    )
+@contextmanager
+def stalling(host: Host) -> Iterator[Callable[[Running], None]]:
+    """One copy to the host will stand still; what is given waits until it does."""
+    host.link("stall", after=100_000, times=1)
+    struck = witness.faults_struck(host)
+
+    def until_it_stands_still(running: Running) -> None:
+        eventually(lambda: running.has_ended or witness.faults_struck(host) > struck, "a copy that stands still")
+
+    yield until_it_stands_still
 
 
 def test_ctrl_c_undoes_what_is_in_work_and_begins_nothing(
@@ -76,9 +82,9 @@ def test_ctrl_c_twice_stops_at_once_and_the_next_push_recovers(
 
 def test_ctrl_c_while_the_copy_stalls(site: Site, fresh: Callable[[str], Host], quick: Path, tmp_path: Path) -> None:
     host = fresh("spare1")
-    host.link("stall", after=100_000, times=1)
-    with site.pusher(tmp_path / "run", quick).starting("push", site.inventory_of(tmp_path, [host])) as running:
-        until_copying(running, host)
+    pusher, inventory = site.pusher(tmp_path / "run", quick), site.inventory_of(tmp_path, [host])
+    with stalling(host) as until_it_stands_still, pusher.starting("push", inventory) as running:
+        until_it_stands_still(running)
         running.interrupt()
         ended = running.wait()
     assert ended.status == 130, ended.everything_said()
@@ -92,10 +98,9 @@ def test_ctrl_c_twice_while_the_copy_stalls(
     site: Site, fresh: Callable[[str], Host], quick: Path, tmp_path: Path
 ) -> None:
     host = fresh("spare1")
-    host.link("stall", after=100_000, times=1)
     pusher, inventory = site.pusher(tmp_path / "run", quick), site.inventory_of(tmp_path, [host])
-    with pusher.starting("push", inventory) as running:
-        until_copying(running, host)
+    with stalling(host) as until_it_stands_still, pusher.starting("push", inventory) as running:
+        until_it_stands_still(running)
         running.interrupt()
         running.until_said("press Ctrl-C again", "stderr")
         running.interrupt()

@@ -139,6 +139,11 @@ def settled(look: Callable[[], Seen], is_settled: Callable[[Seen], bool], limit:
     return seen
 
 
+def faults_struck(host: Host) -> int:
+    """How many faults of its link have struck since it was made."""
+    return (host.folder / "log" / "host.log").read_text(encoding="utf-8", errors="replace").count(" fault: ")
+
+
 def service_of(host: Host, name: str = SERVICE) -> Service | None:
     """Asked of the service manager past SMB."""
     return next((service for service in host.services() if service.name.lower() == name.lower()), None)

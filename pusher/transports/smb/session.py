@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -21,6 +21,7 @@ from pusher.models import Secret
 from pusher.problems import Code, NextMove, Problem, ProblemError, Stage, problem
 from pusher.remote.images import FileDigest
 from pusher.remote.paths import SYSTEM_DRIVE, RemotePath, SystemFolders
+from pusher.remote.together import together
 from pusher.transports import by_service, one_by_one
 from pusher.transports.codes import Operation, of
 from pusher.transports.port import (
@@ -39,13 +40,16 @@ from pusher.transports.port import (
     never_cancelled,
 )
 from pusher.transports.smb import policy, rights
-from pusher.transports.smb.files import Files, Held
+from pusher.transports.smb.files import CHUNK, Files, Held
 from pusher.transports.smb.pipe import Rpc
 from pusher.transports.smb.services import ServiceManager
 from pusher.transports.smb.trees import Trees
 from pusher.transports.smb.wire import Wire
 
 T = TypeVar("T")
+
+_AT_ONCE = 16
+"""Files that are written or read at the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,13 +144,24 @@ class SmbSession:
     async def put_all(
         self, files: Sequence[NewFile], moved: Moved, check_cancelled: CheckCancelled = never_cancelled
     ) -> list[NewFile]:
-        return await one_by_one.put_each(self, files, moved, check_cancelled)
+        in_use = list[NewFile]()
+        for some in _in_lots(files):
+            check_cancelled()
+            for held in await together(*(one_by_one.put_each(self, [file], moved) for file in some)):
+                in_use += held
+        return in_use
 
     async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
-        return await one_by_one.digest_each(self, limits)
+        found, paths = dict[RemotePath, FileDigest | None](), list(limits)
+        for at in range(0, len(paths), _AT_ONCE):
+            some = paths[at : at + _AT_ONCE]
+            digests = await together(*(self.digest(path, limits[path]) for path in some))
+            found |= zip(some, digests, strict=True)
+        return found
 
     async def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
-        return await one_by_one.taken_each(self, paths)
+        found = await together(*(one_by_one.taken_each(self, [path]) for path in paths))
+        return frozenset[RemotePath]().union(*found)
 
     # -- services and programs -----------------------------------------------------------------------------------
 
@@ -248,6 +263,19 @@ class SmbSession:
         except asyncio.CancelledError:
             self._wire.abort()
             raise
+
+
+def _in_lots(files: Sequence[NewFile]) -> Iterator[list[NewFile]]:
+    """As many files as are on their way at once: not more bytes than one piece of a long file."""
+    lot, size = list[NewFile](), 0
+    for file in files:
+        if lot and (len(lot) == _AT_ONCE or size + len(file.data) > CHUNK):
+            yield lot
+            lot, size = [], 0
+        lot.append(file)
+        size += len(file.data)
+    if lot:
+        yield lot
 
 
 class _Hold:
