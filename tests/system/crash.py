@@ -54,17 +54,17 @@ def die_at(point: str) -> None:
         if point == f"{step}:{AFTER.get(kind)}":
             die()
 
-    def putting(files: Files, path: Any, data: memoryview, beat: Callable[[int], None]) -> None:
+    async def putting(files: Files, path: Any, data: memoryview, beat: Callable[[int], None]) -> None:
         def beating(count: int) -> None:
             if point == "copying" and len(data) > LARGE:
                 die()
             beat(count)
 
-        put(files, path, data, beating)
+        await put(files, path, data, beating)
 
-    def renaming(files: Files, path: Any, to: Any) -> None:
+    async def renaming(files: Files, path: Any, to: Any) -> None:
         nonlocal renames
-        rename(files, path, to)
+        await rename(files, path, to)
         renames += 1
         if point == f"renamed:{renames}":
             die()
