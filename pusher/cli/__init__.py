@@ -2,8 +2,8 @@
 
 ``app`` holds the commands and ``options`` their options; ``execute`` drives one run, with its ``interruption``, its
 ``narrator`` and its ``verdict``; ``asking`` is what is asked of a recorded run; ``resolving``, ``reading``,
-``explaining`` and ``accounts`` are the commands that start none. Nothing is decided here that a page of the console
-would decide otherwise.
+``explaining`` and ``accounts`` are the commands that start none. What must not live here: a decision. What a
+console would be told likewise is decided below (``runs``, ``wiring``).
 """
 
 from pusher.cli.app import main

@@ -2,5 +2,5 @@
 
 ``accounts_file`` reads what the operator wrote; ``accounts`` orders it for a target; ``secrets`` reads what a reference
 points to; ``kerberos`` proves a domain account once and keeps its ticket; ``lockout`` holds the budget over all tasks,
-processes and runs. No transport here.
+processes and runs. What must not live here: a transport.
 """

@@ -3,7 +3,8 @@
     python -m pusher.helper_exe           builds pusher-run.exe beside its source (needs gcc-mingw-w64-x86-64)
     python -m pusher.helper_exe --record  and records its SHA-256 as the known one: after a change of source or compiler
 
-Here: its source, its bytes, and their hash. Not here: what is done with it on a machine (transports.by_service).
+Here: its source, its bytes, and their hash. What must not live here: what is done with it on a
+machine (``transports.by_service``).
 The same source and compiler give the same bytes, so its SHA-256 tells which one was on a machine. The known one, of
 Debian 12's compiler, is in pusher-run.exe.sha256, as ``sha256sum --check`` reads it; no wheel has another.
 """

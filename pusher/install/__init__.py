@@ -2,5 +2,5 @@
 
 ``machine`` is the table (state, event) → state; ``plan`` (pure) decides what a host needs; ``steps`` holds each
 step's effect and undo; ``driver`` journals, then acts; ``names`` and ``watch`` are pure helpers; ``package`` reads
-a package's folder, ``payload`` its bytes. Nothing here knows which transport it is on.
+a package's folder, ``payload`` its bytes. What must not live here: which transport it is on (``transports``).
 """

@@ -2,7 +2,7 @@
 
 Windows opens more names than are written: a device in any folder, a file by its short (8.3) name, one letter for
 another. Whoever cannot tell what a name leads to refuses it. What must not live here: how a path is reached on a host
-(``transports.paths``).
+(``remote.paths``).
 Sources: Microsoft's "Naming Files, Paths, and Namespaces"; MS-FSCC 2.1.5 and 2.1.5.2.1 (8.3 names); NTFS compares
 names by its table of capital letters, code unit by code unit.
 """

@@ -2,7 +2,7 @@
 
 ``redaction`` cuts the values of the secrets in use out of every string, wherever they turn up, and fields named like
 secrets lose their value. ``file`` is where the lines go. The libraries' own loggers are silenced: they describe the
-wire.
+wire. What must not live here: what is worth a line, which whoever logs knows.
 """
 
 from __future__ import annotations

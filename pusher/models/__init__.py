@@ -1,7 +1,7 @@
 """The nouns that every floor shares.
 
-Here live frozen, keyword-only values and enums. No I/O, no clock, no defaults read from the environment.
-The names of outcome fields and of the enum values are part of the product's surface (see README, "Surface").
+Here live frozen, keyword-only values and enums. What must not live here: I/O, a clock, defaults read from the
+environment. The names of an outcome's fields and the enums' values are what scripts read: they do not change.
 Everybody imports them from here, whatever the file: a noun may move to another without anyone noticing.
 """
 

@@ -1,7 +1,7 @@
 """Problems: what went wrong, what an administrator can do about it, and what the scheduler does next.
 
 Here live the value ``Problem``, the exceptions that carry it, and (in ``catalogue``) the table of codes.
-What must not live here: the translation of a library's exceptions (each adapter's ``faults``), and any
+What must not live here: the translation of a library's exceptions, which each adapter has in its ``faults``, and any
 matching on message text.
 """
 

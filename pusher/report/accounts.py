@@ -1,7 +1,7 @@
 """``pusher accounts``: which accounts work, what the directory and the ledger say of them, and what to do.
 
 A rich renderable that fits 80 columns, and a record for ``--json``. What must not live here: trying anything
-(``credentials.trial``). Of a secret there is nothing here but the scheme of its reference.
+(``credentials.accounts.trial``). Of a secret there is nothing here but the scheme of its reference.
 """
 
 from __future__ import annotations

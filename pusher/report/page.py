@@ -3,7 +3,7 @@
 Here lives the assembly: the head, the facts and the causes are written by Jinja (readable without scripts); the
 hosts follow as compact JSON that the script in ``web/page.js`` shows page by page. The content security policy
 names the hashes of our one script and one style, so nothing that a target wrote could run even if it got
-through. What must not live here: markup (``web/``), drawing (``chart``), the packing of hosts (``packing``).
+through. What must not live here: markup (``web/``), drawing (``chart``), the packing of hosts (``html_rows``).
 """
 
 from __future__ import annotations

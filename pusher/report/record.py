@@ -1,4 +1,4 @@
-"""Records: the one JSON shape of an outcome, a run and an event, in the field order that SURFACE promises.
+"""Records: the one JSON shape of an outcome, a run and an event, in a field order that only grows at its end.
 
 Every report and every ``--json`` line goes through these functions. What must not live here: wording or
 cleaning; a record holds the strings as they were seen, and JSON's own escaping makes them harmless.
@@ -16,7 +16,7 @@ Record = dict[str, Any]
 
 
 def outcome_record(outcome: Outcome) -> Record:
-    """The outcome object of SURFACE, with ``machine``, ``site`` and ``steps`` at its end."""
+    """An outcome; what came later (``machine``, ``site``, ``steps``) is at its end."""
     return {
         "run": outcome.run,
         "target": outcome.target,

@@ -1,7 +1,7 @@
 """Reports as documents: one function a format, behind ``render``.
 
-Here live the table of formats, and JSON. CSV and Markdown are in ``flat``, JUnit XML in ``junit``, HTML in
-``page``. All take outcomes one by one, so a run of any size can be read straight from the store. What must not
+Here live the table of formats, and JSON. CSV and Markdown are in ``csv_markdown``, JUnit XML in ``junit``,
+HTML in ``page``. All take outcomes one by one, so a run of any size can be read straight from the store. What must not
 live here: opening the file (``out`` is given; ``encoding_of`` says how a file is to be written).
 """
 

@@ -1,6 +1,6 @@
 """How things look on a terminal: a colour for each status, the consoles, and lines that several views share.
 
-What must not live here: what is said (that is ``closing``, ``tables``, ``story``). Colour never carries a
+What must not live here: what is said (``run_summary``, ``tables``, ``host_report``). Colour never carries a
 meaning alone: the word always stands beside it.
 """
 

@@ -1,7 +1,7 @@
 """Tables for the terminal: runs, the hosts of a run, who would be pushed.
 
-Each is a rich renderable that fits 80 columns and says the same without colours, and each row has a record
-for ``--json``. One host's story is in ``story``, the catalogue in ``explain``, accounts in ``accounts``. What must
+Each is a rich renderable that fits 80 columns and says the same without colours, and each row has a record for
+``--json``. One host's story is in ``host_report``, the catalogue in ``explain``, accounts in ``accounts``. What must
 not live here: reading a store; rows are given.
 """
 

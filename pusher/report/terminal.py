@@ -1,7 +1,7 @@
 """The live screen of a run on a terminal.
 
 Here live the drawing of a ``Frame`` and ``LiveView``, which redraws it a few times a second. What must not
-live here: counting (``progress``), the closing words (``closing``), a clock (``now`` is given).
+live here: counting (``progress``), the closing words (``run_summary``), a clock (``now`` is given).
 """
 
 from __future__ import annotations

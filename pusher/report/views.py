@@ -1,7 +1,7 @@
 """What a run shows while it goes: one small protocol, and the views that are not a live screen.
 
 Here live ``View``, ``PlainView`` (a log or a pipe), ``JsonView`` (scripts) and ``QuietView`` (scheduled
-jobs). The live screen is in ``terminal``. What must not live here: a clock (``now`` is given), or the choice of
+jobs). The live screen is in ``terminal``. What must not live here: a clock, which is given as ``now``, or the choice of
 the view that fits (that is the command line's).
 """
 

@@ -1,7 +1,7 @@
 """Inventories without structure: CSV with a header, and a plain list of names.
 
 Here live both readers. What must not live here: expansion, selection, and what a line of another tool's is
-(``foreign``).
+(``other_tools``).
 CSV: columns ``name`` (needed), ``address``, ``machine``, ``site``, ``port``, ``groups`` (separated by spaces or ``|``),
 ``transports`` (likewise), ``domain_controller`` and ``var:NAME``; separated by comma, semicolon or tab as the header
 is, or by what Excel's first line ``sep=;`` says. An export of computers from Active Directory (Export-Csv, csvde) is

@@ -1,8 +1,8 @@
 """Exceptions that every adapter meets, whatever it speaks: of pyspnego, of Kerberos, and of sockets.
 
 Tables, and how an adapter's ``faults`` look an exception up in them. What must not live here: exceptions of one
-adapter's own libraries (its ``faults``). Kerberos' numbers are in
-``pusher.problems.kerberos``, because the credentials meet them too.
+adapter's own libraries, which are in its ``faults``. Kerberos' numbers are in ``pusher.problems.kerberos``, because the
+credentials meet them too.
 """
 
 from __future__ import annotations

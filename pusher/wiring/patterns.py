@@ -3,7 +3,7 @@
 A slip in ``never`` would send an account where it must not go, so it is bad input; one in ``scope`` only keeps an
 account away, and is told. A glob or a block over hosts is no name: that an inventory has no such host is no slip. One
 accounts file serves several inventories: what only another one bears stands under ``[elsewhere]``.
-What must not live here: what a pattern fits (``credentials.select_accounts``).
+What must not live here: what a pattern fits (``credentials.accounts.selection``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The names of accounts as the accounts file writes them: ``user@domain``, ``DOMAIN\\user``, ``.\\user``. Pure.
 
-Here lives which characters Windows allows in them. What must not live here: whose account a name is (``budget``,
-``tickets``).
+Here lives which characters Windows allows in them. What must not live here: whose account a name is
+(``lockout.budget``, ``kerberos.tickets``).
 Sources: MS-SAMR 3.1.1.8.4 (sAMAccountName), and Microsoft's "User name" of NetUserAdd: none of ``"/\\[]:;|=,+*?<>``,
 not spaces and full stops alone, no full stop at the end.
 """

@@ -1,8 +1,8 @@
 """Readings: the directory is asked how an account stands, before anything that could cost it a failure.
 
 Here live whose account may be asked of which directory, what its answer means for the ledger, and which answers stop
-the account at once, with nothing spent. What must not live here: what is read (``policy``), the rule that follows from
-it (``budget``), who asks when (``tickets`` calls ``before`` ahead of each sign-in that a counter may see).
+the account at once, with nothing spent. What must not live here: what is read (``directory_state``), the rule that
+follows from it (``budget``), who asks when (``kerberos.tickets``, ahead of each sign-in that a counter may see).
 
 A directory that cannot be asked takes nothing away and gives nothing: the assumed policy holds, and a note says so.
 Source: MS-ADTS 6.1.1.2.1.1.4 (the crossRef objects, which hold the NetBIOS names of domains).

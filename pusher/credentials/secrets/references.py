@@ -1,7 +1,8 @@
 """References to secrets, as ``secret = "…"`` of the accounts file writes them: which there are, and their shape.
 
-What must not live here: reading what they point to (``secrets``, ``tickets``, ``laps``). No reference is ever repeated
-in a sentence, but for the paths of files: whoever wrote the password itself there shall not find it in a log.
+What must not live here: reading what they point to (``providers``, ``laps``, ``kerberos.tickets``). No reference is
+ever repeated in a sentence, but for the paths of files: whoever wrote the password itself there shall not find it in a
+log.
 """
 
 from __future__ import annotations

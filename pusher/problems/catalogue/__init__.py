@@ -4,7 +4,7 @@ A row is a code, the stage it usually belongs to, its meaning in one sentence, t
 can carry out, what the scheduler does next, and the status of a target that ends with it. Codes are stable:
 scripts count on them. The numbers that lead to a code are in the adapters' ``faults`` modules.
 
-The rows are in a module for each area, in the order of a push. What must not live there: anything but rows.
+The rows are in a module for each area, in the order of a push. What must not live here: anything but rows.
 """
 
 from __future__ import annotations

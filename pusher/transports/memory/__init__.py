@@ -4,8 +4,8 @@
 identity; they answer with Microsoft's numbers, as a machine does. ``transport`` is the adapter, and ``wire`` one of its
 connections, which turns the numbers into Problems by the same tables as the others, and makes the calls fail, hang or
 drop where a test says so.
-It passes the same contract suite as the SMB adapter. No policy here, and no Windows either: what it does not know
-of the real thing, the lab's hosts tell.
+It passes the same contract suite as the SMB adapter. What must not live here: policy. What it
+does not know of the real thing, the lab's hosts tell.
 """
 
 from pusher.transports.memory.host import MemoryHost, Ran, User

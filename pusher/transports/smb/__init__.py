@@ -4,7 +4,7 @@
 that, over ``wire``, the signed or encrypted connection under asyncio (``protection``, ``messages``, ``errors``):
 ``files`` and ``trees`` are MS-SMB2 file calls, ``pipe`` is DCE/RPC with ``services`` (MS-SCMR, templates in ``scmr``),
 ``policy`` and ``rights`` (MS-RRP, MS-SRVS, MS-LSAD, by impacket's NDR structures) on top; ``faults`` translates every
-exception.
+exception. What must not live here: retries, and which account signs in.
 """
 
 from pusher.transports.smb.adapter import SmbTransport

@@ -27,7 +27,11 @@ def test_the_variables_that_are_told_of_are_complete() -> None:
     said = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
     for name in VARIABLES:
         assert name in said, name
-        assert f"`{name}`" in README, name
+    assert "Each option has a variable, `PUSHER_` and its name in" in README
+    without = {f"--{name}" for name in OPTIONS if variable(name) is None} - {"--inventory", "--package", "--accounts"}
+    assert [
+        name for name in sorted(without) if f"`{name}`" not in README.partition("What a run is about")[2][:120]
+    ] == []
 
 
 def test_a_variable_gives_what_the_command_line_does_not(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,15 +5,36 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 import pusher
 from pusher.problems import CATALOGUE, Code
+from pusher.problems.catalogue.directory import DIRECTORY
+from pusher.problems.catalogue.install import INSTALL
+from pusher.problems.catalogue.installers import INSTALLERS
+from pusher.problems.catalogue.reach import IDENTIFY, REACH
+from pusher.problems.catalogue.resolve import RESOLVE
+from pusher.problems.catalogue.rights import RIGHTS
+from pusher.problems.catalogue.row import Row
+from pusher.problems.catalogue.sign_in import SIGN_IN
+from pusher.problems.catalogue.store import STORE
 
 ROOMS = Path(pusher.__file__).parent
 
 
+TABLES = (RESOLVE, DIRECTORY, REACH, IDENTIFY, SIGN_IN, RIGHTS, INSTALL, INSTALLERS, STORE)
+
+
 def test_the_catalogue_is_complete() -> None:
-    assert list(CATALOGUE) == [row.code for row in CATALOGUE.values()]
-    assert set(CATALOGUE) == set(Code)
+    """A code has one row: of two the later one would hold, and nobody would see it."""
+    assert sorted(row.code for table in TABLES for row in table) == sorted(Code)
+    assert {row.code: row for table in TABLES for row in table} == CATALOGUE
+
+
+@pytest.mark.parametrize("row", CATALOGUE.values(), ids=lambda row: row.code)
+def test_each_row_says_what_it_means_and_what_can_be_done(row: Row) -> None:
+    assert len(row.meaning) > 10 and not row.meaning.endswith("."), "it is the rest of a sentence"
+    assert len(row.advice) > 10 and row.advice.endswith("."), "it is a sentence"
 
 
 def lists_of_codes(text: str) -> list[int]:
