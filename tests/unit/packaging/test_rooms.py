@@ -32,10 +32,11 @@ def placed(path: Path) -> Iterator[str]:
 
 
 def is_there(name: str, seen_from: Path) -> bool:
-    """A module or a room of that name, beside it or above it."""
+    """A module or a room of that name, beside it or above it; or a function of the module's own."""
     above = [folder for folder in seen_from.parents if folder == HOUSE or HOUSE in folder.parents]
     places = [folder.joinpath(*name.split(".")) for folder in above]
-    return any(place.with_suffix(".py").exists() or (place / "__init__.py").exists() for place in places)
+    own = re.search(rf"^ *(?:async )?def {re.escape(name)}\(", seen_from.read_text(encoding="utf-8"), re.M) is not None
+    return own or any(place.with_suffix(".py").exists() or (place / "__init__.py").exists() for place in places)
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda path: str(path.parent.relative_to(ROOT)))
