@@ -181,7 +181,11 @@ def never_cancelled() -> None:
 
 
 class Session(Protocol):
-    """One authenticated session to one machine."""
+    """One authenticated session to one machine.
+
+    Calls may be made at the same time (``remote.together``): over SMB they travel together, over WinRM one after the
+    other. Which comes first is then nobody's promise, so only what does not hang on each other is asked so.
+    """
 
     identity: PeerIdentity
 
