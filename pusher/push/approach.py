@@ -36,12 +36,21 @@ class Approach:
         self._link: Link | None = None
 
     async def routes(self) -> list[Route]:
-        """Those of which a port answers, or the first; ProblemError where there is none at all."""
-        self._recorder.stage(Stage.REACH)
-        routes = await open_routes(routes_to(self._context, self._target, self._address), self._context.limits.connect)
+        """Those of which a port answers; ProblemError, told of the first of them, where there is none."""
+        self._recorder.stage(Stage.REACH, is_shown=False)
+        routes = routes_to(self._context, self._target, self._address)
         if not routes:
             raise ProblemError(problem(Code.NO_TRANSPORT, detail=", ".join(self._target.transports)))
-        return routes
+        self._recorder.goes_by(routes[0].transport.kind)
+        try:
+            async for trial in _trials():
+                with trial:
+                    asking = open_routes(routes, self._context.limits.connect)
+                    return await self._recorder.timed("connect", asking, is_step=False)
+        except ProblemError as error:
+            self._recorder.transport_failed(routes[0].transport.kind, error.problem)
+            raise
+        raise AssertionError("tenacity ends by returning or raising")
 
     async def connect(self, route: Route) -> Contact:
         """A fresh connection by ``route`` to the machine that is meant; ProblemError where another one answers."""
@@ -54,12 +63,7 @@ class Approach:
 
     async def _open(self, route: Route) -> Link:
         self._link = None
-        async for trial in AsyncRetrying(
-            retry=retry_if_exception(_is_passing),
-            stop=stop_after_attempt(2),
-            wait=wait_random_exponential(multiplier=0.5, max=2),
-            reraise=True,
-        ):
+        async for trial in _trials():
             with trial:
                 opening = route.transport.open(route.endpoint, self._context.limits)
                 self._link = await self._recorder.timed("connect", opening)
@@ -77,6 +81,15 @@ class Approach:
         said = [who.machine or "no name", f"build {who.build or 'unknown'}", who.dialect, who.proof]
         self._recorder.happened("identity", ", ".join(part for part in said if part))
         return who
+
+
+def _trials() -> AsyncRetrying:
+    return AsyncRetrying(
+        retry=retry_if_exception(_is_passing),
+        stop=stop_after_attempt(2),
+        wait=wait_random_exponential(multiplier=0.5, max=2),
+        reraise=True,
+    )
 
 
 def _is_passing(error: BaseException) -> bool:

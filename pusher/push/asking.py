@@ -27,7 +27,9 @@ async def ask(
     limits: Limits,
 ) -> PeerIdentity:
     """Who answers; ProblemError where nobody does, or says no name."""
-    routes = await open_routes(_routes(transports, only, target, address), limits.connect)
+    routes = _routes(transports, only, target, address)
+    if routes:
+        routes = await open_routes(routes, limits.connect)
     worst: Problem | None = None
     for route in routes:
         try:

@@ -3,16 +3,19 @@
     resolve → reach → prove who answers → try the accounts in order, proving the rights → take the host's lock
     → install (or check, or remove) → one outcome
 
-No secret leaves before the second and third are done; no sign-in is made without a lease of the lockout budget, and
-none is ever repeated by a loop. Whatever goes wrong is a Problem, and a Problem is an outcome.
+``reach`` goes so far that a port answers: nothing is held by then, so a silent machine costs no other one its place.
+``attempt`` is all that follows. No secret leaves before it is proven who answers; no sign-in is made without a lease of
+the lockout budget, and none is ever repeated by a loop. Whatever goes wrong is a Problem, and a Problem is an outcome.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -30,14 +33,20 @@ from pusher.push.host_journal import StoredHostJournal
 from pusher.push.host_lock import REOPENED, host_lock, patience
 from pusher.push.identity import is_address
 from pusher.push.recorder import Recorder
-from pusher.push.routes import most_advanced, worth_another
+from pusher.push.routes import Route, most_advanced, worth_another
 from pusher.push.service_logon import is_proven, run_as
 from pusher.transports.port import Session
+
+T = TypeVar("T")
 
 _log = structlog.get_logger()
 
 _GRACE = 120.0
 """Seconds past its deadline in which a target may still finish or undo the step it is at."""
+
+
+def _to_nobody() -> None:
+    """Nobody wants to know."""
 
 
 async def resolve(context: RunContext, target: Target) -> str:
@@ -49,28 +58,71 @@ async def resolve(context: RunContext, target: Target) -> str:
     return (await context.resolver.resolve(target.name)).addresses[0]
 
 
-async def attempt(context: RunContext, target: Target, address: str, number: int) -> Outcome:
-    """Stories 2 to 7 of ``target`` at ``address``; ``number`` counts its attempts in this run from 1."""
-    # With its address, also where that was looked up: accounts may be for or against addresses.
-    return await _Attempt(context, replace(target, address=address), address, number).run()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reached:
+    """What is known of a target of which a port answers.
+
+    ``command``: what its service is to run. ``proven``: a domain controller has taken the password of the account that
+    the service, or the installer, runs as.
+    """
+
+    routes: tuple[Route, ...]
+    command: str
+    proven: bool
+
+
+async def reach(context: RunContext, target: Target, address: str, number: int) -> Reached | Outcome:
+    """2. ``target`` at ``address``, so far as no byte is sent; the outcome of the attempt where that is its end."""
+    return await _Attempt(context, target, address, number).reach()
+
+
+async def attempt(
+    context: RunContext,
+    target: Target,
+    address: str,
+    number: int,
+    reached: Reached | None = None,
+    only_watched: Callable[[], None] = _to_nobody,
+) -> Outcome:
+    """Stories 2 to 7 of ``target`` at ``address``; ``number`` counts its attempts in this run from 1.
+
+    ``reached``: what ``reach`` has found; None: it is done here. ``only_watched`` is called, perhaps more than once,
+    when all is done and it is only looked whether it goes well.
+    """
+    return await _Attempt(context, target, address, number, only_watched).run(reached)
 
 
 class _Attempt:
-    def __init__(self, context: RunContext, target: Target, address: str, number: int) -> None:
+    def __init__(
+        self,
+        context: RunContext,
+        target: Target,
+        address: str,
+        number: int,
+        only_watched: Callable[[], None] = _to_nobody,
+    ) -> None:
+        # With its address, also where that was looked up: accounts may be for or against addresses.
+        target = replace(target, address=address)
         self._context, self._target, self._address = context, target, address
-        self._recorder = Recorder(context, target, address, number, context.now())
+        self._recorder = Recorder(context, target, address, number, context.now(), only_watched)
         self._approach = Approach(context, target, address, self._recorder)
         self._accounts = AccountSelection(context, target, address, self._recorder, self._approach)
 
-    async def run(self) -> Outcome:
+    async def reach(self) -> Reached | Outcome:
+        found = await self._to_its_end(self._reach())
+        return self._recorder.ended(found, None) if isinstance(found, Problem) else found
+
+    async def run(self, reached: Reached | None) -> Outcome:
         """The story, and 7. the one outcome that it comes to, whatever happens."""
-        found: Problem | None = None
-        done: Done | None = None
+        found = await self._to_its_end(self._story(reached))
+        return self._recorder.ended(found, None) if isinstance(found, Problem) else self._recorder.ended(None, found)
+
+    async def _to_its_end(self, story: Awaitable[T]) -> T | Problem:
         fault: BaseException | None = None
         try:
             # The story watches the deadline itself and puts back what it began; this is for a host that stalls it.
             async with asyncio.timeout(self._context.deadline + _GRACE + _own_time(self._context.package)):
-                done = await self._story()
+                return await story
         except ProblemError as error:
             found, fault = error.problem, error
         except TimeoutError:
@@ -79,12 +131,12 @@ class _Attempt:
             found = problem(Code.COMMAND_INCOMPLETE, Stage.RESOLVE, error.sentence)
         except Exception as error:  # a fault of ours is an outcome too, and its text may hold anything
             found, fault = own_fault(error, self._recorder.current), error
-        if found is not None and found.code == Code.INTERNAL_ERROR:
+        if found.code == Code.INTERNAL_ERROR:
             _log.error("internal-error", run=self._context.run, target=self._target.name, stage=found.stage.value,
                        exc_info=fault)  # fmt: skip
-        return self._recorder.ended(found, done)
+        return found
 
-    async def _story(self) -> Done:
+    async def _reach(self) -> Reached:
         package = self._context.package
         # Before anything is contacted: a command that cannot be made for this target ends it here.
         service = package.service if package else None
@@ -92,19 +144,23 @@ class _Attempt:
         self._accounts.require_any()
         # The account of a service, or of an installer, too is proven before any machine is touched.
         proven = await is_proven(self._context, self._target)
-        access = await self._get_in()
+        return Reached(routes=tuple(await self._approach.routes()), command=command, proven=proven)
+
+    async def _story(self, reached: Reached | None) -> Done:
+        reached = reached or await self._reach()
+        access = await self._get_in(reached.routes)
         if self._context.verb is Verb.CHECK:
             await access.session.close()
             return Done(status=Status.READY, steps=(), agent_version=None)
-        return await self._under_lock(access, command, proven)
+        return await self._under_lock(access, reached.command, reached.proven)
 
-    async def _get_in(self) -> Access:
-        """2. Reach it, 3. prove who answers, and 4. try the accounts, by the first transport that leads there.
+    async def _get_in(self, routes: Sequence[Route]) -> Access:
+        """2. Connect, 3. prove who answers, and 4. try the accounts, by the first transport that leads there.
 
         What is wrong with an account is no other transport's.
         """
         worst: Problem | None = None
-        for route in await self._approach.routes():
+        for route in routes:
             self._recorder.goes_by(route.transport.kind)
             self._recorder.stage(Stage.REACH)
             try:
@@ -115,7 +171,7 @@ class _Attempt:
                 if not isinstance(error, ProblemError) or not worth_another(error.problem):
                     raise
                 worst = most_advanced(worst, error.problem)
-                self._recorder.happened("transport-failed", f"{route.transport.kind}: {error.problem.code}")
+                self._recorder.transport_failed(route.transport.kind, error.problem)
         assert worst is not None, "every way has failed"
         raise ProblemError(worst)
 

@@ -1,15 +1,18 @@
-"""A run: resolve ahead, let in whom the caps allow, attempt, retry what is worth it, record every outcome.
+"""A run: find ahead who answers, let in whom the caps allow, attempt, retry what is worth it, record every outcome.
 
-The fan-out is asyncio-pool's; who goes next is ``admission``'s. Memory is bounded by ``_AHEAD`` targets whatever
-the inventory's length. A target that hangs holds its own place only.
+The fan-out is asyncio-pool's; who goes next is ``admission``'s. Targets are resolved and reached before they take a
+place, and no further ahead than ``_AHEAD`` times the places, unless there are places for which nobody is found who may
+have them: then as far as it takes. A target that hangs holds its own place only, one that is silent none, and one that
+is done but for watching whether it goes well gives its own to another.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import structlog
@@ -18,7 +21,7 @@ from asyncio_pool import AioPool
 from pusher.models import Outcome, Stage, Status, Target
 from pusher.problems import Code, Problem, ProblemError, problem
 from pusher.problems.shortage import own_fault
-from pusher.push.attempt import attempt, resolve
+from pusher.push.attempt import Reached, attempt, reach, resolve
 from pusher.push.context import RunContext
 from pusher.push.recorder import failed
 from pusher.scheduler.admission import Admission, Caps, Entry
@@ -27,7 +30,13 @@ from pusher.scheduler.retry import RetryPolicy
 _log = structlog.get_logger()
 
 _AHEAD = 4
-"""Targets resolved ahead, as a multiple of those worked on at once."""
+"""Targets reached ahead, as a multiple of those worked on at once."""
+
+_PLACES = 1000
+"""For how many it is looked ahead where any number may be worked on at once."""
+
+_AT_ONCE = 25
+"""Tasks started before the others get their turn."""
 
 _BATCH = 250
 """Outcomes of targets on which nothing is done, written down at once."""
@@ -40,6 +49,13 @@ Place = Callable[[Target, str], Awaitable[Target]]
 
 Spared = Callable[[Target], Problem | None]
 """Why nothing is done on a target of which the address, site and groups are known by now; None where it is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Waiting(Entry):
+    """A target of which a port answers."""
+
+    reached: Reached
 
 
 def _to_nobody(_: Outcome, __: Problem) -> None:
@@ -71,16 +87,21 @@ class Dispatcher:
         max_failures: int = 0,
         unstored: Unstored = _to_nobody,
         spared: Spared = _nobody,
+        probes: int = 0,
     ) -> None:
+        """``probes``: how many targets at once may be asked whether they answer; 0: as many as are looked ahead."""
         self._context, self._caps, self._retry, self._report = context, caps, retry, report
         self._unstored, self.losses = unstored, context.losses
         self._place, self._spared, self._max_failures = place, spared, max_failures
         self._admission: Admission[Entry] = Admission(caps)
         self._failures = 0
         self._ended: set[str] = set()
-        self._resolving = 0
+        self._places = caps.total or _PLACES
+        self._probes = probes or _AHEAD * self._places
+        self._reaching = self._watched = 0
+        self._none_may_go = False
         self._changed = asyncio.Event()
-        self._pool = AioPool(size=(caps.total or 1000) * (1 + _AHEAD))
+        self._pool = AioPool(size=self._probes + 2 * self._places if caps.total else sys.maxsize)
 
     async def run(self, targets: Iterator[Target], left_out: Iterable[tuple[Target, Problem]] = ()) -> None:
         """Until every target has its outcome, those that are left out included.
@@ -94,12 +115,12 @@ class Dispatcher:
         try:
             exhausted = False
             while True:
-                exhausted = exhausted or not await self._resolve_ahead(targets)
                 await self._let_in()
+                exhausted = not await self._look_ahead(targets) or exhausted
                 if self._context.stop.code and not exhausted:
                     await self._end_all((target, target.address) for target in targets)
                     exhausted = True
-                if exhausted and not (self._resolving or self._admission.waiting or self._admission.running):
+                if exhausted and self._is_over():
                     break
                 await self._wait()
             await self._pool.join()
@@ -117,57 +138,117 @@ class Dispatcher:
             watch.cancel()
             await self._context.tickets.close()
 
-    async def _resolve_ahead(self, targets: Iterator[Target]) -> bool:
-        """Start resolving until enough wait; False when the inventory is at its end."""
-        room = (self._caps.total or 1000) * _AHEAD
-        while self._resolving + self._admission.waiting < room and not self._context.stop.code:
-            target = next(targets, None)
-            if target is None:
-                return False
-            self._resolving += 1
-            await self._pool.spawn(self._guarded(self._resolve(target), target))
+    async def _look_ahead(self, targets: Iterator[Target]) -> bool:
+        """Begin to reach as many as are wanted, retries first; False when the inventory is at its end."""
+        started = 0
+        while self._reaching < self._probes and not self._context.stop.code:
+            if (due := self._admission.back(time.monotonic())) is not None:
+                await self._begin_to_reach(self._reach(due), due.target)
+            elif self._wants_more():
+                target = next(targets, None)
+                if target is None:
+                    return False
+                await self._begin_to_reach(self._resolve(target), target)
+            else:
+                break
+            started += 1
+            if not started % _AT_ONCE:
+                await self._let_in()
         return True
+
+    def _wants_more(self) -> bool:
+        """Whether fewer are reached, or about to be, than are looked ahead; or nobody who waits may have a place."""
+        ahead = self._reaching + self._admission.waiting
+        return ahead < _AHEAD * self._places or (self._none_may_go and self._admission.running < self._places)
+
+    async def _begin_to_reach(self, work: Awaitable[None], target: Target) -> None:
+        self._reaching += 1
+        await self._pool.spawn(self._guarded(self._reached(work), target))
+
+    async def _reached(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        finally:
+            self._reaching -= 1
+            self._changed.set()
 
     async def _resolve(self, target: Target) -> None:
         started = self._context.now()
         try:
-            try:
-                address = await resolve(self._context, target)
-            except ProblemError as error:
-                await self._finish(failed(self._context, target, None, error.problem, started))
-                return
-            placed = await self._place(target, address)
-            if (why := self._spared(replace(placed, address=address))) is not None:
-                await self._finish(failed(self._context, placed, address, why, started))
-                return
-            self._admission.arrive(Entry(target=placed, address=address))
-        finally:
-            self._resolving -= 1
-            self._changed.set()
+            address = await resolve(self._context, target)
+        except ProblemError as error:
+            await self._finish(failed(self._context, target, None, error.problem, started))
+            return
+        placed = await self._place(target, address)
+        if (why := self._spared(replace(placed, address=address))) is not None:
+            await self._finish(failed(self._context, placed, address, why, started))
+            return
+        await self._reach(Entry(target=placed, address=address))
+
+    async def _reach(self, entry: Entry) -> None:
+        found = await reach(self._context, entry.target, entry.address, entry.attempt)
+        if self._context.stop.code:
+            self._admission.arrive(entry)  # nothing was begun on it: it ends as those do who wait
+        elif isinstance(found, Outcome):
+            await self._ended_as(entry, found)
+        else:
+            waiting = _Waiting(
+                target=entry.target, address=entry.address, attempt=entry.attempt, last=entry.last, reached=found
+            )
+            self._admission.arrive(waiting)
 
     async def _let_in(self) -> None:
+        """As many as may go; others get their turn in between."""
+        started, self._none_may_go = 0, False
+        while not self._context.stop.code and (admitted := self._admission.take()) is not None:
+            await self._pool.spawn(self._guarded(self._attempt(admitted), admitted.target))
+            started += 1
+            if not started % _AT_ONCE:
+                await asyncio.sleep(0)
+        self._none_may_go = True
+        await asyncio.sleep(0)
         if self._context.stop.code:
             await self._end_waiting()
-            return
-        while (due := self._admission.back(time.monotonic())) is not None:
-            self._admission.arrive(due)
-        while (admitted := self._admission.take()) is not None:
-            await self._pool.spawn(self._guarded(self._attempt(admitted), admitted.target))
 
     async def _attempt(self, entry: Entry) -> None:
+        is_in, is_watched = True, False
+
+        def only_watched() -> None:
+            """Its place is another's; but no more are watched than are worked on, since each has a connection."""
+            nonlocal is_in, is_watched
+            if is_in and self._watched < self._places:
+                is_in, is_watched = False, True
+                self._watched += 1
+                self._leave(entry)
+
         try:
             began = self._context.store.target_began(self._context.run, entry.target.name, self._context.now())
             self._context.losses.watch(entry.target.name, began)
-            outcome = await attempt(self._context, entry.target, entry.address, entry.attempt)
-            wait = self._retry.wait(_problem_of(outcome), entry.attempt)
-            if wait is not None and not self._context.stop.code:
-                again = replace(entry, attempt=entry.attempt + 1, last=outcome)
-                self._admission.come_back(again, time.monotonic() + wait)
-            else:
-                await self._finish(outcome)
+            reached = entry.reached if isinstance(entry, _Waiting) else None
+            outcome = await attempt(self._context, entry.target, entry.address, entry.attempt, reached, only_watched)
+            await self._ended_as(entry, outcome)
         finally:
-            self._admission.leave(entry)
+            self._watched -= is_watched
+            if is_in:
+                self._leave(entry)
             self._changed.set()
+
+    def _leave(self, entry: Entry) -> None:
+        self._admission.leave(entry)
+        self._none_may_go = False
+        self._changed.set()
+
+    async def _ended_as(self, entry: Entry, outcome: Outcome) -> None:
+        """Of one of its attempts: there is another one, or that is its outcome."""
+        wait = self._retry.wait(_problem_of(outcome), entry.attempt)
+        if wait is not None and not self._context.stop.code:
+            again = Entry(target=entry.target, address=entry.address, attempt=entry.attempt + 1, last=outcome)
+            self._admission.come_back(again, time.monotonic() + wait)
+        else:
+            await self._finish(outcome)
+
+    def _is_over(self) -> bool:
+        return not (self._reaching or self._admission.waiting or self._admission.running or self._watched)
 
     async def _guarded(self, work: Awaitable[None], target: Target) -> None:
         """No failure of ours may cost a target its outcome."""

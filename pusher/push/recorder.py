@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -37,14 +37,25 @@ _INTERRUPTIBLE = frozenset({Stage.REACH, Stage.IDENTIFY, Stage.SIGN_IN, Stage.RI
 """Stages at whose start a cancelled push just ends; later ones have something to undo, which the driver does."""
 
 
+def _to_nobody() -> None:
+    """Nobody wants to know."""
+
+
 class Recorder:
     """Of attempt ``number`` at ``target``, which began now; it is the driver's ``Listener``.
 
     ``stage`` raises ProblemError where the push is to end there; nothing else does, and nothing waits for the store.
+    ``only_watched`` is called when all that is left to be done on the machine is to look whether it goes well.
     """
 
     def __init__(
-        self, context: RunContext, target: Target, address: str | None, number: int, started: datetime
+        self,
+        context: RunContext,
+        target: Target,
+        address: str | None,
+        number: int,
+        started: datetime,
+        only_watched: Callable[[], None] = _to_nobody,
     ) -> None:
         self._context, self._target, self._address = context, target, address
         self._number, self._started, self._began = number, started, time.monotonic()
@@ -58,6 +69,7 @@ class Recorder:
         self._steps: list[StepTime] = []
         self._copied = 0
         self._putting_back = False
+        self._only_watched = only_watched
 
     # Where it is, and whether it may go on.
 
@@ -66,11 +78,17 @@ class Recorder:
         """The stage it is at."""
         return self._stage
 
-    def stage(self, stage: Stage) -> None:
-        """``stage`` begins; ProblemError where the push was cancelled, or is late, and nothing is to be undone yet."""
+    def stage(self, stage: Stage, *, is_shown: bool = True) -> None:
+        """``stage`` begins; ProblemError where the push was cancelled, or is late, and nothing is to be undone yet.
+
+        ``is_shown``: whoever watches is told; not of one that is not worked on yet.
+        """
         self._stage = stage
-        with contextlib.suppress(Exception):  # who watches costs no host anything
-            self._context.watcher.stage(self._target.name, stage)
+        if is_shown:
+            with contextlib.suppress(Exception):  # who watches costs no host anything
+                self._context.watcher.stage(self._target.name, stage)
+        if stage is Stage.VERIFY:
+            self._only_watched()
         if stage in _INTERRUPTIBLE and not self._putting_back and (code := self.cancelled()):
             raise ProblemError(problem(code, stage))
 
@@ -102,13 +120,22 @@ class Recorder:
         with contextlib.suppress(Exception):
             self._context.watcher.event(event)
 
-    async def timed(self, step: str, awaitable: Awaitable[T]) -> T:
-        """``awaitable``'s result; how long it took is recorded also where it failed."""
+    def transport_failed(self, kind: TransportKind, why: Problem) -> None:
+        """The event of a transport that led nowhere."""
+        self.happened("transport-failed", f"{kind}: {why.code}")
+
+    async def timed(self, step: str, awaitable: Awaitable[T], *, is_step: bool = True) -> T:
+        """``awaitable``'s result; how long it took is recorded also where it failed, or only there: not ``is_step``."""
         began = time.monotonic()
         try:
-            return await awaitable
+            result = await awaitable
+        except BaseException:
+            is_step = True
+            raise
         finally:
-            self._steps.append(StepTime(step=step, seconds=round(time.monotonic() - began, 4)))
+            if is_step:
+                self._steps.append(StepTime(step=step, seconds=round(time.monotonic() - began, 4)))
+        return result
 
     def took(self, steps: Iterable[StepTime]) -> None:
         """Steps that were timed elsewhere."""

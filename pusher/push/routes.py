@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pusher.models import Status, Target, TransportKind
-from pusher.problems import CATALOGUE, NextMove, Problem, Stage
+from pusher.problems import CATALOGUE, NextMove, Problem, ProblemError, Stage
 from pusher.push.context import RunContext
 from pusher.transports.port import Endpoint, Transport
 
@@ -43,14 +43,12 @@ def routes_over(
 
 
 async def open_routes(routes: list[Route], seconds: float) -> list[Route]:
-    """The ways of which a port answers; where there is none, the first one, which then tells what is wrong.
-
-    One way alone is not asked: opening it says as much.
-    """
-    if len(routes) < 2:
-        return routes
-    answers = await asyncio.gather(*(route.transport.answers(route.endpoint, seconds) for route in routes))
-    return [route for route, answers_there in zip(routes, answers, strict=True) if answers_there] or routes[:1]
+    """The ways of which a port answers; ProblemError where there is none: what is wrong with the first."""
+    found = await asyncio.gather(*(route.transport.probe(route.endpoint, seconds) for route in routes))
+    answering = [route for route, wrong in zip(routes, found, strict=True) if wrong is None]
+    if not answering and found[0] is not None:
+        raise ProblemError(found[0])
+    return answering
 
 
 def worth_another(found: Problem) -> bool:

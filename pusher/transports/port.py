@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from pusher.models import Credential, Secret, TransportKind
+from pusher.problems import Problem
 from pusher.remote.images import FileDigest
 from pusher.remote.paths import RemotePath, SystemFolders
 
@@ -337,8 +338,11 @@ class Transport(Protocol):
 
     kind: TransportKind
 
-    async def answers(self, endpoint: Endpoint, seconds: float) -> bool:
-        """Whether a port that ``open`` would try accepts a connection within ``seconds``. No byte is sent."""
+    async def probe(self, endpoint: Endpoint, seconds: float) -> Problem | None:
+        """None where a port that ``open`` would try accepts a connection within ``seconds``. No byte is sent.
+
+        Else what ``open`` would raise. It takes a descriptor for each port, and no thread.
+        """
 
     async def open(self, endpoint: Endpoint, limits: Limits) -> Link:
         """Connect and negotiate; sends nothing of any account."""

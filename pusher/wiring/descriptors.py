@@ -10,7 +10,9 @@ import resource
 OWN = 48
 """For the store, the log, look-ups of names, the event loop, modules that are loaded late."""
 A_MACHINE = 4
-"""A connection, one more that carries files or puts back, and those of ports that are asked whether they answer."""
+"""A connection, one more that carries files or puts back, that of one that is only watched, and one port's probe."""
+_AHEAD = 4
+"""Machines that are asked whether they answer, for each that is worked on, where there are descriptors for it."""
 
 
 def fitted(wanted: int, allowed: int) -> int:
@@ -18,10 +20,19 @@ def fitted(wanted: int, allowed: int) -> int:
     return max(1, min(wanted, (allowed - OWN) // A_MACHINE))
 
 
-def raised_for(machines: int) -> int:
-    """Ask for the descriptors that so many machines may take, as far as the hard limit lets us; how many there are."""
+def probes(machines: int, ports: int, allowed: int) -> int:
+    """Of how many machines ``ports`` each may be asked at once, beside ``machines`` that are worked on; one always."""
+    left = allowed - OWN - (A_MACHINE - 1) * machines
+    return max(1, min(_AHEAD * machines, left // ports))
+
+
+def raised_for(machines: int, ports: int) -> int:
+    """Ask for the descriptors that so many machines may take, as far as the hard limit lets us; how many there are.
+
+    ``ports``: how many of a machine are asked whether they answer.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = OWN + A_MACHINE * machines
+    needed = OWN + (A_MACHINE - 1 + _AHEAD * ports) * machines
     if _is_less(soft, needed):
         soft = needed if _is_less(needed, hard) else hard
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

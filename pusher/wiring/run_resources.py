@@ -32,7 +32,7 @@ from pusher.scheduler.retry import RetryPolicy
 from pusher.settings import data_folder
 from pusher.store import Store
 from pusher.transports.port import Limits, Transport
-from pusher.wiring.descriptors import fitted, raised_for
+from pusher.wiring.descriptors import fitted, probes, raised_for
 from pusher.wiring.engine import Engine, Note
 from pusher.wiring.inventory import enrichment_for, resolver_for
 from pusher.wiring.lockout import run_id
@@ -43,6 +43,9 @@ from pusher.wiring.transports import open_transports
 _log = structlog.get_logger()
 
 _SPARE_THREADS = 8
+
+_PORTS = {TransportKind.SMB: 1, TransportKind.WINRM: 2}
+"""How many ports of a machine are asked whether they answer."""
 
 
 def _to_nobody(_: str) -> None:
@@ -60,6 +63,7 @@ class RunResources:
     unstored: Unstored
     transports: Mapping[TransportKind, Transport]
     concurrency: int
+    probes: int
     redactor: Redactor
     note: Note
 
@@ -85,6 +89,7 @@ class RunResources:
                 options.max_failures,
                 self.unstored.add,
                 plan.spared,
+                self.probes,
             )
 
     def _context(self, sign_in: SignInResources, watcher: Watcher, stop: Stop) -> RunContext:
@@ -126,9 +131,10 @@ def open_run(plan: RunPlan, engine: Engine, note: Note = _to_nobody) -> Iterator
         store, redactor = engine.store(), engine.redactor(note)
         redactor.learn(plan.secrets.values())
         redactor.learn(one for one in (plan.directory_secret, plan.service_secret) if one is not None)
-        concurrency = _fitted(plan, note)
+        concurrency, probes = _fitted(plan, note)
+        # As many again may be watched meanwhile; a thread is started when it is first needed.
         transports = open_transports(
-            plan.transports, concurrency + _SPARE_THREADS, plan.authority, options.content_port
+            plan.transports, 2 * concurrency + _SPARE_THREADS, plan.authority, options.content_port
         )
         run = _run_of(plan)
         beside = [store.path.parent] if store.path is not None else []
@@ -143,6 +149,7 @@ def open_run(plan: RunPlan, engine: Engine, note: Note = _to_nobody) -> Iterator
             unstored=unstored,
             transports=stack.enter_context(transports),
             concurrency=concurrency,
+            probes=probes,
             redactor=redactor,
             note=note,
         )
@@ -162,19 +169,23 @@ def _run_of(plan: RunPlan) -> Run:
     )
 
 
-def _fitted(plan: RunPlan, note: Note) -> int:
-    """As many machines at once as there are descriptors for; said where they are fewer than was asked for."""
-    concurrency = plan.options.concurrency
+def _fitted(plan: RunPlan, note: Note) -> tuple[int, int]:
+    """As many machines at once as there are descriptors for; said where they are fewer than was asked for.
+
+    And of how many at once it may be asked whether they answer.
+    """
+    concurrency, ports = plan.options.concurrency, sum(_PORTS[kind] for kind in plan.transports) or 1
     wanted = sum(1 for _ in islice(plan.targets(), concurrency))
-    allowed = raised_for(wanted)
+    allowed = raised_for(wanted, ports)
     found = fitted(wanted, allowed)
+    asked = probes(found, ports, allowed)
     if found == wanted:
-        return concurrency
+        return concurrency, asked
     note(
         f"this process may have {allowed:,} files open: {found:,} machines are worked on at once, not {wanted:,} "
         "(ulimit -n raises it, or LimitNOFILE= of a service)"
     )
-    return found
+    return found, asked
 
 
 def _said_once(note: Note, assumed: int) -> Unread:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pusher.models import TransportKind
+from pusher.problems import ProblemError
 from pusher.remote.paths import RemotePath
 from pusher.transports.port import Link, PeerIdentity, Session
 from tests.contract.bench import LIMITS, Bench, Kind, Machine, Who
@@ -23,8 +24,12 @@ class SignInContract(TransportSuite):
         assert bench.transport.kind in TransportKind
 
     async def test_a_port_is_told_open_from_closed(self, bench: Bench, machine: Machine) -> None:
-        assert await bench.transport.answers(machine.endpoint, LIMITS.connect)
-        assert not await bench.transport.answers(replace(machine.endpoint, port=1), LIMITS.connect)
+        """Without a connection it is told as by one."""
+        assert await bench.transport.probe(machine.endpoint, LIMITS.connect) is None
+        closed = replace(machine.endpoint, port=1)
+        with pytest.raises(ProblemError) as told:
+            await bench.transport.open(closed, LIMITS)
+        assert await bench.transport.probe(closed, LIMITS.connect) == told.value.problem
 
     async def test_a_closed_port_is_told(self, bench: Bench, machine: Machine) -> None:
         endpoint = replace(machine.endpoint, port=1)

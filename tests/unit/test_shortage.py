@@ -18,17 +18,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pusher.models import Stage
 from pusher.problems import CATALOGUE, ProblemError
 from pusher.problems.shortage import CODE, NUMBERS, shortage
 from pusher.targets.dns_resolver import DnsResolver
 from pusher.targets.system_resolver import SystemResolver
 from pusher.transports.codes import Operation
-from pusher.transports.probe import answering
+from pusher.transports.probe import probe
 from pusher.transports.smb import faults as smb
 from pusher.transports.smb.connection import _BoundedTcp
 from pusher.transports.threaded import Pool
 from pusher.transports.winrm import faults as winrm
-from pusher.wiring.descriptors import A_MACHINE, OWN, fitted, raised_for
+from pusher.wiring.descriptors import A_MACHINE, OWN, fitted, probes, raised_for
 from tests.unit.cli.workplace import Workplace
 
 HIGH = 1_100
@@ -83,12 +84,20 @@ def test_every_transport_tells_it_so(error: BaseException) -> None:
 
 
 async def test_a_port_that_cannot_be_asked_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(*_: object) -> None:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    """Whatever the others of the machine's ports come to, short of an answer."""
+    made = socket.socket
 
-    monkeypatch.setattr("asyncio.open_connection", refuse)
-    with pytest.raises(ProblemError, match=CODE):
-        await answering("127.0.0.1", [445], 1)
+    def refuse(*arguments: Any) -> socket.socket:
+        if refuse.calls == 0:  # type: ignore[attr-defined]
+            refuse.calls += 1  # type: ignore[attr-defined]
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return made(*arguments)
+
+    refuse.calls = 0  # type: ignore[attr-defined]
+    monkeypatch.setattr("socket.socket", refuse)
+    found = await probe("127.0.0.1", [445, 1], 1, smb.translate)
+    assert found is not None
+    assert (found.code, found.stage) == (CODE, Stage.REACH)
 
 
 @pytest.mark.parametrize("number", sorted(NUMBERS))
@@ -140,6 +149,16 @@ def test_as_many_machines_as_fit(wanted: int, allowed: int) -> None:
     assert found == wanted or OWN + (found + 1) * A_MACHINE > allowed
 
 
+@given(st.integers(1, 1_000), st.integers(1, 3), st.integers(0, 20_000))
+def test_what_is_asked_takes_no_descriptor_of_what_is_worked_on(wanted: int, ports: int, allowed: int) -> None:
+    """A machine that is worked on holds three at most; each that is asked, one for every port."""
+    machines = fitted(wanted, allowed)
+    asked = probes(machines, ports, allowed)
+    assert 1 <= asked <= 4 * machines
+    assert asked == 1 or OWN + 3 * machines + asked * ports <= allowed
+    assert asked == 4 * machines or OWN + 3 * machines + (asked + 1) * ports > allowed
+
+
 @pytest.mark.parametrize("wanted", [1, 3])
 def test_the_soft_limit_is_raised_as_far_as_needed(many: None, wanted: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -147,13 +166,13 @@ def test_the_soft_limit_is_raised_as_far_as_needed(many: None, wanted: int) -> N
     taken = len(os.listdir("/proc/self/fd"))
     assert taken < low, "for this test"
     resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))
-    needed = OWN + A_MACHINE * wanted
-    assert raised_for(wanted) == max(low, needed)
+    needed = OWN + (3 + 4 * 2) * wanted  # of each the four that are asked after it have two ports
+    assert raised_for(wanted, 2) == max(low, needed)
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (max(low, needed), hard)
 
 
 def test_a_run_is_fitted_and_says_so_once(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pusher.wiring.run_resources.raised_for", lambda _: OWN + 2 * A_MACHINE)
+    monkeypatch.setattr("pusher.wiring.run_resources.raised_for", lambda *_: OWN + 2 * A_MACHINE)
     ended = place.check()
     assert (ended.status, ended.pushed) == (0, set("abcdef"))
     assert ended.notes == [

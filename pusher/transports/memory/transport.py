@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from pusher.models import Credential, Protocol, Secret, TransportKind
-from pusher.problems import Code, ProblemError
+from pusher.models import Credential, Protocol, Secret, Status, TransportKind
+from pusher.problems import CATALOGUE, Code, Problem, ProblemError
 from pusher.remote.images import FileDigest, FileVersionScan
 from pusher.remote.paths import RemotePath, SystemFolders, expanded
 from pusher.transports import by_service, one_by_one
@@ -72,9 +72,15 @@ class MemoryTransport:
         self.dead = False
         self._wires: list[Wire] = []
 
-    async def answers(self, endpoint: Endpoint, seconds: float) -> bool:
+    async def probe(self, endpoint: Endpoint, seconds: float) -> Problem | None:
         host = self.hosts.get(endpoint.address)
-        return host is not None and self._refusal(host, endpoint) is None
+        refused = Code.TIMED_OUT if host is None else self._refusal(host, endpoint)
+        if refused is not None and CATALOGUE[refused].status is not Status.UNREACHABLE:
+            refused = None  # it is refused by what has accepted a connection
+        if refused is None and host is not None and host.mute:
+            await asyncio.sleep(seconds)
+            return of(Code.TIMED_OUT, Operation.REACH, f"nothing for {seconds:g} s")
+        return None if refused is None else of(refused, Operation.REACH, endpoint.address)
 
     async def open(self, endpoint: Endpoint, limits: Limits) -> Link:
         host = self.hosts.get(endpoint.address)

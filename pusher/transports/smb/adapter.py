@@ -17,13 +17,13 @@ from smbprotocol.session import Session as SmbProtocolSession
 from smbprotocol.session import SMB2SessionSetupRequest, SMB2SessionSetupResponse
 
 from pusher.models import Credential, Protocol, TransportKind
-from pusher.problems import Code, ProblemError, Stage
+from pusher.problems import Code, Problem, ProblemError, Stage
 from pusher.transports.challenge import NEGOTIATE_MESSAGE, parse_challenge
 from pusher.transports.codes import Operation, of
 from pusher.transports.port import Endpoint, Limits, Link, PeerIdentity, Session
-from pusher.transports.probe import answering
+from pusher.transports.probe import probe
 from pusher.transports.smb.connection import GuardedConnection
-from pusher.transports.smb.faults import guarded, translating
+from pusher.transports.smb.faults import guarded, translate, translating
 from pusher.transports.smb.session import SignedIn, SmbSession
 from pusher.transports.smb.trees import Trees
 from pusher.transports.smb.wire import Wire
@@ -48,8 +48,8 @@ class SmbTransport:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def answers(self, endpoint: Endpoint, seconds: float) -> bool:
-        return bool(await answering(endpoint.address, [endpoint.port or _PORT], seconds))
+    async def probe(self, endpoint: Endpoint, seconds: float) -> Problem | None:
+        return await probe(endpoint.address, [endpoint.port or _PORT], seconds, translate)
 
     async def open(self, endpoint: Endpoint, limits: Limits) -> Link:
         port = endpoint.port or _PORT

@@ -34,14 +34,14 @@ from pusher.transports.port import (
     Session,
     never_cancelled,
 )
-from pusher.transports.probe import answering
+from pusher.transports.probe import probe
 from pusher.transports.threaded import Pool, ThreadedCalls
 from pusher.transports.threaded_session import Beat, ThreadedSession
 from pusher.transports.winrm import facts
 from pusher.transports.winrm.authentication import sign_in, who_answers
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer
-from pusher.transports.winrm.faults import guarded, refused
+from pusher.transports.winrm.faults import guarded, refused, translate
 from pusher.transports.winrm.files import PROBE, Files
 from pusher.transports.winrm.many import ManyFiles
 from pusher.transports.winrm.orphans import Owner, Register
@@ -73,8 +73,8 @@ class WinrmTransport:
         self._pool, self._shared = pool, _Shared(content=content, idle=idle, shells=Register())
         self._trust = Trust(ca)
 
-    async def answers(self, endpoint: Endpoint, seconds: float) -> bool:
-        return bool(await answering(endpoint.address, [port for _, port in ways(endpoint)], seconds))
+    async def probe(self, endpoint: Endpoint, seconds: float) -> Problem | None:
+        return await probe(endpoint.address, [port for _, port in ways(endpoint)], seconds, translate)
 
     async def open(self, endpoint: Endpoint, limits: Limits) -> Link:
         """HTTP is tried only where no HTTPS listener can be reached at all: a bad certificate is no reason."""

@@ -32,7 +32,18 @@ from pusher.transports.port import Limits
 from tests.unit.push.failing_store import FailingStore, Plan
 from tests.unit.push.failing_store import How as Failing
 from tests.unit.push.flying import fly
-from tests.unit.push.harness import ADMIN, EXE, LOCAL, SERVICE, Names, events_of, make_account, make_context, make_host
+from tests.unit.push.harness import (
+    ADMIN,
+    EXE,
+    LOCAL,
+    SERVICE,
+    Names,
+    events_of,
+    make_account,
+    make_context,
+    make_host,
+    make_package,
+)  # fmt: skip
 
 
 class Estate:
@@ -116,6 +127,107 @@ def test_a_run_that_goes_well(store: Store) -> None:
     assert codes == {"ok": 30}
     assert all(outcome.status is Status.INSTALLED and outcome.attempts == 1 for outcome in estate.reported)
     assert all(host.calls["create_service"] == 1 for host in estate.hosts)
+
+
+def test_one_that_is_silent_takes_no_place(store: Store) -> None:
+    """There is one place; who answers has it meanwhile. Of the silent all is told that was told of them before."""
+    silent = [make_host(mute=True) for _ in range(3)]
+    ok = make_host()
+    codes, estate = run(lambda: Estate(store, [*silent, ok], caps=Caps(total=1, subnet=0)))
+    assert codes == {"ok": 1, "timed-out": 3}
+    assert estate.reported[0].target == ok.name
+    assert all(host.calls.total() == 0 for host in silent)
+    told = estate.reported[1]
+    assert (told.status, told.stage, told.attempts, told.transport) == (Status.UNREACHABLE, Stage.REACH, 1, "smb")
+    assert told.seconds == pytest.approx(5.0)
+    assert [step.step for step in told.steps] == ["connect"]
+    assert told.message == "no answer within the time limit: connecting: nothing for 5 s"
+    events = [(event.kind, event.stage, event.detail) for event in events_of(store, told.run, told.target)]
+    assert events == [("transport-failed", Stage.REACH, "smb: timed-out")]
+    assert [attempt.code for attempt in store.attempts(told.run, told.target)] == ["timed-out"]
+
+
+def test_one_that_does_not_want_to_be_touched_is_not_asked_whether_it_answers(store: Store) -> None:
+    host = make_host(mute=True, is_domain_controller=True)
+    began = 0.0
+
+    async def story() -> tuple[Counter[str], float]:
+        began = asyncio.get_running_loop().time()
+        estate = Estate(store, [host], targets=[Target(name=host.name, groups=(DOMAIN_CONTROLLERS,))])
+        return await estate.run(), asyncio.get_running_loop().time() - began
+
+    assert fly(story()) == ({"domain-controller-refused": 1}, began)
+
+
+@pytest.mark.parametrize("caps", [Caps(total=4, subnet=1), Caps(total=4, subnet=0, site=1)])
+def test_every_place_is_taken_whatever_the_order_of_addresses(store: Store, caps: Caps) -> None:
+    """Those of one subnet, or site, come one after the other, and more of them than are looked ahead."""
+    hosts = [make_host() for _ in range(120)]
+    most = 0
+
+    async def place(target: Target, address: str) -> Target:
+        return replace(target, site=address.split(".")[2])
+
+    async def story() -> Counter[str]:
+        estate = Estate(store, hosts, caps=caps, place=place, verb=Verb.CHECK)
+        estate.addresses |= {host.name: f"10.0.{n // 30}.{n % 30 + 1}" for n, host in enumerate(hosts)}
+        estate.transport.hosts = {estate.addresses[host.name]: host for host in hosts}
+
+        def count(target: str, stage: Stage) -> None:
+            nonlocal most
+            most = max(most, estate.runner._admission.running)
+
+        estate.context.watcher.stage = count  # type: ignore[method-assign]
+        return await estate.run()
+
+    assert fly(story()) == {"ok": 120}
+    assert most == 4
+
+
+def test_no_further_is_looked_ahead_than_is_wanted(store: Store) -> None:
+    hosts = [make_host() for _ in range(40)]
+    reached: list[int] = []
+
+    async def story() -> None:
+        estate = Estate(store, hosts, caps=Caps(total=2, subnet=0))
+
+        def ahead(outcome: Outcome) -> None:
+            reached.append(estate.runner._admission.waiting + estate.runner._reaching)
+
+        estate.runner._report = ahead
+        await estate.runner.run(iter(estate.targets))
+
+    fly(story())
+    assert len(reached) == 40
+    assert max(reached) <= 8
+
+
+def test_one_that_is_only_watched_gives_its_place_to_another(store: Store) -> None:
+    """And no more are watched than are worked on."""
+    hosts = [make_host() for _ in range(9)]
+    in_work: set[str] = set()
+    most: list[int] = []
+    ended: list[str] = []
+
+    def end(outcome: Outcome) -> None:
+        in_work.discard(outcome.target)
+        ended.append(outcome.target)
+
+    async def story() -> None:
+        package = make_package(stay_running=60.0)
+        estate = Estate(store, hosts, caps=Caps(total=2, subnet=0), package=package, report=end)
+
+        def begin(target: str, _: Stage) -> None:
+            in_work.add(target)
+            if not ended:
+                most.append(len(in_work))
+
+        estate.context.watcher.stage = begin  # type: ignore[assignment, method-assign]
+        await estate.runner.run(iter(estate.targets))
+
+    fly(story())
+    assert len(ended) == 9
+    assert max(most) == 4
 
 
 def test_no_targets_are_no_trouble(store: Store) -> None:
@@ -270,7 +382,9 @@ def test_what_is_worth_it_is_tried_again(store: Store) -> None:
     assert kinds.index("undo") < len(kinds) - 1 - kinds[::-1].index("signed-in"), "signed in once more after it"
 
 
-def test_no_more_work_at_once_than_the_caps_allow(store: Store) -> None:
+@pytest.mark.parametrize(("verb", "connections"), [(Verb.CHECK, 7), (Verb.PUSH, 2 * 7)])
+def test_no_more_work_at_once_than_the_caps_allow(verb: Verb, connections: int, store: Store) -> None:
+    """Of pushes there are as many again that are only watched."""
     most = 0
 
     class Counting(MemoryTransport):
@@ -280,13 +394,13 @@ def test_no_more_work_at_once_than_the_caps_allow(store: Store) -> None:
             return super().due(call)
 
     async def story() -> None:
-        estate = Estate(store, [make_host(latency=0.01) for _ in range(40)], caps=Caps(total=7, subnet=0))
+        estate = Estate(store, [make_host(latency=0.01) for _ in range(40)], caps=Caps(total=7, subnet=0), verb=verb)
         counting = Counting(estate.transport.hosts)
         estate.context.transports[counting.kind] = counting  # type: ignore[index]
         assert await estate.run() == {"ok": 40}
 
     fly(story())
-    assert most == 7
+    assert most == connections
 
 
 def test_the_inventory_is_read_as_it_is_worked_through(store: Store) -> None:
@@ -297,7 +411,7 @@ def test_the_inventory_is_read_as_it_is_worked_through(store: Store) -> None:
         nonlocal read
         for target in targets:
             read += 1
-            assert read <= len(estate.reported) + 2 + 2 * 4 + 1
+            assert read <= len(estate.reported) + 2 + 2 + 2 * 4 + 1  # worked on, watched, ahead, and this one
             yield target
 
     async def story() -> None:
@@ -329,7 +443,7 @@ def test_a_cancelled_run_ends_the_rest(after: int, store: Store) -> None:
 
     codes, estate = fly(story())
     assert set(codes) <= {"ok", "cancelled"}
-    assert codes["cancelled"] >= 50
+    assert codes["cancelled"] >= 60 - after - 2 * 3
     assert all(outcome.status is Status.CANCELLED for outcome in estate.reported if outcome.code)
     untouched = [host for host in estate.hosts if not host.calls]
     assert len(untouched) >= 40, "nothing was begun on them"
@@ -342,7 +456,7 @@ def test_too_many_failures_end_the_rest(store: Store) -> None:
 
     codes, _ = run(make)
     assert codes.keys() == {"port-closed", "failure-limit"}
-    assert 5 <= codes["port-closed"] <= 5 + 3, "those under way may come to their own end"
+    assert 5 <= codes["port-closed"] <= 5 + 4 * 4 - 1, "those that are asked already may come to their own end"
 
 
 def test_what_is_no_failure_does_not_count(store: Store) -> None:
@@ -564,7 +678,7 @@ def test_a_run_begins_nothing_more_once_an_outcome_cannot_be_stored(store: Store
 def test_who_waits_for_another_attempt_when_the_run_stops_keeps_what_the_last_one_came_to(store: Store) -> None:
     """The host was left half done: an outcome that nothing was begun there would hide it from everybody."""
 
-    async def left_half_done(context: RunContext, target: Target, address: str, number: int) -> Outcome:
+    async def left_half_done(context: RunContext, target: Target, address: str, number: int, *_: Any) -> Outcome:
         context.stop.cancel()
         found = problem(Code.CONNECTION_LOST, Stage.SERVICE, "what was begun is still on the host")
         return replace(failed(context, target, address, found, context.now()), attempts=number, account="admin")

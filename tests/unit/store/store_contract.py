@@ -384,7 +384,10 @@ class StoreContract:
         monkeypatch.setattr(writer, "_LINGER", 2 * writer.PATIENCE)
         commits: list[object] = []
         sqlalchemy_event.listen(store._database.engine, "commit", commits.append)
-        posted = [store.event(an_event("ws01", str(number))) for number in range(3)]
+        posted = [store.event(an_event("ws01", "first"))]
+        while not store._database.writer._queue.empty():
+            await asyncio.sleep(0)
+        posted += [store.event(an_event("ws01", str(number))) for number in range(2)]
         await store.outcome(an_outcome("ws01"))
         assert [one.done() for one in posted] == [True] * 3
         assert len(commits) == 1
