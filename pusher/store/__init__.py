@@ -8,7 +8,7 @@ in batches, ``faults`` what the database library's exceptions mean, ``sqlite_fil
 """
 
 from pusher.store.faults import StoreError
-from pusher.store.opening import open_store, shown_url
+from pusher.store.opening import open_store, shown_url, url_to_paste
 from pusher.store.store import Store
 
-__all__ = ["Store", "StoreError", "open_store", "shown_url"]
+__all__ = ["Store", "StoreError", "open_store", "shown_url", "url_to_paste"]

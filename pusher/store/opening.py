@@ -113,3 +113,20 @@ def shown_url(url: str) -> str:
     query = {name: _HIDDEN if _SECRET.search(name) else value for name, value in address.query.items()}
     shown = address.set(query=query).render_as_string(hide_password=True)
     return shown.replace(quote_plus(_HIDDEN), _HIDDEN)
+
+
+_FILES = frozenset({"passfile", "sslkey"})
+"""Parameters of libpq's that name a file with a secret in it."""
+
+
+def url_to_paste(url: str) -> str:
+    """The URL as it stands in a command that is printed to be pasted: without a password, and so of use as it is.
+
+    PostgreSQL's library takes one that is not said from ``PGPASSWORD``, ``~/.pgpass`` or a service file.
+    """
+    if "://" not in url:
+        return url
+    said = make_url(url)
+    query = {name: value for name, value in said.query.items() if name in _FILES or not _SECRET.search(name)}
+    bare = URL.create(said.drivername, said.username, None, said.host, said.port, said.database, query)
+    return bare.render_as_string(hide_password=False)

@@ -19,12 +19,12 @@ from pusher.credentials.lockout.refusal import CLEAR
 from pusher.credentials.secrets.references import scheme_of
 from pusher.models import Account
 from pusher.settings import place_of_store
-from pusher.store import Store, shown_url
+from pusher.store import Store, shown_url, url_to_paste
 
 
 def guard_of(accounts: AccountsFile, store: Store, url: str | None, run: str = "") -> LockoutGuard:
     """Over the ledger of ``store``, asked for by ``url``; its refusals name both it and the command that clears."""
-    clear = CLEAR if url is None else f"{CLEAR} --store {shlex.quote(shown_url(url))}"
+    clear = CLEAR if url is None else f"{CLEAR} --store {shlex.quote(url_to_paste(url))}"
     policy, local = lockout_policy(accounts), local_policy(accounts)
     return LockoutGuard(policy, store.ledger, local=local, run=run, clear=clear, store=store.name)
 
