@@ -38,9 +38,6 @@ STAGES = {
 _NAMED = 5
 """How many files that would not go a message names."""
 
-_READ_BACK = 64 * 1024 * 1024
-"""How much of a file that differs in size is read for its version."""
-
 
 class Driver(Executor):
     """One package of files with a service on one host."""
@@ -267,10 +264,10 @@ async def _look_at(session: Session, files: Sequence[PackageFile]) -> tuple[dict
     there = {path: await session.stat(path) for path in paths.values()}
     swept = await _sweep(session, {path: info is not None for path, info in there.items()})
     there |= {path: await session.stat(path) for path in swept.put_back}
-    limits = dict[RemotePath, int]()
+    limits = dict[RemotePath, int | None]()
     for file in files:
         if (info := there[paths[file.dest]]) is not None:
-            limits[paths[file.dest]] = file.size if info.size == file.size else _READ_BACK
+            limits[paths[file.dest]] = file.size if info.size == file.size else None
     digests = await session.digest_all(limits)
     return {dest: digests.get(path) for dest, path in paths.items()}, bool(swept.held)
 

@@ -6,6 +6,7 @@ And for what a better one leaves over: a file that could not be put together wit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from pusher.problems import Code, ProblemError
@@ -15,6 +16,8 @@ from pusher.transports.codes import Operation, of
 from pusher.transports.port import CheckCancelled, FileInfo, Moved, NewFile, never_cancelled
 
 _IN_USE = Code.FILE_IN_USE
+_FOR_ITS_VERSION = 64 * 1024 * 1024
+"""Bytes of a file that are looked through for its version."""
 
 
 class Single(Protocol):
@@ -64,9 +67,13 @@ async def put_each(
     return in_use
 
 
-async def digest_each(session: Single, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
-    """``Session.digest_all``."""
-    return {path: await session.digest(path, limit) for path, limit in limits.items()}
+async def digest_each(session: Single, limits: Mapping[RemotePath, int | None]) -> dict[RemotePath, FileDigest | None]:
+    """``Session.digest_all``, where a file's version is in the file alone."""
+    found = dict[RemotePath, FileDigest | None]()
+    for path, limit in limits.items():
+        digest = await session.digest(path, _FOR_ITS_VERSION if limit is None else limit)
+        found[path] = digest and (replace(digest, sha256="") if limit is None else digest)
+    return found
 
 
 async def taken_each(session: Single, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:

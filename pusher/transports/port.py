@@ -237,8 +237,8 @@ class Session(Protocol):
         two files, or while they are on their way.
         """
 
-    async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
-        """As ``digest`` of each path, with its limit."""
+    async def digest_all(self, limits: Mapping[RemotePath, int | None]) -> dict[RemotePath, FileDigest | None]:
+        """As ``digest`` of each path, with its limit; None: size and version alone, and no more is read than they need."""
 
     async def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
         """Which of these names are taken, be it by a file that goes when another process closes it."""

@@ -124,7 +124,7 @@ class ThreadedSession:
     ) -> list[NewFile]:
         return await one_by_one.put_each(self, files, moved, check_cancelled)
 
-    async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
+    async def digest_all(self, limits: Mapping[RemotePath, int | None]) -> dict[RemotePath, FileDigest | None]:
         return await one_by_one.digest_each(self, limits)
 
     async def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:

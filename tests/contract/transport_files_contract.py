@@ -145,6 +145,10 @@ class FilesContract(TransportSuite):
         assert {path.name: (digest.size, digest.sha256) for path, digest in found.items() if digest} == {
             name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()
         }
+        sizes: dict[RemotePath, int | None] = dict.fromkeys(found)
+        assert await session.digest_all(sizes) == {
+            path: digest and replace(digest, sha256="") for path, digest in found.items()
+        }
         paths = [here, *limits, here.child("none").child("below")]
         assert await session.taken(paths) == {here, *map(here.child, contents)}
 

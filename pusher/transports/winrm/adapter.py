@@ -291,7 +291,7 @@ class _WinrmSession(ThreadedSession):
             )
         return in_use + await one_by_one.put_each(self, rest, moved, check_cancelled)
 
-    async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
+    async def digest_all(self, limits: Mapping[RemotePath, int | None]) -> dict[RemotePath, FileDigest | None]:
         return await self._moving(lambda made: self._many.digests(limits, made), lambda _: None, "reading many files")
 
     async def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:

@@ -30,7 +30,7 @@ from pusher.transports.winrm.content import ContentServer
 from pusher.transports.winrm.copying import Copier
 from pusher.transports.winrm.facts import Folders, free_bytes
 from pusher.transports.winrm.faults import NOT_FOUND, fault_number, guarded
-from pusher.transports.winrm.hashing import sha256_of
+from pusher.transports.winrm.hashing import sha256_of, sha256_of_many
 from pusher.transports.winrm.lock import Lock, take
 from pusher.transports.winrm.places import parent, place
 from pusher.transports.winrm.shell import IDLE, Ran, Shell, StillRunningError, program_line, quoted
@@ -121,6 +121,10 @@ class Files:
             sha256="",
             version=version if _VERSION.fullmatch(version) else None,
         )
+
+    def hashes(self, sizes: Mapping[str, int], made: Callable[[], None]) -> dict[str, str]:
+        """The hashes of files by their places, in few commands; the library's own exceptions."""
+        return sha256_of_many(sizes, self._shell, self._folders, self._limits, made)
 
     def tail(self, path: RemotePath, limit: int) -> bytes | None:
         """The file's last bytes, read by curl as they are, also while another program writes the file.

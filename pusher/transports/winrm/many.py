@@ -21,9 +21,10 @@ from pusher.transports.port import CheckCancelled, NewFile, never_cancelled
 from pusher.transports.winrm.faults import guarded
 from pusher.transports.winrm.files import Files
 from pusher.transports.winrm.shell import LONGEST, quoted
-from pusher.transports.winrm.together import batches
+from pusher.transports.winrm.together import SMALLER, batches
 
 _MOST_SAID = 64 * 1024
+_EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 class ManyFiles:
@@ -62,9 +63,12 @@ class ManyFiles:
         return guarded(Operation.FILE, work, "many files")
 
     def digests(
-        self, limits: Mapping[RemotePath, int], made: Callable[[int], None]
+        self, limits: Mapping[RemotePath, int | None], made: Callable[[int], None]
     ) -> dict[RemotePath, FileDigest | None]:
-        """As ``Files.digest`` of each."""
+        """As ``Files.digest`` of each; of those without a limit size and version alone.
+
+        Of very small files the target shows what is in them, which is less to do than to hash it; others it hashes.
+        """
 
         def living() -> None:
             made(0)
@@ -78,24 +82,27 @@ class ManyFiles:
             return found
 
         found = guarded(Operation.FILE, asked, "many files")
-        wanted = {
-            self._files.place(path): (path, digest)
-            for path, digest in found.items()
-            if digest is not None and 0 < digest.size <= limits[path]
-        }
-        for batch in batches({there: digest.size for there, (_, digest) in wanted.items()}):
-            sizes = {there: wanted[there][1].size for there in batch}
-            shown = guarded(
-                Operation.FILE,
-                lambda sizes=sizes: self._files.copier.read_together(sizes, made, self._files.keep),  # type: ignore[misc]
-                "many files",
-            )
-            for there, data in shown.items():
-                path, digest = wanted.pop(there)
-                found[path] = replace(digest, sha256=hashlib.sha256(data).hexdigest())
-        for path, known in found.items():
-            if known is not None and not known.sha256 and known.size <= limits[path]:
-                found[path] = self._files.digest(path, limits[path], made)
+        paths = {self._files.place(path): path for path, digest in found.items() if _is_hashed(digest, limits[path])}
+        sizes = {there: digest.size for there, path in paths.items() if (digest := found[path]) is not None}
+        hashes = {there: _EMPTY for there, size in sizes.items() if size == 0}
+        hashes |= guarded(Operation.FILE, lambda: self._shown(_without(hashes, sizes), made), "many files")
+        hashes |= guarded(
+            Operation.FILE, lambda: self._files.hashes(_quotable(_without(hashes, sizes)), living), "many files"
+        )
+        for there, path in paths.items():
+            known, limit = found[path], limits[path]
+            if there in hashes and known is not None:
+                found[path] = replace(known, sha256=hashes[there])
+            else:  # alone it says why
+                found[path] = self._files.digest(path, limit or 0, made)
+        return found
+
+    def _shown(self, sizes: Mapping[str, int], made: Callable[[int], None]) -> dict[str, str]:
+        """The hashes of what very small files show."""
+        found = dict[str, str]()
+        for batch in batches(sizes, SMALLER):
+            shown = self._files.copier.read_together({there: sizes[there] for there in batch}, made, self._files.keep)
+            found |= {there: hashlib.sha256(data).hexdigest() for there, data in shown.items()}
         return found
 
     def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
@@ -127,6 +134,18 @@ class ManyFiles:
             ):
                 found[there] = -1 if marks.startswith("d") else int(size) if size else None
         return found
+
+
+def _is_hashed(found: FileDigest | None, limit: int | None) -> bool:
+    return found is not None and limit is not None and found.size <= limit
+
+
+def _without(known: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, int]:
+    return {there: size for there, size in sizes.items() if there not in known}
+
+
+def _quotable(sizes: Mapping[str, int]) -> dict[str, int]:
+    return {there: size for there, size in sizes.items() if _is_quotable(there)}
 
 
 def _looks(places: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 SMALL = 256 * 1024
-"""Bytes: a larger file is fetched and hashed by commands of its own, whose cost is then little beside its own."""
+"""Bytes: a larger file is fetched by a command of its own, whose cost is then little beside its own."""
+SMALLER = 8 * 1024
+"""Bytes: a larger file is hashed by the target: starting its certutil costs less than reading the file back."""
 MOST_FILES, MOST_BYTES = 100, 4 * 1024 * 1024
 """Of one run. What is read back travels through WinRM, some megabytes a second."""
 _SPARE = 1024 * 1024
@@ -62,11 +64,11 @@ def is_sayable(there: str) -> bool:
     return there.isascii() and there.isprintable()
 
 
-def batches(sizes: Mapping[str, int]) -> Iterator[list[str]]:
-    """The places of small files, as many together as go into one run."""
+def batches(sizes: Mapping[str, int], largest: int = SMALL) -> Iterator[list[str]]:
+    """The places of files of ``largest`` bytes at most, as many together as go into one run."""
     batch, filled = list[str](), 0
     for there, size in sizes.items():
-        if size > SMALL or not is_sayable(there):
+        if size > largest or not is_sayable(there):
             continue
         if batch and (len(batch) == MOST_FILES or filled + size > MOST_BYTES):
             yield batch

@@ -244,6 +244,7 @@ class FakeMachine:
             rf"type {path}": self._type,
             rf"echo ([0-9a-f]+)& set /p _=([0-9a-f]+f)>{path}": self._ask,
             rf"@{path} -hashfile {path} SHA256": self._certutil,
+            rf"@(echo [0-9a-f]+& {path} -hashfile {path} SHA256(?:& |$))+": lambda run, *_: self._certutils(run),
             rf"@{path} -q --silent (?:--range -(\d+) )?file:///(\S+)": self._tail,
             rf"@for %f in \(({path}(?: {path})*)\) do @echo ([0-9a-f]+) %~zf %~af %f": self._looks,
             rf"@{path} -q --silent --proto =file --globoff --config -": lambda run, _: self._configured(run, ""),
@@ -324,6 +325,15 @@ class FakeMachine:
             run.stdout = (
                 f"SHA256-Hash von {path}:\r\n{shown}\r\nCertUtil: -hashfile-Befehl wurde ausgeführt.\r\n".encode()
             )
+
+    def _certutils(self, run: Running) -> None:
+        """One after the other, whatever becomes of each."""
+        said = b""
+        for sign, program, path in re.findall(r'echo ([0-9a-f]+)& "([^"]+)" -hashfile "([^"]+)"', run.line):
+            one = Running(line="", shell=run.shell)
+            self._certutil(one, program, path)
+            said += f"{sign}\r\n".encode() + one.stdout
+        run.stdout = said
 
     def _tail(self, run: Running, program: str, last: str | None, url: str) -> None:
         data = self.files[url.replace("/", "\\").lower()]

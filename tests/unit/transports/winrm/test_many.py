@@ -25,8 +25,8 @@ from pusher.transports.winrm.facts import Folders
 from pusher.transports.winrm.files import Files
 from pusher.transports.winrm.many import ManyFiles
 from pusher.transports.winrm.shell import LONGEST
-from pusher.transports.winrm.together import MOST_BYTES, MOST_FILES, SMALL, Run, batches
-from tests.unit.transports.winrm.machine import SHELL_GONE, FakeMachine, fault, fetch
+from pusher.transports.winrm.together import MOST_BYTES, MOST_FILES, SMALL, SMALLER, Run, batches
+from tests.unit.transports.winrm.machine import SHELL_GONE, FakeMachine, Running, fault, fetch
 
 TEMP = RemotePath(share="ADMIN$", path="Temp")
 PLACE = "c:\\windows\\temp\\"
@@ -171,8 +171,10 @@ def test_nothing_goes_together_before_a_file_was_fetched(machine: FakeMachine, c
 def test_digests_of_many(machine: FakeMachine, many: ManyFiles) -> None:
     machine.files |= {PLACE + f"m{number}": f"# {number}".encode() for number in range(100)}
     machine.files |= {PLACE + "empty": b"", PLACE + "large": bytes(SMALL + 1), PLACE + "cut": b"12345"}
+    machine.files |= {PLACE + f"h{number}": bytes([number]) * (SMALLER + 1) for number in range(100)}
     machine.versions[PLACE + "m1"] = "3.1.4.5"
     limits = {TEMP.child(f"m{number}"): 100 for number in range(100)}
+    limits |= {TEMP.child(f"h{number}"): SMALLER + 1 for number in range(100)}
     limits |= {TEMP.child("empty"): 0, TEMP.child("large"): SMALL * 2, TEMP.child("cut"): 4, TEMP.child("none"): 1}
     found = many.digests(limits, ignore)
     for path, limit in limits.items():
@@ -185,7 +187,41 @@ def test_digests_of_many(machine: FakeMachine, many: ManyFiles) -> None:
         whole = hashlib.sha256(data).hexdigest() if len(data) <= limit else ""
         assert (digest.size, digest.sha256) == (len(data), whole)
     assert [path.name for path, digest in found.items() if digest and digest.version] == ["m1"]
-    assert len(machine.lines) == 2, "one for the small ones, one for the large one"
+    assert len(machine.lines) < 5, "one shows the small ones, and few hash the others"
+    assert max(map(len, machine.lines)) <= LONGEST
+
+
+def test_nothing_is_read_or_hashed_for_a_version(machine: FakeMachine, many: ManyFiles) -> None:
+    machine.files |= {PLACE + "agent.exe": bytes(300_000), PLACE + "readme": b"short"}
+    machine.versions[PLACE + "agent.exe"] = "3.1.4.5"
+    assert many.digests({TEMP.child("agent.exe"): None, TEMP.child("readme"): None}, ignore) == {
+        TEMP.child("agent.exe"): FileDigest(size=300_000, sha256="", version="3.1.4.5"),
+        TEMP.child("readme"): FileDigest(size=5, sha256="", version=None),
+    }
+    assert machine.lines == []
+
+
+@pytest.mark.parametrize("said", ["twice", "nothing", "no sign", "one sign"])
+def test_a_hash_that_is_not_one_is_asked_for_alone(machine: FakeMachine, many: ManyFiles, said: str) -> None:
+    real = machine._certutils
+
+    def certutils(run: Running) -> None:
+        real(run)
+        first, second = run.stdout.splitlines(keepends=True)[1:4], run.stdout.splitlines(keepends=True)[5:8]
+        sign = run.stdout.splitlines(keepends=True)[0]
+        run.stdout = {
+            "twice": sign + b"".join(first * 2) + sign + b"".join(second),
+            "nothing": sign * 2 + b"".join(second),
+            "no sign": b"".join(first + second),
+            "one sign": b"".join(first) + sign + b"".join(second),
+        }[said]
+
+    machine._certutils = certutils  # type: ignore[method-assign]
+    machine.files |= {PLACE + "a": bytes(SMALLER + 1), PLACE + "b": bytes(SMALLER + 2)}
+    found = many.digests({TEMP.child("a"): SMALL, TEMP.child("b"): SMALL}, ignore)
+    assert {path.name: digest.sha256 for path, digest in found.items() if digest} == {
+        name: hashlib.sha256(machine.files[PLACE + name]).hexdigest() for name in "ab"
+    }
 
 
 def test_a_digest_of_a_file_in_use_says_so(machine: FakeMachine, many: ManyFiles) -> None:
