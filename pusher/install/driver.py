@@ -318,7 +318,11 @@ async def remove_files(session: Session, package: Package) -> tuple[int, list[tu
     paths = [remote_path(file.dest) for file in package.files]
     leftovers = [remote_path(dest) for dest in package.leftovers]
     ours = [path.with_suffix(suffix) for path in paths for suffix in ("", NEW, *OLDS)]
+    done = await session.remove_all([*ours, *leftovers])
+    removed += sum(done.values())
     for path in (*ours, *leftovers):
+        if path in done:
+            continue
         try:
             removed += await steps.retry_while_locked(partial(session.remove, path))
         except ProblemError as error:

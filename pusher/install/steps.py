@@ -25,7 +25,16 @@ from pusher.models import LOGON_RIGHT, Package
 from pusher.problems import Code, Problem, ProblemError, Stage, problem
 from pusher.remote.paths import RemotePath, parents, remote_path
 from pusher.transports.one_by_one import put_proven
-from pusher.transports.port import NewFile, RunAs, ServiceConfig, ServiceState, ServiceStatus, Session, StartType
+from pusher.transports.port import (
+    NewFile,
+    Renaming,
+    RunAs,
+    ServiceConfig,
+    ServiceState,
+    ServiceStatus,
+    Session,
+    StartType,
+)
 
 T = TypeVar("T")
 Around = contextlib.AbstractAsyncContextManager[None]
@@ -85,12 +94,11 @@ async def stop(work: Work) -> None:
 
 
 async def place(work: Work) -> None:
-    """Rename each old file away and the new one in: a running program can be renamed, not overwritten."""
-    for file in work.plan.files:
-        path = remote_path(file.dest)
-        if file.dest in work.plan.before.replaced:
-            await retry_while_locked(partial(work.session.rename, path, path.with_suffix(work.plan.before.old)))
-        await retry_while_locked(partial(work.session.rename, path.with_suffix(NEW), path))
+    """Rename the old files away and the new ones in: a running program can be renamed, not overwritten."""
+    before, places = work.plan.before, [remote_path(file.dest) for file in work.plan.files]
+    replaced = [remote_path(file.dest) for file in work.plan.files if file.dest in before.replaced]
+    await rename_each(work.session, [Renaming(path=path, to=path.with_suffix(before.old)) for path in replaced])
+    await rename_each(work.session, [Renaming(path=path.with_suffix(NEW), to=path) for path in places])
 
 
 async def grant(work: Work) -> None:
@@ -144,8 +152,7 @@ EFFECTS: dict[Step, Callable[[Work], Awaitable[None]]] = {
 
 
 async def undo_stage(session: Session, before: Before) -> None:
-    for dest in (*before.replaced, *before.added):
-        await retry_while_locked(partial(session.remove, remote_path(dest).with_suffix(NEW)))
+    await remove_each(session, [remote_path(dest).with_suffix(NEW) for dest in (*before.replaced, *before.added)])
     for folder in reversed(before.new_folders):
         await session.remove_folder(remote_path(folder))
 
@@ -169,15 +176,15 @@ def _disabled_since(now: ServiceConfig, before: ServiceConfig) -> bool:
 
 
 async def undo_place(session: Session, before: Before) -> None:
-    for dest in before.added:
-        await retry_while_locked(partial(session.remove, remote_path(dest)))
-    for dest in before.replaced:
-        path = remote_path(dest)
-        old = path.with_suffix(before.old)
+    await remove_each(session, [remote_path(dest) for dest in before.added])
+    replaced = [remote_path(dest) for dest in before.replaced]
+    for at in range(0, len(replaced), TOGETHER):
+        lot = replaced[at : at + TOGETHER]
+        aside = await session.taken([path.with_suffix(before.old) for path in lot])
         # No old file: it was never renamed away, and what stands in its place is the original.
-        if await session.stat(old) is not None:
-            await retry_while_locked(partial(session.remove, path))
-            await retry_while_locked(partial(session.rename, old, path))
+        back = [path for path in lot if path.with_suffix(before.old) in aside]
+        await remove_each(session, back)
+        await rename_each(session, [Renaming(path=path.with_suffix(before.old), to=path) for path in back])
 
 
 async def undo_grant(session: Session, before: Before) -> None:
@@ -216,14 +223,29 @@ UNDOS: dict[Step, Callable[[Session, Before], Awaitable[None]]] = {
 
 
 async def remove_old(session: Session, before: Before) -> None:
-    for dest in before.replaced:
-        await retry_while_locked(partial(session.remove, remote_path(dest).with_suffix(before.old)))
+    await remove_each(session, [remote_path(dest).with_suffix(before.old) for dest in before.replaced])
 
 
 async def remove_leftovers(session: Session, leftovers: tuple[str, ...]) -> None:
     """Files that the agent made itself; the package names them."""
     for dest in leftovers:
         await retry_while_locked(partial(session.remove, remote_path(dest)))
+
+
+async def rename_each(session: Session, renames: Sequence[Renaming]) -> None:
+    """Rename many; one that is held for a moment is waited for, the others meanwhile have been made."""
+    left = list(renames)
+    while left and (left := await session.rename_all(left)):
+        first, *left = left
+        await retry_while_locked(partial(session.rename, first.path, first.to))
+
+
+async def remove_each(session: Session, paths: Sequence[RemotePath]) -> None:
+    """Remove many; those that are held for a moment are waited for."""
+    done = await session.remove_all(paths) if paths else {}
+    for path in paths:
+        if path not in done:
+            await retry_while_locked(partial(session.remove, path))
 
 
 async def start_service(

@@ -13,7 +13,7 @@ from pusher.problems import Code, ProblemError
 from pusher.remote.images import FileDigest
 from pusher.remote.paths import RemotePath
 from pusher.transports.codes import Operation, of
-from pusher.transports.port import CheckCancelled, FileInfo, Moved, NewFile, never_cancelled
+from pusher.transports.port import CheckCancelled, FileInfo, Moved, NewFile, Renaming, never_cancelled
 
 _IN_USE = Code.FILE_IN_USE
 _FOR_ITS_VERSION = 64 * 1024 * 1024
@@ -26,6 +26,8 @@ class Single(Protocol):
     async def stat(self, path: RemotePath) -> FileInfo | None: ...
     async def put(self, path: RemotePath, data: memoryview, moved: Moved) -> None: ...
     async def digest(self, path: RemotePath, limit: int) -> FileDigest | None: ...
+    async def rename(self, path: RemotePath, to: RemotePath) -> None: ...
+    async def remove(self, path: RemotePath) -> bool: ...
 
 
 async def put_proven(session: Single, file: NewFile, moved: Moved) -> None:
@@ -88,3 +90,31 @@ async def _is_taken(session: Single, path: RemotePath) -> bool:
         if error.problem.code != _IN_USE:
             raise
         return True
+
+
+async def rename_each(session: Single, renames: Sequence[Renaming]) -> list[Renaming]:
+    """``Session.rename_all``."""
+    left = list[Renaming]()
+    for renaming in renames:
+        if any(renaming.to == other.path for other in left):
+            left.append(renaming)  # its place has not become free
+            continue
+        try:
+            await session.rename(renaming.path, renaming.to)
+        except ProblemError as error:
+            if not error.problem.row.held:
+                raise
+            left.append(renaming)
+    return left
+
+
+async def remove_each(session: Single, paths: Sequence[RemotePath]) -> dict[RemotePath, bool]:
+    """``Session.remove_all``."""
+    done = dict[RemotePath, bool]()
+    for path in paths:
+        try:
+            done[path] = await session.remove(path)
+        except ProblemError as error:
+            if error.problem.row.session_gone:
+                raise
+    return done

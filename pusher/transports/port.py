@@ -88,6 +88,14 @@ class NewFile:
     sha256: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renaming:
+    """A file and its new name, on the same share."""
+
+    path: RemotePath
+    to: RemotePath
+
+
 class ServiceState(IntEnum):
     """MS-SCMR 2.2.47 SERVICE_STATUS.dwCurrentState."""
 
@@ -238,7 +246,7 @@ class Session(Protocol):
         """
 
     async def digest_all(self, limits: Mapping[RemotePath, int | None]) -> dict[RemotePath, FileDigest | None]:
-        """As ``digest`` of each path, with its limit; None: size and version alone, and no more is read than they need."""
+        """As ``digest`` of each path, with its limit; None: size and version alone, nothing is hashed."""
 
     async def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
         """Which of these names are taken, be it by a file that goes when another process closes it."""
@@ -248,6 +256,16 @@ class Session(Protocol):
 
     async def remove(self, path: RemotePath) -> bool:
         """Remove a file; False where nothing was there."""
+
+    async def rename_all(self, renames: Sequence[Renaming]) -> list[Renaming]:
+        """As ``rename`` of each, in this order; those are returned that were not made, and have to be made alone.
+
+        One that is not made keeps no other back but those that need its ``to`` free. Where this raises, or is cut off,
+        some may have been made: each file is under one of its two names, whole.
+        """
+
+    async def remove_all(self, paths: Sequence[RemotePath]) -> dict[RemotePath, bool]:
+        """As ``remove`` of each; those are left out that would not go, and have to be removed alone."""
 
     async def probe_write(self, folder: RemotePath) -> str:
         """Create a file that deletes itself on close, write to it, close it; the name used is the evidence."""

@@ -25,6 +25,7 @@ from pusher.transports.port import (
     Moved,
     NewFile,
     PeerIdentity,
+    Renaming,
     ServiceConfig,
     ServiceStatus,
     never_cancelled,
@@ -135,6 +136,12 @@ class ThreadedSession:
 
     async def remove(self, path: RemotePath) -> bool:
         return await self._call(lambda: self._blocking_files.remove(path), Operation.FILE, str(path))
+
+    async def rename_all(self, renames: Sequence[Renaming]) -> list[Renaming]:
+        return await one_by_one.rename_each(self, renames)
+
+    async def remove_all(self, paths: Sequence[RemotePath]) -> dict[RemotePath, bool]:
+        return await one_by_one.remove_each(self, paths)
 
     async def probe_write(self, folder: RemotePath) -> str:
         path = folder.child(f"pusher-{secrets.token_hex(6)}.tmp")

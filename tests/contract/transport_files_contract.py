@@ -11,7 +11,7 @@ import pytest
 
 from pusher.problems import Code, ProblemError, Stage, problem
 from pusher.remote.paths import RemotePath
-from pusher.transports.port import FileInfo, NewFile, Session
+from pusher.transports.port import FileInfo, NewFile, Renaming, Session
 from tests.contract.bench import LIMITS, Bench, Machine, Who
 from tests.contract.transport_suite import PROGRAM, TransportSuite, code_of, ignore, until
 
@@ -197,6 +197,41 @@ class FilesContract(TransportSuite):
         files = [_new(here, name, b"x") for name in ("a", "b")]
         other = replace(files[1], sha256=hashlib.sha256(b"y").hexdigest())
         assert await code_of(session.put_all([files[0], other], ignore)) == "copy-mismatch"
+
+    async def test_many_renames(self, machine: Machine, session: Session, here: RemotePath) -> None:
+        """Away and in, as a new version's files come into their places; each fails where its new name is taken."""
+        names = [*ODD, "gone", "busy.exe"]
+        for name in names:
+            machine.write(here.child(name).path, f"old {name}".encode())
+            machine.write(here.child(name + ".new").path, f"new {name}".encode())
+        machine.write(here.child("gone.old").path, b"taken")
+        away = [Renaming(path=here.child(name), to=here.child(name + ".old")) for name in names]
+        come = [Renaming(path=here.child(name + ".new"), to=here.child(name)) for name in names]
+        with machine.occupied(here.child("busy.exe").path):
+            left = await session.rename_all([*away, *come])
+        assert left == [renaming for renaming in [*away, *come] if renaming.path.name[:4] in ("gone", "busy")]
+        for name in ODD:
+            assert machine.read(here.child(name).path) == f"new {name}".encode()
+            assert machine.read(here.child(name + ".old").path) == f"old {name}".encode()
+            assert machine.read(here.child(name + ".new").path) is None
+        assert machine.read(here.child("gone.old").path) == b"taken"
+        for name in ("gone", "busy.exe"):
+            assert machine.read(here.child(name).path) == f"old {name}".encode()
+            assert machine.read(here.child(name + ".new").path) == f"new {name}".encode()
+        assert await session.rename_all([]) == []
+
+    async def test_many_removals(self, machine: Machine, session: Session, here: RemotePath) -> None:
+        names = [*ODD, "busy.exe"]
+        for name in names:
+            machine.write(here.child(name).path, b"x")
+        await session.make_folder(here.child("folder"))
+        machine.write(here.child("folder").child("kept").path, b"x")
+        paths = [here.child(name) for name in [*names, "none", "folder"]]
+        with machine.occupied(here.child("busy.exe").path):
+            done = await session.remove_all(paths)
+        assert done == {here.child(name): True for name in ODD} | {here.child("none"): False}
+        assert [name for name in names if machine.read(here.child(name).path) is not None] == ["busy.exe"]
+        assert machine.read(here.child("folder").child("kept").path) == b"x", "what is in a folder is not asked for"
 
     async def test_rename(self, machine: Machine, session: Session, here: RemotePath) -> None:
         old, new = here.child("old"), here.child("new")

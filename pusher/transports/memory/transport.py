@@ -34,6 +34,7 @@ from pusher.transports.port import (
     Moved,
     NewFile,
     PeerIdentity,
+    Renaming,
     RunAs,
     ServiceConfig,
     ServiceStatus,
@@ -253,6 +254,12 @@ class _MemorySession:
             return self._disk.remove(self._writable(path))
 
         return await self._wire.call("remove", Operation.FILE, work, what=str(path))
+
+    async def rename_all(self, renames: Sequence[Renaming]) -> list[Renaming]:
+        return await one_by_one.rename_each(self, renames)
+
+    async def remove_all(self, paths: Sequence[RemotePath]) -> dict[RemotePath, bool]:
+        return await one_by_one.remove_each(self, paths)
 
     async def probe_write(self, folder: RemotePath) -> str:
         path = folder.child("pusher-probe.tmp")

@@ -34,6 +34,7 @@ from pusher.transports.port import (
     Moved,
     NewFile,
     PeerIdentity,
+    Renaming,
     RunAs,
     ServiceConfig,
     ServiceStatus,
@@ -151,17 +152,23 @@ class SmbSession:
                 in_use += held
         return in_use
 
-    async def digest_all(self, limits: Mapping[RemotePath, int]) -> dict[RemotePath, FileDigest | None]:
+    async def digest_all(self, limits: Mapping[RemotePath, int | None]) -> dict[RemotePath, FileDigest | None]:
         found, paths = dict[RemotePath, FileDigest | None](), list(limits)
         for at in range(0, len(paths), _AT_ONCE):
             some = paths[at : at + _AT_ONCE]
-            digests = await together(*(self.digest(path, limits[path]) for path in some))
-            found |= zip(some, digests, strict=True)
+            for one in await together(*(one_by_one.digest_each(self, {path: limits[path]}) for path in some)):
+                found |= one
         return found
 
     async def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
         found = await together(*(one_by_one.taken_each(self, [path]) for path in paths))
         return frozenset[RemotePath]().union(*found)
+
+    async def rename_all(self, renames: Sequence[Renaming]) -> list[Renaming]:
+        return await one_by_one.rename_each(self, renames)
+
+    async def remove_all(self, paths: Sequence[RemotePath]) -> dict[RemotePath, bool]:
+        return await one_by_one.remove_each(self, paths)
 
     # -- services and programs -----------------------------------------------------------------------------------
 

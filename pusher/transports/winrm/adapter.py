@@ -9,8 +9,9 @@ beside this one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -30,6 +31,7 @@ from pusher.transports.port import (
     Moved,
     NewFile,
     PeerIdentity,
+    Renaming,
     RunAs,
     Session,
     never_cancelled,
@@ -43,7 +45,7 @@ from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer
 from pusher.transports.winrm.faults import guarded, refused, translate
 from pusher.transports.winrm.files import PROBE, Files
-from pusher.transports.winrm.many import ManyFiles
+from pusher.transports.winrm.many import FEW, ManyFiles
 from pusher.transports.winrm.orphans import Owner, Register
 from pusher.transports.winrm.registry import Registry
 from pusher.transports.winrm.services import ServiceManager
@@ -55,6 +57,8 @@ T = TypeVar("T")
 
 HTTPS, HTTP = "https", "http"
 _PORTS = {HTTPS: 5986, HTTP: 5985}
+_TOGETHER = 100
+"""Files that are renamed or removed by one call: it is over, one way or the other, within some seconds."""
 _FAREWELL = 15.0
 """Seconds for freeing the lock and deleting the shells at the end; what is left is the target's idle time to end."""
 
@@ -241,6 +245,10 @@ class _WinrmLink:
         return Client(self._wire, encryption, self._limits.call, owner, self._shared.shells)
 
 
+def _lots(many: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (many[at : at + _TOGETHER] for at in range(0, len(many), _TOGETHER))
+
+
 def _first_question(client: Client) -> facts.Folders:
     guarded(Operation.FACTS, client.end_orphans, "shells of a lost connection")
     return facts.folders(client)
@@ -296,6 +304,26 @@ class _WinrmSession(ThreadedSession):
 
     async def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
         return await self._call(lambda: self._many.taken(paths), Operation.FILE, "many files")
+
+    async def rename_all(self, renames: Sequence[Renaming]) -> list[Renaming]:
+        if len(renames) < FEW:
+            return await one_by_one.rename_each(self, renames)
+        return [
+            left
+            for lot in _lots(renames)
+            for left in await self._call(partial(self._many.rename, lot), Operation.FILE, "many files", self._long)
+        ]
+
+    async def remove_all(self, paths: Sequence[RemotePath]) -> dict[RemotePath, bool]:
+        done = dict[RemotePath, bool]()
+        for lot in _lots(paths):
+            done |= await self._call(partial(self._many.remove, lot), Operation.FILE, "many files", self._long)
+        return done
+
+    @property
+    def _long(self) -> float:
+        """For a call that is a few commands, each of which may take as long as any call."""
+        return 4 * self._limits.call
 
     async def is_domain_controller(self) -> bool:
         return await self._call(lambda: facts.is_domain_controller(self._client), Operation.FACTS, "domain role")

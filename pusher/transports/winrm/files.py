@@ -56,6 +56,7 @@ RETURNED: Mapping[int, Code] = {
 _VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){3}")
 _PLAIN = re.compile(r"[A-Za-z]:[A-Za-z0-9\\._~-]+")
 """A path that is itself in a URL."""
+_ANY = "\\*"
 _ATTRIB = "\\System32\\attrib.exe"
 PROBE = "pusher-check.tmp"
 """The file that is made to see whether one can be: one name, so that what a power cut leaves is gone by the next."""
@@ -159,11 +160,10 @@ class Files:
             there = self.place(path)
             if self._get(FOLDER, there) is not None:
                 return False
-            if self._get(FOLDER, parent(there)) is None:
-                # mkdir would make the folders above as well, which is not asked for.
-                raise ProblemError(of(Code.PATH_NOT_FOUND, Operation.FOLDER, f"{path.parent} is not there"))
             self.refuse_lost()
-            self.run_line(f"mkdir {quoted(there)}")
+            # mkdir would make the folders above as well, which is not asked for. One has something in it: "." at least.
+            above = parent(there).rstrip("\\")
+            self.run_line(f"if exist {quoted(above + _ANY)} mkdir {quoted(there)}")
             if self._get(FOLDER, there) is None:
                 self._say_why(there, path, Operation.FOLDER)
             return True

@@ -11,19 +11,23 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 from pusher.problems import ProblemError
 from pusher.remote.images import FileDigest
 from pusher.remote.paths import RemotePath
 from pusher.transports.codes import Operation
-from pusher.transports.port import CheckCancelled, NewFile, never_cancelled
+from pusher.transports.port import CheckCancelled, NewFile, Renaming, never_cancelled
 from pusher.transports.winrm.faults import guarded
 from pusher.transports.winrm.files import Files
 from pusher.transports.winrm.shell import LONGEST, quoted
 from pusher.transports.winrm.together import SMALLER, batches
 
+FEW = 9
+"""Messages that the commands about many take: fewer files than that are renamed or removed by a call each."""
 _MOST_SAID = 64 * 1024
+_SUFFIX = re.compile(r"\.[A-Za-z0-9.-]+")
 _EMPTY = hashlib.sha256(b"").hexdigest()
 
 
@@ -115,6 +119,58 @@ class ManyFiles:
 
         return guarded(Operation.FILE, work, "many files")
 
+    def rename(self, renames: Sequence[Renaming]) -> list[Renaming]:
+        """Make them in their order; those are returned that are not seen to have been made.
+
+        It is seen before that the old name is a file's and the new one free, and afterwards that it is the other way
+        round. ``ren`` itself fails where the new name is taken.
+        """
+
+        def work() -> list[Renaming]:
+            made = set[Renaming]()
+            for (suffix, adds), lot in groupby(renames, _suffix):
+                stems = {there: renaming for renaming in lot if (there := self._stem(renaming, suffix, adds))}
+                ways = _ADDING if adds else _TAKING
+                may_be = self._said(list(stems), ways.may_be.format(suffix=suffix))
+                self._files.refuse_lost()
+                self._said(may_be, ways.make.format(suffix=suffix))
+                made |= {stems[there] for there in self._said(may_be, ways.is_made.format(suffix=suffix))}
+            return [renaming for renaming in renames if renaming not in made]
+
+        return guarded(Operation.FILE, work, "many files")
+
+    def remove(self, paths: Sequence[RemotePath]) -> dict[RemotePath, bool]:
+        """Remove files; those are left out that are not seen to be gone, and what is no file."""
+
+        def work() -> dict[RemotePath, bool]:
+            places = {place: path for path in paths if (place := self._place(path)) is not None}
+            before = self._sizes(list(places)) if len(places) > 1 else {}
+            files = [place for place, size in before.items() if size is not None and size >= 0]
+            after = dict[str, int | None]()
+            if len(files) >= FEW:
+                self._files.refuse_lost()
+                self._said(files, _REMOVE)
+                after = self._sizes(files)
+            done = {places[place]: False for place, size in before.items() if size is None}
+            return done | {places[place]: True for place, size in after.items() if size is None}
+
+        return guarded(Operation.FILE, work, "many files")
+
+    def _stem(self, renaming: Renaming, suffix: str, adds: bool) -> str | None:
+        """Where the one of the two names is that has no suffix; None where that cannot be said to cmd, or is none."""
+        stem = renaming.path if adds else renaming.to
+        there = self._place(stem) if suffix else None
+        both = there is not None and self._place(stem.with_suffix(suffix)) == f"{there}{suffix}"
+        return there if there is not None and both and _is_quotable(there) else None
+
+    def _said(self, places: Sequence[str], does: str) -> list[str]:
+        """Those places, in their order, of which a command says its sign, which stands for the ``@`` in ``does``."""
+        found = set[str]()
+        for line, sign in _fors(places, does):
+            ran = self._files.run_line(line, keep=_MOST_SAID)
+            found |= set(re.findall(rf"^{sign} \"(.+)\"\s*$", ran.stdout.decode("utf-8", "replace"), re.MULTILINE))
+        return [place for place in places if place in found]
+
     def _is_there(self, there: str, path: RemotePath, sizes: Mapping[str, int | None]) -> bool:
         return sizes[there] is not None if there in sizes else self._files.stat(path) is not None
 
@@ -127,7 +183,7 @@ class ManyFiles:
     def _sizes(self, places: Sequence[str]) -> dict[str, int | None]:
         """Each file's size, -1 for a folder, None where nothing is; those are left out of which cmd said nothing."""
         found = dict[str, int | None]()
-        for line, sign in _looks([there for there in places if _is_quotable(there)]):
+        for line, sign in _fors([there for there in places if _is_quotable(there)], _LOOK):
             ran = self._files.run_line(line, keep=_MOST_SAID)
             for size, marks, there in re.findall(
                 rf"^{sign} (\d*) ([\w-]*) \"(.+)\"\s*$", ran.stdout.decode("utf-8", "replace"), re.MULTILINE
@@ -148,13 +204,49 @@ def _quotable(sizes: Mapping[str, int]) -> dict[str, int]:
     return {there: size for there, size in sizes.items() if _is_quotable(there)}
 
 
-def _looks(places: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Command lines that show each path's size and attributes, and the sign that their answers begin with.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ways:
+    """How a kind of renaming is looked at and made; ``{suffix}`` is what the longer name has more."""
+
+    may_be: str
+    make: str
+    is_made: str
+
+
+_LOOK = "echo @ %~zi %~ai %i"
+_REMOVE = 'if not exist "%~i\\*" del %i'
+_ADDING = _Ways(
+    may_be='if exist %i if not exist "%~i\\*" if not exist "%~i{suffix}" echo @ %i',
+    make='ren %i "%~nxi{suffix}"',
+    is_made='if exist "%~i{suffix}" if not exist %i echo @ %i',
+)
+_TAKING = _Ways(
+    may_be='if exist "%~i{suffix}" if not exist "%~i{suffix}\\*" if not exist %i echo @ %i',
+    make='ren "%~i{suffix}" "%~nxi"',
+    is_made='if exist %i if not exist "%~i{suffix}" echo @ %i',
+)
+"""What ``for`` does with each path, which is quoted. A folder has something in it: ``.`` at least.
+
+Each is one command: cmds differ in what belongs to a loop behind an ``&``.
+"""
+
+
+def _suffix(renaming: Renaming) -> tuple[str, bool]:
+    """What one name has more than the other, and whether it is the new one; empty where that is not all."""
+    path, to = renaming.path, renaming.to
+    longer, shorter = (to, path) if len(to.path) > len(path.path) else (path, to)
+    suffix = longer.path[len(shorter.path) :]
+    is_all = longer.share == shorter.share and longer.path.startswith(shorter.path) and _SUFFIX.fullmatch(suffix)
+    return (suffix if is_all else "", longer is to)
+
+
+def _fors(places: Sequence[str], does: str) -> Iterator[tuple[str, str]]:
+    """Command lines that do something with each path, and the sign that their answers begin with.
 
     A variable of ``for`` is put in when all signs of the line have been read: nothing in a name means anything.
     """
     sign = secrets.token_hex(8)
-    head, tail = "@for %f in (", f") do @echo {sign} %~zf %~af %f"
+    head, tail = "@for %i in (", f") do @{does.replace('@', sign)}"
     line = ""
     for there in map(quoted, places):
         if line and len(head) + len(line) + len(there) + 1 + len(tail) > LONGEST:

@@ -59,6 +59,7 @@ class FakeMachine:
     folders: set[str] = field(default_factory=lambda: {"c:\\", "c:\\windows", "c:\\windows\\temp"})
     denied: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
+    hidden: set[str] = field(default_factory=set)
     versions: dict[str, str] = field(default_factory=dict)
     free: int = 1_000_000_000
     slow: int = 0
@@ -236,7 +237,7 @@ class FakeMachine:
         fetching = rf"{options % 'https'} (https://\S+) >{path}"
         together = rf"{options % 'https,file'} --globoff --config -"
         return {
-            rf"mkdir {path}": self._mkdir,
+            rf'if exist "([^"]+)\\\*" mkdir {path}': self._mkdir,
             rf"rmdir {path}": self._rmdir,
             rf"dir /a /b {path}": self._dir,
             rf"echo ([0-9a-f]+)>{path}& type {path}& del {path}": lambda run, sign, to, *_: self._probe(run, sign, to),
@@ -246,14 +247,20 @@ class FakeMachine:
             rf"@{path} -hashfile {path} SHA256": self._certutil,
             rf"@(echo [0-9a-f]+& {path} -hashfile {path} SHA256(?:& |$))+": lambda run, *_: self._certutils(run),
             rf"@{path} -q --silent (?:--range -(\d+) )?file:///(\S+)": self._tail,
-            rf"@for %f in \(({path}(?: {path})*)\) do @echo ([0-9a-f]+) %~zf %~af %f": self._looks,
+            rf"@for %i in \(({path}(?: {path})*)\) do @echo ([0-9a-f]+) %~zi %~ai %i": self._looks,
+            rf'@for %i in \(({path}(?: {path})*)\) do @if not exist "%~i\\\*" del %i': self._dels,
+            rf'@for %i in \(({path}(?: {path})*)\) do @ren %i "%~nxi(\S+)"': self._ren_adding,
+            rf'@for %i in \(({path}(?: {path})*)\) do @ren "%~i(\S+)" "%~nxi"': self._ren_taking,
+            rf"@for %i in \(({path}(?: {path})*)\) do @((?:if (?:not )?exist \S+ )+)echo ([0-9a-f]+) %i": self._ifs,
             rf"@{path} -q --silent --proto =file --globoff --config -": lambda run, _: self._configured(run, ""),
             fetching: self._curl,
             together: lambda run, program, pin, most: self._configured(run, most),
         }
 
-    def _mkdir(self, run: Running, path: str) -> None:
+    def _mkdir(self, run: Running, above: str, path: str) -> None:
         path = path.lower()
+        if not {above.lower(), above.lower() + "\\"} & self.folders:
+            return
         if path in self.files or _above(path) in self.denied:
             run.code, run.stderr = 1, b"no"
             return
@@ -356,6 +363,44 @@ class FakeMachine:
             size, marks = ("0", "d----------") if folder else ("", "") if data is None else (len(data), "--a--------")
             said.append(f'{rest[-1]} {size} {marks} "{path}"\r\n')
         run.stdout = "".join(said).encode()
+
+    def _dels(self, run: Running, paths: str, *rest: str) -> None:
+        """``del`` leaves alone what is open, hidden, or in a folder that may not be written."""
+        for path in re.findall(r'"([^"]+)"', paths.lower()):
+            if not self._is_held(path):
+                self.files.pop(path, None)
+
+    def _ren_adding(self, run: Running, paths: str, *rest: str) -> None:
+        for path in re.findall(r'"([^"]+)"', paths.lower()):
+            self._ren(path, path + rest[-1])
+
+    def _ren_taking(self, run: Running, paths: str, *rest: str) -> None:
+        for path in re.findall(r'"([^"]+)"', paths.lower()):
+            self._ren(path + rest[-1], path)
+
+    def _ren(self, path: str, to: str) -> None:
+        """Hidden files are none to ``ren``, and it takes folders for files."""
+        if self._is_held(path) or self._exists(to):
+            return
+        if path in self.files:
+            self.files[to] = self.files.pop(path)
+        elif path in self.folders:
+            self.folders.remove(path)
+            self.folders.add(to)
+
+    def _ifs(self, run: Running, paths: str, *rest: str) -> None:
+        ifs, sign = rest[-2:]
+        for path in re.findall(r'"([^"]+)"', paths):
+            asked = re.findall(r'if (not )?exist (?:%i|"%~i(\S*)") ', ifs)
+            if all(self._exists(path.lower() + more) is not bool(no) for no, more in asked):
+                run.stdout += f'{sign} "{path}"\r\n'.encode()
+
+    def _exists(self, path: str) -> bool:
+        """A folder has something in it: ``.`` at least."""
+        return path.removesuffix("\\*") in self.folders or path in self.files
+
+    def _is_held(self, path: str) -> bool:
+        return path in self.busy or path in self.hidden or _above(path) in self.denied
 
     def _configured(self, run: Running, most: str) -> None:
         """As curl(1) has it: the n-th output is the n-th URL's, and the text is written out after each."""

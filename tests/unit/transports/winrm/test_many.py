@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import subprocess
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from pusher.problems import Code, ProblemError, Stage, problem
 from pusher.remote.images import FileDigest
 from pusher.remote.paths import RemotePath
-from pusher.transports.port import Limits, NewFile
+from pusher.transports.port import Limits, NewFile, Renaming
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer
 from pusher.transports.winrm.curl import fetches_line, reads_line
@@ -26,7 +27,7 @@ from pusher.transports.winrm.files import Files
 from pusher.transports.winrm.many import ManyFiles
 from pusher.transports.winrm.shell import LONGEST
 from pusher.transports.winrm.together import MOST_BYTES, MOST_FILES, SMALL, SMALLER, Run, batches
-from tests.unit.transports.winrm.machine import SHELL_GONE, FakeMachine, Running, fault, fetch
+from tests.unit.transports.winrm.machine import SHELL_GONE, FakeMachine, Killed, KilledAfter, Running, fault, fetch
 
 TEMP = RemotePath(share="ADMIN$", path="Temp")
 PLACE = "c:\\windows\\temp\\"
@@ -369,3 +370,126 @@ def test_one_file_that_a_scanner_holds_is_no_stall_of_all(
     else:
         assert (alive, polls) == ([0], 20), "nobody has come: that is for the stall's limit to end"
     assert many.go_together, "it says nothing of the files to come"
+
+
+# Names
+
+
+def swap(*names: str) -> list[Renaming]:
+    """As a push has it: old files away, new ones in."""
+    away = [Renaming(path=TEMP.child(name), to=TEMP.child(name + ".old")) for name in names]
+    return away + [Renaming(path=TEMP.child(name + ".new"), to=TEMP.child(name)) for name in names]
+
+
+def both(machine: FakeMachine, *names: str) -> None:
+    """The old file in its place, the new one beside it."""
+    for name in names:
+        machine.files |= {PLACE + name: f"old {name}".encode(), PLACE + name + ".new": f"new {name}".encode()}
+
+
+def test_many_are_renamed_by_few_commands(machine: FakeMachine, many: ManyFiles) -> None:
+    names = [f"m{number}" for number in range(300)]
+    both(machine, *names)
+    assert many.rename(swap(*names)) == []
+    assert {machine.files[PLACE + name] for name in names} == {f"new {name}".encode() for name in names}
+    assert {machine.files[PLACE + name + ".old"] for name in names} == {f"old {name}".encode() for name in names}
+    assert len(machine.lines) < 20
+    assert max(map(len, machine.lines)) <= LONGEST
+
+
+@pytest.mark.parametrize(
+    ("what", "left"),
+    [
+        ("busy", ["odd", "odd.new"]),  # the old one stays, and so the new one finds its name taken
+        ("hidden", ["odd", "odd.new"]),  # cmd does not see it; CIM does
+        ("taken", ["odd", "odd.new"]),
+        ("no new one", ["odd.new"]),
+        ("no old one", ["odd"]),
+        ("a folder for the new one", ["odd.new"]),
+    ],
+)
+def test_what_is_not_seen_to_be_renamed_is_left_to_be_renamed_alone(
+    machine: FakeMachine, many: ManyFiles, what: str, left: list[str]
+) -> None:
+    both(machine, "a", "odd", "b")
+    match what:
+        case "busy":
+            machine.busy.add(PLACE + "odd")
+        case "hidden":
+            machine.hidden.add(PLACE + "odd")
+        case "taken":
+            machine.files[PLACE + "odd.old"] = b"somebody's"
+        case "no old one":
+            del machine.files[PLACE + "odd"]
+        case _:
+            del machine.files[PLACE + "odd.new"]
+            machine.folders |= {PLACE + "odd.new"} if "folder" in what else set()
+    folders = set(machine.folders)
+    assert [renaming.path.name for renaming in many.rename(swap("a", "odd", "b"))] == left
+    assert (machine.files[PLACE + "a"], machine.files[PLACE + "b"]) == (b"new a", b"new b")
+    assert machine.folders == folders
+    assert machine.files.get(PLACE + "odd.old") in (b"somebody's", b"old odd", None)
+
+
+@pytest.mark.parametrize(
+    "renaming",
+    [
+        Renaming(path=TEMP.child("a"), to=TEMP.child("b")),
+        Renaming(path=TEMP.child("a"), to=RemotePath(share="C$", path="a.old")),
+        Renaming(path=TEMP.child("a"), to=TEMP.child("a.o%d")),
+        Renaming(path=TEMP.child("100%"), to=TEMP.child("100%.old")),
+        Renaming(path=TEMP.child("a"), to=TEMP.child("a.old ")),
+    ],
+)
+def test_a_renaming_that_cmd_cannot_be_told_is_left(machine: FakeMachine, many: ManyFiles, renaming: Renaming) -> None:
+    machine.files |= {PLACE + "a": b"1", PLACE + "100%": b"2"}
+    assert many.rename([renaming]) == [renaming]
+    assert machine.lines == []
+
+
+@given(st.integers(0, 70), st.sets(st.sampled_from("abc"), max_size=2))
+def test_whoever_is_killed_leaves_each_file_whole_under_one_of_its_names(requests: int, held: set[str]) -> None:
+    """And whoever comes next brings it to its end, or back: he needs to know nothing but the names."""
+    machine = FakeMachine()
+    both(machine, *"abc")
+    machine.busy |= {PLACE + name for name in held}
+    killed = ManyFiles(
+        Files(
+            cast(Client, KilledAfter(machine, requests)),
+            Folders(windows="C:\\Windows", drive="C:"),
+            None,
+            Limits(),
+        )
+    )
+    renames = swap(*"abc")
+    with contextlib.suppress(Killed):
+        left = killed.rename(renames)
+        assert {renaming.to.name for renaming in left} == {name + ".old" for name in held} | held
+    contents = sorted(data for path, data in machine.files.items() if path.startswith(PLACE))
+    assert contents == sorted(f"{age} {name}".encode() for age in ("old", "new") for name in "abc")
+    for name in "abc":
+        assert machine.files.get(PLACE + name, machine.files.get(PLACE + name + ".old")) is not None
+        is_in_place = machine.files.get(PLACE + name) == f"new {name}".encode()
+        assert is_in_place is (PLACE + name + ".new" not in machine.files)
+    machine.busy.clear()
+    fresh = ManyFiles(Files(cast(Client, machine), Folders(windows="C:\\Windows", drive="C:"), None, Limits()))
+    there = fresh.taken([renaming.path for renaming in renames])
+    aside = fresh.taken([renaming.to for renaming in renames[:3]])
+    assert fresh.rename([r for r in renames[:3] if r.to not in aside]) == []
+    assert fresh.rename([r for r in renames[3:] if r.path in there]) == []
+    assert {machine.files[PLACE + name] for name in "abc"} == {b"new a", b"new b", b"new c"}
+
+
+def test_many_are_removed_by_few_commands(machine: FakeMachine, many: ManyFiles) -> None:
+    names = [f"m{number}" for number in range(300)]
+    machine.files |= {PLACE + name: b"x" for name in [*names, "busy", "hidden"]}
+    machine.busy.add(PLACE + "busy")
+    machine.hidden.add(PLACE + "hidden")
+    machine.folders.add(PLACE + "folder")
+    machine.files[PLACE + "folder\\kept"] = b"x"
+    paths = [*map(TEMP.child, names), *map(TEMP.child, ["busy", "hidden", "folder", "none", "100%"])]
+    done = many.remove(paths)
+    assert done == {TEMP.child(name): True for name in names} | {TEMP.child("none"): False}
+    left = {path.removeprefix(PLACE) for path in machine.files if path.startswith(PLACE)}
+    assert left == {"first", "busy", "hidden", "folder\\kept"}
+    assert len(machine.lines) < 15
