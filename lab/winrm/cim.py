@@ -105,11 +105,16 @@ class Cim:
         except wql.WqlError as exc:
             raise from_wmi(_INVALID_QUERY) from exc
         rows = [row for row in await self._provider(space, query.name).rows(query) if query.holds(row)]
-        context = str(uuid.uuid4()).upper()
-        self._enumerations[context] = [
+        found = [
             fragment(space, query.name, row, query.columns) if query.columns else instance(space, query.name, row)
             for row in rows
         ]
+        first = _first_page(message)
+        if first is not None and len(found) <= first:
+            items = f"<w:Items>{''.join(found)}</w:Items><w:EndOfSequence/>"
+            return f"<n:EnumerateResponse><n:EnumerationContext/>{items}</n:EnumerateResponse>"
+        context = str(uuid.uuid4()).upper()
+        self._enumerations[context] = found
         return f"<n:EnumerateResponse><n:EnumerationContext>uuid:{context}</n:EnumerationContext></n:EnumerateResponse>"
 
     def _pull(self, message: Message) -> str:
@@ -159,6 +164,13 @@ class _FromWine:
 
     async def invoke(self, method: str, keys: Mapping[str, str], given: Mapping[str, str]) -> Row | None:
         raise NoSuchMethod(method)
+
+
+def _first_page(message: Message) -> int | None:
+    """How many instances the answer to an Enumerate may have at once (DSP0226 8.2.3); None where it is not asked so."""
+    if message.element(WSMAN, "OptimizeEnumeration") is None:
+        return None
+    return min(int(message.text(WSMAN, "MaxElements") or 1), _MOST_ROWS)
 
 
 def instance(space: str, name: str, row: Row, tag: str = "") -> str:

@@ -63,7 +63,6 @@ class Lock:
             until = time.monotonic() + _END
             while not self._command.done and time.monotonic() < until:
                 self._command.receive(1.0)
-            self._command.terminate()
         finally:
             try:
                 self._shell.close()
@@ -114,6 +113,5 @@ def _forget(command: Command, own: Shell) -> None:
         try:
             if not command.done:
                 command.end_input()
-            command.terminate()
         finally:
             own.close()

@@ -38,6 +38,11 @@ _OPTIONS = {
 }
 LONGEST = 8000
 """cmd takes 8191 characters; the rest is for ``cmd.exe /c`` and its like."""
+_MOST_ENDED = 10
+"""Commands of a shell, after which it is made anew: less has to be asked than to have each of them forgotten.
+
+Old systems let a shell have 15 processes (MaxProcessesPerShell), to which those that ended may count.
+"""
 _MOST_ID = 256
 _ENDS = 2.0
 """Seconds within which a command that took no more input is seen to have ended, where it has."""
@@ -142,7 +147,7 @@ class Command:
             self._service.send(CMD_SHELL, send, self._shell)
 
     def terminate(self) -> None:
-        """End it, or have the service forget one that has ended; it keeps them otherwise."""
+        """End it. One that has ended need not be: the service keeps it, and forgets it with its shell."""
         signal = ET.Element(f"{{{_RSP}}}Signal", CommandId=self._id)
         ET.SubElement(signal, f"{{{_RSP}}}Code").text = _TERMINATE
         with contextlib.suppress(WSManFaultError):
@@ -160,6 +165,8 @@ class Shell:
         self._service, self.idle = service, idle
         self.poll = min(poll, idle / 3)
         self._shell: Names | None = None
+        self._ended = 0
+        """How many commands of it have ended, which it keeps."""
 
     def run(
         self,
@@ -192,7 +199,9 @@ class Shell:
             except EndCommandError:
                 command.terminate()
                 raise
-        command.terminate()
+        self._ended += 1
+        if self._ended >= _MOST_ENDED:
+            self.close()
         return Ran(exit_code=command.exit_code, stdout=bytes(command.stdout.data), stderr=bytes(command.stderr.data))
 
     def _feed(self, command: Command, stdin: bytes) -> None:
@@ -231,7 +240,7 @@ class Shell:
 
     def close(self) -> None:
         """Delete the shell and, with it, what still runs in it. Raises where the target does not answer."""
-        shell, self._shell = self._shell, None
+        shell, self._shell, self._ended = self._shell, None, 0
         if shell is None:
             return
         with contextlib.suppress(WSManFaultError):
