@@ -13,33 +13,23 @@ hash (RFC 7469 2.4) over the authenticated WinRM session and accepts no other. N
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import datetime
-import hashlib
-import ipaddress
 import secrets
 import socket
-import ssl
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import h11
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from pusher.transports.winrm.addresses import Address, local_address, plain, usable
+from pusher.transports.winrm.content_key import fresh_key
+from pusher.transports.winrm.offers import Entry, Offers
 
-_LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
 _CHUNK = 64 * 1024
 _REQUEST_BYTES = 8 * 1024
 """A request is one line and a few headers; more is no customer."""
@@ -72,7 +62,7 @@ class Offer:
     it nothing is sent and ``moved`` is called no more.
     """
 
-    def __init__(self, server: ContentServer, url: str, pin: str, entry: _Entry) -> None:
+    def __init__(self, server: ContentServer, url: str, pin: str, entry: Entry) -> None:
         self._server, self._entry = server, entry
         self.url, self.pin = url, pin
 
@@ -121,8 +111,8 @@ class ContentServer:
         ``moved`` is called, in the endpoint's thread, with the number of bytes as they go out. OSError where no local
         address leads to the target or the port cannot be had.
         """
-        peer = _plain(target)
-        here = _usable(_plain(local) if local else _local_address(peer))
+        peer = plain(target)
+        here = usable(plain(local) if local else local_address(peer))
         with self._guard:
             if self._closed:
                 raise OSError("the content endpoint is closed")
@@ -130,14 +120,14 @@ class ContentServer:
                 self._running = _Running(self._bounds)
             running = self._running
             port = running.listen(here, self._port)
-        entry = _Entry(
+        entry = Entry(
             token=secrets.token_urlsafe(32),
             peer=peer,
             data=data,
             moved=moved,
             ends=time.monotonic() + self._bounds.life,
         )
-        running.add(entry)
+        running.offers.add(entry)
         host = f"[{here}]" if here.version == 6 else str(here)
         return Offer(self, f"https://{host}:{port}/{entry.token}", running.pin, entry)
 
@@ -157,31 +147,11 @@ class ContentServer:
     ) -> None:
         self.close()
 
-    def _withdraw(self, entry: _Entry) -> None:
+    def _withdraw(self, entry: Entry) -> None:
         with self._guard:
             running = self._running
         if running is not None:
             running.withdraw(entry)
-
-
-class _Entry:
-    """An offer, from the endpoint's side."""
-
-    def __init__(
-        self, *, token: str, peer: Address, data: memoryview, moved: Callable[[int], None], ends: float
-    ) -> None:
-        self.token, self.peer, self.data, self.moved, self.ends = token, peer, data, moved, ends
-        self.taken = self.withdrawn = False
-        self.sent = 0
-        self.guard = threading.Lock()
-
-    def note(self, count: int) -> None:
-        """``count`` more bytes went out. The lock keeps ``moved`` from being called after a withdrawal."""
-        with self.guard:
-            if self.withdrawn:
-                raise ConnectionAbortedError("the offer was withdrawn")
-            self.sent += count
-            self.moved(count)
 
 
 class _Running:
@@ -189,16 +159,12 @@ class _Running:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._context, self.pin = _identity()
-        self._guard = threading.Lock()
-        self._entries = dict[str, _Entry]()
-        """By token, in the order in which their time is over."""
-        self._expected = Counter[Address]()
-        """How many offers each machine has."""
+        self._context, self.pin = fresh_key()
+        self.offers = Offers()
         self._ports = dict[Address, int]()
         self._sockets = list[socket.socket]()
         self._connections = Counter[Address]()
-        self._serving = dict[_Entry, asyncio.WriteTransport]()
+        self._serving = dict[Entry, asyncio.WriteTransport]()
         self._loop = asyncio.new_event_loop()
         # What a stranger's bytes bring about in asyncio is for nobody's terminal.
         self._loop.set_exception_handler(lambda loop, context: None)
@@ -219,51 +185,16 @@ class _Running:
             self._loop.call_soon_threadsafe(lambda: self._start(self._accept(listener)))
         return self._ports[local]
 
-    def add(self, entry: _Entry) -> None:
-        with self._guard:
-            self._expire()
-            self._entries[entry.token] = entry
-            self._expected[_whose(entry.peer)] += 1
-
-    def withdraw(self, entry: _Entry) -> None:
-        with self._guard:
-            self._forget(entry)
-        with entry.guard:
-            entry.withdrawn = True
+    def withdraw(self, entry: Entry) -> None:
+        self.offers.withdraw(entry)
         # The loop may have been stopped by close() in the meantime, which ends every transfer too.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._cut, entry)
 
     def stop(self) -> None:
-        with self._guard:
-            self._entries.clear()
-            self._expected.clear()
+        self.offers.clear()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-
-    def _take(self, token: str, peer: Address) -> _Entry | None:
-        """The offer of ``token``, for the one who may have it; nobody gets it again."""
-        with self._guard:
-            entry = self._entries.get(token)
-            if entry is None or entry.ends <= time.monotonic() or not _is(peer, entry.peer):
-                return None
-            self._forget(entry)
-            entry.taken = True
-            return entry
-
-    def _expire(self) -> None:
-        """What nobody came for lends out memory no longer than its time."""
-        now = time.monotonic()
-        while self._entries and (oldest := next(iter(self._entries.values()))).ends <= now:
-            self._forget(oldest)
-
-    def _forget(self, entry: _Entry) -> None:
-        if self._entries.pop(entry.token, None) is None:
-            return
-        whose = _whose(entry.peer)
-        self._expected[whose] -= 1
-        if not self._expected[whose]:
-            del self._expected[whose]
 
     # In the endpoint's own thread
 
@@ -288,7 +219,7 @@ class _Running:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _cut(self, entry: _Entry) -> None:
+    def _cut(self, entry: Entry) -> None:
         transport = self._serving.get(entry)
         if transport is not None:
             transport.abort()
@@ -300,7 +231,7 @@ class _Running:
             except OSError:
                 await asyncio.sleep(0.1)  # out of descriptors, say: whoever knocked may come again
                 continue
-            peer = _plain(host)
+            peer = plain(host)
             if self._welcome(peer):
                 self._connections[peer] += 1
                 self._start(self._serve(connection, peer))
@@ -314,9 +245,7 @@ class _Running:
         share = self._bounds.connections if peer.is_loopback else self._bounds.each
         if mine >= share or all_of_them >= self._bounds.connections:
             return False
-        with self._guard:
-            self._expire()
-            return self._expected[_whose(peer)] > 0
+        return self.offers.are_for(peer)
 
     async def _serve(self, connection: socket.socket, peer: Address) -> None:
         transport: asyncio.Transport | None = None
@@ -357,7 +286,7 @@ class _Running:
         async with asyncio.timeout(self._bounds.request):
             request = await _request(http, reader)
         path = request.target.decode("ascii", "replace")
-        entry = self._take(path.removeprefix("/"), peer) if request.method == b"GET" else None
+        entry = self.offers.take(path.removeprefix("/"), peer) if request.method == b"GET" else None
         data = entry.data if entry else memoryview(b"")
         head = h11.Response(
             status_code=200 if entry else 404,
@@ -397,70 +326,3 @@ async def _request(http: h11.Connection, reader: asyncio.StreamReader) -> h11.Re
         if event is not h11.NEED_DATA:
             raise ConnectionAbortedError("gone before it asked")
         http.receive_data(await reader.read(_REQUEST_BYTES))
-
-
-def _identity() -> tuple[ssl.SSLContext, str]:
-    """A fresh key with a certificate of its own, and the key's pin."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pusher content endpoint")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=365))
-        .sign(key, hashes.SHA256())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    # ssl reads keys from files only: encrypted with a password that nobody else ever sees, and removed at once.
-    password = secrets.token_bytes(32)
-    with tempfile.TemporaryDirectory(prefix="pusher-") as folder:
-        pem = Path(folder, "content.pem")
-        pem.touch(mode=0o600)
-        pem.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.BestAvailableEncryption(password),
-            )
-            + certificate.public_bytes(serialization.Encoding.PEM)
-        )
-        context.load_cert_chain(pem, password=password)
-    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return context, "sha256//" + base64.b64encode(hashlib.sha256(public).digest()).decode("ascii")
-
-
-def _local_address(target: Address) -> Address:
-    """The address of ours from which traffic to ``target`` leaves; connecting a datagram socket sends nothing."""
-    family = socket.AF_INET6 if target.version == 6 else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((str(target), 9))
-        return _plain(probe.getsockname()[0])
-
-
-def _usable(local: Address) -> Address:
-    if local.version == 6 and local.is_link_local:
-        raise OSError(f"{local} means nothing to another machine: a link-local address has a zone of our own")
-    return local
-
-
-def _plain(text: str) -> Address:
-    """An address without the ways there are to spell it differently (RFC 4291 2.5.5.2: IPv4-mapped)."""
-    address = ipaddress.ip_address(text)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
-def _is(peer: Address, target: Address) -> bool:
-    """Whether ``peer`` is the machine at ``target``."""
-    return _whose(peer) == _whose(target)
-
-
-def _whose(address: Address) -> Address:
-    """One address for each machine. A loopback address is this machine's, whichever it is."""
-    return _LOOPBACK if address.is_loopback else address

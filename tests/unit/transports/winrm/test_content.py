@@ -201,7 +201,7 @@ def test_an_expired_offer_lends_out_its_memory_no_longer(server: ContentServer) 
     server.offer(PAYLOAD, HERE, ignore)._entry.ends = 0
     server.offer(memoryview(b"next"), HERE, ignore)
     assert server._running is not None
-    assert [bytes(entry.data) for entry in server._running._entries.values()] == [b"next"]
+    assert [bytes(entry.data) for entry in server._running.offers] == [b"next"]
 
 
 def test_closing_an_offer_ends_it(server: ContentServer) -> None:

@@ -69,7 +69,7 @@ def new(name: str, data: bytes) -> NewFile:
 
 def offers(content: ContentServer) -> int:
     assert content._running is not None
-    return len(content._running._entries)
+    return len(list(content._running.offers))
 
 
 def test_many_are_fetched_and_proven_by_one_command(
