@@ -163,7 +163,8 @@ class _Running:
         self.offers = Offers()
         self._ports = dict[Address, int]()
         self._sockets = list[socket.socket]()
-        self._connections = Counter[Address]()
+        self._connections, self._open = Counter[Address](), 0
+        """Of each machine, and in all."""
         self._serving = dict[Entry, asyncio.WriteTransport]()
         self._loop = asyncio.new_event_loop()
         # What a stranger's bytes bring about in asyncio is for nobody's terminal.
@@ -234,13 +235,14 @@ class _Running:
             peer = plain(host)
             if self._welcome(peer):
                 self._connections[peer] += 1
+                self._open += 1
                 self._start(self._serve(connection, peer))
             else:
                 connection.close()
 
     def _welcome(self, peer: Address) -> bool:
         """Whom nothing is offered to does not even get a handshake; nor does one who takes more than his share."""
-        mine, all_of_them = self._connections[peer], self._connections.total()
+        mine, all_of_them = self._connections[peer], self._open
         # Many machines may stand behind one loopback address: test hosts, a tunnel.
         share = self._bounds.connections if peer.is_loopback else self._bounds.each
         if mine >= share or all_of_them >= self._bounds.connections:
@@ -268,7 +270,9 @@ class _Running:
             pass  # the target tells by its exit code; of strangers there is nothing to tell
         finally:
             self._connections[peer] -= 1
-            self._connections += Counter()  # forgets the zeros
+            self._open -= 1
+            if not self._connections[peer]:
+                del self._connections[peer]
             if transport is not None:
                 transport.abort()
             else:

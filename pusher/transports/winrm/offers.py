@@ -5,6 +5,7 @@ Any thread may call. Nothing here knows of a connection.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import Counter
@@ -38,8 +39,11 @@ class Offers:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._entries = dict[str, Entry]()
-        """By token, in the order in which their time is over."""
+        self._entries = dict[bytes, Entry]()
+        """By the hash of their token, in the order in which their time is over.
+
+        So how long a look takes tells nothing of a token, however many there are.
+        """
         self._expected = Counter[Address]()
         """How many offers each machine has."""
 
@@ -50,7 +54,7 @@ class Offers:
     def add(self, entry: Entry) -> None:
         with self._guard:
             self._expire()
-            self._entries[entry.token] = entry
+            self._entries[_hash(entry.token)] = entry
             self._expected[whose(entry.peer)] += 1
 
     def withdraw(self, entry: Entry) -> None:
@@ -74,7 +78,7 @@ class Offers:
     def take(self, token: str, peer: Address) -> Entry | None:
         """The offer of ``token``, for the one who may have it; nobody gets it again."""
         with self._guard:
-            entry = self._entries.get(token)
+            entry = self._entries.get(_hash(token))
             if entry is None or entry.ends <= time.monotonic() or not is_same(peer, entry.peer):
                 return None
             self._forget(entry)
@@ -88,9 +92,13 @@ class Offers:
             self._forget(oldest)
 
     def _forget(self, entry: Entry) -> None:
-        if self._entries.pop(entry.token, None) is None:
+        if self._entries.pop(_hash(entry.token), None) is None:
             return
         machine = whose(entry.peer)
         self._expected[machine] -= 1
         if not self._expected[machine]:
             del self._expected[machine]
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
