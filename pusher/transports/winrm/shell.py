@@ -44,6 +44,9 @@ _MOST_ENDED = 10
 Old systems let a shell have 15 processes (MaxProcessesPerShell), to which those that ended may count.
 """
 _MOST_ID = 256
+_DROP, _DROPS, _PAUSE = 1024, 2, 0.05
+"""Who says a little at a time, more often than this, is asked again after so many seconds: each line would be an answer
+of its own."""
 _ENDS = 2.0
 """Seconds within which a command that took no more input is seen to have ended, where it has."""
 _PIECE = 32 * 1024
@@ -107,6 +110,8 @@ class Command:
         self._service, self._shell, self._id = service, shell, identifier
         self.stdout, self.stderr = stdout, Kept(4096)
         self.done = False
+        self.came = 0
+        """Bytes of output that the last answer brought."""
         self._exit_code: int | None = None
 
     @property
@@ -125,10 +130,13 @@ class Command:
             if fault_number(error) != NOTHING_YET:
                 raise
             return False
+        self.came = 0
         for stream in body.iter(f"{{{_RSP}}}Stream"):
             kept = {"stdout": self.stdout, "stderr": self.stderr}.get(stream.get("Name", ""))
             if kept is not None and stream.text:
-                kept.add(base64.b64decode(stream.text))
+                part = base64.b64decode(stream.text)
+                kept.add(part)
+                self.came += len(part)
         for state in body.iter(f"{{{_RSP}}}CommandState"):
             if state.get("State", "").endswith(_DONE):
                 self.done = True
@@ -189,11 +197,14 @@ class Shell:
         command = self.start(line, stdout or Kept(keep, last))
         if stdin is not None:
             self._feed(command, stdin)
+        drops = 0
         while not command.done:
+            if drops > _DROPS:
+                time.sleep(_PAUSE)
             left = self.poll if until is None else until - time.monotonic()
             if left < 0:
                 raise StillRunningError
-            command.receive(min(self.poll, left))
+            drops = drops + 1 if command.receive(min(self.poll, left)) and command.came < _DROP else 0
             try:
                 made()
             except EndCommandError:

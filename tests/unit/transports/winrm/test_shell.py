@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from typing import Any
@@ -176,6 +177,19 @@ def test_of_endless_output_a_bounded_part_is_kept(last: bool, kept: bytes) -> No
     script = Script(received("Running", ("stdout", b"0123456789")), *flood, received("Done", code="0"))
     ran = Shell(script).run("flood", keep=10, last=last)
     assert ran.stdout == kept
+
+
+@pytest.mark.parametrize(("size", "pauses"), [(10, 17), (50_000, 0)])
+def test_who_says_a_little_at_a_time_is_let_say_more(monkeypatch: pytest.MonkeyPatch, size: int, pauses: int) -> None:
+    """A loop says a line a file; but nobody waits where the answers are full, or few."""
+    slept = list[float]()
+    monkeypatch.setattr(time, "sleep", slept.append)
+    said = [received("Running", ("stdout", b"X" * size)) for _ in range(19)]
+    Shell(Script(*said, received("Done", code="0"))).run("for ...")
+    assert len(slept) == pauses
+    slept.clear()
+    Shell(Script(*said[:2], received("Done", code="0"))).run("ver")
+    assert slept == []
 
 
 def test_stderr_is_bounded_too() -> None:
