@@ -1,10 +1,8 @@
 """Files and folders over WinRM: CIM where it has numbers, cmd where it has not. Blocking, one thread at a time.
 
-CIM_DataFile and Win32_Directory are asked and told (Get, Rename, Delete: documented return codes). cmd's built-ins
-do the rest, and are never believed: their exit codes differ between versions and their words between languages, so
-after each one CIM is asked what is there now. Win32_Directory.Delete is never called: it deletes whole trees.
+CIM is asked and told what it can (``cim_files``). cmd's built-ins do the rest, and are never believed: their exit codes
+differ between versions and their words between languages, so after each one CIM is asked what is there now.
 Many files at once are ``many``'s.
-Sources: "CIM_DataFile class" and "Win32_Directory class" (CIMWin32 provider).
 """
 
 from __future__ import annotations
@@ -24,34 +22,17 @@ from pusher.remote.images import FileDigest
 from pusher.remote.paths import RemotePath
 from pusher.transports.codes import Operation, from_win32, of
 from pusher.transports.port import FileInfo, Limits
-from pusher.transports.winrm.cim import UINT64, Instance, StrangeValueError
-from pusher.transports.winrm.client import CIMV2, Client, instance
+from pusher.transports.winrm.cim import UINT64
+from pusher.transports.winrm.cim_files import FILE, FOLDER, RETURNED, CimFiles
+from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer
 from pusher.transports.winrm.copying import Copier
 from pusher.transports.winrm.facts import Folders, free_bytes
-from pusher.transports.winrm.faults import NOT_FOUND, fault_number, guarded
+from pusher.transports.winrm.faults import guarded
 from pusher.transports.winrm.hashing import sha256_of, sha256_of_many
 from pusher.transports.winrm.lock import Lock, take
 from pusher.transports.winrm.places import parent, place
 from pusher.transports.winrm.shell import IDLE, Ran, Shell, StillRunningError, program_line, quoted
-
-FILE, FOLDER = CIMV2 + "CIM_DataFile", CIMV2 + "Win32_Directory"
-
-RETURNED: Mapping[int, Code] = {
-    2: Code.ACCESS_DENIED,
-    8: Code.ACCESS_DENIED,  # unspecified failure
-    9: Code.PATH_NOT_FOUND,  # invalid object
-    10: Code.FILE_IN_USE,  # something of that name is there already
-    11: Code.PROTOCOL_ERROR,  # not NTFS
-    12: Code.PROTOCOL_ERROR,  # not Windows NT
-    13: Code.PATH_NOT_FOUND,  # not the same drive
-    14: Code.FILE_IN_USE,  # a folder that is not empty
-    15: Code.FILE_IN_USE,  # sharing violation
-    16: Code.PATH_NOT_FOUND,  # invalid start file
-    17: Code.ACCESS_DENIED,  # privilege not held
-    21: Code.PATH_NOT_FOUND,  # invalid parameter
-}
-"""What Rename and Delete of CIM_LogicalFile return."""
 
 _VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){3}")
 _PLAIN = re.compile(r"[A-Za-z]:[A-Za-z0-9\\._~-]+")
@@ -76,13 +57,13 @@ class Files:
         self, client: Client, folders: Folders, content: ContentServer | None, limits: Limits, idle: float = IDLE
     ) -> None:
         self._client, self._folders, self._limits, self._idle = client, folders, limits, idle
+        self._cim = CimFiles(client, folders.windows)
         # A command that says nothing for a while must not look like a copy that stands still.
         self._shell = Shell(client, idle, poll=min(10.0, limits.stall / 2))
         self.copier = Copier(
-            client, self._shell, folders, content, limits, lambda there: self._get(FILE, there) is not None
+            client, self._shell, folders, content, limits, lambda there: self._cim.get(FILE, there) is not None
         )
         self._locks: list[Lock] = []
-        self._escape: bool | None = None
 
     @property
     def copied_by(self) -> str:
@@ -91,7 +72,7 @@ class Files:
     # What is there
 
     def stat(self, path: RemotePath) -> FileInfo | None:
-        return guarded(Operation.FILE, lambda: self._look(self.place(path)), str(path))
+        return guarded(Operation.FILE, lambda: self._cim.look(self.place(path)), str(path))
 
     def digest(self, path: RemotePath, limit: int, made: Callable[[int], None]) -> FileDigest | None:
         """Size, hash and version. The target reads and hashes the file itself; nothing of it travels."""
@@ -112,7 +93,7 @@ class Files:
     def unhashed(self, path: RemotePath) -> FileDigest | None:
         """Size and version, in one question; the library's own exceptions."""
         there = self.place(path)
-        found = self._get(FILE, there)
+        found = self._cim.get(FILE, there)
         if found is None:
             self._refuse_folder(there, path)
             return None
@@ -136,7 +117,7 @@ class Files:
 
         def work() -> bytes | None:
             there = self.place(path)
-            found = self._get(FILE, there)
+            found = self._cim.get(FILE, there)
             if found is None:
                 self._refuse_folder(there, path)
                 return None
@@ -158,13 +139,13 @@ class Files:
     def make_folder(self, path: RemotePath) -> bool:
         def work() -> bool:
             there = self.place(path)
-            if self._get(FOLDER, there) is not None:
+            if self._cim.get(FOLDER, there) is not None:
                 return False
             self.refuse_lost()
             # mkdir would make the folders above as well, which is not asked for. One has something in it: "." at least.
             above = parent(there).rstrip("\\")
             self.run_line(f"if exist {quoted(above + _ANY)} mkdir {quoted(there)}")
-            if self._get(FOLDER, there) is None:
+            if self._cim.get(FOLDER, there) is None:
                 self._say_why(there, path, Operation.FOLDER)
             return True
 
@@ -173,12 +154,12 @@ class Files:
     def remove_folder(self, path: RemotePath) -> bool:
         def work() -> bool:
             there = self.place(path)
-            if self._get(FOLDER, there) is None:
-                if self._get(FILE, there) is not None:
+            if self._cim.get(FOLDER, there) is None:
+                if self._cim.get(FILE, there) is not None:
                     raise ProblemError(of(Code.PATH_NOT_FOUND, Operation.FOLDER, f"{path} is a file"))
                 return False
             self.run_line(f"rmdir {quoted(there)}")
-            if self._get(FOLDER, there) is None:
+            if self._cim.get(FOLDER, there) is None:
                 return True
             if self.run_line(f"dir /a /b {quoted(there)}", keep=1).stdout:
                 return False  # something is in it, whatever it is
@@ -196,7 +177,7 @@ class Files:
             self.refuse_lost()
             if not self.copier.copy(there, data, moved, self.keep):
                 self._say_why(there, path, Operation.FILE, len(data))
-            found = self._look(there)
+            found = self._cim.look(there)
             if found is None or found.size != len(data):
                 have = "nothing" if found is None else f"{found.size} bytes"
                 raise ProblemError(of(Code.COPY_MISMATCH, Operation.FILE, f"{path}: {have} there, {len(data)} sent"))
@@ -254,7 +235,7 @@ class Files:
 
             lock = take(there, Shell(self._client, self._idle), self._shell, remove)
             if lock is None:
-                found = self._look(there)
+                found = self._cim.look(there)
                 if found is not None and not found.is_folder:
                     raise ProblemError(of(Code.PUSH_IN_PROGRESS, Operation.LOCK, f"{path} is held open"))
                 self._say_why(there, path, Operation.LOCK)
@@ -310,55 +291,14 @@ class Files:
         if any(lock.lost for lock in self._locks):
             raise ProblemError(of(Code.CONNECTION_LOST, Operation.LOCK, "the target has ended what held its lock"))
 
-    def _name(self, there: str) -> str:
-        """The selector of a file. Services differ in whether WMI's escape (``\\\\`` for ``\\``) is theirs to add."""
-        if self._escape is None:
-            self._escape = self._escapes()
-        return there.replace("\\", "\\\\") if self._escape else there
-
-    def _escapes(self) -> bool:
-        """Tried on the Windows folder, which is there. A path that it cannot read meets various faults: all say no."""
-        windows, first = self._folders.windows, None
-        for escape in (False, True):
-            try:
-                if self._found(FOLDER, windows.replace("\\", "\\\\") if escape else windows) is not None:
-                    return escape
-            except WSManFaultError as error:
-                first = first or error
-        if first is not None:
-            raise first
-        raise StrangeValueError("WMI does not know its own Windows folder")
-
-    def _get(self, uri: str, there: str) -> Instance | None:
-        return self._found(uri, self._name(there))
-
-    def _found(self, uri: str, name: str) -> Instance | None:
-        try:
-            return Instance(instance(self._client.get(uri, {"Name": name})))
-        except WSManFaultError as error:
-            if fault_number(error) in NOT_FOUND:
-                return None
-            raise
-
-    def _look(self, there: str) -> FileInfo | None:
-        found = self._get(FILE, there)
-        if found is not None:
-            return FileInfo(size=found.number("FileSize", UINT64), is_folder=False)
-        return FileInfo(size=0, is_folder=True) if self._get(FOLDER, there) is not None else None
-
     def _invoke(self, method: str, there: str, arguments: Mapping[str, str] | None = None) -> int | None:
         """A method's ReturnValue; None where no such file is there."""
         self.refuse_lost()
-        try:
-            return Instance(self._client.invoke(FILE, method, arguments, {"Name": self._name(there)})).returned
-        except WSManFaultError as error:
-            if fault_number(error) in NOT_FOUND:
-                return None
-            raise
+        return self._cim.invoke(method, there, arguments)
 
     def _delete_marked(self, there: str, refused: int) -> int | None:
         """Without the attributes that forbid it, which come back where something else forbids it too."""
-        found = self._get(FILE, there)
+        found = self._cim.get(FILE, there)
         if found is None or found.flag("Writeable") or not found.text("Writeable"):
             return refused
         attrib = f"@{quoted(self._folders.windows + _ATTRIB)}"
@@ -371,7 +311,7 @@ class Files:
         return returned
 
     def _refuse_folder(self, there: str, path: RemotePath) -> None:
-        if self._get(FOLDER, there) is not None:
+        if self._cim.get(FOLDER, there) is not None:
             raise ProblemError(of(Code.PATH_NOT_FOUND, Operation.FILE, f"{path} is a folder"))
 
     def _refuse(self, returned: int, there: str, path: RemotePath) -> NoReturn:
@@ -395,18 +335,18 @@ class Files:
         else:
             return False
         for pause in _PAUSES:
-            if self._get(FILE, there) is None or self._invoke("Delete", there) in (0, None):
+            if self._cim.get(FILE, there) is None or self._invoke("Delete", there) in (0, None):
                 break
             time.sleep(pause)  # a virus scanner looks at it
         return True
 
     def _say_why(self, there: str, path: RemotePath, operation: Operation, size: int = 1) -> NoReturn:
         """Find out, without believing any words, why ``there`` could not be written."""
-        found = self._look(there)
+        found = self._cim.look(there)
         if found is not None and found.is_folder:
             raise ProblemError(of(Code.PATH_NOT_FOUND, operation, f"{path} is a folder"))
         above = parent(there)
-        if self._get(FOLDER, above) is None:
+        if self._cim.get(FOLDER, above) is None:
             raise ProblemError(of(Code.PATH_NOT_FOUND, operation, f"{path.parent} is not there"))
         if there[:2].upper() == self._folders.drive.upper():
             free = free_bytes(self._client, self._folders.drive) + (found.size if found else 0)

@@ -11,10 +11,11 @@ import pytest
 from pusher.problems import ProblemError
 from pusher.remote.paths import RemotePath
 from pusher.transports.port import FileInfo, Limits
+from pusher.transports.winrm.cim_files import RETURNED
 from pusher.transports.winrm.client import Client
 from pusher.transports.winrm.content import ContentServer
 from pusher.transports.winrm.facts import Folders
-from pusher.transports.winrm.files import PROBE, RETURNED, Files
+from pusher.transports.winrm.files import PROBE, Files
 from tests.unit.transports.winrm.machine import FakeMachine, Killed, KilledAfter, Running, answer, fault
 
 TEMP = RemotePath(share="ADMIN$", path="Temp")
