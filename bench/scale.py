@@ -1,11 +1,11 @@
 """``python -m bench scale [N...]``: a run over so many machines in memory, with the real dispatcher, store and log.
 
-A check of machines that answer at once, addresses in order; every fifth is silent and every twentieth refuses. A silent
-one costs the whole connect timeout, in real time: ``CONNECT`` seconds here, a tenth of what a slow network is given.
-Each line is a process of its own. CPU is that process's, what is simulated of the machines included. ``stall`` is the
-longest time for which no other task of the event loop got its turn; ``worked``, how much CPU the loop's thread spent in
-such a time at most, which another process's load does not change. ``full`` is how many of ``--concurrency`` are in work
-at once where every machine takes for ever, and when so many were.
+A check of machines whose every answer takes 10 to 30 ms, addresses in order; every fifth is silent and every twentieth
+refuses. A silent one costs the whole connect timeout, in real time: ``CONNECT`` seconds here, a tenth of what a slow
+network is given. Each line is a process of its own. CPU is that process's, what is simulated of the machines included.
+``stall`` is the longest time for which no other task of the event loop got its turn; ``worked``, how much CPU the
+loop's thread spent in such a time at most, which another process's load changes less. ``full`` is how many of
+``--concurrency`` are in work at once where every machine takes for ever, and when so many were.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
-from weakref import WeakValueDictionary
 
 from pusher.cli.execute import execute
 from pusher.models import TransportKind, Verb
@@ -46,6 +45,8 @@ SILENT, REFUSING = 20, 5
 
 _FIRST = int(ipaddress.ip_address("10.16.0.1"))
 _FOREVER = 3600.0
+_KEPT = 5_000
+"""Machines: as many as are looked ahead, and those in work."""
 _SETTLED = 3.0
 """Seconds without another one in work, after which it is as full as it gets."""
 
@@ -79,26 +80,29 @@ def _apart(what: str, size: int, concurrency: int, cap: int) -> dict[str, float]
 
 
 class _Hosts(Mapping[str, MemoryHost]):
-    """Made when asked for, and gone when nobody holds them. ``latency``: seconds that each call takes."""
+    """Made when asked for; the last ones are kept. ``for_ever``: all answer a probe, and nothing else."""
 
-    def __init__(self, size: int, latency: float) -> None:
-        self._size, self._latency = size, latency
+    def __init__(self, size: int, *, for_ever: bool) -> None:
+        self._size, self._for_ever = size, for_ever
         self._user = User(password="pw")  # noqa: S106 - of machines in memory
-        self._made: WeakValueDictionary[str, MemoryHost] = WeakValueDictionary()
+        self._silent, self._refusing = MemoryHost(name="", mute=True), MemoryHost(name="", refuses=Code.PORT_CLOSED)
+        self._made: dict[str, MemoryHost] = {}
 
     def __getitem__(self, address: str) -> MemoryHost:
+        number = int(ipaddress.ip_address(address)) - _FIRST
+        kind = 100 if self._for_ever else number * 7919 % 100
+        if kind < SILENT:
+            return self._silent
+        if kind < SILENT + REFUSING:
+            return self._refusing
         host = self._made.get(address)
         if host is None:
-            host = self._made[address] = self._make(int(ipaddress.ip_address(address)) - _FIRST)
+            latency = _FOREVER if self._for_ever else 0.01 + number % 21 / 1000
+            name = f"h{number}.corp.example"
+            host = self._made[address] = MemoryHost(name=name, users={"pushadm": self._user}, latency=latency)
+            if len(self._made) > _KEPT:
+                del self._made[next(iter(self._made))]
         return host
-
-    def _make(self, number: int) -> MemoryHost:
-        kind = number * 7919 % 100 if not self._latency else 100
-        if kind < SILENT:
-            return MemoryHost(name="", mute=True)
-        if kind < SILENT + REFUSING:
-            return MemoryHost(name="", refuses=Code.PORT_CLOSED)
-        return MemoryHost(name=f"h{number}.corp.example", users={"pushadm": self._user}, latency=self._latency)
 
     def __iter__(self) -> Iterator[str]:
         raise NotImplementedError
@@ -121,7 +125,7 @@ class _Transport(MemoryTransport):
 
 def _one(what: str, size: int, concurrency: int, cap: int) -> dict[str, float]:
     """One run in this process; what it took."""
-    transports = {TransportKind.SMB: _Transport(_Hosts(size, _FOREVER if what == "fill" else 0.0))}
+    transports = {TransportKind.SMB: _Transport(_Hosts(size, for_ever=what == "fill"))}
     took: dict[str, float] = {"stall": 0.0, "worked": 0.0, "full": 0.0, "after": 0.0}
     run = Dispatcher.run
 

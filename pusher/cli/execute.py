@@ -7,13 +7,14 @@ shown of it ``narrator``'s, what it comes to ``verdict``'s.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import structlog
@@ -67,6 +68,16 @@ def _started_threads() -> ThreadPoolExecutor:
     return pool
 
 
+@contextmanager
+def _looked_through_no_more() -> Iterator[None]:
+    """Python's search for garbage leaves out what there is by now, which stays: each time it would stop the run."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def execute(plan: RunPlan, view: View, engine: Engine) -> int:
     """Run it to its end; the command's exit status."""
     shown = Unfailing(view)
@@ -116,7 +127,8 @@ class Execution:
         """From its record to the record of its end, whatever comes between."""
         self._opened.begin()
         try:
-            await self._work()
+            with _looked_through_no_more():
+                await self._work()
         except (BadInput, ProblemError):
             raise  # of what is opened for it: nobody has been contacted
         except Exception as error:

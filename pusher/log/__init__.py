@@ -7,10 +7,11 @@ wire. What must not live here: what is worth a line, which whoever logs knows.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -38,12 +39,20 @@ def start_log(path: Path, note: Callable[[str], None] = lambda _: None) -> tuple
             redactor,  # of all that comes from elsewhere; what follows is structlog's own
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(default=str),
+            structlog.processors.JSONRenderer(_as_json),
         ],
         logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, file)),
         cache_logger_on_first_use=False,
     )
     return file, redactor
+
+
+_ENCODER = json.JSONEncoder(default=str)
+
+
+def _as_json(entry: Any, **_: Any) -> str:
+    """By an encoder that is made once; ``json.dumps`` makes one for each line."""
+    return _ENCODER.encode(entry)
 
 
 def _redactor() -> Redactor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, MutableMapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
@@ -50,7 +51,7 @@ class Redactor:
         return entry
 
     def _clean_field(self, name: str, value: Any) -> Any:
-        return _CUT if any(word in name.lower() for word in _NAMED_SO) else self._clean(value)
+        return _CUT if _is_named_so(name) else self._clean(value)
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -89,6 +90,13 @@ class Redactor:
             end = max(end, min(at + longest, len(text)))
         if end:
             yield start, end
+
+
+@lru_cache(maxsize=1_000)
+def _is_named_so(name: str) -> bool:
+    """The names of fields are few; those of a stranger's mapping may be any."""
+    lower = name.lower()
+    return any(word in lower for word in _NAMED_SO)
 
 
 def forms(value: str) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sqlite3
 import threading
@@ -18,6 +19,7 @@ from pusher.credentials.lockout import process
 from pusher.models import Credential, Outcome
 from pusher.push import attempt
 from pusher.push.account_selection import AccountSelection
+from pusher.push.dispatcher import Dispatcher
 from pusher.report.views import JsonView, PlainView
 from pusher.store import Store, StoreError
 from pusher.store.faults import store_error
@@ -286,3 +288,20 @@ def test_a_secret_is_read_once_for_all_hosts_of_a_run(place: Workplace, monkeypa
     ended = place.check("--concurrency", "1")
     assert (ended.status, ended.pushed) == (0, set("abcdef"))
     assert file.read_text() == "what it was changed to"
+
+def test_what_there_is_before_a_run_is_not_looked_through_while_it_goes(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's search for garbage would stop the run each time; what is kept out of it comes back at the end."""
+    kept_out: list[int] = []
+    run = Dispatcher.run
+
+    async def watched(dispatcher: Dispatcher, *arguments: Any) -> None:
+        kept_out.append(gc.get_freeze_count())
+        await run(dispatcher, *arguments)
+
+    monkeypatch.setattr(Dispatcher, "run", watched)
+    before = gc.get_freeze_count()
+    assert place.check().status == 0
+    assert kept_out[0] > before + 10_000
+    assert gc.get_freeze_count() == before
