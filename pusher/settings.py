@@ -89,8 +89,8 @@ class Origin(_Recorded):
 
 
 _ATTEMPTS = (
-    "Whole tries a machine, each with its own time limits, for what may pass by itself: the network, a file that is "
-    "held. A failed sign-in and a service that does not stop are never tried again."
+    "Attempts for each machine, each with its own time limits, where the failure may be temporary: the network, a file "
+    "in use. A failed sign-in, or a service that does not stop, is never tried again."
 )
 
 
@@ -114,13 +114,15 @@ class Options(_Recorded):
     accounts: Annotated[
         Path | None,
         # Never from the environment: it would take the place of the file that lies beside an inventory.
-        Option(help="The push accounts.", otherwise="accounts.toml beside the inventory", in_environment=False),
+        Option(
+            help="The file of the push accounts.", otherwise="accounts.toml beside the inventory", in_environment=False
+        ),
     ] = None
     limit: Annotated[
         Sequence[str],
-        Option(help="Only these: a glob, group:NAME, site:NAME, ~REGEX; repeatable.", in_environment=False),
+        Option(help="Only these machines: a glob, group:NAME, site:NAME, ~REGEX; repeatable.", in_environment=False),
     ] = ()
-    exclude: Annotated[Sequence[str], Option(help="Not these; as --limit.", in_environment=False)] = ()
+    exclude: Annotated[Sequence[str], Option(help="Leave these out; written as --limit.", in_environment=False)] = ()
     store: Annotated[
         str | None,
         Option(help="Where outcomes are recorded: a file or a URL.", otherwise="your data folder"),
@@ -132,8 +134,8 @@ class Options(_Recorded):
         Unrecorded("where another run logs is that run's matter"),
     ] = None
     concurrency: Annotated[int, Field(ge=1, le=1000), Option(help="Machines worked on at once.")] = 50
-    per_site: Annotated[int, Field(ge=0), Option(help="... of one site at most; 0: no limit.")] = 0
-    per_subnet: Annotated[int, Field(ge=0), Option(help="... of one /24 at most; 0: no limit.")] = 25
+    per_site: Annotated[int, Field(ge=0), Option(help="The same for each site; 0: no limit.")] = 0
+    per_subnet: Annotated[int, Field(ge=0), Option(help="The same for each /24; 0: no limit.")] = 25
     transport: Annotated[
         Literal["smb", "winrm", "auto"], Option(help="smb, winrm, or auto: as the inventory says.")
     ] = "auto"
@@ -141,20 +143,22 @@ class Options(_Recorded):
         Path | None,
         # As with the accounts: an inventory names its own.
         Option(
-            help="Who signs the certificates of WinRM, in PEM.", otherwise="this system's list", in_environment=False
+            help="The authority that signs WinRM's certificates, in PEM.",
+            otherwise="this system's list",
+            in_environment=False,
         ),
     ] = None
     content_port: Annotated[
-        int, Field(ge=0, le=65535), Option(help="Where WinRM targets fetch files from us; 0: any free port.")
+        int, Field(ge=0, le=65535), Option(help="The port that WinRM targets fetch files from; 0: any free one.")
     ] = 0
     attempts: Annotated[int, Field(ge=1, le=10), Option(help=_ATTEMPTS)] = 2
     deadline: Annotated[float, Field(ge=1, allow_inf_nan=False), Option(help="Seconds allowed for one machine.")] = (
         900.0
     )
     connect_timeout: Annotated[
-        float, Field(ge=0.1, allow_inf_nan=False), Option(help="Seconds to wait for an answer.")
+        float, Field(ge=0.1, allow_inf_nan=False), Option(help="Seconds to wait for a connection.")
     ] = 5.0
-    max_failures: Annotated[int, Field(ge=0), Option(help="Stop the run at this many; 0: never.")] = 0
+    max_failures: Annotated[int, Field(ge=0), Option(help="Stop the run after this many failures; 0: never.")] = 0
     origin: Origin | None = None
 
     def to_json(self) -> dict[str, Any]:

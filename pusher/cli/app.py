@@ -213,7 +213,7 @@ def retry(
 
 @app.command()
 def cancel(run: RunId, store: StoreUrl = None) -> None:
-    """Ask a run that is going on to stop: what is in flight finishes or is undone.
+    """Ask a run in progress to stop: what is in flight finishes or is undone.
 
     Example: pusher cancel last
     """
@@ -295,7 +295,8 @@ def clear_account(
     For an account whose secret was wrong and is right now, so that it need not wait until its budget is free again.
     The domain forgets when the account is unlocked (Unlock-ADAccount), or has signed in somewhere with the right
     password. Do not clear before: then pusher may lock the account. A machine forgets those of its own account in the
-    same two ways; --host says which machine it is. A user names whatever is counted by it, such as a service's account.
+    same two ways; --host says which machine it is. A user stands for all that is counted under that
+    name, such as a service's account.
 
     Examples: pusher accounts clear push-2026, pusher accounts clear 'CORP\\svc-agent'
     """

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 REFUSALS: Mapping[Refusal, tuple[str, str]] = MappingProxyType(
     {
-        Refusal.UNKNOWN: ("no single run's id begins with {run!r}", "one that 'pusher runs' lists, or last"),
+        Refusal.UNKNOWN: (
+            "no single run of the store {store} has an id that begins with {run!r}",
+            "one that 'pusher runs' lists, or last",
+        ),
         Refusal.ENDED: ("run {run} has ended already", "a run that goes on"),
         Refusal.ABANDONED: (
             "nobody works on run {run} any more: its process (pid {worker.pid} on {worker.host}) has ended",
@@ -47,7 +50,10 @@ def store_of_runs(url: str | None) -> Iterator[Store]:
         try:
             yield opened
         except RunRefusedError as refused:
-            found, expected = (words.format(run=refused.run, worker=refused.worker) for words in REFUSALS[refused.why])
+            found, expected = (
+                words.format(run=refused.run, worker=refused.worker, store=opened.name)
+                for words in REFUSALS[refused.why]
+            )
             raise BadInput(None, found, expected) from refused
 
 

@@ -21,7 +21,7 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON object a line on standard output; notes go to standard error.")
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", help="Nothing where all ends well, else notes and the closing summary.")
+    bool, typer.Option("--quiet", help="Print nothing where all ends well; else the notes and the closing summary.")
 ]
 
 _NOT_GIVEN = frozenset({"DEFAULT", "DEFAULT_MAP"})

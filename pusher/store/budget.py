@@ -116,7 +116,7 @@ def _found(text: Any) -> Any:
 
 
 def _of_the_budget(handed: Future[T]) -> Future[T]:
-    """The same, with a failure of the store told for what it means here. It cannot be cancelled."""
+    """The same, with a failure of the store said as what it means here. It cannot be cancelled."""
     told: Future[T] = Future()
     told.set_running_or_notify_cancel()
 

@@ -73,7 +73,7 @@ class Domain:
 
 @dataclass
 class Pusher:
-    """One process and what it has: ``open`` are its leaves, and whether each is being used by a sign-in just now."""
+    """One process and what it has: ``open`` are its leases, and whether each is being used by a sign-in just now."""
 
     process: Process
     run: str

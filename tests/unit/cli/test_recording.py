@@ -289,6 +289,7 @@ def test_a_secret_is_read_once_for_all_hosts_of_a_run(place: Workplace, monkeypa
     assert (ended.status, ended.pushed) == (0, set("abcdef"))
     assert file.read_text() == "what it was changed to"
 
+
 def test_what_there_is_before_a_run_is_not_looked_through_while_it_goes(
     place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,3 +306,15 @@ def test_what_there_is_before_a_run_is_not_looked_through_while_it_goes(
     assert place.check().status == 0
     assert kept_out[0] > before + 10_000
     assert gc.get_freeze_count() == before
+
+
+def test_a_run_that_is_in_another_store_is_told_where_it_was_looked_for(place: Workplace) -> None:
+    """The commands that a run's end suggests hold for the store that it was recorded in."""
+    place.check("--store", "other.sqlite")
+    for command in (["show", "last"], ["retry", "last"], ["cancel", "last"], ["report", "last"]):
+        said = place.run(*command)
+        own = place.folder / "data" / "pusher" / "pusher.sqlite"
+        assert (said.status, f"no single run of the store {own} has an id that begins with 'last'" in said.err) == (
+            2,
+            True,
+        )

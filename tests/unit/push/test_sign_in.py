@@ -55,7 +55,7 @@ def test_fifty_hosts_and_a_wrong_password_are_one_as_req(account: Account, store
 
 @pytest.mark.thorough
 def test_fifty_hosts_and_a_right_password_are_one_as_req(store: Store) -> None:
-    """The budget leaves one password on its way at a time; a ticket needs no leave."""
+    """The budget leaves one password on its way at a time; a ticket needs no lease."""
     kerberos = MemoryKerberos(utc_now, {PRINCIPAL: "right"}, latency=0.5)
     codes, estate = run(
         lambda: Estate(

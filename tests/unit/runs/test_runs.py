@@ -108,5 +108,5 @@ def test_the_sentences_for_a_refusal_are_complete() -> None:
     worker = Process(host="h", place="p", pid=7, started=1)
     assert REFUSALS.keys() == set(Refusal)
     for found, expected in REFUSALS.values():
-        assert "r1" in found.format(run="r1", worker=worker)
-        assert expected.format(run="r1", worker=worker)
+        assert "r1" in found.format(run="r1", worker=worker, store="s")
+        assert expected.format(run="r1", worker=worker, store="s")

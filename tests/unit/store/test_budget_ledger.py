@@ -108,7 +108,7 @@ def test_processes_that_are_killed_in_mid_sign_in_have_spent_what_they_had(
     last = ended(started(url, "r3", limit))
     tried += [*rest, *last].count("sign-in")
     assert hanging.returncode == -9
-    # One that was granted a leave and killed before it said so has spent it all the same.
+    # One that was granted a lease and killed before it said so has spent it all the same.
     assert 2 <= tried <= limit
     store = open_store(url)
     left = LockoutGuard(LockoutPolicy(threshold=limit + 1, reserve=1), store.ledger).budget(KEY)

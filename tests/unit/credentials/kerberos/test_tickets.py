@@ -146,7 +146,7 @@ def test_two_hundred_tasks_share_it() -> None:
 
 
 def test_a_wrong_password_stops_the_account_everywhere() -> None:
-    """The first hears why, the others that it was stopped; and whoever would send the password gets no leave."""
+    """The first hears why, the others that it was stopped; and whoever would send the password gets no lease."""
 
     async def story() -> None:
         realm = Realm(given="wrong")
@@ -157,7 +157,7 @@ def test_a_wrong_password_stops_the_account_everywhere() -> None:
 
         async def lease() -> None:
             async with realm.guard.lease(account_key(PUSH, "")):
-                raise AssertionError("nobody gets leave")
+                raise AssertionError("nobody gets a lease")
 
         assert await code_of(lease()) == "account-stopped"
 
