@@ -7,9 +7,12 @@ import io
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
+from pusher.problems import Code, problem
+from pusher.store import StoreError
 from tests.unit.cli.workplace import Workplace
 
 SITE = "münchen-東京"
@@ -79,3 +82,30 @@ def test_a_pipe_gets_what_the_document_says_it_is(
     assert "\\u" in data.decode() if format == "html" else SITE in data.decode()
     if format == "junit":
         assert SITE in {case.get("classname", "").rpartition(".")[2] for case in ET.fromstring(data).iter("testcase")}
+
+
+@pytest.mark.parametrize("ends", [StoreError(problem(Code.STORE_LOCKED)), OSError(28, "No space left on device")])
+def test_a_report_that_cannot_be_written_to_its_end_leaves_the_one_that_was_there(
+    reported: Workplace, monkeypatch: pytest.MonkeyPatch, ends: Exception
+) -> None:
+    def half(format: str, run: object, outcomes: object, out: TextIO) -> None:
+        out.write("half of it")
+        out.flush()
+        raise ends
+
+    Path("r.csv").write_text("yesterday's")
+    Path("r.csv").chmod(0o640)
+    before = sorted(Path().iterdir())
+    with monkeypatch.context() as failing:
+        failing.setattr("pusher.cli.reading.render", half)
+        assert reported.run("report", "last", "--format", "csv", "-o", "r.csv").status == 2
+    assert (sorted(Path().iterdir()), Path("r.csv").read_text()) == (before, "yesterday's")
+    Path("link.csv").symlink_to("r.csv")
+    assert reported.run("report", "last", "--format", "csv", "-o", "link.csv").status == 0
+    assert Path("r.csv").read_text(encoding="utf-8-sig").startswith("run,target,")
+    assert (Path("r.csv").stat().st_mode & 0o777, Path("link.csv").is_symlink()) == (0o640, True)
+
+
+def test_a_report_may_go_into_what_is_no_file(reported: Workplace) -> None:
+    assert reported.run("report", "last", "--format", "csv", "-o", "/dev/null").status == 0
+    assert Path("/dev/null").is_char_device()
