@@ -6,16 +6,23 @@ Here lives nothing of what is kept: the nouns do, each in a file of its own. Wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Executable, Table
+from sqlalchemy.dialects import postgresql, sqlite
 
 from pusher.problems import Code, problem
 from pusher.store.faults import StoreError, translated
 from pusher.store.sqlite_file import SqliteFile
 from pusher.store.writer import Writer
+
+_INSERTS: Mapping[str, Callable[[Table], Any]] = MappingProxyType(
+    {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +33,11 @@ class Database:
     writer: Writer
     name: str
     file: SqliteFile | None = None
+
+    @property
+    def dialect(self) -> str:
+        """The engine's name."""
+        return self.engine.dialect.name
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -57,6 +69,11 @@ class Database:
         """Commit what is left. Raises nothing: who handed something over has been told what became of it."""
         self.writer.close()
         self.engine.dispose()
+
+
+def unless_there(table: Table) -> Mapping[str, Executable]:
+    """Inserts a row, unless one of its keys is there already. By the engine's name: each says it in its own way."""
+    return MappingProxyType({name: insert(table).on_conflict_do_nothing() for name, insert in _INSERTS.items()})
 
 
 class Part:

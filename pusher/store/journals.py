@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, insert, or_, select, update
 
 from pusher.models import Journal, JournalStep, Mark
-from pusher.store.database import Part
+from pusher.store.database import Part, unless_there
 from pusher.store.schema import journal_steps, journals
 from pusher.store.writer import Row
 
 _OPENED = insert(journals)
-_MARKED = insert(journal_steps).prefix_with("OR IGNORE", dialect="sqlite")
+_MARKED = unless_there(journal_steps)
 _CLOSED = update(journals).where(journals.c.id == bindparam("its_id")).values(closed_as=bindparam("closed_as"))
 
 
@@ -36,7 +36,7 @@ class Journals(Part):
     async def mark(self, journal: str, step: str, mark: Mark, at: datetime) -> None:
         """A mark that is there already stays as it is."""
         row = {"journal": journal, "step": step, "mark": mark.value, "at": at}
-        await self._database.writer.write(Row(_MARKED, row))
+        await self._database.writer.write(Row(_MARKED[self._database.dialect], row))
 
     async def close_journal(self, journal: str, closed_as: str) -> None:
         await self._database.writer.write(Row(_CLOSED, {"its_id": journal, "closed_as": closed_as}))

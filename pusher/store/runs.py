@@ -11,12 +11,13 @@ from sqlalchemy import bindparam, insert, select, update
 
 from pusher.models import Run
 from pusher.store import schema
-from pusher.store.database import Part
+from pusher.store.database import Part, unless_there
 from pusher.store.queries import read_runs
 from pusher.store.writer import Row
 
 _RUNS, _TARGETS = schema.runs, schema.targets
 _TARGET_BATCH = 1000
+_TARGET = unless_there(_TARGETS)
 _BEGAN = (
     update(_TARGETS)
     .where(_TARGETS.c.run == bindparam("its_run"), _TARGETS.c.name == bindparam("its_name"))
@@ -54,7 +55,7 @@ class Runs(Part):
             connection.execute(insert(_RUNS), row)
             for batch in _batches(targets):
                 rows = [{"run": run.id, "name": n, "address": a, "site": s} for n, a, s in batch]
-                connection.execute(insert(_TARGETS).prefix_with("OR IGNORE", dialect="sqlite"), rows)
+                connection.execute(_TARGET[self._database.dialect], rows)
 
     def target_began(self, run: str, target: str, at: datetime) -> Future[Any]:
         """Posted: the future tells how it went."""

@@ -7,10 +7,12 @@ import inspect
 import sqlite3
 
 import pytest
-from sqlalchemy import exc
+from sqlalchemy import Table, exc
+from sqlalchemy.dialects import postgresql, sqlite
 
 from pusher.problems import CATALOGUE
-from pusher.store import faults
+from pusher.store import faults, schema
+from pusher.store.database import unless_there
 from pusher.store.faults import StoreError, store_error, translated
 
 RESULT_CODES = [*range(1, 29), 100, 101]
@@ -123,3 +125,12 @@ def test_what_is_translated_keeps_its_cause_and_what_is_ours_stays_ours() -> Non
     with pytest.raises(StoreError) as again, translated("elsewhere"):
         raise told.value
     assert again.value is told.value
+
+
+@pytest.mark.parametrize("table", [schema.targets, schema.journal_steps])
+def test_what_is_there_already_is_left_alone_by_every_engine(table: Table) -> None:
+    """Where one engine refused it, a mark that is made twice would end a push."""
+    for name, dialect in (("sqlite", sqlite.dialect()), ("postgresql", postgresql.dialect())):
+        said = str(unless_there(table)[name].compile(dialect=dialect))  # type: ignore[attr-defined]
+        assert said.endswith("ON CONFLICT DO NOTHING"), name
+        assert f"INSERT INTO {table.name} " in said
