@@ -49,7 +49,7 @@ def resolve(options: Options, as_json: bool, *, identify: bool = False) -> None:
             from pusher.wiring.asking import asker_for  # the transports' libraries, which nobody else here needs
 
             asker = stack.enter_context(asker_for(options, loaded))
-        work = _Resolving(loaded, selector, asker, options.concurrency if identify else _RESOLVING_AT_ONCE, as_json)
+        work = _Resolving(loaded, selector, asker, asker.at_once if asker is not None else _RESOLVING_AT_ONCE, as_json)
         asyncio.run(work.go(loaded.targets(selector), loaded.count()))
     if not as_json:
         console_for(sys.stdout).print(resolve_table(work.rows))

@@ -12,16 +12,18 @@ from pusher.settings import Options
 from pusher.targets.inventory import Inventory
 from pusher.transports.port import Limits, PeerIdentity, Transport
 from pusher.wiring.authority import authority_of
+from pusher.wiring.descriptors import fitted, raised_for
 from pusher.wiring.transports import open_transports
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asker:
-    """Asks any number of targets at once; ``only``: by no other transport."""
+    """Asks ``at_once`` targets, for which this process has descriptors; ``only``: by no other transport."""
 
     transports: dict[TransportKind, Transport]
     only: TransportKind | None
     limits: Limits
+    at_once: int
 
     async def __call__(self, target: Target, address: str) -> PeerIdentity:
         """Who answers; raises ProblemError."""
@@ -32,9 +34,11 @@ class Asker:
 def asker_for(options: Options, inventory: Inventory) -> Iterator[Asker]:
     """For as long as targets are asked."""
     authority = authority_of(options, inventory)
-    with open_transports(frozenset(TransportKind), options.concurrency, authority) as transports:
+    at_once = fitted(options.concurrency, raised_for(options.concurrency, ports=1))
+    with open_transports(frozenset(TransportKind), at_once, authority) as transports:
         yield Asker(
             transports=transports,
             only=None if options.transport == "auto" else TransportKind(options.transport),
             limits=Limits(connect=options.connect_timeout),
+            at_once=at_once,
         )

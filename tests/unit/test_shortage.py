@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ from hypothesis import strategies as st
 from pusher.models import Stage
 from pusher.problems import CATALOGUE, ProblemError
 from pusher.problems.shortage import CODE, NUMBERS, shortage
+from pusher.settings import Options
 from pusher.targets.dns_resolver import DnsResolver
+from pusher.targets.inventory import load_inventory
 from pusher.targets.system_resolver import SystemResolver
 from pusher.transports.codes import Operation
 from pusher.transports.probe import probe
@@ -29,6 +32,7 @@ from pusher.transports.smb import faults as smb
 from pusher.transports.smb.connection import _BoundedTcp
 from pusher.transports.threaded import Pool
 from pusher.transports.winrm import faults as winrm
+from pusher.wiring.asking import asker_for
 from pusher.wiring.descriptors import A_MACHINE, OWN, fitted, probes, raised_for
 from tests.unit.cli.workplace import Workplace
 
@@ -180,6 +184,14 @@ def test_a_run_is_fitted_and_says_so_once(place: Workplace, monkeypatch: pytest.
         "(ulimit -n raises it, or LimitNOFILE= of a service)"
     ]
     assert place.check("--limit", "a,b").notes == []
+
+
+def test_who_asks_what_machines_call_themselves_is_fitted_too(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pusher.wiring.asking.raised_for", lambda *_, **__: OWN + 3 * A_MACHINE)
+    with asker_for(Options(inventory=Path("i.yaml")), load_inventory(Path("i.yaml"))) as asker:
+        assert asker.at_once == 3
 
 
 def high(of: socket.socket) -> socket.socket:
