@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import inspect
 import sqlite3
+from typing import Any
 
 import pytest
 from sqlalchemy import Table, exc
@@ -130,7 +131,9 @@ def test_what_is_translated_keeps_its_cause_and_what_is_ours_stays_ours() -> Non
 @pytest.mark.parametrize("table", [schema.targets, schema.journal_steps])
 def test_what_is_there_already_is_left_alone_by_every_engine(table: Table) -> None:
     """Where one engine refused it, a mark that is made twice would end a push."""
-    for name, dialect in (("sqlite", sqlite.dialect()), ("postgresql", postgresql.dialect())):
-        said = str(unless_there(table)[name].compile(dialect=dialect))  # type: ignore[attr-defined]
+    engines: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgresql}
+    for name, engine in engines.items():
+        statement: Any = unless_there(table)[name]
+        said = str(statement.compile(dialect=engine.dialect()))
         assert said.endswith("ON CONFLICT DO NOTHING"), name
         assert f"INSERT INTO {table.name} " in said
