@@ -205,8 +205,8 @@ CHECKS: Sequence[Row] = (
 async def prove(subject: Subject) -> tuple[tuple[Check, ...], Problem | None]:
     """Run every check; the results in the table's order, and the first failure's problem, if any.
 
-    Those that stop come first, one after the other; all others are made at once. A problem of the connection itself
-    (RETRY) is raised: it says nothing about rights.
+    Those that stop come first, one after the other; all others at once, where the session takes several. A problem of
+    the connection itself (RETRY) is raised: it says nothing about rights.
     """
     done = list[_Proven]()
     for row in (row for row in CHECKS if row.stops):
@@ -214,7 +214,8 @@ async def prove(subject: Subject) -> tuple[tuple[Check, ...], Problem | None]:
         if done[-1].problem is not None:
             break
     else:
-        done += await together(*(_proven(row, subject) for row in CHECKS if not row.stops))
+        rest = (_proven(row, subject) for row in CHECKS if not row.stops)
+        done += await together(*rest, at_once=subject.session.takes_several)
     return tuple(each.check for each in done), next((each.problem for each in done if each.problem is not None), None)
 
 

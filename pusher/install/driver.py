@@ -200,7 +200,11 @@ def _is_given_up(step: Step, code: Code) -> bool:
 
 async def observe(session: Session, package: Package) -> Observation:
     """Look at the host: files, folders and service. Half-done swaps of an unknown push are put right first."""
-    files, service = await both(_observe_files(session, package), _observe_service(session, service_of(package)))
+    files, service = await both(
+        _observe_files(session, package),
+        _observe_service(session, service_of(package)),
+        at_once=session.takes_several,
+    )
     return Observation(
         files=files.digests,
         missing_folders=files.missing_folders,

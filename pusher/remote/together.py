@@ -1,6 +1,7 @@
-"""Asking a machine several things at once: a transport that can sends them all before the first answer comes.
+"""Asking a machine several things that do not hang on each other: at the same time, or one after the other.
 
-What must not live here: what is asked. One that can do only one thing at a time does them in order.
+At the same time over a transport that sends them all before the first answer comes. What must not live here: what is
+asked.
 """
 
 from __future__ import annotations
@@ -14,20 +15,27 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-async def together(*calls: Coroutine[Any, Any, T]) -> list[T]:
-    """The results in order. All have ended when this returns or raises; the first one's exception is raised."""
-    ended = await asyncio.gather(*calls, return_exceptions=True)
-    for each in ended:
-        if isinstance(each, BaseException):
-            raise each
-    return [each for each in ended if not isinstance(each, BaseException)]
+async def together(*calls: Coroutine[Any, Any, T], at_once: bool) -> list[T]:
+    """The results in order; the first one's exception is raised.
+
+    ``at_once``: all have ended when this returns or raises. Else each waits for the one before it, and what comes after
+    one that raises is not asked.
+    """
+    if at_once:
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        for each in ended:
+            if isinstance(each, BaseException):
+                raise each
+        return [each for each in ended if not isinstance(each, BaseException)]
+    try:
+        return [await call for call in calls]
+    finally:
+        for call in calls:
+            call.close()
 
 
-async def both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
+async def both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B], *, at_once: bool) -> tuple[A, B]:
     """As ``together``, of two that answer differently."""
-    one, other = await asyncio.gather(first, second, return_exceptions=True)
-    if isinstance(one, BaseException):
-        raise one
-    if isinstance(other, BaseException):
-        raise other
+    calls: tuple[Coroutine[Any, Any, Any], ...] = (first, second)
+    one, other = await together(*calls, at_once=at_once)
     return one, other

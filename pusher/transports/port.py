@@ -192,11 +192,12 @@ def never_cancelled() -> None:
 class Session(Protocol):
     """One authenticated session to one machine.
 
-    Calls may be made at the same time (``remote.together``): over SMB they travel together, over WinRM one after the
-    other. Which comes first is then nobody's promise, so only what does not hang on each other is asked so.
+    ``takes_several``: calls that do not hang on each other are worth making at the same time (``remote.together``):
+    over SMB they travel together, over WinRM one would wait for the other.
     """
 
     identity: PeerIdentity
+    takes_several: bool
 
     def runner(self, run_as: RunAs = SYSTEM) -> str:
         """What carries out ``run`` there, in words for the record."""

@@ -87,6 +87,8 @@ class ThreadedHold:
 class ThreadedSession:
     """The calls of ``port.Session`` that every adapter answers alike."""
 
+    takes_several = False
+
     def __init__(
         self,
         calls: ThreadedCalls,

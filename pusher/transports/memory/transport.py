@@ -171,6 +171,7 @@ class _MemoryHold:
 class _MemorySession:
     def __init__(self, wire: Wire, user: User, identity: PeerIdentity) -> None:
         self.identity = identity
+        self.takes_several = wire.transport.kind is TransportKind.SMB
         self._wire, self._user = wire, user
         self._host, self._disk, self._services = wire.host, wire.host.disk, wire.host.services
 

@@ -67,6 +67,8 @@ class SignedIn:
 class SmbSession:
     """One authenticated session; its calls may be made at the same time."""
 
+    takes_several = True
+
     def __init__(self, signed_in: SignedIn, identity: PeerIdentity, limits: Limits) -> None:
         self.identity, self._limits = identity, limits
         self._wire, self._trees = signed_in.wire, signed_in.trees
@@ -148,7 +150,7 @@ class SmbSession:
         in_use = list[NewFile]()
         for some in _in_lots(files):
             check_cancelled()
-            for held in await together(*(one_by_one.put_each(self, [file], moved) for file in some)):
+            for held in await together(*(one_by_one.put_each(self, [file], moved) for file in some), at_once=True):
                 in_use += held
         return in_use
 
@@ -156,12 +158,13 @@ class SmbSession:
         found, paths = dict[RemotePath, FileDigest | None](), list(limits)
         for at in range(0, len(paths), _AT_ONCE):
             some = paths[at : at + _AT_ONCE]
-            for one in await together(*(one_by_one.digest_each(self, {path: limits[path]}) for path in some)):
+            each = (one_by_one.digest_each(self, {path: limits[path]}) for path in some)
+            for one in await together(*each, at_once=True):
                 found |= one
         return found
 
     async def taken(self, paths: Sequence[RemotePath]) -> frozenset[RemotePath]:
-        found = await together(*(one_by_one.taken_each(self, [path]) for path in paths))
+        found = await together(*(one_by_one.taken_each(self, [path]) for path in paths), at_once=True)
         return frozenset[RemotePath]().union(*found)
 
     async def rename_all(self, renames: Sequence[Renaming]) -> list[Renaming]:
