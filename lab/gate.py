@@ -6,7 +6,7 @@ a process of the host that has inherited the socket is the only way in. Without 
 the kernel; a connection with a fault is copied by hand, since its bytes are counted.
 
 Faults, by name (`link`): each strikes once so many bytes, or whole SMB messages, of a connection have gone
-towards the host; 0 strikes at once.
+towards the host; 0 strikes with the first byte. None is spent on a connection on which nothing is said (a port probe).
 
 - `stall`      nothing more goes towards the host, the connection stays open; answers still come back
 - `reset`      the client's connection is reset
@@ -166,7 +166,7 @@ class Gate:
                 client, _ = self._listener.accept()
             except OSError:  # shut down while we waited
                 continue
-            threading.Thread(target=self._serve, args=(client, self._next_plan()), daemon=True).start()
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _next_plan(self) -> Plan | None:
         with self._lock:
@@ -175,7 +175,11 @@ class Gate:
                 self._plan = replace(plan, times=plan.times - 1) if plan.times > 1 else None
             return plan
 
-    def _serve(self, client: socket.socket, plan: Plan | None) -> None:
+    def _serve(self, client: socket.socket) -> None:
+        with self._lock:
+            waits = self._plan is not None and self._plan.fault is not Fault.REFUSE
+        # No fault is spent on a port probe.
+        plan = self._next_plan() if not waits or _says_anything(client) else None
         if plan is not None and plan.fault is Fault.REFUSE:
             _reset(client)
             return
@@ -220,6 +224,14 @@ class Gate:
             case Fault.KILL_SMBD:
                 self._kill_server(server)
                 _pump(client, server)
+
+
+def _says_anything(client: socket.socket) -> bool:
+    """Whether a first byte comes before the end; clients of SMB and HTTP speak first."""
+    try:
+        return bool(client.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:

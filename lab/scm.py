@@ -35,6 +35,8 @@ ACCESS_DENIED = 5
 OBJECT_NAME_NOT_FOUND = 0xC0000034
 AUTHENTICATION_TYPE_NOT_RECOGNIZED = 8
 
+_STARTS = 3
+_INTERNAL_ERROR = struct.pack("<I", 1359)
 _CHANGE, _CREATE, _OPEN, _START = (
     11,
     12,
@@ -268,16 +270,28 @@ class _Pipe:
         if call.opnum == _QUERY_SERVICE_CONFIG:
             answer = self._wine.call(call)
             return answer if isinstance(answer, Pdu) else config_as_windows(answer, self._windows)
+        if call.opnum == _START:
+            return self._start(call)
         answer = self._wine.call(call)
         if self._logons is not None and call.opnum == _DELETE and answer == bytes(4):
             self._logons.forget(self._opened.get(call.stub[:_HANDLE_SIZE], ""))
+        return answer
+
+    def _start(self, call: Call) -> Pdu | bytes:
+        """Once more where Wine's new process died before it ran anything, a race of Wine's (NtCreateUserProcess says
+        STATUS_INTERNAL_ERROR then): the service is still stopped, and nothing of it has been run."""
+        for _ in range(_STARTS):
+            answer = self._wine.call(call)
+            if answer != _INTERNAL_ERROR:
+                break
+            log.info("Wine could not begin a process")
         return answer
 
     def _with_logon(self, call: Call, logons: Logons) -> Pdu | bytes:
         """A call about a service whose account and password count, as Wine does not take them."""
         if call.opnum == _START:
             refused = logons.refuses_start(self._opened.get(call.stub[:_HANDLE_SIZE], ""))
-            return struct.pack("<I", refused) if refused else self._wine.call(call)
+            return struct.pack("<I", refused) if refused else self._start(call)
         from impacket.dcerpc.v5 import scmr  # NDR structures, slow to import and seldom needed
 
         asked = (scmr.RCreateServiceW if call.opnum == _CREATE else scmr.RChangeServiceConfigW)(call.stub)

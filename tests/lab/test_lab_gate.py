@@ -267,3 +267,16 @@ def test_a_message_budget_passes_so_many_messages(bodies: list[bytes], limit: in
             break
     assert passed == len(b"".join(messages[:limit]))
     assert budget.spent == (len(messages) >= limit)
+
+
+def test_a_port_probe_costs_no_fault(gate: Gate, listener: socket.socket) -> None:
+    gate.link(Plan(fault=Fault.RESET, after=1, times=1))
+    for _ in range(3):
+        client(listener).close()
+    with client(listener) as connection, pytest.raises(ConnectionResetError):
+        connection.sendall(b"12")
+        while connection.recv(1):
+            pass
+    with client(listener) as connection:
+        connection.sendall(b"12")
+        assert connection.recv(2) == b"12"
