@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from pusher.models import Mark, Status
 from pusher.problems import BadInput, ProblemError
@@ -287,11 +289,44 @@ def test_a_url_of_an_engine_that_is_not_there() -> None:
     assert "hunter2" not in sentence
 
 
+_OPENS = "import sys; from pusher.store import open_store; open_store(sys.argv[1]).close()"
+
+
 @pytest.mark.process
 def test_several_who_come_first_at_once_find_one_store(tmp_path: Path) -> None:
     """Four commands start on a new machine in the same moment."""
-    code = "import sys; from pusher.store import open_store; open_store(sys.argv[1]).close()"
-    command = [sys.executable, "-c", code, str(tmp_path / "pusher.sqlite")]
+    command = [sys.executable, "-c", _OPENS, str(tmp_path / "pusher.sqlite")]
     started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     ends = [(process.communicate()[1], process.returncode) for process in started]
     assert ends == [("", 0)] * 4
+
+
+@pytest.mark.process
+def test_a_store_that_another_process_makes_between_two_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was an empty file at the first look, and a whole store at the next one, is no other program's database."""
+    file = tmp_path / "pusher.sqlite"
+    looks = 0
+    looking: Any = SQLiteDialect.get_table_names
+    has_table: Any = SQLiteDialect.has_table
+
+    def make() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            made = subprocess.run([sys.executable, "-c", _OPENS, str(file)], check=False, timeout=60)
+            assert made.returncode == 0
+
+    def after_look(*args: Any, **kwargs: Any) -> Any:
+        found = looking(*args, **kwargs)
+        make()
+        return found
+
+    def after_asking(*args: Any, **kwargs: Any) -> Any:
+        found = has_table(*args, **kwargs)
+        make()
+        return found
+
+    monkeypatch.setattr(SQLiteDialect, "get_table_names", after_look)
+    monkeypatch.setattr(SQLiteDialect, "has_table", after_asking)
+    open_store(str(file)).close()
+    assert looks >= 2
