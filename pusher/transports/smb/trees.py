@@ -50,10 +50,9 @@ class Trees:
         if key not in self._asked:
             names = {key: name} if key not in _ALWAYS else {each: each for each in _ALWAYS if each not in self._trees}
             for each, named in names.items():
-                if each not in self._asked:
-                    asking = self._wire.ask(0, tree_connect(f"\\\\{self._server}\\{named}"))
-                    self._asked[each] = asyncio.ensure_future(_first(asking))
-                    self._asked[each].add_done_callback(_seen)
+                asking = self._wire.ask(0, tree_connect(f"\\\\{self._server}\\{named}"))
+                self._asked[each] = asyncio.ensure_future(_first(asking))
+                self._asked[each].add_done_callback(_seen)
         return await asyncio.shield(self._asked[key])
 
 
