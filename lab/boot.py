@@ -34,6 +34,7 @@ LOGS = DISK / "log"
 PREFIX = HOME / "prefix"
 DRIVE = PREFIX / "drive_c"
 KEEPER_FILE = HOME / "keeper"
+_RELAYS = 3
 _TEMPLATE = HOME / "template"
 _RELAY = HOME / "relay.exe"
 HELPER = HOME / "helper.exe"
@@ -138,7 +139,7 @@ def boot(order: Order) -> Booted:
         children["winbindd"] = server.start_winbindd()
     server.add_accounts(order.passwords, order.account)
     children["samba-dcerpcd"], children["smbd"] = server.start()
-    port = _relay_port(relay)
+    children["wine"], port = _ready(relay)
     svcctl = server.pipes / "svcctl"
     ServiceManagerPipe(
         svcctl, lambda: socket.create_connection(("127.0.0.1", port)), order.windows, service_logons()
@@ -265,10 +266,16 @@ def shut_down_wine() -> None:
     subprocess.run(["wineserver", "--wait"], env=wine_environment(), capture_output=True, check=True, timeout=20)
 
 
-def _relay_port(relay: subprocess.Popen[bytes]) -> int:
-    assert relay.stdout is not None
-    line = relay.stdout.readline().decode(errors="replace")
-    found = re.match(r"READY (\d+)", line)
-    if found is None:
-        raise BootError(f"the relay did not start in Wine: {line!r}; see {LOGS}/wine.err")
-    return int(found[1])
+def _ready(relay: subprocess.Popen[bytes]) -> tuple[subprocess.Popen[bytes], int]:
+    """The relay and its port. It is started once more where its process died without a word: Wine fails to begin one
+    now and then, and nothing of it has been run."""
+    for left in reversed(range(_RELAYS)):
+        assert relay.stdout is not None
+        line = relay.stdout.readline().decode(errors="replace")
+        if found := re.match(r"READY (\d+)", line):
+            return relay, int(found[1])
+        if line or not left:
+            raise BootError(f"the relay did not start in Wine: {line!r}; see {LOGS}/wine.err")
+        relay.wait()
+        relay = _start_relay()
+    raise AssertionError("the last one returns or raises")
