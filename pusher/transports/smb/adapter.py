@@ -103,6 +103,7 @@ class _SmbLink:
             stage=Stage.SIGN_IN,
             what=f"signing in as {credential.account}",
         )
+        self._protocol = None  # it was taken: whatever fails from now on says nothing of the account
         return SmbSession(await self._handed_over(session), self._identity, self._limits)
 
     async def close(self) -> None:

@@ -49,6 +49,9 @@ from pusher.transports.smb.wire import Wire
 
 T = TypeVar("T")
 
+_GRACE = 5.0
+"""Seconds in which a call that was given up comes to its end."""
+
 _AT_ONCE = 16
 """Files that are written or read at the same time."""
 
@@ -260,19 +263,32 @@ class SmbSession:
         late: Callable[[str], Problem],
         what: str,
     ) -> T:
-        """``work`` may ask for ``seconds`` anew."""
+        """``work`` may ask for ``seconds`` anew. Past them the wire goes first, so that no clean-up waits on it."""
         loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+
+        def prolong() -> None:
+            nonlocal until
+            until = loop.time() + seconds
+
+        task = asyncio.ensure_future(work(prolong))
         try:
-            async with asyncio.timeout(seconds) as limit:
-                return await work(lambda: limit.reschedule(loop.time() + seconds))
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            self._wire.abort()
-            raise ProblemError(late(f"{what}: nothing for {seconds:g} s")) from None
+            while not task.done() and (left := until - loop.time()) > 0:
+                await asyncio.wait({task}, timeout=left)
+            if task.done():
+                return task.result()
         except asyncio.CancelledError:
-            self._wire.abort()
+            await self._give_up(task)
             raise
+        await self._give_up(task)
+        raise ProblemError(late(f"{what}: nothing for {seconds:g} s"))
+
+    async def _give_up(self, task: asyncio.Future[T]) -> None:
+        self._wire.abort()
+        task.cancel()
+        await asyncio.wait({task}, timeout=_GRACE)
+        if task.done() and not task.cancelled():
+            task.exception()  # of no interest any more
 
 
 def _in_lots(files: Sequence[NewFile]) -> Iterator[list[NewFile]]:

@@ -133,7 +133,7 @@ class Wire(asyncio.Protocol):
 
     def largest(self, wanted: int) -> int:
         """Bytes of data for one request, at most ``wanted``: no more than the credits that are there pay for."""
-        return max(min(wanted, self._credits * CREDIT_UNIT if self._large else CREDIT_UNIT), 1)
+        return max(min(wanted, max(self._credits, 1) * CREDIT_UNIT if self._large else CREDIT_UNIT), 1)
 
     def sign_off(self) -> None:
         """LOGOFF (MS-SMB2 2.2.7), the last message; nobody waits for its answer."""
