@@ -103,8 +103,11 @@ class _SmbLink:
             stage=Stage.SIGN_IN,
             what=f"signing in as {credential.account}",
         )
-        self._protocol = None  # it was taken: whatever fails from now on says nothing of the account
-        return SmbSession(await self._handed_over(session), self._identity, self._limits)
+        try:
+            return SmbSession(await self._handed_over(session), self._identity, self._limits)
+        except BaseException:
+            self._protocol = None  # the account was taken: what has failed since says nothing of it
+            raise
 
     async def close(self) -> None:
         """Sign off politely where the connection still lives, and drop it in any case."""
