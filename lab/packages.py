@@ -32,6 +32,7 @@ NEEDED = {
     "winbind": "/usr/sbin/winbindd",
     "libnss-winbind": "/usr/lib/*/libnss_winbind.so.2",
     "libnss-wrapper": "/usr/lib/*/libnss_wrapper.so",  # clients of the directory resolve its names without /etc/hosts
+    "postgresql": "/usr/lib/postgresql/*/bin/postgres",  # its own cluster is never started (lab/postgresql.py)
 }
 NEEDED_WITHOUT_ROOT = {"libuid-wrapper": "/usr/lib/*/libuid_wrapper.so"}
 

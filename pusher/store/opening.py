@@ -11,6 +11,7 @@ from urllib.parse import quote_plus
 from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from pusher import installation
 from pusher.problems import BadInput
 from pusher.store import sqlite_file
 from pusher.store.database import Database
@@ -20,6 +21,8 @@ from pusher.store.writer import Writer
 
 HEAD = "0004"
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+"""What is meant by a URL that names none."""
 _HIDDEN = "***"
 _SCHEME = re.compile(r"\w+(?:\+\w+)?(?=://)")
 _SECRET = re.compile(r"pass|pwd|secret|token|key", re.IGNORECASE)
@@ -49,6 +52,11 @@ def open_store(url: str) -> Store:
             name = shown_url(url)
             writer = Writer(engine, name, file.prove if file is not None else lambda: None)
             opened = Store(Database(engine=engine, writer=writer, name=name, file=file))
+        except ModuleNotFoundError as error:
+            if error.name != "psycopg":
+                raise
+            found = f"the store {shown_url(url)} needs the library of PostgreSQL, which is not installed"
+            raise BadInput(None, found, f"the extra postgresql: {installation.add('postgresql')}") from error
         except (SQLAlchemyError, OSError, ImportError, StoreError, RuntimeError, MemoryError) as error:
             reason = (str(getattr(error, "orig", None) or error) or type(error).__name__).splitlines()[0]
             found = f"the store {shown_url(url)} cannot be opened: {reason}"
@@ -95,12 +103,13 @@ def _address(url: str) -> URL:
     if "://" not in url:
         return URL.create("sqlite", database=str(Path(url).expanduser()))
     try:
-        return make_url(url)
+        address = make_url(url)
     except (SQLAlchemyError, ValueError):
         # From nothing: the exception may hold the URL with its password.
         raise BadInput(
             None, f"the store {shown_url(url)} is no URL", "a file, or a URL such as sqlite:///FILE"
         ) from None
+    return address.set(drivername=_DRIVERS.get(address.drivername, address.drivername))
 
 
 def shown_url(url: str) -> str:
