@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from pusher.next_commands import NextCommands
 from pusher.problems import BadInput
 
 if TYPE_CHECKING:
@@ -256,6 +257,15 @@ def data_folder() -> Path:
 def place_of_store(url: str | None) -> str:
     """``url``, or the file of the user's own store."""
     return url or str(data_folder() / "pusher.sqlite")
+
+
+def next_commands(store: str | None, accounts: Path | None = None) -> NextCommands:
+    """Those that a command prints which was given these; no password of the store's URL is in them."""
+    from pusher.store import url_to_paste  # as below
+
+    return NextCommands(
+        store=None if store is None else url_to_paste(store), accounts=None if accounts is None else str(accounts)
+    )
 
 
 def open_default_store(url: str | None) -> Store:

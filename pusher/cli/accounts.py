@@ -31,6 +31,7 @@ from pusher.report.accounts import (
 from pusher.report.record import write_line
 from pusher.report.style import console_for
 from pusher.report.text import visible
+from pusher.settings import next_commands
 from pusher.wiring.accounts import accounts_beside, accounts_to_test
 from pusher.wiring.directory import directory_secret
 from pusher.wiring.engine import open_engine
@@ -50,7 +51,8 @@ def try_accounts(file: Path | None, store: str | None, as_json: bool) -> int:
     with open_engine(store) as engine:
         guard = engine.guard(read, f"test-{run_id(utc_now())}")
         try:
-            asyncio.run(_try_all(accounts, open_examiner(read, guard, secret), trials, as_json))
+            opening = open_examiner(read, guard, secret, next_commands(store, file))
+            asyncio.run(_try_all(accounts, opening, trials, as_json))
         except KeyboardInterrupt:
             interrupted = True  # a sign-in that was on its way is in the ledger
     if not as_json and (trials or not interrupted):
@@ -136,7 +138,8 @@ def clear_account(
         return
     names = {(key.entry, key.domain): one for one in read.accounts for key in [account_key(one, "")]}
     beside = {command: names.get((key.entry, key.domain)) for key, command in others.items()}
-    print("\n".join(cleared_words(account, cleared, beside)))
+    budget = next_commands(store, file).budget()
+    print("\n".join(cleared_words(account, cleared, beside, budget)))
 
 
 def _keys(found: Sequence[Account], host: str | None) -> Sequence[AccountKey]:

@@ -15,7 +15,7 @@ from pusher.cli.options import AsJson, Quiet, flag, with_options, with_options_o
 from pusher.cli.streams import ended_with, lasting_streams
 from pusher.models import Status, Verb
 from pusher.problems import BadInput, ProblemError
-from pusher.settings import OPTIONS, Options, variable
+from pusher.settings import OPTIONS, Options, next_commands, variable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -327,7 +327,7 @@ def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = F
         # And these once the operator's files are found good.
         from pusher.cli.execute import execute, view_for
 
-        status = execute(plan, view_for(as_json, quiet), engine)
+        status = execute(plan, view_for(as_json, quiet, next_commands(options.store)), engine)
     raise typer.Exit(status)
 
 

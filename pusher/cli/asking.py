@@ -18,7 +18,7 @@ from pusher.report.style import console_for
 from pusher.runs import Refusal, Retry, RunRefusedError
 from pusher.runs import cancel as ask_to_stop
 from pusher.runs import retry as made_from
-from pusher.settings import open_default_store
+from pusher.settings import next_commands, open_default_store
 
 if TYPE_CHECKING:
     from pusher.store import Store
@@ -27,12 +27,12 @@ REFUSALS: Mapping[Refusal, tuple[str, str]] = MappingProxyType(
     {
         Refusal.UNKNOWN: (
             "no single run of the store {store} has an id that begins with {run!r}",
-            "one that 'pusher runs' lists, or last",
+            "last, or one of these: {runs}",
         ),
         Refusal.ENDED: ("run {run} has ended already", "a run that goes on"),
         Refusal.ABANDONED: (
             "nobody works on run {run} any more: its process (pid {worker.pid} on {worker.host}) has ended",
-            "a run that goes on; 'pusher retry {run}' takes up what has no outcome",
+            "a run that goes on; to take up what has no outcome: {retry}",
         ),
         Refusal.NOTHING_LEFT: (
             "run {run} has nothing left to retry",
@@ -50,8 +50,10 @@ def store_of_runs(url: str | None) -> Iterator[Store]:
         try:
             yield opened
         except RunRefusedError as refused:
+            following = next_commands(url)
+            values = {"runs": following.runs(), "retry": following.retry(refused.run)}
             found, expected = (
-                words.format(run=refused.run, worker=refused.worker, store=opened.name)
+                words.format(run=refused.run, worker=refused.worker, store=opened.name, **values)
                 for words in REFUSALS[refused.why]
             )
             raise BadInput(None, found, expected) from refused

@@ -24,12 +24,14 @@ from pusher.cli.narrator import Narrator
 from pusher.cli.verdict import Verdict
 from pusher.clock import utc_now
 from pusher.models import Run
+from pusher.next_commands import NextCommands
 from pusher.problems import BadInput, Problem, ProblemError
 from pusher.push.context import Stop
 from pusher.report.style import console_for
 from pusher.report.summary import Summary
 from pusher.report.terminal import LiveView
 from pusher.report.views import JsonView, PlainView, QuietView, Unfailing, View
+from pusher.settings import next_commands
 from pusher.store import StoreError
 from pusher.wiring.engine import Engine
 from pusher.wiring.run_plan import RunPlan
@@ -39,15 +41,15 @@ _START = 30.0
 """Seconds in which the threads must have started."""
 
 
-def view_for(as_json: bool, quiet: bool) -> View:
+def view_for(as_json: bool, quiet: bool, following: NextCommands) -> View:
     """The view that fits what was asked and what standard output is."""
     if as_json:
         return JsonView(sys.stdout, sys.stderr)
     if quiet:
-        return QuietView(sys.stdout)
+        return QuietView(sys.stdout, following)
     if sys.stdout.isatty():
-        return LiveView(console_for(sys.stdout), time.monotonic)
-    return PlainView(sys.stdout, time.monotonic)
+        return LiveView(console_for(sys.stdout), time.monotonic, following)
+    return PlainView(sys.stdout, time.monotonic, following)
 
 
 def _started_threads() -> ThreadPoolExecutor:
@@ -94,6 +96,7 @@ class Execution:
 
     def __init__(self, opened: RunResources, view: Unfailing) -> None:
         self._opened, self._stop = opened, Stop()
+        self._following = next_commands(opened.plan.options.store)
         self._narrator = Narrator(opened.run, view, opened.plan.no_accounts)
         self._interruption = Interruption(opened.run.id, self._stop, self._narrator.note)
         self._log = structlog.get_logger().bind(run=opened.run.id)
@@ -105,6 +108,7 @@ class Execution:
         """What the run has come to by now; the store may tell of losses to the last."""
         return Verdict(
             run=self._opened.run.id,
+            following=self._following,
             interrupted=self._interruption.came,
             stopped=self._stop.code,
             statuses=self._narrator.statuses,
@@ -172,5 +176,6 @@ class Execution:
             return replace(run, ended_at=now, counts=summary.counts)
         missing = len(unfinished) - self._opened.unstored.count
         if missing > 0:
-            self._wrong.append(f"{missing:,} targets have no outcome; 'pusher retry {run.id}' takes them up.")
+            retry = self._following.retry(run.id)
+            self._wrong.append(f"{missing:,} targets have no outcome. To take them up: {retry}")
         return ended

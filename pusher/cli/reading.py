@@ -15,6 +15,7 @@ from rich.console import RenderableType
 from pusher.cli.asking import store_of_runs
 from pusher.cli.streams import in_utf_8
 from pusher.models import Run
+from pusher.next_commands import NextCommands
 from pusher.problems import BadInput
 from pusher.report.host_report import host_story, host_story_record
 from pusher.report.record import outcome_record, run_record, write_line
@@ -22,7 +23,9 @@ from pusher.report.render import Format, encoding_of, render
 from pusher.report.style import console_for
 from pusher.report.summary import summarise
 from pusher.report.tables import run_page, runs_table
+from pusher.report.text import visible
 from pusher.runs import find
+from pusher.settings import next_commands
 
 if TYPE_CHECKING:
     from pusher.store import Store
@@ -43,7 +46,7 @@ def show(run: str, host: str | None, store: str | None, as_json: bool) -> None:
     with store_of_runs(store) as opened:
         found = find(opened, run)
         if host is not None:
-            _show_host(opened, found, host, as_json)
+            _show_host(opened, found, host, as_json, next_commands(store))
             return
         if as_json:
             for outcome in opened.outcomes(found.id):
@@ -55,17 +58,17 @@ def show(run: str, host: str | None, store: str | None, as_json: bool) -> None:
             begun = sum(1 for _, was_begun in unfinished if was_begun)
             _print(
                 f"{len(unfinished)} machines have no outcome ({begun} were being worked on): the run goes on, or "
-                f"pusher was ended. pusher retry {found.id} takes them up."
+                "pusher was ended. To take them up:"
             )
+            print(visible(next_commands(store).retry(found.id)))
 
 
-def _show_host(store: Store, run: Run, host: str, as_json: bool) -> None:
+def _show_host(store: Store, run: Run, host: str, as_json: bool, following: NextCommands) -> None:
     outcome, events = store.outcome_of(run.id, host), store.events(run.id, host)
     attempts = store.attempts(run.id, host)
     if outcome is None and not events and not attempts:
-        raise BadInput(
-            None, f"run {run.id} has no machine called {host!r}", f"a name that 'pusher show {run.id}' lists"
-        )
+        listed = f"one of these: {following.show(run.id)}"
+        raise BadInput(None, f"run {run.id} has no machine called {host!r}", listed)
     if as_json:
         write_line(host_story_record(run, outcome, events, attempts), sys.stdout)
     else:
@@ -77,15 +80,15 @@ def report(run: str, format: str, output: Path | None, store: str | None) -> Non
         raise BadInput(None, f"--format {format} is unknown", " or ".join(Format))
     with store_of_runs(store) as opened:
         found = find(opened, run)
-        outcomes = opened.outcomes(found.id)
+        outcomes, following = opened.outcomes(found.id), next_commands(store)
         if output is None:
             if not sys.stdout.isatty():
                 in_utf_8(sys.stdout)  # whoever keeps it keeps a file, and its first line may say so
-            render(format, found, outcomes, sys.stdout)
+            render(format, found, outcomes, sys.stdout, following)
             return
         try:
             with _whole(output, encoding_of(format)) as file:
-                render(format, found, outcomes, file)
+                render(format, found, outcomes, file, following)
         except OSError as error:
             raise BadInput(None, f"{output} cannot be written: {error.strerror}", "a writable file") from error
 

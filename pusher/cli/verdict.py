@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pusher.cli.streams import OUTPUT_LOST
 from pusher.models import Status
+from pusher.next_commands import NextCommands
 from pusher.problems import Code, Problem
 from pusher.report.summary import exit_status
 
@@ -27,6 +28,7 @@ class Verdict:
     """
 
     run: str
+    following: NextCommands
     interrupted: bool
     stopped: Code | None
     statuses: frozenset[Status]
@@ -60,7 +62,6 @@ class Verdict:
                 f"{first.message}). {first.remedy}"
             )
         if self.view_failure is not None:
-            words.append(
-                f"The run could not be shown to its end ({self.view_failure}); 'pusher show {self.run}' shows it."
-            )
+            show = self.following.show(self.run)
+            words.append(f"The run could not be shown to its end ({self.view_failure}). To see it: {show}")
         return words

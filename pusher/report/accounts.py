@@ -194,9 +194,9 @@ def _budget_record(one: Trial) -> dict[str, Any] | None:
     }
 
 
-def cleared_words(account: Account, cleared: Cleared, beside: Mapping[str, Account | None]) -> list[str]:
+def cleared_words(account: Account, cleared: Cleared, beside: Mapping[str, Account | None], budget: str) -> list[str]:
     """What ``accounts clear`` has done. ``beside``: what may be the same account's other names, each by the command
-    that clears it, with the account of the file that it is."""
+    that clears it, with the account of the file that it is. ``budget``: the command that lists all that is counted."""
     lost = cleared.forgotten is None
     said = [f"{visible(account.name)}: {'all of its entry' if lost else failures(cleared.forgotten or 0)} forgotten."]
     if cleared.beside:
@@ -210,7 +210,7 @@ def cleared_words(account: Account, cleared: Cleared, beside: Mapping[str, Accou
         )
         said += [f"  {visible(command)}" for command in beside]
     elif cleared.forgotten == 0:
-        said.append("Nothing was counted under that name; 'pusher accounts budget' shows what this store counts.")
+        said.append(f"Nothing was counted under that name. To see what this store counts: {budget}")
     return said
 
 

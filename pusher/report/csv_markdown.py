@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from pusher.models import Outcome, Run
+from pusher.next_commands import NONE_GIVEN, NextCommands
 from pusher.report.record import outcome_record
 from pusher.report.run_summary import WORKED_ON, while_doing, who
 from pusher.report.summary import Cause, Tally
@@ -118,7 +119,7 @@ def code(text: str) -> str:
     return "`" + visible(text).replace("`", "'").replace("|", "\\|") + "`"
 
 
-def write_markdown(run: Run, outcomes: Iterable[Outcome], out: TextIO) -> None:
+def write_markdown(run: Run, outcomes: Iterable[Outcome], out: TextIO, following: NextCommands = NONE_GIVEN) -> None:
     """The summary, the causes with their remedies, and the hosts that need work (200 at most: tickets are short)."""
     tally = Tally()
     rows: list[Outcome] = []
@@ -149,7 +150,7 @@ def write_markdown(run: Run, outcomes: Iterable[Outcome], out: TextIO) -> None:
         )
     if summary.unsuccessful > len(rows):
         write(f"\nand {hosts(summary.unsuccessful - len(rows))} more: ")
-        write(f"{code(f'pusher report {run.id} --format csv')}\n")
+        write(f"{code(following.report(run.id, 'csv'))}\n")
 
 
 def _cause(cause: Cause) -> str:

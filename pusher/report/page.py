@@ -19,6 +19,7 @@ from typing import TextIO
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pusher.models import Outcome, Run, Status
+from pusher.next_commands import NONE_GIVEN, NextCommands
 from pusher.report.chart import donut
 from pusher.report.html_rows import Packer, script_json
 from pusher.report.run_summary import WORKED_ON, commands, while_doing, who
@@ -41,7 +42,7 @@ NAMED = 200
 LONGEST = 2000
 
 
-def write_html(run: Run, outcomes: Iterable[Outcome], out: TextIO) -> None:
+def write_html(run: Run, outcomes: Iterable[Outcome], out: TextIO, following: NextCommands = NONE_GIVEN) -> None:
     """The whole page. The hosts wait in a temporary file until the facts above them are counted."""
     tally, packer = Tally(sample=NAMED), Packer(run)
     with TemporaryFile("w+", encoding="utf-8", newline="\n") as rows:
@@ -64,7 +65,7 @@ def write_html(run: Run, outcomes: Iterable[Outcome], out: TextIO) -> None:
                 work=[c for c in summary.causes if c.status is not Status.SKIPPED],
                 left_out=[c for c in summary.causes if c.status is Status.SKIPPED],
                 took=_took(run, summary),
-                commands=[row for row in commands(run, summary) if "--format html" not in row[1]],
+                commands=[row for row in commands(run, summary, following) if "--format html" not in row[1]],
                 Status=Status,
                 status_words=STATUS_WORDS,
             )

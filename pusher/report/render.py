@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TextIO
 
 from pusher.models import Outcome, Run
+from pusher.next_commands import NONE_GIVEN, NextCommands
 from pusher.report.csv_markdown import write_csv, write_markdown
 from pusher.report.junit import write_junit
 from pusher.report.page import write_html
@@ -41,12 +42,20 @@ def write_json(run: Run, outcomes: Iterable[Outcome], out: TextIO) -> None:
     out.write('\n],\n"summary": ' + json.dumps(summary_record(tally.summary())) + "}\n")
 
 
-_WRITERS: Mapping[Format, Callable[[Run, Iterable[Outcome], TextIO], None]] = MappingProxyType(
+_Writer = Callable[[Run, Iterable[Outcome], TextIO, NextCommands], None]
+
+
+def _without_commands(write: Callable[[Run, Iterable[Outcome], TextIO], None]) -> _Writer:
+    """Of a format that suggests none."""
+    return lambda run, outcomes, out, _: write(run, outcomes, out)
+
+
+_WRITERS: Mapping[Format, _Writer] = MappingProxyType(
     {
         Format.HTML: write_html,
-        Format.CSV: write_csv,
-        Format.JSON: write_json,
-        Format.JUNIT: write_junit,
+        Format.CSV: _without_commands(write_csv),
+        Format.JSON: _without_commands(write_json),
+        Format.JUNIT: _without_commands(write_junit),
         Format.MARKDOWN: write_markdown,
     }
 )
@@ -57,6 +66,8 @@ def encoding_of(format: Format | str) -> str:
     return "utf-8-sig" if Format(format) is Format.CSV else "utf-8"
 
 
-def render(format: Format | str, run: Run, outcomes: Iterable[Outcome], out: TextIO) -> None:
+def render(
+    format: Format | str, run: Run, outcomes: Iterable[Outcome], out: TextIO, following: NextCommands = NONE_GIVEN
+) -> None:
     """Write the report of a run. ``out`` is a UTF-8 text stream; raises ValueError for an unknown format."""
-    _WRITERS[Format(format)](run, outcomes, out)
+    _WRITERS[Format(format)](run, outcomes, out, following)

@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pusher.models import Run, Status
+from pusher.next_commands import NextCommands
 from pusher.report.style import STATUS_STYLE, counts_text, facts, indented
 from pusher.report.summary import Cause, Summary
 from pusher.report.text import AFTER_WORDS, STAGE_WORDS, duration, hosts, job, number, visible
@@ -24,15 +25,18 @@ _NAMED = 3
 _LISTED = 4
 
 
-def closing(run: Run, summary: Summary, *, commands: bool = True) -> RenderableType:
-    """Counts, then the causes with their remedies, the first cause first, then the commands to see more."""
+def closing(run: Run, summary: Summary, following: NextCommands | None) -> RenderableType:
+    """Counts, then the causes with their remedies, the first cause first, then the commands to see more, if any.
+
+    Printed without being cropped: a command is one line, however narrow the terminal.
+    """
     parts: list[RenderableType] = [headline(run, summary), counts_text(summary.counts)]
     if summary.beforehand and any(cause.status in WORKED_ON for cause in summary.causes):
         parts += [Text(), Text(visible(summary.beforehand), style="bold")]
     if summary.causes:
         parts += [Text(), causes(summary.causes)]
-    if commands:
-        parts += [Text(), more(run, summary)]
+    if following is not None:
+        parts += [Text(), more(run, summary, following)]
     return Group(*parts)
 
 
@@ -104,16 +108,24 @@ def _counted(ranked: tuple[tuple[str, int], ...], total: int) -> str:
     return words + (f" and {len(ranked) - _LISTED} more" if len(ranked) > _LISTED else "")
 
 
-def commands(run: Run, summary: Summary) -> list[tuple[str, str]]:
+def commands(run: Run, summary: Summary, following: NextCommands) -> list[tuple[str, str]]:
     """What to type next, with what it is for."""
+    name = visible(run.id)
     rows = [
-        ("Every host", f"pusher show {visible(run.id)}"),
-        ("A page to send", f"pusher report {visible(run.id)} --format html -o report.html"),
+        ("Every host", following.show(name)),
+        ("A page to send", following.report(name, "html", "report.html")),
     ]
     if any(status in summary.counts for status in (Status.FAILED, Status.UNREACHABLE, Status.CANCELLED)):
-        rows.append(("Try them again", f"pusher retry {visible(run.id)}"))
+        rows.append(("Try them again", following.retry(name)))
     return rows
 
 
-def more(run: Run, summary: Summary) -> RenderableType:
-    return facts([(purpose, Text(command, no_wrap=True)) for purpose, command in commands(run, summary)])
+def more(run: Run, summary: Summary, following: NextCommands) -> RenderableType:
+    rows = commands(run, summary, following)
+    width = max(len(purpose) for purpose, _ in rows)
+    return Group(
+        *(
+            Text.assemble((f"{purpose:<{width}}  ", "dim"), command, no_wrap=True, overflow="ignore")
+            for purpose, command in rows
+        )
+    )

@@ -92,7 +92,7 @@ def runs_table(runs: Iterable[Run]) -> RenderableType:
 
 def run_page(run: Run, summary: Summary, outcomes: Sequence[Outcome], *, limit: int | None = None) -> RenderableType:
     """``pusher show RUN``: the closing words of the run, then its hosts, those that need work first."""
-    return Group(closing(run, summary, commands=False), Text(), outcomes_table(outcomes, limit=limit))
+    return Group(closing(run, summary, None), Text(), outcomes_table(outcomes, limit=limit))
 
 
 def outcomes_table(outcomes: Sequence[Outcome], *, limit: int | None = None) -> RenderableType:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pusher.models import Outcome, Run, Stage
+from pusher.next_commands import NONE_GIVEN, NextCommands
 from pusher.report.progress import Frame, Progress
 from pusher.report.run_summary import closing
 from pusher.report.style import STATUS_STYLE, counts_text, plain
@@ -125,8 +126,15 @@ def _last_failures(failures: tuple[Outcome, ...]) -> RenderableType:
 class LiveView:
     """The live screen. ``close`` gives the terminal back; the closing words stay in the scrollback."""
 
-    def __init__(self, console: Console, now: Callable[[], float], *, auto_refresh: bool = True) -> None:
-        self._console = console
+    def __init__(
+        self,
+        console: Console,
+        now: Callable[[], float],
+        following: NextCommands = NONE_GIVEN,
+        *,
+        auto_refresh: bool = True,
+    ) -> None:
+        self._console, self._following = console, following
         self._progress = Progress(now)
         self._run: Run | None = None
         self._lock = RLock()
@@ -163,7 +171,7 @@ class LiveView:
 
     def finished(self, run: Run, summary: Summary) -> None:
         self.close()
-        self._console.print(closing(run, summary))
+        self._console.print(closing(run, summary, self._following), crop=False)
 
     def close(self) -> None:
         self._live.stop()

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Protocol, TextIO
 
 from pusher.models import Outcome, Run, Stage
+from pusher.next_commands import NONE_GIVEN, NextCommands
 from pusher.report.progress import Frame, Progress
 from pusher.report.record import outcome_record, write_line
 from pusher.report.run_summary import closing
@@ -117,8 +118,15 @@ def progress_line(frame: Frame) -> str:
 class PlainView:
     """A line an outcome, and a progress line each ten seconds at most. Made for logs and pipes."""
 
-    def __init__(self, out: TextIO, now: Callable[[], float], *, every: float = PROGRESS_EVERY) -> None:
-        self._out, self._now, self._every = out, now, every
+    def __init__(
+        self,
+        out: TextIO,
+        now: Callable[[], float],
+        following: NextCommands = NONE_GIVEN,
+        *,
+        every: float = PROGRESS_EVERY,
+    ) -> None:
+        self._out, self._now, self._following, self._every = out, now, following, every
         self._progress = Progress(now)
         self._said = now()
         self._lock = Lock()
@@ -148,7 +156,7 @@ class PlainView:
     def finished(self, run: Run, summary: Summary) -> None:
         with self._lock:
             self._write("")
-            console_for(self._out).print(closing(run, summary))
+            console_for(self._out).print(closing(run, summary, self._following), crop=False)
             self._out.flush()
 
     def close(self) -> None:
@@ -200,8 +208,8 @@ class JsonView:
 class QuietView:
     """Nothing at all where every host ends well; else what was noted and what went wrong, once, at the end."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
+    def __init__(self, out: TextIO, following: NextCommands = NONE_GIVEN) -> None:
+        self._out, self._following = out, following
         self._notes: dict[str, None] = {}
 
     def started(self, run: Run, total: int | None) -> None:
@@ -220,7 +228,7 @@ class QuietView:
     def finished(self, run: Run, summary: Summary) -> None:
         if summary.unsuccessful:
             self._out.writelines(f"note: {visible(text)}\n" for text in self._notes)
-            console_for(self._out).print(closing(run, summary))
+            console_for(self._out).print(closing(run, summary, self._following), crop=False)
             self._out.flush()
 
     def close(self) -> None:

@@ -8,25 +8,22 @@ Not here: the guard itself and its counting (``credentials.lockout``), the ledge
 from __future__ import annotations
 
 import secrets as random
-import shlex
 from datetime import datetime
 
 from pusher.credentials.accounts_file import AccountsFile
 from pusher.credentials.kerberos.tickets import CCACHE
 from pusher.credentials.lockout.budget import LockoutPolicy
 from pusher.credentials.lockout.guard import LockoutGuard
-from pusher.credentials.lockout.refusal import CLEAR
 from pusher.credentials.secrets.references import scheme_of
 from pusher.models import Account
-from pusher.settings import place_of_store
-from pusher.store import Store, shown_url, url_to_paste
+from pusher.settings import next_commands, place_of_store
+from pusher.store import Store, shown_url
 
 
 def guard_of(accounts: AccountsFile, store: Store, url: str | None, run: str = "") -> LockoutGuard:
     """Over the ledger of ``store``, asked for by ``url``; its refusals name both it and the command that clears."""
-    clear = CLEAR if url is None else f"{CLEAR} --store {shlex.quote(url_to_paste(url))}"
     policy, local = lockout_policy(accounts), local_policy(accounts)
-    return LockoutGuard(policy, store.ledger, local=local, run=run, clear=clear, store=store.name)
+    return LockoutGuard(policy, store.ledger, local=local, run=run, following=next_commands(url), store=store.name)
 
 
 def lockout_policy(accounts: AccountsFile) -> LockoutPolicy:

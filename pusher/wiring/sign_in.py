@@ -26,6 +26,7 @@ from pusher.directory.locate import SrvLocator
 from pusher.directory.names import base_of
 from pusher.directory.port import Directory, DirectoryAccount
 from pusher.models import Account, Secret
+from pusher.next_commands import NextCommands
 from pusher.problems import Problem
 from pusher.transports.ticket import ticket_credential
 from pusher.wiring.directory import directory_over
@@ -105,9 +106,9 @@ async def open_sign_in(
 
 @asynccontextmanager
 async def open_examiner(
-    accounts: AccountsFile, guard: LockoutGuard, reader_secret: Secret | None
+    accounts: AccountsFile, guard: LockoutGuard, reader_secret: Secret | None, following: NextCommands
 ) -> AsyncIterator[Examiner]:
     """What testing accounts takes, and nothing that pushing takes: no target, no transport."""
     async with open_sign_in(accounts, guard, reader_secret) as made:
         realm = accounts.directory.domain.upper() if accounts.directory is not None else None
-        yield Examiner(made.kerberos, guard, read_secret, utc_now, made.readings, realm)
+        yield Examiner(made.kerberos, guard, read_secret, utc_now, made.readings, realm, following=following)

@@ -21,6 +21,7 @@ from pusher.credentials.lockout.readings import Readings, Seen
 from pusher.credentials.secrets.laps import is_laps
 from pusher.credentials.secrets.references import scheme_of
 from pusher.models import Account, Protocol, Secret
+from pusher.next_commands import NONE_GIVEN, NextCommands
 from pusher.problems import BadInput, Code, Problem, ProblemError, Stage, problem
 
 SecretOf = Callable[[Account], Secret | None]
@@ -28,10 +29,7 @@ SecretOf = Callable[[Account], Secret | None]
 _SECONDS = 120.0
 """For the lease, the directory's answer and the sign-in: the last two have deadlines of their own, shorter together."""
 _PROMPT = "prompt"
-_LOCAL = (
-    "a local account is another one on each machine: not testable without a host (pusher check INVENTORY --limit HOST "
-    "tries it on one)"
-)
+_LOCAL = "a local account is another one on each machine: not testable without a host. To try it on one: {check}"
 _LAPS = (
     "the directory answers, and each machine's password is read from it when that machine is signed in to: not "
     "testable without a host"
@@ -83,11 +81,12 @@ class Examiner:
         readings: Readings | None = None,
         realm: str | None = None,
         seconds: float = _SECONDS,
+        following: NextCommands = NONE_GIVEN,
     ) -> None:
         """``realm``: of an account which the directory knows for one of its domain."""
         self._kerberos, self._guard = kerberos, guard
         self._secret_of, self._now = secret_of, now
-        self._readings, self._realm, self._seconds = readings, realm, seconds
+        self._readings, self._realm, self._seconds, self._following = readings, realm, seconds, following
 
     async def examine(self, account: Account) -> Trial:
         """All that can be said of it. ProblemError never; whatever is wrong is the trial's ``problem``."""
@@ -125,7 +124,7 @@ class Examiner:
 
     async def _local(self, account: Account) -> Trial:
         if not is_laps(account):
-            return await self._made(account, Found.NOT_TESTED, words=_LOCAL)
+            return await self._made(account, Found.NOT_TESTED, words=_LOCAL.format(check=self._following.check()))
         if self._readings is None:
             return await self._made(account, Found.FAILS, problem(Code.LAPS_UNAVAILABLE, Stage.SIGN_IN))
         try:

@@ -29,10 +29,11 @@ from pusher.credentials.lockout.account_state import (
     settle,
     tidied,
 )
-from pusher.credentials.lockout.budget import AccountKey, LockoutPolicy, Result, Verdict, counts
+from pusher.credentials.lockout.budget import AccountKey, LockoutPolicy, Result, Verdict, counts, written
 from pusher.credentials.lockout.ledger import Ledger, account_state_of, changed
 from pusher.credentials.lockout.process import Process
-from pusher.credentials.lockout.refusal import clear_command, damaged, spent, stopped_by
+from pusher.credentials.lockout.refusal import damaged, spent, stopped_by
+from pusher.next_commands import NextCommands
 from pusher.problems import Problem, ProblemError
 
 _GOES_ON = HELD_AT_MOST / 2
@@ -54,8 +55,8 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Party:
-    """On whose behalf the ledger is asked. ``clear``: the command that forgets what is counted there; ``store``: where
-    that is, as it may be shown."""
+    """On whose behalf the ledger is asked. ``following``: has the command that forgets what is counted there;
+    ``store``: where that is, as it may be shown."""
 
     ledger: Ledger
     policy: LockoutPolicy
@@ -64,12 +65,16 @@ class Party:
     clock: Clock
     is_gone: IsGone
     pace: Pace
-    clear: str
+    following: NextCommands
     store: str = ""
+
+    def clear_command(self, account: AccountKey) -> str:
+        """Forgets what is counted under ``account``."""
+        return self.following.clear(*written(account))
 
     def damaged(self, account: AccountKey) -> Problem:
         """What is said where the account's entry cannot be understood."""
-        return damaged(clear_command(account, self.clear), self.store)
+        return damaged(self.clear_command(account), self.store)
 
 
 @dataclass(slots=True)
@@ -176,7 +181,7 @@ class LeaseBroker:
                     answer = await self._ask()
                     self._hand_out(answer)
                     if answer.verdict is Verdict.SPENT:
-                        clear = clear_command(self._account, self._party.clear)
+                        clear = self._party.clear_command(self._account)
                         store = self._party.store
                         self._refuse(lambda: spent(answer, clear, store))  # noqa: B023 (called before the next answer)
                 if self._stopped is not None:

@@ -27,7 +27,8 @@ from pusher.credentials.lockout.ledger import (
     changed,
 )
 from pusher.credentials.lockout.process import Process
-from pusher.credentials.lockout.refusal import CLEAR, clear_command, spent, stopped_by
+from pusher.credentials.lockout.refusal import spent, stopped_by
+from pusher.next_commands import NONE_GIVEN, NextCommands
 from pusher.problems import Problem, ProblemError
 
 T = TypeVar("T")
@@ -52,8 +53,8 @@ class LockoutGuard:
     """Leases by account key (see ``budget.account_key``). Without a ``ledger`` the count is this guard's alone.
 
     ``local`` is what is assumed of machines' own accounts, where it is not ``policy``. ``run`` is whose stops hold;
-    ``process`` whose leases the ledger knows these to be. ``clear``: the command that forgets what ``ledger`` counts,
-    and ``store`` where that is, as it may be shown.
+    ``process`` whose leases the ledger knows these to be. ``following``: has the command that forgets what
+    ``ledger`` counts. ``store``: where that is, as it may be shown.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class LockoutGuard:
         clock: Clock = moment,
         is_gone: IsGone = processes.is_gone,
         pace: Pace | None = None,
-        clear: str = CLEAR,
+        following: NextCommands = NONE_GIVEN,
         store: str = "",
     ) -> None:
         self.policy = policy
@@ -79,7 +80,7 @@ class LockoutGuard:
             clock=clock,
             is_gone=is_gone,
             pace=pace or Pace(),
-            clear=clear,
+            following=following,
             store=store,
         )
         self._local = replace(self._party, policy=local or policy)
@@ -171,7 +172,7 @@ class LockoutGuard:
         return spent(answer, self.clear_command(key), self._party.store) if answer.verdict is Verdict.SPENT else None
 
     def clear_command(self, key: AccountKey) -> str:
-        return clear_command(self._known(key), self._party.clear)
+        return self._party.clear_command(self._known(key))
 
     def counted(self, entry: str | None = None) -> Iterator[tuple[AccountKey, Answer]]:
         """Every account of which the ledger counts a failure, or knows a sign-in on its way, and how it stands.

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import datetime, timedelta
 
 from pusher.credentials.lockout.account_state import Answer, Stop
-from pusher.credentials.lockout.budget import AccountKey, LockoutPolicy, written
+from pusher.credentials.lockout.budget import LockoutPolicy
 from pusher.problems import Code, Problem, Stage, problem
-
-CLEAR = "pusher accounts clear"
 
 
 def spent(answer: Answer, clear: str, store: str = "") -> Problem:
@@ -19,12 +16,6 @@ def spent(answer: Answer, clear: str, store: str = "") -> Problem:
         said += f"; free again at {_time(answer.free_at)}; earlier only where its count was reset "
         said += f"(it was unlocked, or has signed in since): {clear}"
     return problem(Code.LOCKOUT_BUDGET_SPENT, Stage.SIGN_IN, said)
-
-
-def clear_command(key: AccountKey, command: str = CLEAR) -> str:
-    """``command`` with whom and where, as a shell takes it: for what is counted under ``key``."""
-    user, host = written(key)
-    return " ".join([command, shlex.quote(user), *(["--host", shlex.quote(host)] if host is not None else [])])
 
 
 def stopped_by(stop: Stop, answer: Answer, store: str = "") -> Problem:

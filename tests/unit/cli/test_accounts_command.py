@@ -278,7 +278,7 @@ def test_another_name_of_the_same_account_that_still_counts_is_told(bench: Bench
         "other: 0 failures forgotten.\n"
         "1 failure of push (svc@corp.example), which may be the same account, still counts: "
         "clear that too, or tell them apart by realm.\n"
-        f"  pusher accounts clear --store {bench.folder / 'store.sqlite'} 'corp\\svc'\n",
+        f"  pusher accounts clear 'corp\\svc' --store {bench.folder / 'store.sqlite'}\n",
     )
     bench.write(account("CORPORATION\\svc", name="other"))
     assert "of a name that is not in this file, which" in clearing(bench, "other", "--yes").out
@@ -358,7 +358,7 @@ def test_the_command_of_a_refusal_works_as_printed_and_shows_no_password_of_the_
             AccountKey(entry="s", domain="c")
         )
     assert SECRET not in command
-    assert shlex.split(command) == ["pusher", "accounts", "clear", "--store", shown, "c\\s"]
+    assert shlex.split(command) == ["pusher", "accounts", "clear", "c\\s", "--store", shown]
 
 
 def test_an_entry_that_cannot_be_understood_keeps_no_other_from_being_cleared(bench: Bench) -> None:
@@ -462,7 +462,7 @@ def test_a_user_that_the_file_has_is_cleared_by_its_realm_too(bench: Bench) -> N
         asyncio.run(failing_once(guard, AccountKey(entry="svc", domain="ad")))
     assert clearing(bench, "corp\\SVC", "--yes").out == "corp\\SVC: 1 failure forgotten.\n"
     said = clearing(bench, "corp\\svc", "--yes").out
-    assert said.startswith("corp\\svc: 0 failures forgotten.\nNothing was counted under that name;")
+    assert said.startswith("corp\\svc: 0 failures forgotten.\nNothing was counted under that name. ")
 
 
 @pytest.mark.parametrize("host", ["WS01.corp.example", "ws01.corp.example.", " ws01.CORP.example", "ws01", "10.0.0.1"])

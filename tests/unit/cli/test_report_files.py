@@ -88,7 +88,7 @@ def test_a_pipe_gets_what_the_document_says_it_is(
 def test_a_report_that_cannot_be_written_to_its_end_leaves_the_one_that_was_there(
     reported: Workplace, monkeypatch: pytest.MonkeyPatch, ends: Exception
 ) -> None:
-    def half(format: str, run: object, outcomes: object, out: TextIO) -> None:
+    def half(format: str, run: object, outcomes: object, out: TextIO, following: object) -> None:
         out.write("half of it")
         out.flush()
         raise ends

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pusher.cli.streams import OUTPUT_LOST
 from pusher.cli.verdict import Verdict
 from pusher.models import Status
+from pusher.next_commands import NextCommands
 from pusher.problems import Code, problem
 
 LOST = {"a": problem(Code.STORE_FULL)}
@@ -24,8 +25,9 @@ def verdict(
     view_failure: str | None = None,
 ) -> Verdict:
     return Verdict(
-        run="r1", interrupted=interrupted, stopped=stopped, statuses=statuses, wrong=wrong, losses=LOST if lost else {},
-        unstored=unstored, unstored_words=["where it is"] * unstored, view_failure=view_failure,
+        run="r1", following=NextCommands(store="a b"), interrupted=interrupted, stopped=stopped, statuses=statuses,
+        wrong=wrong, losses=LOST if lost else {}, unstored=unstored,
+        unstored_words=["where it is"] * unstored, view_failure=view_failure,
     )  # fmt: skip
 
 
@@ -80,3 +82,8 @@ def test_what_is_in_a_file_beside_is_not_told_twice() -> None:
     assert verdict(lost=True, unstored=1).closing_words == ["where it is"]
     (words,) = verdict(lost=True).closing_words
     assert words.startswith("Not all that happened to a could be stored (store-full: ")
+
+
+def test_a_run_that_could_not_be_shown_is_shown_by_the_command_that_is_printed() -> None:
+    (words,) = verdict(view_failure="OSError").closing_words
+    assert words == "The run could not be shown to its end (OSError). To see it: pusher show r1 --store 'a b'"

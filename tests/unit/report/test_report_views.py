@@ -11,6 +11,7 @@ from hypothesis import given
 from rich.console import Console
 
 from pusher.models import Stage, Status
+from pusher.next_commands import NONE_GIVEN
 from pusher.report.progress import WINDOW, Progress
 from pusher.report.record import outcome_record
 from pusher.report.run_summary import closing
@@ -141,7 +142,7 @@ def test_plain_says_a_line_an_outcome_and_progress_each_ten_seconds() -> None:
     assert "left" in progress[0]
     script.end()
     assert "pusher show 01JRUN" in out.getvalue()
-    assert "pusher report 01JRUN --format html -o report.html" in out.getvalue()
+    assert "pusher report 01JRUN --format html --output report.html" in out.getvalue()
 
 
 def test_plain_stands_still_with_the_clock() -> None:
@@ -324,7 +325,7 @@ def test_many_threads_may_tell_while_the_screen_draws() -> None:
 def closing_of(codes: list[str], width: int = 80) -> str:
     out = StringIO()
     outcomes = [samples.failure(code, f"h{i}") for i, code in enumerate(codes)]
-    Console(file=out, width=width).print(closing(samples.run(), summarise(outcomes)))
+    Console(file=out, width=width).print(closing(samples.run(), summarise(outcomes), NONE_GIVEN))
     return out.getvalue()
 
 
@@ -352,7 +353,7 @@ def test_what_pusher_did_is_said_only_of_hosts_that_it_worked_on() -> None:
 def test_a_good_run_ends_in_few_words() -> None:
     out = StringIO()
     summary = summarise([samples.outcome("a"), samples.outcome("b", Status.UNCHANGED)])
-    Console(file=out, width=80).print(closing(samples.run(), summary))
+    Console(file=out, width=80).print(closing(samples.run(), summary, NONE_GIVEN))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     assert lines[:2] == [
         "push labagent 1.4.2 to corp.yaml: 2 hosts in 3 min 5 s (run 01JRUN)",

@@ -29,7 +29,7 @@ SVC = kerberos_account()
 CACHE = Path("/nowhere/cache")
 
 
-def examiner(ground: Ground, *, without_directory: bool = False, **changes: float) -> Examiner:
+def examiner(ground: Ground, *, without_directory: bool = False, seconds: float = 120.0) -> Examiner:
     def secret_of(account: Account) -> Secret | None:
         if account.secret.startswith(("keytab:", "ccache:", "laps:")):
             return None
@@ -39,11 +39,11 @@ def examiner(ground: Ground, *, without_directory: bool = False, **changes: floa
         return ground.secret
 
     readings, realm = (None, None) if without_directory else (ground.readings, REALM)
-    return Examiner(ground.kerberos, ground.guard, secret_of, ground.now, readings, realm, **changes)
+    return Examiner(ground.kerberos, ground.guard, secret_of, ground.now, readings, realm, seconds)
 
 
-async def tried(ground: Ground, account: Account, **changes: bool) -> Trial:
-    return await examiner(ground, **changes).examine(account)
+async def tried(ground: Ground, account: Account, *, without_directory: bool = False) -> Trial:
+    return await examiner(ground, without_directory=without_directory).examine(account)
 
 
 def verdict(trial: Trial) -> tuple[Found, str | None]:
