@@ -2,8 +2,8 @@
 
 A host is Samba's smbd in front of Wine's services.exe, in namespaces of its own:
 
-    client -> gate (faults of the link) -> smbd -> svcctl pipe (scm.py) -> relay.exe -> Wine's services.exe -> agent
-    client -> gate -> WinRM endpoint (lab/winrm) -> helper.exe, runner.exe -> Wine's services.exe, cmd.exe, registry
+    client -> fault proxy -> smbd -> svcctl pipe (scm.py) -> relay.exe -> Wine's services.exe -> agent
+    client -> fault proxy -> WinRM endpoint (lab/winrm) -> helper.exe, runner.exe -> Wine's services, cmd, registry
 
 `python -m lab` runs it from the command line; tests use the names exported here. The lab knows pusher's file
 formats and nothing else of it.

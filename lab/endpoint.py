@@ -1,6 +1,6 @@
 """The host's WinRM endpoint, as the host's supervisor has it.
 
-Most hosts are never asked over WinRM, and Python's cryptography takes a third of a second to load; so the gate
+Most hosts are never asked over WinRM, and Python's cryptography takes a third of a second to load; so the fault proxy
 listens from the beginning, and what is behind it comes up with the first connection, unless the host is one that is
 there for its WinRM (see host.py). Not here: what the endpoint does (lab/winrm).
 """

@@ -178,7 +178,7 @@ class Host:
         """Put a fault on the connections from now on (for `times` of them, or until `heal`).
 
         Faults: stall, reset, kill-smbd (each after so many bytes or messages towards the host), refuse,
-        delay (by `ms`). See gate.py. `port` is the host's SMB port, 5985 or 5986; by default it is every one of
+        delay (by `ms`). See fault_proxy.py. `port` is the host's SMB port, 5985 or 5986; by default it is every one of
         them that can have the fault.
         """
         way = None if port is None else {self.port: "smb", HTTP_PORT: "http", HTTPS_PORT: "https"}[port]

@@ -3,7 +3,7 @@
     python -m lab.host --order FILE --listener smb=FD --listener http=FD --listener https=FD --control FD --go FD
 
 Started by fleet.py inside new mount, PID, UTS, IPC and network namespaces. The first process reaps what is
-orphaned, as an init does; its child boots the host, opens the gate once the host answers, and serves the
+orphaned, as an init does; its child boots the host, opens its ports once the host answers, and serves the
 control socket. Ending the first process ends all of it.
 """
 
@@ -20,9 +20,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import boot, control, endpoint, gate, procs
+from lab import boot, control, endpoint, procs
 from lab.boot import DISK, HELPER, HOME, LOGS, RUNNER, WAY_OUT, Booted
 from lab.endpoint import Endpoint
+from lab.fault_proxy import Fault, FaultProxy, Plan
 from lab.order import Order
 from lab.processes import reap_until_end_of, wait_for_go
 from lab.samba import KEEPER, SERVER_PORT
@@ -45,12 +46,12 @@ class Host:
         self._order = order
         config = endpoint.config(order, disk=DISK, home=HOME, logs=LOGS, helper=HELPER, runner=RUNNER, way_out=WAY_OUT)
         self._endpoint = Endpoint(config, boot.wine_environment(), LOGS / "winrm.err")
-        self._gates = {
-            "smb": gate.Gate(
+        self._proxies = {
+            "smb": FaultProxy(
                 listeners["smb"], lambda: socket.create_connection(("127.0.0.1", SERVER_PORT)), procs.kill_peer
             ),
-            "http": gate.Gate(listeners["http"], lambda: self._endpoint.connect(HTTP_PORT)),
-            "https": gate.Gate(listeners["https"], lambda: self._endpoint.connect(HTTPS_PORT)),
+            "http": FaultProxy(listeners["http"], lambda: self._endpoint.connect(HTTP_PORT)),
+            "https": FaultProxy(listeners["https"], lambda: self._endpoint.connect(HTTPS_PORT)),
         }
         self._open = {"smb": order.smb, "http": order.winrm.http, "https": order.winrm.https}
         self._booted: Booted | None = None
@@ -74,7 +75,7 @@ class Host:
                 self.link(**self._order.link)
             for name, is_open in self._open.items():
                 if is_open:
-                    self._gates[name].open()
+                    self._proxies[name].open()
             log.info("ready after %.2f s", time.monotonic() - began)
         except Exception as exc:
             log.exception("the host did not start")
@@ -122,20 +123,20 @@ class Host:
 
     def link(self, fault: str, way: str | None = None, **how: Any) -> None:
         """`way` is smb, http or https; None is each of them that can have the fault."""
-        plan = gate.Plan(fault=gate.Fault(fault), **how)
+        plan = Plan(fault=Fault(fault), **how)
         if way is None:
-            of_smb = plan.fault is gate.Fault.KILL_SMBD or plan.after_messages
-            for each in [self._gates["smb"]] if of_smb else self._gates.values():
+            of_smb = plan.fault is Fault.KILL_SMBD or plan.after_messages
+            for each in [self._proxies["smb"]] if of_smb else self._proxies.values():
                 each.link(plan)
         else:
-            self._gates[way].link(plan)
+            self._proxies[way].link(plan)
 
     def heal(self) -> None:
-        for each in self._gates.values():
+        for each in self._proxies.values():
             each.heal()
 
     def cut_winrm(self) -> int:
-        return self._gates["http"].cut() + self._gates["https"].cut()
+        return self._proxies["http"].cut() + self._proxies["https"].cut()
 
     def winrm(self, **behaviour: Any) -> None:
         self._endpoint.ask("behave", **behaviour)

@@ -1,6 +1,6 @@
 """The table of scenarios: how a host of the lab differs from a healthy one, and what a push to it must record.
 
-Here: values only. How a difference is brought about is boot.py's, gate.py's and strange.py's business.
+Here: values only. How a difference is brought about is boot.py's, fault_proxy.py's and strange.py's business.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Preinstalled(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """A fault of the link to a host; see gate.py for the meaning of each."""
+    """A fault of the link to a host; see fault_proxy.py for the meaning of each."""
 
     fault: str
     after: int = 0

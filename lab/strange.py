@@ -2,7 +2,7 @@
 
     python -m lab.strange --kind KIND --folder DIR --listener FD --control FD --go FD
 
-Not here: hosts with faults on their link (gate.py), addresses where nothing listens (nothing runs for those).
+Not here: hosts with faults on their link (fault_proxy.py), addresses where nothing listens (nothing runs for those).
 """
 
 from __future__ import annotations

@@ -301,7 +301,7 @@ def test_connections_that_are_open_can_be_cut(own_lab: Lab, shared_host: Host) -
         idle.settimeout(0.2)
         limit = time.monotonic() + 10
         with pytest.raises(ConnectionResetError):
-            while time.monotonic() < limit:  # the gate may not have accepted it yet
+            while time.monotonic() < limit:  # the proxy may not have accepted it yet
                 assert shared_host.cut_winrm() >= 0
                 with suppress(TimeoutError):
                     idle.recv(1)

@@ -1,9 +1,8 @@
-"""The gate of a host: joins the connections from outside to a server of the host, and makes the faults of the link.
+"""A TCP proxy that injects faults: joins the connections from outside to a server of the host.
 
 One for each port. The listening socket was bound in the ordinary network namespace, the servers (smbd, the WinRM
-endpoint) listen in the host's own;
-a process of the host that has inherited the socket is the only way in. Without a fault bytes are spliced in
-the kernel; a connection with a fault is copied by hand, since its bytes are counted.
+endpoint) listen in the host's own; a process of the host that has inherited the socket is the only way in. Without a
+fault bytes are spliced in the kernel; a connection with a fault is copied by hand, since its bytes are counted.
 
 Faults, by name (`link`): each strikes once so many bytes, or whole SMB messages, of a connection have gone
 towards the host; 0 strikes with the first byte. None is spent on a connection on which nothing is said (a port probe).
@@ -31,7 +30,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-log = logging.getLogger("lab.gate")
+log = logging.getLogger("lab.fault_proxy")
 
 _PIECE = 1 << 18
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -103,7 +102,7 @@ class MessageBudget:
         return at
 
 
-class Gate:
+class FaultProxy:
     """Accepts on `listener` and joins each connection to what `connect` returns."""
 
     def __init__(
@@ -127,7 +126,7 @@ class Gate:
         with self._lock:
             self._opened = True
             self._listen_or_not()
-        threading.Thread(target=self._accept, name="gate", daemon=True).start()
+        threading.Thread(target=self._accept, name="fault-proxy", daemon=True).start()
 
     def link(self, plan: Plan) -> None:
         """Apply a fault to the connections from now on."""

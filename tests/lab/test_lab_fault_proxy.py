@@ -1,4 +1,4 @@
-"""The gate in front of a server that echoes: what passes, and what each fault does."""
+"""The proxy in front of a server that echoes: what passes, and what each fault does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.gate import ByteBudget, Fault, Gate, MessageBudget, Plan
+from lab.fault_proxy import ByteBudget, Fault, FaultProxy, MessageBudget, Plan
 
 
 class Echo:
@@ -60,15 +60,15 @@ def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = free.getsockname()
     with socket.socket() as made:
-        # By its number, as a host's is: a port that the kernel chose is lost when the gate stops listening.
+        # By its number, as a host's is: a port that the kernel chose is lost when the proxy stops listening.
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
         yield made
 
 
 @pytest.fixture
-def gate(echo: Echo, listener: socket.socket) -> Gate:
-    made = Gate(listener, echo.connect, echo.kill_server)
+def proxy(echo: Echo, listener: socket.socket) -> FaultProxy:
+    made = FaultProxy(listener, echo.connect, echo.kill_server)
     made.open()
     return made
 
@@ -112,26 +112,26 @@ def silent(connection: socket.socket) -> bool:
 
 
 def test_before_it_opens_connections_are_refused(echo: Echo, listener: socket.socket) -> None:
-    Gate(listener, echo.connect, echo.kill_server)
+    FaultProxy(listener, echo.connect, echo.kill_server)
     with pytest.raises(ConnectionRefusedError):
         client(listener)
 
 
 def test_a_fault_that_is_there_before_it_opens(echo: Echo, listener: socket.socket) -> None:
-    gate = Gate(listener, echo.connect, echo.kill_server)
-    gate.link(Plan(fault=Fault.STALL))
+    proxy = FaultProxy(listener, echo.connect, echo.kill_server)
+    proxy.link(Plan(fault=Fault.STALL))
     with pytest.raises(ConnectionRefusedError):
         client(listener)
-    gate.link(Plan(fault=Fault.REFUSE))
-    gate.open()
+    proxy.link(Plan(fault=Fault.REFUSE))
+    proxy.open()
     with pytest.raises(ConnectionRefusedError):
         client(listener)
-    gate.heal()
+    proxy.heal()
     with client(listener) as connection:
         assert exchange(connection, b"hello") == b"hello"
 
 
-def test_everything_passes_both_ways(gate: Gate, listener: socket.socket) -> None:
+def test_everything_passes_both_ways(proxy: FaultProxy, listener: socket.socket) -> None:
     data = os.urandom(3_000_000)
     with client(listener) as connection:
         assert exchange(connection, data) == data
@@ -139,8 +139,8 @@ def test_everything_passes_both_ways(gate: Gate, listener: socket.socket) -> Non
         assert connection.recv(1) == b""
 
 
-def test_a_stall_keeps_the_connection_open(gate: Gate, listener: socket.socket, echo: Echo) -> None:
-    gate.link(Plan(fault=Fault.STALL, after=1000))
+def test_a_stall_keeps_the_connection_open(proxy: FaultProxy, listener: socket.socket, echo: Echo) -> None:
+    proxy.link(Plan(fault=Fault.STALL, after=1000))
     with client(listener) as connection:
         connection.sendall(bytes(5000))
         assert len(read(connection, 1000)) == 1000
@@ -149,15 +149,15 @@ def test_a_stall_keeps_the_connection_open(gate: Gate, listener: socket.socket, 
     assert len(echo.received) == 1000
 
 
-def test_bytes_are_counted_for_each_connection(gate: Gate, listener: socket.socket) -> None:
-    gate.link(Plan(fault=Fault.STALL, after=1000))
+def test_bytes_are_counted_for_each_connection(proxy: FaultProxy, listener: socket.socket) -> None:
+    proxy.link(Plan(fault=Fault.STALL, after=1000))
     for _ in range(3):
         with client(listener) as connection:
             assert exchange(connection, bytes(900)) == bytes(900)
 
 
-def test_a_reset_is_a_reset_and_no_orderly_end(gate: Gate, listener: socket.socket, echo: Echo) -> None:
-    gate.link(Plan(fault=Fault.RESET, after=1000))
+def test_a_reset_is_a_reset_and_no_orderly_end(proxy: FaultProxy, listener: socket.socket, echo: Echo) -> None:
+    proxy.link(Plan(fault=Fault.RESET, after=1000))
     with client(listener) as connection:
         connection.sendall(bytes(1500))
         with pytest.raises(ConnectionResetError):
@@ -174,15 +174,15 @@ def ends(connection: socket.socket) -> bool:
     return True
 
 
-def test_a_killed_server_ends_the_connection(gate: Gate, listener: socket.socket) -> None:
-    gate.link(Plan(fault=Fault.KILL_SMBD, after=1000))
+def test_a_killed_server_ends_the_connection(proxy: FaultProxy, listener: socket.socket) -> None:
+    proxy.link(Plan(fault=Fault.KILL_SMBD, after=1000))
     with client(listener) as connection:
         connection.sendall(bytes(1000))
         assert ends(connection)
 
 
-def test_messages_are_counted_whole(gate: Gate, listener: socket.socket, echo: Echo) -> None:
-    gate.link(Plan(fault=Fault.STALL, after_messages=1))
+def test_messages_are_counted_whole(proxy: FaultProxy, listener: socket.socket, echo: Echo) -> None:
+    proxy.link(Plan(fault=Fault.STALL, after_messages=1))
     first = (500).to_bytes(4, "big") + bytes(500)
     with client(listener) as connection:
         for start in range(0, len(first), 100):  # in pieces, none of which is the message
@@ -194,55 +194,57 @@ def test_messages_are_counted_whole(gate: Gate, listener: socket.socket, echo: E
     assert echo.received == first
 
 
-def test_refused_for_good_until_healed(gate: Gate, listener: socket.socket) -> None:
+def test_refused_for_good_until_healed(proxy: FaultProxy, listener: socket.socket) -> None:
     address = listener.getsockname()
-    gate.link(Plan(fault=Fault.REFUSE))
+    proxy.link(Plan(fault=Fault.REFUSE))
     for _ in range(2):
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address, timeout=5)
-    gate.heal()
+    proxy.heal()
     with socket.create_connection(address, timeout=5) as connection:
         assert exchange(connection, b"again") == b"again"
 
 
-def test_another_fault_ends_the_refusing(gate: Gate, listener: socket.socket) -> None:
-    gate.link(Plan(fault=Fault.REFUSE))
-    gate.link(Plan(fault=Fault.DELAY, ms=1))
+def test_another_fault_ends_the_refusing(proxy: FaultProxy, listener: socket.socket) -> None:
+    proxy.link(Plan(fault=Fault.REFUSE))
+    proxy.link(Plan(fault=Fault.DELAY, ms=1))
     with client(listener) as connection:
         assert exchange(connection, b"hello") == b"hello"
 
 
-def test_a_fault_for_so_many_connections(gate: Gate, listener: socket.socket) -> None:
-    gate.link(Plan(fault=Fault.REFUSE, times=2))
+def test_a_fault_for_so_many_connections(proxy: FaultProxy, listener: socket.socket) -> None:
+    proxy.link(Plan(fault=Fault.REFUSE, times=2))
     for _ in range(2):
         assert is_reset(listener)
     with client(listener) as connection:
         assert exchange(connection, b"fine") == b"fine"
 
 
-def test_a_delay_delays(gate: Gate, listener: socket.socket, echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delay_delays(
+    proxy: FaultProxy, listener: socket.socket, echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing has passed when the wait begins, all of it passes when the wait is over."""
     waits: list[tuple[float, bytes]] = []
-    monkeypatch.setattr("lab.gate._wait", lambda seconds: waits.append((seconds, echo.received)))
-    gate.link(Plan(fault=Fault.DELAY, ms=200))
+    monkeypatch.setattr("lab.fault_proxy._wait", lambda seconds: waits.append((seconds, echo.received)))
+    proxy.link(Plan(fault=Fault.DELAY, ms=200))
     with client(listener) as connection:
         assert exchange(connection, b"hello") == b"hello"
     assert waits == [(0.2, b"")]
 
 
-def test_open_connections_keep_what_they_had(gate: Gate, listener: socket.socket) -> None:
+def test_open_connections_keep_what_they_had(proxy: FaultProxy, listener: socket.socket) -> None:
     with client(listener) as connection:
         assert exchange(connection, b"one") == b"one"
-        gate.link(Plan(fault=Fault.STALL))
+        proxy.link(Plan(fault=Fault.STALL))
         assert exchange(connection, b"two") == b"two"
-        gate.heal()
+        proxy.heal()
 
 
 def test_without_a_server_connections_are_reset(listener: socket.socket) -> None:
     def refuse() -> socket.socket:
         raise ConnectionRefusedError
 
-    Gate(listener, refuse, lambda connection: None).open()
+    FaultProxy(listener, refuse, lambda connection: None).open()
     assert is_reset(listener)
 
 
@@ -269,8 +271,8 @@ def test_a_message_budget_passes_so_many_messages(bodies: list[bytes], limit: in
     assert budget.spent == (len(messages) >= limit)
 
 
-def test_a_port_probe_costs_no_fault(gate: Gate, listener: socket.socket) -> None:
-    gate.link(Plan(fault=Fault.RESET, after=1, times=1))
+def test_a_port_probe_costs_no_fault(proxy: FaultProxy, listener: socket.socket) -> None:
+    proxy.link(Plan(fault=Fault.RESET, after=1, times=1))
     for _ in range(3):
         client(listener).close()
     with client(listener) as connection, pytest.raises(ConnectionResetError):
