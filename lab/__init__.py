@@ -10,7 +10,7 @@ formats and nothing else of it.
 """
 
 from lab.fleet import Lab, default_state
-from lab.handle import Host, LabError, Process, Service, SignIn
+from lab.host_client import Host, LabError, Process, Service, SignIn
 from lab.plan import HostSpec, PlanError, every_scenario, from_file, healthy
 from lab.scenarios import SCENARIOS, Link, Scenario
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from lab import packages, plan
 from lab.build import BuildError
 from lab.fleet import Lab, default_state
-from lab.handle import Host, LabError
+from lab.host_client import Host, LabError
 from lab.plan import DEFAULT_NETWORK, HostSpec, PlanError
 from lab.scenarios import SCENARIOS
 

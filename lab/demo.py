@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import Lab, LabError, default_state, every_scenario, packages
-from lab.handle import Host
+from lab.host_client import Host
 
 _ROOT = Path(__file__).parent.parent
 # Relative to the repository's root, where the commands run: what is printed can be typed there.

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from lab.handle import LabError
+from lab.host_client import LabError
 
 
 def overlay_works(probe: Path) -> bool:

@@ -5,8 +5,8 @@ State folder: `lab.json` (what is to run), `zone.json` (names), `dns.json` (the 
 `hosts/NAME/` (each host's disk, logs, control socket and process), `domain/` where hosts are members of a directory
 (see lab/domain). `down` removes all of it. Caches lie elsewhere.
 
-Not here: one host from outside (handle.py) or inside (host.py), the servers that all hosts share (servers.py), what
-pusher is given (inventory.py).
+Not here: one host from outside (host_client.py) or inside (host.py), the servers that all hosts share (servers.py),
+what pusher is given (inventory.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any
 from lab import control, disk, inventory, kernel, plan, processes
 from lab.build import Built, build_all, default_cache
 from lab.domain import Domain, Laps, Member, recipe
-from lab.handle import Host, LabError
+from lab.host_client import Host, LabError
 from lab.order import Order
 from lab.plan import DNS_PORT, DOMAIN, Addresses, HostSpec
 from lab.ports import bound

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.handle import Host
+from lab.host_client import Host
 from lab.processes import remove_written, write_atomically
 from lab.scenarios import CA, CURRENT_VERSION, Certificate
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from lab.handle import LabError
+from lab.host_client import LabError
 from lab.plan import Addresses
 
 

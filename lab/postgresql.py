@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lab.handle import LabError
+from lab.host_client import LabError
 
 USER = "pusher"
 """The superuser of the server; over TCP it signs in with a password, which is in the file of ``Server.passfile``."""

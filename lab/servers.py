@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab import control, processes
-from lab.handle import Host
+from lab.host_client import Host
 from lab.plan import DNS_PORT
 from lab.ports import bound
 from lab.scenarios import Kind

@@ -25,7 +25,7 @@ from lab.control import ControlError
 from lab.domain import configuration, recipe
 from lab.domain.order import Order
 from lab.domain.recipe import Laps
-from lab.handle import LabError
+from lab.host_client import LabError
 from lab.order import Membership
 from lab.scenarios import CA
 

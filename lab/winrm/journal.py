@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Journal:
-    """Appends to the log; the reader is handle.py, from outside."""
+    """Appends to the log; the reader is host_client.py, from outside."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8", buffering=1)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lab import SCENARIOS, Host, HostSpec, PlanError, Scenario, every_scenario, from_file, healthy, inventory, plan
-from lab.handle import parse_sign_ins
+from lab.host_client import parse_sign_ins
 from lab.plan import Addresses, members
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.handle import LabError
+from lab.host_client import LabError
 from lab.postgresql import Server
 from pusher.store import open_store
 

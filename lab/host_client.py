@@ -1,7 +1,7 @@
 """One host of a running lab, as tests and the command line see it: where it is, and what can be done to it.
 
 Everything is read from the lab's state on disk or asked of the host's process, so any process of the same
-user may hold a handle. Not here: what happens inside the host (host.py), starting a whole lab (fleet.py).
+user may have one. Not here: what happens inside the host (host.py), starting a whole lab (fleet.py).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Shell:
 
 
 class Host:
-    """A handle on one host. `boot` starts its process: fleet.py knows how."""
+    """A client of one running host. `boot` starts its process: fleet.py knows how."""
 
     def __init__(
         self,
