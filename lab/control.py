@@ -2,7 +2,7 @@
 
     {"call": "link", "with": {"fault": "stall", "after": 1000}}  ->  {"result": null}  or  {"error": "..."}
 
-Here: both ends. Not here: what the calls mean (host.py, strange.py).
+Here: both ends. Not here: what the calls mean (host.py, misbehaving.py).
 """
 
 from __future__ import annotations

@@ -271,7 +271,7 @@ class Lab:
                 for name, listener in listeners.items():
                     command += ["--listener", f"{name}={listener.fileno()}"]
             else:
-                command = [sys.executable, "-m", "lab.strange", "--kind", host.scenario.kind]
+                command = [sys.executable, "-m", "lab.misbehaving", "--kind", host.scenario.kind]
                 command += ["--folder", str(host.folder), "--listener", str(listeners["smb"].fileno())]
             processes.spawn(
                 [*command, "--control", str(asked.fileno())],

@@ -1,6 +1,6 @@
 """The table of scenarios: how a host of the lab differs from a healthy one, and what a push to it must record.
 
-Here: values only. How a difference is brought about is boot.py's, fault_proxy.py's and strange.py's business.
+Here: values only. How a difference is brought about is boot.py's, fault_proxy.py's and misbehaving.py's business.
 """
 
 from __future__ import annotations

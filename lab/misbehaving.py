@@ -1,6 +1,6 @@
-"""Addresses behind which there is no Windows: one that is mute, one that talks garbage, one that is silent.
+"""Hosts that misbehave: no Windows is behind them. One accepts and is mute, one talks garbage, one is silent.
 
-    python -m lab.strange --kind KIND --folder DIR --listener FD --control FD --go FD
+    python -m lab.misbehaving --kind KIND --folder DIR --listener FD --control FD --go FD
 
 Not here: hosts with faults on their link (fault_proxy.py), addresses where nothing listens (nothing runs for those).
 """
@@ -81,7 +81,7 @@ _KINDS = {Kind.MUTE: mute, Kind.GARBAGE: garbage, Kind.SILENT: silent}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lab.strange", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lab.misbehaving", description=__doc__)
     parser.add_argument("--kind", choices=[kind.value for kind in _KINDS], required=True)
     parser.add_argument("--folder", help="the host's folder; shows whose process this is", required=True)
     for descriptor in ("--listener", "--control", "--go"):
