@@ -39,7 +39,7 @@ _TEMPLATE = HOME / "template"
 _RELAY = HOME / "relay.exe"
 HELPER = HOME / "helper.exe"
 RUNNER = HOME / "runner.exe"
-WAY_OUT = HOME / "way-out"
+EGRESS = HOME / "egress"
 _AGENT = HOME / "agent.exe"
 _KERBEROS = HOME / "etc" / "krb5.conf"  # members of the directory have one
 _SMALL_DISK = HOME / "small"
@@ -132,7 +132,7 @@ def boot(order: Order) -> Booted:
     if member is not None:
         from lab.domain.bridge import Bridge  # which few hosts need
 
-        Bridge(WAY_OUT, order.address, member.controller).start()
+        Bridge(EGRESS, order.address, member.controller).start()
         server.join(member, DISK / "membership")
         shutil.copyfile(server.home / "private" / "krb5.keytab", DISK / "krb5.keytab")
         (DISK / "krb5.keytab").chmod(0o600)
@@ -151,7 +151,7 @@ def boot(order: Order) -> Booted:
 def _file_system(order: Order) -> None:
     """The private /run and what is bound into it. Handles are opened first: a folder may lie under /run."""
     sources = {DISK: order.folder, _TEMPLATE: order.template, _RELAY: order.relay}
-    sources |= {HELPER: order.helper, RUNNER: order.runner, WAY_OUT: order.way_out}
+    sources |= {HELPER: order.helper, RUNNER: order.runner, EGRESS: order.egress}
     if order.preinstalled is not None:
         sources[_AGENT] = order.preinstalled["executable"]
     handles = {place: os.open(source, os.O_PATH) for place, source in sources.items()}
@@ -163,7 +163,7 @@ def _file_system(order: Order) -> None:
             place.mkdir()
         else:
             place.touch()
-        kernel.bind(Path(f"/proc/self/fd/{handle}"), place, read_only=place not in (DISK, WAY_OUT))
+        kernel.bind(Path(f"/proc/self/fd/{handle}"), place, read_only=place not in (DISK, EGRESS))
         os.close(handle)
     if order.overlay:
         options = f"lowerdir={_TEMPLATE},upperdir={DISK / 'upper'},workdir={DISK / 'work'}"

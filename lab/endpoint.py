@@ -101,7 +101,7 @@ def users(order: Order) -> list[User]:
     return found
 
 
-def config(order: Order, *, disk: Path, home: Path, logs: Path, helper: Path, runner: Path, way_out: Path) -> Config:
+def config(order: Order, *, disk: Path, home: Path, logs: Path, helper: Path, runner: Path, egress: Path) -> Config:
     """What the endpoint of a host is told; the paths are those inside it."""
     return Config(
         name=order.name,
@@ -112,7 +112,7 @@ def config(order: Order, *, disk: Path, home: Path, logs: Path, helper: Path, ru
         certificate=str(disk / "winrm.pem"),
         relay_certificate=str(disk / "relay.pem") if order.winrm.relay else None,
         keytab=str(disk / "krb5.keytab"),
-        way_out=str(way_out),
+        egress=str(egress),
         helper=str(helper),
         runner=str(runner),
         folder=str(home / "winrm"),

@@ -1,7 +1,7 @@
 """A whole lab: its state on disk, starting and ending all of it.
 
 State folder: `lab.json` (what is to run), `zone.json` (names), `dns.json` (the DNS server's process), `secrets/`,
-`certificates/`, `way-out` and `way-out.json` (how hosts reach servers on this machine),
+`certificates/`, `egress` and `egress.json` (how hosts reach servers on this machine),
 `hosts/NAME/` (each host's disk, logs, control socket and process), `domain/` where hosts are members of a directory
 (see lab/domain). `down` removes all of it. Caches lie elsewhere.
 
@@ -180,7 +180,7 @@ class Lab:
         }
         processes.write_atomically(self.state / "lab.json", json.dumps(content, indent=1))
         self._servers.start_dns(self._addresses.dns, list(self.hosts.values()))
-        self._servers.start_way_out()
+        self._servers.start_egress_proxy()
         self._start_domain()
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             for _ in pool.map(self._start_host, self.hosts.values()):
@@ -307,7 +307,7 @@ class Lab:
             relay=str(built.relay),
             helper=str(built.helper),
             runner=str(built.runner),
-            way_out=str(self._servers.way_out),
+            egress=str(self._servers.egress),
             interfaces=built.interfaces,
             overlay=self._overlay,
             passwords=passwords,

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab import boot, control, endpoint, procs
-from lab.boot import DISK, HELPER, HOME, LOGS, RUNNER, WAY_OUT, Booted
+from lab.boot import DISK, EGRESS, HELPER, HOME, LOGS, RUNNER, Booted
 from lab.endpoint import Endpoint
 from lab.fault_proxy import Fault, FaultProxy, Plan
 from lab.order import Order
@@ -44,7 +44,7 @@ class Host:
     def __init__(self, order: Order, listeners: dict[str, socket.socket]) -> None:
         """`listeners` by the name of what they lead to: smb, http, https."""
         self._order = order
-        config = endpoint.config(order, disk=DISK, home=HOME, logs=LOGS, helper=HELPER, runner=RUNNER, way_out=WAY_OUT)
+        config = endpoint.config(order, disk=DISK, home=HOME, logs=LOGS, helper=HELPER, runner=RUNNER, egress=EGRESS)
         self._endpoint = Endpoint(config, boot.wine_environment(), LOGS / "winrm.err")
         self._proxies = {
             "smb": FaultProxy(

@@ -40,7 +40,7 @@ class Order:
     relay: str
     helper: str
     runner: str
-    way_out: str  # the socket of lab/wayout.py
+    egress: str  # the socket of lab/egress_proxy.py
     interfaces: dict[str, str]  # of Samba's programs for pipes; see samba.py
     overlay: bool  # the prefix is an overlay on the template; otherwise a hard-linked copy is there already
     passwords: dict[str, str] = field(repr=False)

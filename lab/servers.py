@@ -1,6 +1,6 @@
-"""What all hosts of a lab share, each a process: its DNS server (dns.py), and the way out (wayout.py).
+"""What all hosts of a lab share, each a process: its DNS server (dns.py), and the egress proxy (egress_proxy.py).
 
-In the state folder: `zone.json` (names), `dns.json` and `way-out.json` (the processes), `way-out` (the socket).
+In the state folder: `zone.json` (names), `dns.json` and `egress.json` (the processes), `egress` (the socket).
 
 Not here: the hosts' own processes (fleet.py), the directory (lab/domain).
 """
@@ -27,14 +27,14 @@ class Servers:
         self._state = state
 
     @property
-    def way_out(self) -> Path:
+    def egress(self) -> Path:
         """The socket that hosts reach servers outside by."""
-        return self._state / "way-out"
+        return self._state / "egress"
 
     @property
     def records(self) -> list[Path]:
         """Of their processes; whoever ends the lab ends these with the others."""
-        return [self._dns_record, self._way_out_record]
+        return [self._dns_record, self._egress_record]
 
     @property
     def are_up(self) -> bool:
@@ -45,8 +45,8 @@ class Servers:
         return self._state / "dns.json"
 
     @property
-    def _way_out_record(self) -> Path:
-        return self._state / "way-out.json"
+    def _egress_record(self) -> Path:
+        return self._state / "egress.json"
 
     def start_dns(self, address: str, hosts: Sequence[Host]) -> None:
         """On that address, with the names of the hosts; a stale one's address leads back to another."""
@@ -69,18 +69,18 @@ class Servers:
                 env=processes.own_environment(),
             )
 
-    def start_way_out(self) -> None:
-        with control.listen(self.way_out) as listener:
-            command = [sys.executable, "-m", "lab.wayout", "--state", f"{self._state}/", "--listener"]
+    def start_egress_proxy(self) -> None:
+        with control.listen(self.egress) as listener:
+            command = [sys.executable, "-m", "lab.egress_proxy", "--state", f"{self._state}/", "--listener"]
             processes.spawn(
                 [*command, str(listener.fileno())],
-                self._way_out_record,
-                self._state / "way-out.log",
+                self._egress_record,
+                self._state / "egress.log",
                 keep=[listener.fileno()],
                 env=processes.own_environment(),
             )
 
     def remove(self) -> None:
         """What they leave, once they are ended."""
-        for name in ("zone.json", "dns.json", "dns.log", "way-out.json", "way-out.log", "way-out"):
+        for name in ("zone.json", "dns.json", "dns.log", "egress.json", "egress.log", "egress"):
             processes.remove_written(self._state / name)

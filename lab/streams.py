@@ -1,4 +1,4 @@
-"""Bytes from one asyncio stream into another, for both ends of the way out. Not here: who asks for what (wayout.py)."""
+"""Bytes from one asyncio stream into another. Not here: who asks the egress proxy for what (egress_proxy.py)."""
 
 from __future__ import annotations
 

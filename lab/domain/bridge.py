@@ -1,7 +1,7 @@
 """How a member reaches its domain controller out of a network namespace with nothing in it: on the same address.
 
 Inside the namespace the controller's address is a loopback address like any other. Its ports are listened on there, and
-what comes is passed on through the lab's way out (lab/wayout.py), so that names, tickets and referrals hold inside as
+what comes is passed on through lab/egress_proxy.py, so that names, tickets and referrals hold inside as
 outside, and the controller sees the member's own address. Not here: what is spoken.
 """
 
@@ -29,8 +29,8 @@ _UDP_PORTS = (configuration.DNS_PORT, configuration.KERBEROS_PORT, configuration
 class Bridge:
     """All of it, in a thread of its own until the process ends."""
 
-    def __init__(self, way_out: Path, member: str, controller: str) -> None:
-        self._way_out, self._member, self._controller = way_out, member, controller
+    def __init__(self, egress: Path, member: str, controller: str) -> None:
+        self._egress, self._member, self._controller = egress, member, controller
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -63,8 +63,8 @@ class Bridge:
         return connected
 
     async def _open(self, port: int, kind: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        """A connection to the controller's port through the way out; None where the controller refuses it."""
-        reader, writer = await asyncio.open_unix_connection(str(self._way_out), limit=PIECE)
+        """A connection to the controller's port through the proxy; None where the controller refuses it."""
+        reader, writer = await asyncio.open_unix_connection(str(self._egress), limit=PIECE)
         asked = {"from": self._member, "to": self._controller, "port": port, "kind": kind}
         writer.write(json.dumps(asked).encode() + b"\n")
         if await reader.readline() == b"ok\n":

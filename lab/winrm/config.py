@@ -75,7 +75,7 @@ class Config:
     certificate: str  # PEM, the key in it
     relay_certificate: str | None  # a relay with this one stands before the HTTPS listener
     keytab: str  # for Kerberos, where somebody has put one there
-    way_out: str  # the socket of lab/wayout.py
+    egress: str  # the socket of lab/egress_proxy.py
     helper: str
     runner: str
     folder: str  # a private one

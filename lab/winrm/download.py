@@ -2,8 +2,8 @@
 
 The stand-in (lab/c/curl.c) tells the options it was given and gets the body in pieces, then curl's exit code; and so
 on for each URL that it has. As curl does, the connection to a server is kept for the next URL where the server keeps
-it too. The way to the server is lab/wayout.py's. Options mean what curl's manual says; `--insecure` is a must, since
-the lab's hosts have no list of authorities.
+it too. The way to the server is lab/egress_proxy.py's. Options mean what curl's manual says; `--insecure` is a must,
+since the lab's hosts have no list of authorities.
 """
 
 from __future__ import annotations
@@ -165,14 +165,14 @@ class Downloads:
             raise _Failed(Exit.NOT_CONNECTED)
         try:
             async with asyncio.timeout(wanted.number("--connect-timeout", otherwise=300)):
-                return await self._through_the_way_out(wanted, host, port)
-        except OSError as exc:  # the way out itself has gone
+                return await self._through_the_proxy(wanted, host, port)
+        except OSError as exc:  # the proxy itself has gone
             raise _Failed(Exit.TIMED_OUT if isinstance(exc, TimeoutError) else Exit.NOT_CONNECTED) from exc
 
-    async def _through_the_way_out(
+    async def _through_the_proxy(
         self, wanted: _Wanted, host: str, port: int
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_unix_connection(self._config.way_out)
+        reader, writer = await asyncio.open_unix_connection(self._config.egress)
         asked = {"from": self._config.address, "to": host, "port": port}
         writer.write(json.dumps(asked).encode() + b"\n")
         answer = (await reader.readline()).decode().strip()

@@ -77,7 +77,7 @@ def test_a_client_is_told_of_a_provider_that_has_crashed(tmp_path: Path) -> None
         certificate="",
         relay_certificate=None,
         keytab="",
-        way_out="",
+        egress="",
         helper="helper.exe",
         runner="",
         folder=str(tmp_path),

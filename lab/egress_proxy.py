@@ -1,6 +1,6 @@
 """How a host of the lab reaches a server outside, such as pusher's content endpoint: a process for the whole lab.
 
-    python -m lab.wayout --state DIR --listener FD --go FD
+    python -m lab.egress_proxy --state DIR --listener FD --go FD
 
 Hosts have network namespaces of their own, with nothing in them but a loopback interface. This process is in the
 ordinary one and listens on a Unix socket that every host has; it connects to loopback addresses and to nothing else,
@@ -92,7 +92,7 @@ async def _run(listener: socket.socket) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lab.wayout", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lab.egress_proxy", description=__doc__)
     parser.add_argument("--state", help="the lab's state folder; shows whose process this is", required=True)
     for descriptor in ("--listener", "--go"):
         parser.add_argument(descriptor, type=int, required=True)
