@@ -6,8 +6,8 @@ A process of its own inside the host's namespaces, started when the first connec
 HTTP, TLS, NTLM, message encryption, the commands, services, files and registry; the CIM classes' shape and their
 return codes are from Microsoft's documentation, so a code proves nothing about Windows.
 
-From the wire inwards: `http` (HTTP/1.1) - `door` (who is it, sign-in and sealing) - `service` (WS-Man's actions) -
-`shells` and `psrp` (commands), `cim*` (classes) - `wine` (what Wine is asked).
+From the wire inwards: `http` (HTTP/1.1) - `connection` (who is it, sign-in and sealing) - `service` (WS-Man's
+actions) - `shells` and `psrp` (commands), `cim*` (classes) - `wine` (what Wine is asked).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 from lab import control
 from lab.winrm import DOWNLOAD_PORT, HTTP_PORT, HTTPS_PORT, INNER_RELAY_PORT, http, relay
 from lab.winrm.config import Config
-from lab.winrm.door import Door
+from lab.winrm.connection import Connection
 from lab.winrm.download import Downloads
 from lab.winrm.journal import Journal
 from lab.winrm.service import Service
@@ -39,7 +39,7 @@ class _Endpoint:
 
     async def _start(self, port: int, tls: ssl.SSLContext | None, certificate: bytes | None) -> None:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await http.serve(reader, writer, Door(self._service, certificate).answer)
+            await http.serve(reader, writer, Connection(self._service, certificate).answer)
 
         await asyncio.start_server(connected, "127.0.0.1", port, ssl=tls, limit=_BUFFER, backlog=128)
 

@@ -1,6 +1,6 @@
 """HTTP/1.1 on one connection, by h11: whole requests in, whole responses out.
 
-Not here: what a request means (door.py).
+Not here: what a request means (connection.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What WS-Man's actions do: Identify, the configuration, shells, and what is handed to CIM. MS-WSMV 3.1.4.
 
-Here: SOAP in, SOAP out, for a user who has signed in. Not here: signing in (door.py), what a command or a class is.
+Here: SOAP in, SOAP out, for a user who has signed in. Not here: signing in (connection.py), what a command or class is.
 """
 
 from __future__ import annotations

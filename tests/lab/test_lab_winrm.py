@@ -1,4 +1,4 @@
-"""The endpoint's door, asked by an independent client: certificates, sign-in, channel binding, message encryption."""
+"""The endpoint, asked by an independent client: certificates, sign-in, channel binding, message encryption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One connection's door: who is it, may he in, and is what he sends sealed. MS-WSMV 2.2.9, RFC 4559.
+"""One connection: who is it, may he in, and is what he sends sealed. MS-WSMV 2.2.9, RFC 4559.
 
 Not here: how a sign-in is verified (signin.py), how messages are sealed (sealing.py), what is asked (service.py).
 """
@@ -21,7 +21,7 @@ _CHALLENGES = [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", "Kerberos
 _SCHEMES = ("negotiate", "kerberos")
 
 
-class Door:
+class Connection:
     """Answers one connection's requests; who has signed in on it stays so."""
 
     def __init__(self, service: Service, certificate: bytes | None) -> None:
