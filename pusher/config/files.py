@@ -84,11 +84,6 @@ def decode(data: bytes, file: str) -> str:
     return _JOINED.sub("", text)
 
 
-def read_lines(path: Path, limit: int = MAX_BYTES) -> list[str]:
-    """The file's lines without their ends."""
-    return _LINE_END.split(read_text(path, limit))
-
-
 def split_lines(text: str) -> list[str]:
     """Lines of ``text`` without their ends; only CR, LF and CRLF end a line, as in an editor."""
     return _LINE_END.split(text)

@@ -12,13 +12,12 @@ import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
 
 from pusher.config.document import Document, Path, dotted
-from pusher.config.files import MAX_BYTES, read_text, split_lines
+from pusher.config.files import split_lines
 from pusher.config.wording import plain
 from pusher.models import Source
 from pusher.problems import BadInput
@@ -95,11 +94,6 @@ class _Frame:
     key: str | None = None
     key_mark: tuple[int, int] = (0, 0)
     merges: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
-
-
-def read_yaml(path: FilePath, *, as_written: bool = False, limit: int = MAX_BYTES) -> Document:
-    """The document of a YAML file. ``as_written``: every scalar stays text (empty ones are None)."""
-    return parse_yaml(read_text(path, limit), str(path), as_written=as_written)
 
 
 def parse_yaml(text: str, file: str, *, as_written: bool = False) -> Document:

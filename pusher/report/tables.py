@@ -23,7 +23,7 @@ from pusher.report.record import outcome_record, run_record
 from pusher.report.run_summary import closing
 from pusher.report.style import STATUS_STYLE, counts_text, plain, status_text
 from pusher.report.summary import Summary
-from pusher.report.text import STATUS_WORDS, duration, hosts, iso, job, number, visible
+from pusher.report.text import duration, hosts, iso, job, number, visible
 
 if TYPE_CHECKING:
     from pusher.report.labels import Asked
@@ -37,7 +37,6 @@ __all__ = [
     "run_page",
     "run_record",
     "runs_table",
-    "statuses_table",
 ]
 
 # Success last: whoever asks for a run's hosts looks for the ones that need work.
@@ -183,15 +182,3 @@ def resolve_record(row: ResolvedRow) -> dict[str, Any]:
     if row.asked is not None:
         record |= {"machine": row.asked.machine, "fits": row.asked.fits, "code": row.asked.code}
     return record
-
-
-def statuses_table() -> RenderableType:
-    """What each status means; shown under ``pusher explain``."""
-    made = table("status", "meaning", "counts as")
-    for status in Status:
-        made.add_row(
-            status_text(status),
-            Text(STATUS_WORDS[status]),
-            Text("success" if status.is_success else "not done"),
-        )
-    return made

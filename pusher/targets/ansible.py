@@ -73,10 +73,6 @@ class Collector:
                 checked(lambda: drafts.label(name, "group"), source)
             self._groups[name] = _Group(source)
 
-    def has_group(self, name: str) -> bool:
-        """Whether the group was named."""
-        return name in self._groups
-
     @property
     def group_names(self) -> tuple[str, ...]:
         return tuple(self._groups)

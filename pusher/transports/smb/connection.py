@@ -33,7 +33,7 @@ from pusher.transports.smb.errors import (
     TamperedError,
     UnsupportedDialectError,
 )
-from pusher.transports.smb.protection import Encryption, Sign, signing
+from pusher.transports.smb.protection import Encryption, signing
 from pusher.transports.smb.wire import MAX_MESSAGE, UNSIGNED_ENDS, Handover
 
 
@@ -252,11 +252,3 @@ class GuardedConnection(Connection):
             else None,
         )
         return made, connected
-
-    def _signing(self, session: Session) -> Sign:
-        return signing(self.dialect, self.signing_algorithm_id, session.signing_key)
-
-    def _encryption(self, session: Session) -> Encryption:
-        return Encryption(
-            self.dialect, self.cipher_id, session.encryption_key, session.decryption_key, session.session_id
-        )

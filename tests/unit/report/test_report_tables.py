@@ -29,7 +29,6 @@ from pusher.report.tables import (
     resolve_table,
     run_page,
     runs_table,
-    statuses_table,
 )
 from tests.unit.report import report_samples as samples
 
@@ -236,11 +235,6 @@ def test_explain_an_unknown_code() -> None:
     assert did_you_mean("wrong-passwort")[0] == "wrong-password"
     assert did_you_mean("zzzzzzz") == []
     assert len(explain_records()) == len(CATALOGUE)
-
-
-def test_the_statuses_are_explained() -> None:
-    text = shown(statuses_table())
-    assert all(status.value in text for status in Status)
 
 
 @pytest.mark.parametrize("text", samples.HOSTILE, ids=range(len(samples.HOSTILE)))
