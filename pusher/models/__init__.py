@@ -22,7 +22,7 @@ from pusher.models.packages import (
     ServiceSpec,
 )
 from pusher.models.runs import Event, Run
-from pusher.models.targets import DOMAIN_CONTROLLERS, Target, WinrmWay
+from pusher.models.targets import DOMAIN_CONTROLLERS, Target, WinrmSettings
 
 __all__ = [
     "DOMAIN_CONTROLLERS",
@@ -59,5 +59,5 @@ __all__ = [
     "Target",
     "TransportKind",
     "Verb",
-    "WinrmWay",
+    "WinrmSettings",
 ]

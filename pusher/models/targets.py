@@ -12,7 +12,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WinrmWay:
+class WinrmSettings:
     """How WinRM is reached on a target; None: https on 5986, then http on 5985 with message encryption.
 
     ``scheme`` is ``https`` or ``http``; ``fingerprint`` the SHA-256 of the only certificate to accept, 64 hexadecimal
@@ -45,7 +45,7 @@ class Target:
     groups: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=lambda: _NOTHING, hash=False)
     domain_controller_allowed: bool = False
-    winrm: WinrmWay = WinrmWay()
+    winrm: WinrmSettings = WinrmSettings()
     machine: str | None = None
     aliases: tuple[str, ...] = ()
     source: Source | None = None

@@ -19,7 +19,7 @@ from functools import partial
 from typing import TypeVar
 
 from pusher.config.wording import Wrong, hint, listed, shown
-from pusher.models import Source, TransportKind, WinrmWay
+from pusher.models import Source, TransportKind, WinrmSettings
 from pusher.problems import BadInput, Code
 from pusher.targets import parsed as drafts
 from pusher.targets.parsed import NO_FINDING, NO_SETTINGS, Finding, Settings
@@ -141,7 +141,7 @@ def way_of(facts: Facts) -> tuple[Settings, frozenset[str]]:
         return NO_SETTINGS, frozenset()
     number = checked(partial(drafts.port, port.value), port.source)
     scheme = next((name for name in _SCHEMES if name in facts and facts[name].value in {"http", "https"}), None)
-    settings = Settings(winrm=WinrmWay(port=number, scheme=facts[scheme].value if scheme else None))
+    settings = Settings(winrm=WinrmSettings(port=number, scheme=facts[scheme].value if scheme else None))
     if "pusher_transports" not in facts:
         settings = replace(settings, transports=(TransportKind.WINRM,))
     return settings, frozenset({named, *({scheme} if scheme else ())})

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from pusher.config.wording import hint, listed, shown
-from pusher.models import Source, TransportKind, WinrmWay
+from pusher.models import Source, TransportKind, WinrmSettings
 from pusher.problems import BadInput
 from pusher.targets.parsed import ParsedInventory, Settings
 from pusher.targets.selection import GroupExclude, parse_group_exclude
@@ -30,7 +30,7 @@ class Effective:
     conflict: tuple[tuple[str, Source], tuple[str, Source]] | None
     port: int | None
     transports: tuple[TransportKind, ...]
-    winrm: WinrmWay
+    winrm: WinrmSettings
     domain_controller_allowed: bool
     variables: Mapping[str, str]
     excludes: tuple[GroupExclude, ...]
@@ -102,7 +102,7 @@ class GroupGraph:
             conflict=self._conflict(sites),
             port=ports[0][1] if ports else defaults.port,
             transports=transports[0][1] if transports else defaults.transports or tuple(TransportKind),
-            winrm=winrm[0][1] if winrm else defaults.winrm or WinrmWay(),
+            winrm=winrm[0][1] if winrm else defaults.winrm or WinrmSettings(),
             domain_controller_allowed=bool(allowed) and all(allowed),
             variables=MappingProxyType(variables),
             excludes=tuple(exclude for number in ordered for exclude in self._excludes[number]),

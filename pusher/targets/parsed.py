@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from pusher.config.wording import Wrong, shown
-from pusher.models import Source, TransportKind, WinrmWay
+from pusher.models import Source, TransportKind, WinrmSettings
 from pusher.problems import Code
 from pusher.targets.ranges import (
     AddressBlock,
@@ -66,7 +66,7 @@ class Settings:
     site_source: Source | None = None
     port: int | None = None
     transports: tuple[TransportKind, ...] | None = None
-    winrm: WinrmWay | None = None
+    winrm: WinrmSettings | None = None
     domain_controller_allowed: bool | None = None
     variables: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 

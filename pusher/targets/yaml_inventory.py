@@ -16,7 +16,7 @@ from pusher.config.durations import Duration
 from pusher.config.validate import FormatModel, validate
 from pusher.config.wording import Wrong, about
 from pusher.directory import filters, names
-from pusher.models import Source, WinrmWay
+from pusher.models import Source, WinrmSettings
 from pusher.problems import BadInput
 from pusher.targets import parsed as drafts
 from pusher.targets.parsed import DirectoryQuery, Form, Named, ParsedGroup, ParsedHost, ParsedInventory, Settings
@@ -249,14 +249,14 @@ class _Reader:
             return None
         return Named(text=defaults.winrm.ca, source=self._document.source(("defaults", "winrm", "ca")))
 
-    def _winrm(self, model: _Winrm | None, path: Path) -> WinrmWay | None:
+    def _winrm(self, model: _Winrm | None, path: Path) -> WinrmSettings | None:
         if model is None:
             return None
         if model.fingerprint is not None and model.scheme == "http":
             found = f"{dotted((*path, 'winrm', 'fingerprint'))} pins a certificate, and http has none"
             raise BadInput(self._document.source((*path, "winrm", "fingerprint")), found, "scheme: https")
         scheme = "https" if model.fingerprint is not None else model.scheme
-        return WinrmWay(port=model.port, scheme=scheme, fingerprint=model.fingerprint)
+        return WinrmSettings(port=model.port, scheme=scheme, fingerprint=model.fingerprint)
 
     def _named(self, items: list[str] | None, path: Path) -> tuple[Named, ...]:
         return tuple(

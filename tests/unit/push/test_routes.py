@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pusher.install.plan import Before
-from pusher.models import AccountTried, Outcome, Secret, Stage, Status, Target, TransportKind, Verb, WinrmWay
+from pusher.models import AccountTried, Outcome, Secret, Stage, Status, Target, TransportKind, Verb, WinrmSettings
 from pusher.problems import CATALOGUE, Code, NextMove, Problem, problem
 from pusher.push.attempt import attempt
 from pusher.push.host_journal import StoredHostJournal
@@ -186,7 +186,7 @@ def replace_name(host: MemoryHost, name: str) -> MemoryHost:
 
 
 def test_each_way_leads_where_the_inventory_says(store: Store) -> None:
-    way = WinrmWay(port=15986, scheme="https", fingerprint="ab" * 32)
+    way = WinrmSettings(port=15986, scheme="https", fingerprint="ab" * 32)
     target = Target(name="ws01.corp.example", port=4450, transports=BOTH, winrm=way)
 
     async def story() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pusher.models import DOMAIN_CONTROLLERS, Target, TransportKind, WinrmWay
+from pusher.models import DOMAIN_CONTROLLERS, Target, TransportKind, WinrmSettings
 from pusher.problems import BadInput
 from pusher.targets.inventory import Inventory, load_inventory
 
@@ -271,11 +271,11 @@ ansible_connection=winrm
 """
     inventory = load(tmp_path, text)
     found = {s.target.name: s.target for s in inventory.targets()}
-    assert found["a"].winrm == WinrmWay(port=55985, scheme="http")
-    assert found["b"].winrm == WinrmWay(port=55986)
-    assert found["e"].winrm == WinrmWay(port=55987)
-    assert found["c"].winrm == WinrmWay()
-    assert found["d"].winrm == WinrmWay(port=55986)
+    assert found["a"].winrm == WinrmSettings(port=55985, scheme="http")
+    assert found["b"].winrm == WinrmSettings(port=55986)
+    assert found["e"].winrm == WinrmSettings(port=55987)
+    assert found["c"].winrm == WinrmSettings()
+    assert found["d"].winrm == WinrmSettings(port=55986)
     assert {name: target.transports for name, target in found.items()} == {
         **dict.fromkeys("abe", (TransportKind.WINRM,)), "c": tuple(TransportKind), "d": (TransportKind.SMB,),
     }  # fmt: skip

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pusher.models import TransportKind, WinrmWay
+from pusher.models import TransportKind, WinrmSettings
 from pusher.problems import BadInput
 from pusher.targets.inventory import Inventory, Selected, load_inventory
 from pusher.targets.ranges import canonical_name, parse_pattern
@@ -69,9 +69,9 @@ groups:
     loaded = inventory(tmp_path, text)
     ways = {selected.target.name: selected.target.winrm for selected in loaded.targets()}
     assert ways == {
-        "ws1": WinrmWay(port=2),
-        "ws2": WinrmWay(scheme="https", fingerprint="ab" * 32),
-        "ws3": WinrmWay(port=1, scheme="http"),
+        "ws1": WinrmSettings(port=2),
+        "ws2": WinrmSettings(scheme="https", fingerprint="ab" * 32),
+        "ws3": WinrmSettings(port=1, scheme="http"),
     }
     assert loaded.certificate_authority is not None
     assert loaded.certificate_authority.text == "ca.pem"
@@ -81,7 +81,7 @@ def test_without_any_setting(tmp_path: Path) -> None:
     target = only(tmp_path, "groups: {g: {hosts: [ws1]}}").target
     assert (target.site, target.port, target.address) == (None, None, None)
     assert target.transports == (TransportKind.SMB, TransportKind.WINRM)
-    assert target.winrm == WinrmWay()
+    assert target.winrm == WinrmSettings()
     assert not target.domain_controller_allowed
     assert dict(target.variables) == {}
 
