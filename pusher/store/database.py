@@ -76,7 +76,7 @@ def unless_there(table: Table) -> Mapping[str, Executable]:
     return MappingProxyType({name: insert(table).on_conflict_do_nothing() for name, insert in _INSERTS.items()})
 
 
-class Part:
+class Repository:
     """The calls on one noun."""
 
     def __init__(self, database: Database) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import RowMapping, func, insert, select
 
 from pusher.models import Event, Stage
 from pusher.store import schema
-from pusher.store.database import Part
+from pusher.store.database import Repository
 from pusher.store.writer import Row
 
 _EVENTS = schema.events
@@ -20,7 +20,7 @@ MOST_EVENTS = 1000
 """So many are read at once: no reader holds more of a run of a million events."""
 
 
-class Events(Part):
+class Events(Repository):
     """Told in the order in which they were handed over."""
 
     def event(self, happened: Event) -> Future[Any]:

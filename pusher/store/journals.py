@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, insert, or_, select, update
 
 from pusher.models import Journal, JournalStep, Mark
-from pusher.store.database import Part, unless_there
+from pusher.store.database import Repository, unless_there
 from pusher.store.schema import journal_steps, journals
 from pusher.store.writer import Row
 
@@ -19,7 +19,7 @@ _MARKED = unless_there(journal_steps)
 _CLOSED = update(journals).where(journals.c.id == bindparam("its_id")).values(closed_as=bindparam("closed_as"))
 
 
-class Journals(Part):
+class Journals(Repository):
     """What is written of one is durable when the call returns."""
 
     async def open_journal(

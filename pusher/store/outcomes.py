@@ -24,13 +24,13 @@ from pusher.models import (
     TransportKind,
 )
 from pusher.store import schema
-from pusher.store.database import Part
+from pusher.store.database import Repository
 from pusher.store.writer import Row
 
 _OUTCOMES, _ATTEMPTS = schema.outcomes, schema.attempts
 
 
-class Outcomes(Part):
+class Outcomes(Repository):
     """A target has one outcome in a run, and an attempt for each time that it was tried."""
 
     async def outcome(self, outcome: Outcome) -> None:

@@ -8,12 +8,12 @@ from sqlalchemy import Connection, Select, func, select
 
 from pusher.models import Run, Status, Verb
 from pusher.store import schema
-from pusher.store.database import Part
+from pusher.store.database import Repository
 
 _RUNS, _TARGETS, _OUTCOMES = schema.runs, schema.targets, schema.outcomes
 
 
-class Queries(Part):
+class Queries(Repository):
     """What ``runs``, ``show``, ``report`` and ``retry`` begin with."""
 
     def runs(self, limit: int = 50) -> list[Run]:

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from pusher.models import Run
 from pusher.store import schema
-from pusher.store.database import Part, unless_there
+from pusher.store.database import Repository, unless_there
 from pusher.store.queries import read_runs
 from pusher.store.writer import Row
 
@@ -25,7 +25,7 @@ _BEGAN = (
 )
 
 
-class Runs(Part):
+class Runs(Repository):
     """What is written of a run as a whole, and how its own process and others ask after it."""
 
     def begin_run(
