@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pusher.config.wording import Wrong, listed, plain
 from pusher.models import Source
 from pusher.problems import BadInput
-from pusher.targets import parsed as drafts
+from pusher.targets import parsed
 from pusher.targets.ansible_variables import (
     INHERITED,
     Fact,
@@ -70,7 +70,7 @@ class Collector:
         """A group is named."""
         if name not in self._groups:
             if name not in _WHOLE:
-                checked(lambda: drafts.label(name, "group"), source)
+                checked(lambda: parsed.label(name, "group"), source)
             self._groups[name] = _Group(source)
 
     @property
@@ -105,7 +105,7 @@ class Collector:
 
 
 class _Translation:
-    """From what was collected to a draft."""
+    """From what was collected to a ``ParsedInventory``."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class _Translation:
         if used and "ansible_port" not in own:
             self._ports_used.add(text)
         settings = replace(_placed(settings, place), winrm=way.winrm, transports=settings.transports or way.transports)
-        return checked(lambda: drafts.parsed_host(place.text, source, settings), source)
+        return checked(lambda: parsed.parsed_host(place.text, source, settings), source)
 
     def _spared(
         self, text: str, source: Source, settings: Settings, finding: Finding, facts: Facts
@@ -188,7 +188,7 @@ class _Translation:
                 places.insert(0, place)
         for place in places:
             with contextlib.suppress(Wrong):
-                return drafts.parsed_host(place.text, source, _placed(settings, place), finding)
+                return parsed.parsed_host(place.text, source, _placed(settings, place), finding)
         self._unnamed.append(text)  # a name that no machine of ours has
         return None
 

@@ -20,7 +20,7 @@ _HOST_LINE = "NAME key=value …"
 
 
 def read_ansible_ini(lines: list[str], file: str) -> ParsedInventory:
-    """The draft of an Ansible INI inventory."""
+    """The ``ParsedInventory`` of an Ansible INI inventory."""
     return _IniReader(lines, file).parsed()
 
 

@@ -21,7 +21,7 @@ from typing import TypeVar
 from pusher.config.wording import Wrong, hint, listed, shown
 from pusher.models import Source, TransportKind, WinrmSettings
 from pusher.problems import BadInput, Code
-from pusher.targets import parsed as drafts
+from pusher.targets import parsed
 from pusher.targets.parsed import NO_FINDING, NO_SETTINGS, Finding, Settings
 from pusher.targets.ranges import is_host_name, parse_address, parse_host_address
 
@@ -139,7 +139,7 @@ def way_of(facts: Facts) -> tuple[Settings, frozenset[str]]:
     port = facts[named] if named is not None else None
     if named is None or port is None or port.value is None or is_template(port.value) or port.value in _USUAL_PORTS:
         return NO_SETTINGS, frozenset()
-    number = checked(partial(drafts.port, port.value), port.source)
+    number = checked(partial(parsed.port, port.value), port.source)
     scheme = next((name for name in _SCHEMES if name in facts and facts[name].value in {"http", "https"}), None)
     settings = Settings(winrm=WinrmSettings(port=number, scheme=facts[scheme].value if scheme else None))
     if "pusher_transports" not in facts:
@@ -235,7 +235,7 @@ def settings_of(variables: Variables, *, of_host: bool) -> tuple[Settings, froze
             settings = _own_setting(settings, name, value, source, of_host)
         else:
             try:
-                plain[drafts.variable_name(name)] = value
+                plain[parsed.variable_name(name)] = value
             except Wrong:
                 ignored.add(name)
     return replace(settings, variables=plain), frozenset(ignored)
@@ -250,15 +250,15 @@ def _own_setting(settings: Settings, name: str, value: str | None, source: Sourc
     if name == "pusher_machine":
         if not of_host:
             raise BadInput(source, f"{name} stands at a group", "it at single hosts")
-        return replace(settings, machine=checked(lambda: drafts.machine_name(value), source))
+        return replace(settings, machine=checked(lambda: parsed.machine_name(value), source))
     if name in {"site", "pusher_site"}:
-        return replace(settings, site=checked(lambda: drafts.site_label(value), source), site_source=source)
+        return replace(settings, site=checked(lambda: parsed.site_label(value), source), site_source=source)
     if name == "pusher_port":
-        return replace(settings, port=checked(lambda: drafts.port(value), source))
+        return replace(settings, port=checked(lambda: parsed.port(value), source))
     if name == "pusher_transports":
         words = value.replace(",", " ").split()
-        return replace(settings, transports=checked(lambda: drafts.transports(words), source))
-    return replace(settings, domain_controller_allowed=checked(lambda: drafts.domain_controller(value), source))
+        return replace(settings, transports=checked(lambda: parsed.transports(words), source))
+    return replace(settings, domain_controller_allowed=checked(lambda: parsed.domain_controller(value), source))
 
 
 def checked(convert: Callable[[], T], source: Source) -> T:

@@ -24,12 +24,12 @@ _HOSTVARS = "hostvars"
 
 
 def read_ansible_yaml(document: Document) -> ParsedInventory:
-    """The draft of a document whose scalars are as written."""
+    """The ``ParsedInventory`` of a document whose scalars are as written."""
     return _Walk(document, Form.ANSIBLE_YAML).parsed()
 
 
 def read_ansible_json(document: Document) -> ParsedInventory:
-    """The draft of what ``ansible-inventory --list`` prints; its scalars as written too."""
+    """The ``ParsedInventory`` of what ``ansible-inventory --list`` prints; its scalars as written too."""
     return _JsonWalk(document, Form.ANSIBLE_JSON).parsed()
 
 

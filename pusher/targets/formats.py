@@ -37,7 +37,7 @@ _LIST_IT = "ansible-inventory -i {} --list > inventory.json"
 
 
 def read_inventory(path: Path) -> ParsedInventory:
-    """The draft of an inventory file of any format; raises BadInput."""
+    """The ``ParsedInventory`` of an inventory file of any format; raises BadInput."""
     file = str(path)
     if path.is_dir():
         everything = f"a file; of a folder of Ansible's: {_LIST_IT.format(path.name or 'FOLDER')}"

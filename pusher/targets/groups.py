@@ -37,7 +37,7 @@ class Effective:
 
 
 class GroupGraph:
-    """The groups of a draft, checked: every child exists, nothing stands above itself."""
+    """The groups of a ``ParsedInventory``, checked: every child exists, nothing stands above itself."""
 
     def __init__(self, parsed: ParsedInventory) -> None:
         self._groups = parsed.groups

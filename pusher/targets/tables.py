@@ -21,7 +21,7 @@ from typing import TypeVar
 from pusher.config.wording import Wrong, hint, listed, shown
 from pusher.models import Source
 from pusher.problems import BadInput
-from pusher.targets import parsed as drafts
+from pusher.targets import parsed
 from pusher.targets.computers import READ, finding_in, is_export, name_column
 from pusher.targets.other_tools import HEADINGS, is_heading, why_no_name
 from pusher.targets.parsed import NO_FINDING, Finding, Form, ParsedGroup, ParsedHost, ParsedInventory, Settings
@@ -45,7 +45,7 @@ _COMMENT = re.compile(r"(?:^|\s)#.*$")
 
 
 def read_list(lines: list[str], file: str) -> ParsedInventory:
-    """The draft of a plain list."""
+    """The ``ParsedInventory`` of a plain list."""
     hosts: list[ParsedHost] = []
     headed = False
     for number, (line, following) in enumerate(pairwise([*lines, ""]), start=1):
@@ -65,7 +65,7 @@ def read_list(lines: list[str], file: str) -> ParsedInventory:
                 continue
             if not hosts:
                 _refuse_heading(word)
-            hosts.append(drafts.parsed_host(word, source))
+            hosts.append(parsed.parsed_host(word, source))
         except Wrong as exc:
             raise BadInput(source, exc.found, exc.expected) from exc
     group = ParsedGroup(name="", source=Source(file=file), hosts=tuple(hosts))
@@ -79,7 +79,7 @@ def _refuse_heading(word: str) -> None:
 
 
 def read_csv(lines: list[str], file: str) -> ParsedInventory:
-    """The draft of a CSV file."""
+    """The ``ParsedInventory`` of a CSV file."""
     return _CsvReader(lines, file).parsed()
 
 
@@ -191,7 +191,7 @@ class _CsvReader:
         if plain in COLUMNS or (self._is_export and plain in READ):
             return plain
         if plain.startswith(_VARIABLE):
-            return _VARIABLE + self._checked(cell, lambda text: drafts.variable_name(text[len(_VARIABLE) :]))
+            return _VARIABLE + self._checked(cell, lambda text: parsed.variable_name(text[len(_VARIABLE) :]))
         if self._is_export and name:
             self._passed_over.append(name)
             return None
@@ -209,7 +209,7 @@ class _CsvReader:
     def _host(self, row: dict[str, _Cell]) -> None:
         name, finding = self._name(row)
         settings = self._settings(row)
-        host = self._checked(name, lambda text: drafts.parsed_host(text, name.source, settings, finding))
+        host = self._checked(name, lambda text: parsed.parsed_host(text, name.source, settings, finding))
         for group in self._groups(row.get("groups")):
             self._hosts.setdefault(group, []).append(host)
             self._sources.setdefault(group, name.source)
@@ -228,18 +228,18 @@ class _CsvReader:
     def _groups(self, cell: _Cell | None) -> list[str]:
         if cell is None or not cell.text:
             return [""]
-        return self._checked(cell, lambda text: [drafts.label(word, "group") for word in _words(text)])
+        return self._checked(cell, lambda text: [parsed.label(word, "group") for word in _words(text)])
 
     def _settings(self, row: dict[str, _Cell]) -> Settings:
-        site = self._read(row.get("site"), drafts.site_label)
+        site = self._read(row.get("site"), parsed.site_label)
         return Settings(
             address=self._read(row.get("address"), parse_host_address),
-            machine=self._read(row.get("machine"), drafts.machine_name),
+            machine=self._read(row.get("machine"), parsed.machine_name),
             site=site,
             site_source=row["site"].source if site is not None else None,
-            port=self._read(row.get("port"), drafts.port),
-            transports=self._read(row.get("transports"), lambda text: drafts.transports(_words(text.lower()))),
-            domain_controller_allowed=self._read(row.get("domain_controller"), drafts.domain_controller),
+            port=self._read(row.get("port"), parsed.port),
+            transports=self._read(row.get("transports"), lambda text: parsed.transports(_words(text.lower()))),
+            domain_controller_allowed=self._read(row.get("domain_controller"), parsed.domain_controller),
             variables={
                 column[len(_VARIABLE) :]: cell.text
                 for column, cell in row.items()

@@ -18,7 +18,7 @@ from pusher.config.wording import Wrong, about
 from pusher.directory import filters, names
 from pusher.models import Source, WinrmSettings
 from pusher.problems import BadInput
-from pusher.targets import parsed as drafts
+from pusher.targets import parsed
 from pusher.targets.parsed import DirectoryQuery, Form, Named, ParsedGroup, ParsedHost, ParsedInventory, Settings
 from pusher.targets.ranges import parse_host_address
 from pusher.targets.sites import Subnet, parse_subnet
@@ -32,23 +32,23 @@ MIN_STALE = 15 * 86_400.0
 _STALE = 'a duration of 15 days or more, such as "90d"'
 _WINRM = "a table with port, scheme and fingerprint"
 
-Site = Annotated[str, AfterValidator(drafts.site_label)]
-Port = Annotated[int, Field(ge=1, le=65535, description=drafts.PORT)]
-Transports = Annotated[list[Annotated[str, Field(description="smb or winrm")]], Field(description=drafts.TRANSPORTS)]
+Site = Annotated[str, AfterValidator(parsed.site_label)]
+Port = Annotated[int, Field(ge=1, le=65535, description=parsed.PORT)]
+Transports = Annotated[list[Annotated[str, Field(description="smb or winrm")]], Field(description=parsed.TRANSPORTS)]
 Variables = dict[
-    Annotated[str, AfterValidator(drafts.variable_name)],
+    Annotated[str, AfterValidator(parsed.variable_name)],
     Annotated[str, Field(description="text")],
 ]
 DomainController = Annotated[Literal["allow", "refuse"], Field(description="allow or refuse")]
 
 
 class _Winrm(FormatModel):
-    port: Port | None = Field(default=None, description=drafts.PORT)
-    scheme: Annotated[Literal["https", "http"], Field(description=drafts.SCHEME)] | None = Field(
-        default=None, description=drafts.SCHEME
+    port: Port | None = Field(default=None, description=parsed.PORT)
+    scheme: Annotated[Literal["https", "http"], Field(description=parsed.SCHEME)] | None = Field(
+        default=None, description=parsed.SCHEME
     )
-    fingerprint: Annotated[str, AfterValidator(drafts.fingerprint)] | None = Field(
-        default=None, description=drafts.FINGERPRINT
+    fingerprint: Annotated[str, AfterValidator(parsed.fingerprint)] | None = Field(
+        default=None, description=parsed.FINGERPRINT
     )
 
 
@@ -58,8 +58,8 @@ class _DefaultWinrm(_Winrm):
 
 class _Settings(FormatModel):
     site: Annotated[Site | None, Field(description=_SITE)] = None
-    port: Port | None = Field(default=None, description=drafts.PORT)
-    transports: Transports | None = Field(default=None, description=drafts.TRANSPORTS)
+    port: Port | None = Field(default=None, description=parsed.PORT)
+    transports: Transports | None = Field(default=None, description=parsed.TRANSPORTS)
     winrm: _Winrm | None = Field(default=None, description=_WINRM)
     vars: Variables | None = Field(default=None, description=_VARS)
 
@@ -67,7 +67,7 @@ class _Settings(FormatModel):
 class _Defaults(_Settings):
     winrm: _DefaultWinrm | None = Field(default=None, description=_WINRM)
     nameservers: (
-        list[Annotated[str, AfterValidator(drafts.nameserver), Field(description="the address of a name server")]]
+        list[Annotated[str, AfterValidator(parsed.nameserver), Field(description="the address of a name server")]]
         | None
     ) = Field(default=None, description="a list of the addresses of name servers")
 
@@ -75,8 +75,8 @@ class _Defaults(_Settings):
 class _Host(_Settings):
     name: str = Field(description="a host name")
     address: str | None = Field(default=None, description="an IP address")
-    machine: Annotated[str, AfterValidator(drafts.machine_name)] | None = Field(
-        default=None, description=drafts.MACHINE
+    machine: Annotated[str, AfterValidator(parsed.machine_name)] | None = Field(
+        default=None, description=parsed.MACHINE
     )
     domain_controller: DomainController | None = Field(default=None, description="allow or refuse")
 
@@ -123,7 +123,7 @@ class _Inventory(FormatModel):
     groups: dict[str, _Group | None] = Field(description="a table of groups")
     sites: (
         dict[
-            Annotated[str, AfterValidator(drafts.site_label)],
+            Annotated[str, AfterValidator(parsed.site_label)],
             Annotated[
                 list[Annotated[str, Field(description="a subnet such as 10.1.0.0/16")]],
                 Field(description="a list of subnets such as 10.1.0.0/16"),
@@ -137,7 +137,7 @@ OWN_KEYS = frozenset(_Inventory.model_fields)
 
 
 def read_own_yaml(document: Document) -> ParsedInventory:
-    """The draft of an inventory in our own format."""
+    """The ``ParsedInventory`` of an inventory in our own format."""
     return _Reader(document).parsed()
 
 
@@ -164,7 +164,7 @@ class _Reader:
     def _group(self, name: str, group: _Group) -> ParsedGroup:
         path: Path = ("groups", name)
         try:
-            drafts.label(name, "group")
+            parsed.label(name, "group")
         except Wrong as exc:
             raise BadInput(self._document.source(path, key=True), exc.found, exc.expected) from exc
         return ParsedGroup(
@@ -212,7 +212,7 @@ class _Reader:
         source = self._document.source(path)
         if isinstance(item, str):
             try:
-                return drafts.parsed_host(item, source)
+                return parsed.parsed_host(item, source)
             except Wrong as exc:
                 self._refuse(path, exc)
         settings = dataclasses.replace(self._settings(item, path, item.domain_controller), machine=item.machine)
@@ -222,7 +222,7 @@ class _Reader:
             except Wrong as exc:
                 self._refuse((*path, "address"), exc)
         try:
-            return drafts.parsed_host(item.name, source, settings)
+            return parsed.parsed_host(item.name, source, settings)
         except Wrong as exc:
             self._refuse((*path, "name"), exc)
 
@@ -231,7 +231,7 @@ class _Reader:
         if model.site is not None:
             site_source = self._document.source((*path, "site"))
         try:
-            transports = None if model.transports is None else drafts.transports(model.transports)
+            transports = None if model.transports is None else parsed.transports(model.transports)
         except Wrong as exc:
             self._refuse((*path, "transports"), exc)
         return Settings(
