@@ -203,7 +203,7 @@ def retry(
 
     Example: pusher retry last --unreachable
     """
-    from pusher.cli.asking import retry as made_from
+    from pusher.cli.run_requests import retry as made_from
 
     wanted = {Status.FAILED: failed, Status.UNREACHABLE: unreachable}
     statuses = frozenset(status for status, asked in wanted.items() if asked)
@@ -217,7 +217,7 @@ def cancel(run: RunId, store: StoreUrl = None) -> None:
 
     Example: pusher cancel last
     """
-    from pusher.cli.asking import cancel as ask_to_stop
+    from pusher.cli.run_requests import cancel as ask_to_stop
 
     ask_to_stop(run, store)
 

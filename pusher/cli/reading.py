@@ -1,4 +1,4 @@
-"""The commands that show what the store holds: runs, show, report. Not here: what is asked of a run (``asking``)."""
+"""The commands that show what the store holds: runs, show, report. Not here: what changes a run (``run_requests``)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import RenderableType
 
-from pusher.cli.asking import store_of_runs
+from pusher.cli.run_requests import store_of_runs
 from pusher.cli.streams import in_utf_8
 from pusher.models import Run
 from pusher.next_commands import NextCommands

@@ -204,11 +204,11 @@ def _main() -> None:
     import jinja2  # noqa: F401
 
     import pusher.cli.accounts
-    import pusher.cli.asking
     import pusher.cli.execute
     import pusher.cli.explaining
     import pusher.cli.reading
     import pusher.cli.resolving
+    import pusher.cli.run_requests
     import pusher.transports.winrm.adapter
     import pusher.transports.winrm.content  # noqa: F401
     from pusher.cli.app import main

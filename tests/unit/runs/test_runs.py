@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pusher.cli.asking import REFUSALS
+from pusher.cli.run_requests import REFUSALS
 from pusher.credentials.lockout.process import Process, this_process
 from pusher.models import Status, Verb
 from pusher.runs import Refusal, RunRefusedError, cancel, find, retry
