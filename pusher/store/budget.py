@@ -29,7 +29,7 @@ from pusher.store.writer import in_loop
 T = TypeVar("T")
 _NEW: dict[str, Any] = {}
 """What stands in a row between its being made and its first document."""
-_AS_TEXT = cast(lockout.c.standing, Text)
+_AS_TEXT = cast(lockout.c.state, Text)
 
 
 class BudgetLedger:
@@ -46,7 +46,7 @@ class BudgetLedger:
             if document is None:
                 connection.execute(_FORGOTTEN, {"its_account": account})
             else:
-                row = {"its_account": account, "standing": dict(document), "changed_at": self._now()}
+                row = {"its_account": account, "state": dict(document), "changed_at": self._now()}
                 connection.execute(_CHANGED, row)
             return answer
 
@@ -80,7 +80,7 @@ class BudgetLedger:
         One statement that writes and reads: SQLite begins no transaction for a SELECT, and a row that is not there
         cannot be locked.
         """
-        row = {"account": account, "standing": _NEW, "changed_at": self._now()}
+        row = {"account": account, "state": _NEW, "changed_at": self._now()}
         return _found(connection.execute(_LOCKING[connection.dialect.name], row).scalar_one())
 
 
@@ -99,7 +99,7 @@ _LOCKING: Mapping[str, Executable] = MappingProxyType(
 """By the engine's name: each has a way of its own to say it."""
 _MINE = lockout.c.account == bindparam("its_account")
 _FORGOTTEN = lockout.delete().where(_MINE)
-_CHANGED = update(lockout).where(_MINE).values(standing=bindparam("standing"), changed_at=bindparam("changed_at"))
+_CHANGED = update(lockout).where(_MINE).values(state=bindparam("state"), changed_at=bindparam("changed_at"))
 
 
 def _found(text: Any) -> Any:

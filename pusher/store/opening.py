@@ -19,7 +19,7 @@ from pusher.store.faults import StoreError
 from pusher.store.store import Store
 from pusher.store.writer import Writer
 
-HEAD = "0004"
+HEAD = "0005"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 """What is meant by a URL that names none."""

@@ -138,7 +138,7 @@ lockout = Table(
     "lockout",
     metadata,
     Column("account", String(640), primary_key=True),
-    Column("standing", JSON, nullable=False),
+    Column("state", JSON, nullable=False),
     Column("changed_at", Utc, nullable=False),
 )
 
