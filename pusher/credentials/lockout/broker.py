@@ -54,7 +54,7 @@ class Pace:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Party:
+class LedgerClient:
     """On whose behalf the ledger is asked. ``following``: has the command that forgets what is counted there;
     ``store``: where that is, as it may be shown."""
 
@@ -88,8 +88,8 @@ class _Out:
 class LeaseBroker:
     """One account's. ``take`` waits for a lease; each one taken is brought to its ``end`` once."""
 
-    def __init__(self, account: AccountKey, party: Party) -> None:
-        self._account, self._party = account, party
+    def __init__(self, account: AccountKey, client: LedgerClient) -> None:
+        self._account, self._client = account, client
         self._waiting: deque[asyncio.Future[str]] = deque()
         self._out: dict[str, _Out] = {}
         """The leases this process has."""
@@ -119,7 +119,7 @@ class LeaseBroker:
     def end(self, settled: Settled) -> None:
         """Nothing is awaited: a task that is cancelled must not lose the count."""
         if settled.stop is not None and self._stopped is None:
-            self._stopped = Stop(run=self._party.run, code=settled.stop, moment=self._party.clock())
+            self._stopped = Stop(run=self._client.run, code=settled.stop, moment=self._client.clock())
         goes_on = not counts(settled.result) and self._stopped is None and self._may_go_on(settled.lease)
         if goes_on and (waiting := self._next()) is not None:
             waiting.set_result(settled.lease)
@@ -148,17 +148,17 @@ class LeaseBroker:
 
     def _may_go_on(self, lease: str) -> bool:
         out = self._out.get(lease)
-        if out is None or self._party.clock().since(out.renewed) > _GOES_ON:
+        if out is None or self._client.clock().since(out.renewed) > _GOES_ON:
             return False
-        return not (self._others_wait and time.monotonic() - out.since > self._party.pace.turn)
+        return not (self._others_wait and time.monotonic() - out.since > self._client.pace.turn)
 
     def _book(self, settled: Settled) -> None:
-        party = self._party
+        client = self._client
         booking = changed(
-            party.ledger,
+            client.ledger,
             self._account,
-            lambda account_state: (settle(account_state, settled, party.run, party.clock()), None),
-            party.damaged(self._account),
+            lambda account_state: (settle(account_state, settled, client.run, client.clock()), None),
+            client.damaged(self._account),
         )
         self._bookings.add(booking)
         booking.add_done_callback(lambda done: self._booked(settled, done))
@@ -174,22 +174,22 @@ class LeaseBroker:
 
     async def _work(self) -> None:
         try:
-            delay = self._party.pace.first
+            delay = self._client.pace.first
             while self._anybody():
                 if self._stopped is None:
                     self._changed.clear()
                     answer = await self._ask()
                     self._hand_out(answer)
                     if answer.verdict is Verdict.SPENT:
-                        clear = self._party.clear_command(self._account)
-                        store = self._party.store
+                        clear = self._client.clear_command(self._account)
+                        store = self._client.store
                         self._refuse(lambda: spent(answer, clear, store))  # noqa: B023 (called before the next answer)
                 if self._stopped is not None:
                     stop = self._stopped
                     if self._bookings:
                         await asyncio.wait(self._bookings)  # so that the count in its words holds what stopped it
                     seen = await self._look()
-                    self._refuse(lambda: stopped_by(stop, seen, self._party.store))  # noqa: B023
+                    self._refuse(lambda: stopped_by(stop, seen, self._client.store))  # noqa: B023
                 elif self._anybody():
                     delay = await self._until_worth_asking(delay)
         except ProblemError as error:
@@ -209,23 +209,23 @@ class LeaseBroker:
 
     def _request(self, leases: tuple[str, ...] = ()) -> Request:
         return Request(
-            process=self._party.process,
-            run=self._party.run,
-            policy=self._party.policy,
+            process=self._client.process,
+            run=self._client.run,
+            policy=self._client.policy,
             leases=leases,
             settled=tuple(self._unbooked.values()),
             keeps=frozenset(self._out),
         )
 
     async def _ask(self) -> Answer:
-        party, wanted = self._party, min(len(self._waiting), _AT_ONCE)
+        client, wanted = self._client, min(len(self._waiting), _AT_ONCE)
         request = self._request(tuple(secrets.token_hex(8) for _ in range(wanted)))
-        asked_at = party.clock()
+        asked_at = client.clock()
         asking = changed(
-            party.ledger,
+            client.ledger,
             self._account,
-            lambda account_state: ask(account_state, request, party.clock(), party.is_gone),
-            party.damaged(self._account),
+            lambda account_state: ask(account_state, request, client.clock(), client.is_gone),
+            client.damaged(self._account),
         )
         try:
             answer = await asyncio.shield(asking)
@@ -254,7 +254,7 @@ class LeaseBroker:
 
     async def _until_worth_asking(self, delay: float) -> float:
         """Until a sign-in of ours has ended, or the ledger has changed; the delay to go on with."""
-        pace, began = self._party.pace, time.monotonic()
+        pace, began = self._client.pace, time.monotonic()
         while self._anybody() and time.monotonic() - began < pace.refresh:
             try:
                 async with asyncio.timeout(delay):
@@ -270,12 +270,12 @@ class LeaseBroker:
         return delay
 
     async def _look(self) -> Answer:
-        party = self._party
-        found = await party.ledger.look(self._account.entry)
-        account_state = account_state_of(found, self._account, party.damaged(self._account))
-        now = party.clock()
-        horizon = policy_of(account_state, party.policy, now).horizon
-        return judge(tidied(account_state, now, horizon, party.is_gone), self._request(), now)
+        client = self._client
+        found = await client.ledger.look(self._account.entry)
+        account_state = account_state_of(found, self._account, client.damaged(self._account))
+        now = client.clock()
+        horizon = policy_of(account_state, client.policy, now).horizon
+        return judge(tidied(account_state, now, horizon, client.is_gone), self._request(), now)
 
     def _refuse(self, why: Callable[[], Problem]) -> None:
         while (waiting := self._next()) is not None:

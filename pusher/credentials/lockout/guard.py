@@ -16,7 +16,7 @@ from pusher.clock import Clock, moment
 from pusher.credentials.lockout import account_state as rules
 from pusher.credentials.lockout import process as processes
 from pusher.credentials.lockout.account_state import Answer, Cleared, IsGone, Mark, Reading, Request, Settled, Stop
-from pusher.credentials.lockout.broker import LeaseBroker, Pace, Party
+from pusher.credentials.lockout.broker import LeaseBroker, LedgerClient, Pace
 from pusher.credentials.lockout.budget import AccountKey, Budget, LockoutPolicy, Result, Verdict
 from pusher.credentials.lockout.ledger import (
     Found,
@@ -72,7 +72,7 @@ class LockoutGuard:
         store: str = "",
     ) -> None:
         self.policy = policy
-        self._party = Party(
+        self._client = LedgerClient(
             ledger=ledger or MemoryLedger(),
             policy=policy,
             run=run,
@@ -83,7 +83,7 @@ class LockoutGuard:
             following=following,
             store=store,
         )
-        self._local = replace(self._party, policy=local or policy)
+        self._local = replace(self._client, policy=local or policy)
         self._brokers: dict[AccountKey, LeaseBroker] = {}
         self._enough = _BROKERS
         self._names: dict[str, str] = {}
@@ -91,12 +91,12 @@ class LockoutGuard:
     @property
     def ledger(self) -> Ledger:
         """Where it counts."""
-        return self._party.ledger
+        return self._client.ledger
 
     @property
     def store(self) -> str:
         """Where that is, as it may be shown; empty where it is nowhere."""
-        return self._party.store
+        return self._client.store
 
     def is_also(self, netbios: str, domain: str) -> None:
         """``netbios`` names the same domain as ``domain`` does: ``NETBIOS\\svc`` and ``svc@domain`` are one account."""
@@ -120,22 +120,22 @@ class LockoutGuard:
 
     async def begin_reading(self, key: AccountKey) -> Mark:
         """To be called before the directory is asked how ``key`` stands."""
-        clock = self._party.clock
+        clock = self._client.clock
         return await self._changed(key, lambda account_state: rules.marked(account_state, clock()))
 
     async def read(self, key: AccountKey, mark: Mark, reading: Reading) -> Answer:
         """What the directory said, asked after ``mark``; how the account stands now."""
-        clock = self._party.clock
+        clock = self._client.clock
 
         def keep(account_state: rules.AccountState) -> tuple[rules.AccountState, Answer]:
             kept = rules.read(account_state, mark, reading, clock())
-            return kept, rules.judge(kept, _request(self._party_of(key)), clock())
+            return kept, rules.judge(kept, _request(self._client_of(key)), clock())
 
         return await self._changed(key, keep)
 
     async def stop(self, key: AccountKey, code: str) -> None:
         """Stop the account for this run, at once here and, when this returns, in its other processes."""
-        run, now = self._party.run, self._party.clock()
+        run, now = self._client.run, self._client.clock()
         self._broker(self._known(key)).stop(Stop(run=run, code=code, moment=now))
         await self._changed(key, lambda account_state: (rules.stopped(account_state, run, code, now), None))
 
@@ -155,7 +155,7 @@ class LockoutGuard:
     async def forget(self, key: AccountKey) -> None:
         """Forget the place of ``key`` in the ledger where it cannot be understood: what it counted, of whatever account
         has its place there, is lost. One that can be is left as it is."""
-        await self._party.ledger.change(key.entry, lambda found: (None if _is_damaged(found) else found, None))
+        await self._client.ledger.change(key.entry, lambda found: (None if _is_damaged(found) else found, None))
 
     def look(self, key: AccountKey) -> Answer:
         """How the account stands; for callers without an event loop."""
@@ -168,18 +168,18 @@ class LockoutGuard:
         """What ``lease`` would be refused with now; None where it may be had, or waited for."""
         answer = self.look(key)
         if answer.verdict is Verdict.STOPPED and answer.stop is not None:
-            return stopped_by(answer.stop, answer, self._party.store)
-        return spent(answer, self.clear_command(key), self._party.store) if answer.verdict is Verdict.SPENT else None
+            return stopped_by(answer.stop, answer, self._client.store)
+        return spent(answer, self.clear_command(key), self._client.store) if answer.verdict is Verdict.SPENT else None
 
     def clear_command(self, key: AccountKey) -> str:
-        return self._party.clear_command(self._known(key))
+        return self._client.clear_command(self._known(key))
 
     def counted(self, entry: str | None = None) -> Iterator[tuple[AccountKey, Answer]]:
         """Every account of which the ledger counts a failure, or knows a sign-in on its way, and how it stands.
 
         ``entry``: only those of one place in the ledger. Places that cannot be understood are ``damaged``.
         """
-        ledger = self._party.ledger
+        ledger = self._client.ledger
         places = ledger.accounts() if entry is None else {entry: ledger.read(entry)}
         for name, found in places.items():
             if _is_damaged(found):
@@ -192,7 +192,7 @@ class LockoutGuard:
 
     def damaged(self, entry: str | None = None) -> Iterator[AccountKey]:
         """Each place of the ledger (or only ``entry``) that cannot be understood, by the key of one account there."""
-        ledger = self._party.ledger
+        ledger = self._client.ledger
         places = ledger.accounts() if entry is None else {entry: ledger.read(entry)}
         for name, found in places.items():
             if _is_damaged(found):
@@ -203,19 +203,19 @@ class LockoutGuard:
         self, key: AccountKey, step: Callable[[rules.AccountState], tuple[rules.AccountState, T]]
     ) -> asyncio.Future[T]:
         known = self._known(key)
-        return changed(self._party.ledger, known, step, self._party.damaged(known))
+        return changed(self._client.ledger, known, step, self._client.damaged(known))
 
     def _account_state(self, key: AccountKey) -> rules.AccountState:
-        return account_state_of(self._party.ledger.read(key.entry), key, self._party.damaged(key))
+        return account_state_of(self._client.ledger.read(key.entry), key, self._client.damaged(key))
 
     def _judged(self, key: AccountKey, account_state: rules.AccountState) -> Answer:
-        party = self._party_of(key)
-        now = party.clock()
-        horizon = rules.policy_of(account_state, party.policy, now).horizon
-        return rules.judge(rules.tidied(account_state, now, horizon, party.is_gone), _request(party), now)
+        client = self._client_of(key)
+        now = client.clock()
+        horizon = rules.policy_of(account_state, client.policy, now).horizon
+        return rules.judge(rules.tidied(account_state, now, horizon, client.is_gone), _request(client), now)
 
-    def _party_of(self, key: AccountKey) -> Party:
-        return self._local if key.is_local else self._party
+    def _client_of(self, key: AccountKey) -> LedgerClient:
+        return self._local if key.is_local else self._client
 
     def _broker(self, key: AccountKey) -> LeaseBroker:
         if (found := self._brokers.get(key)) is not None:
@@ -224,7 +224,7 @@ class LockoutGuard:
             # A long inventory's local accounts are as many as its hosts.
             self._brokers = {name: broker for name, broker in self._brokers.items() if not broker.is_idle}
             self._enough = 2 * len(self._brokers) + _BROKERS
-        made = self._brokers[key] = LeaseBroker(key, self._party_of(key))
+        made = self._brokers[key] = LeaseBroker(key, self._client_of(key))
         return made
 
 
@@ -236,5 +236,5 @@ def _is_damaged(found: Found) -> bool:
     return False
 
 
-def _request(party: Party) -> Request:
-    return Request(process=party.process, run=party.run, policy=party.policy)
+def _request(client: LedgerClient) -> Request:
+    return Request(process=client.process, run=client.run, policy=client.policy)
