@@ -22,8 +22,8 @@ from pusher.credentials.lockout.account_state import (
     HELD_AT_MOST,
     STOP_HOLDS,
     AccountState,
-    Mark,
     Reading,
+    ReadingStart,
     Request,
     Settled,
     ask,
@@ -122,8 +122,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.now, self.wall = 1000.0, 0.0
         self.pushers: list[Pusher] = []
         self.late: list[float] = []
-        self.marks: list[Mark] = []
-        self.said: list[tuple[Mark, int]] = []
+        self.marks: list[ReadingStart] = []
+        self.said: list[tuple[ReadingStart, int]] = []
         self.names = 0
         for number in range(3):
             self._start(number)

@@ -102,7 +102,7 @@ class Reading:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mark:
+class ReadingStart:
     """Where the ledger stood when a reading was begun."""
 
     seq: int
@@ -406,13 +406,13 @@ def cleared(account_state: AccountState) -> tuple[AccountState, int]:
     return replace(account_state, failures=(), read=None, stops=()), forgotten
 
 
-def marked(account_state: AccountState, now: Moment) -> tuple[AccountState, Mark]:
+def marked(account_state: AccountState, now: Moment) -> tuple[AccountState, ReadingStart]:
     """To be taken before the directory is asked."""
     seq = account_state.seq + 1
-    return replace(account_state, seq=seq, marked=True), Mark(seq=seq, moment=now)
+    return replace(account_state, seq=seq, marked=True), ReadingStart(seq=seq, moment=now)
 
 
-def read(account_state: AccountState, mark: Mark, reading: Reading, now: Moment) -> AccountState:
+def read(account_state: AccountState, mark: ReadingStart, reading: Reading, now: Moment) -> AccountState:
     """What the directory said after ``mark`` was taken. One that was overtaken by a newer one is not kept."""
     if account_state.read is not None and account_state.read.mark >= mark.seq:
         return account_state
@@ -423,7 +423,7 @@ def read(account_state: AccountState, mark: Mark, reading: Reading, now: Moment)
     )
 
 
-def _is_in(failure: Failure, mark: Mark) -> bool:
+def _is_in(failure: Failure, mark: ReadingStart) -> bool:
     """Whether the domain had counted it for certain when the reading was begun."""
     if failure.seq > mark.seq:
         return False

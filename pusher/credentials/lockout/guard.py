@@ -15,7 +15,16 @@ from typing import TypeVar
 from pusher.clock import Clock, moment
 from pusher.credentials.lockout import account_state as rules
 from pusher.credentials.lockout import process as processes
-from pusher.credentials.lockout.account_state import Answer, Cleared, IsGone, Mark, Reading, Request, Settled, Stop
+from pusher.credentials.lockout.account_state import (
+    Answer,
+    Cleared,
+    IsGone,
+    Reading,
+    ReadingStart,
+    Request,
+    Settled,
+    Stop,
+)
 from pusher.credentials.lockout.broker import LeaseBroker, LedgerClient, Pace
 from pusher.credentials.lockout.budget import AccountKey, Budget, LockoutPolicy, Result, Verdict
 from pusher.credentials.lockout.ledger import (
@@ -118,12 +127,12 @@ class LockoutGuard:
         finally:
             broker.end(Settled(lease=name, result=lease.result, stop=lease.stop_code))
 
-    async def begin_reading(self, key: AccountKey) -> Mark:
+    async def begin_reading(self, key: AccountKey) -> ReadingStart:
         """To be called before the directory is asked how ``key`` stands."""
         clock = self._client.clock
         return await self._changed(key, lambda account_state: rules.marked(account_state, clock()))
 
-    async def read(self, key: AccountKey, mark: Mark, reading: Reading) -> Answer:
+    async def read(self, key: AccountKey, mark: ReadingStart, reading: Reading) -> Answer:
         """What the directory said, asked after ``mark``; how the account stands now."""
         clock = self._client.clock
 
