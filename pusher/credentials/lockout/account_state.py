@@ -110,7 +110,7 @@ class ReadingStart:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Read:
+class KeptReading:
     """The newest reading that was kept, and which mark it was begun at."""
 
     reading: Reading
@@ -130,7 +130,7 @@ class AccountState:
     marked: bool = False
     failures: tuple[Failure, ...] = ()
     held: tuple[Held, ...] = ()
-    read: Read | None = None
+    read: KeptReading | None = None
     stops: tuple[Stop, ...] = ()
     waiters: tuple[Waiter, ...] = ()
     ambiguous: bool = False
@@ -418,7 +418,7 @@ def read(account_state: AccountState, mark: ReadingStart, reading: Reading, now:
         return account_state
     return replace(
         account_state,
-        read=Read(reading=reading, mark=mark.seq, moment=now),
+        read=KeptReading(reading=reading, mark=mark.seq, moment=now),
         failures=tuple(one for one in account_state.failures if not (reading.complete and _is_in(one, mark))),
     )
 
