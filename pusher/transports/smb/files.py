@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 
 from pusher.problems import Code, ProblemError
 from pusher.remote.images import FileDigest, FileVersionScan, machine_of
@@ -18,6 +19,7 @@ from pusher.transports.codes import Operation, of
 from pusher.transports.port import FileInfo
 from pusher.transports.smb.errors import ImplausibleError, NtStatusError, WireError
 from pusher.transports.smb.faults import translating
+from pusher.transports.smb.flow import Pieces
 from pusher.transports.smb.messages import (
     RELATED_FILE,
     SUCCESS,
@@ -138,22 +140,13 @@ class Files:
     async def _put_in_pieces(
         self, path: RemotePath, opening: Request, data: memoryview, made: Callable[[int], None]
     ) -> int:
-        tree, sent = await self._trees.tree(path.share), list[int]()
-
-        def pieces(file: bytes) -> Iterator[Request]:
-            at = 0
-            while at < len(data):
-                piece = data[at : at + self._wire.largest(self._most_written)]
-                sent.append(len(piece))
-                yield write(piece, at, file)
-                at += len(piece)
-
+        tree = await self._trees.tree(path.share)
         async with self._opened(path, opening) as there:
-            index = 0
-            async for answer in self._wire.stream(tree, pieces(there.file)):
-                _acknowledged(answer, sent[index])
-                made(sent[index])
-                index += 1
+            pieces = Pieces(0, len(data), lambda at, size: write(data[at : at + size], at, there.file))
+            async with aclosing(self._wire.stream(tree, pieces, self._most_written)) as answers:
+                async for sent, answer in answers:
+                    _acknowledged(answer, sent)
+                    made(sent)
             flushed, closed = await self._wire.ask(tree, flush(there.file), close(there.file, tells_size=True))
             flushed.must()
             there.is_closed = True
@@ -278,22 +271,14 @@ class Files:
             raise
 
     async def _streamed(self, path: RemotePath, file: bytes, start: int, end: int) -> AsyncIterator[memoryview]:
-        tree, asked = await self._trees.tree(path.share), list[int]()
-
-        def pieces() -> Iterator[Request]:
-            at = start
-            while at < end:
-                asked.append(min(self._wire.largest(self._most_read), end - at))
-                yield read(asked[-1], at, file)
-                at += asked[-1]
-
-        index, ended = 0, False
-        async for answer in self._wire.stream(tree, pieces()):
-            if not ended:
-                part = _what_came(answer, asked[index])
-                ended = len(part) < asked[index]  # it became shorter meanwhile
-                yield part
-            index += 1
+        tree = await self._trees.tree(path.share)
+        pieces, ended = Pieces(start, end, lambda at, size: read(size, at, file)), False
+        async with aclosing(self._wire.stream(tree, pieces, self._most_read)) as answers:
+            async for asked, answer in answers:
+                if not ended:
+                    part = _what_came(answer, asked)
+                    ended = len(part) < asked  # it became shorter meanwhile
+                    yield part
 
     async def _remove(self, path: RemotePath, kind: Options) -> bool:
         try:

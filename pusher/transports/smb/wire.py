@@ -1,10 +1,11 @@
 """One signed-in SMB2 connection under asyncio: requests out, verified answers back, as many at once as are asked.
 
 A *chain* is some requests that travel as one related compound (MS-SMB2 3.2.4.1.4), so that a file is opened, looked at
-and closed in one round trip; chains that are asked at the same time are on their way together. What may be sent is
-bounded by the credits that the server has granted (3.2.4.1.2, 3.2.4.1.5): a chain waits for answers until there are
-enough, and one for which they will never suffice goes one request at a time. What comes is judged by what was asked:
-only an answer that is signed or encrypted as the session is, to a request that waits for one, is believed (3.2.5.1).
+and closed in one round trip; chains that are asked at the same time are on their way together. How much may be,
+``flow`` says: chains and pieces of long files take turns, first come, first sent, and wait for answers until there is
+room. A chain for which the credits will never suffice goes one request at a time. What comes is judged by what was
+asked: only an answer that is signed or encrypted as the session is, to a request that waits for one, is believed
+(3.2.5.1).
 
 What must not live here: what a file or a service is; time limits (``session`` has them, and calls ``abort``).
 """
@@ -15,11 +16,13 @@ import asyncio
 import hmac
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 from pusher.transports.smb.errors import ClosedError, ImplausibleError, SessionGoneError, TamperedError
+from pusher.transports.smb.flow import Flow, Load, Pieces
 from pusher.transports.smb.messages import (
     HEADER,
     HEADER_SIZE,
@@ -38,16 +41,9 @@ from pusher.transports.smb.protection import TRANSFORM_ID, Encryption, Sign
 MAX_MESSAGE: Final = 9 * 1024 * 1024
 """Bytes of the largest message that is read: Windows' 8 MiB MaxReadSize plus headers."""
 
-CREDIT_UNIT: Final = 65536
-"""Bytes that one credit pays for."""
-
-WINDOW: Final = 8 * 1024 * 1024
-"""Bytes of a copy that are on their way at once, where the server's credits allow as many."""
-
 _BUFFERED: Final = 256 * 1024
-"""Bytes that wait for the socket to take them, before a copy waits too."""
+"""Bytes that wait for the socket to take them, before anything more waits too."""
 
-_CREDITS_WANTED: Final = 512
 _PENDING: Final = 0x103
 UNSIGNED_ENDS: Final = frozenset(
     {
@@ -77,21 +73,43 @@ class Handover:
     encryption: Encryption | None
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Sent:
+    """A request that waits for its answer."""
+
+    command: Command
+    load: Load
+    answer: asyncio.Future[Answer]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Turn:
+    """Something that waits to be sent: how much it is, and what, once it may go.
+
+    ``sent`` comes to what was sent, or None where it is too much to go at once; whoever cancels it gives the turn up.
+    """
+
+    tree: int
+    load: Callable[[], Load]
+    requests: Callable[[], Sequence[Request]]
+    sent: asyncio.Future[Sequence[_Sent] | None]
+
+
 class Wire(asyncio.Protocol):
     """Raises the exceptions of ``errors``, and OSError; after any of them the connection is of no use."""
 
     def __init__(self, handover: Handover) -> None:
-        self._session = handover.session
-        self._message, self._credits, self._large = handover.message, handover.credits, handover.has_large_mtu
+        self._session, self._message = handover.session, handover.message
         self._sign, self._encryption = handover.sign, handover.encryption
+        self._flow = Flow(handover.credits, handover.has_large_mtu)
         self._failed: Exception | None = None
-        self._waiting: dict[int, tuple[Command, asyncio.Future[Answer]]] = {}
+        self._turns = deque[_Turn]()
+        self._waiting: dict[int, _Sent] = {}
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
-        self._answered, self._closed = self._loop.create_future(), self._loop.create_future()
-        self._may_write = asyncio.Event()
-        self._may_write.set()
+        self._closed = self._loop.create_future()
+        self._may_write = True
         self.round_trips = 0
 
     @classmethod
@@ -104,41 +122,43 @@ class Wire(asyncio.Protocol):
 
     async def ask(self, tree: int, *requests: Request) -> list[Answer]:
         """One chain, and its answers in order."""
-        need = sum(self._charge(request) or 1 for request in requests)
-        while need > self._credits:
-            if not self._waiting:
-                return await self._one_at_a_time(tree, requests)
-            await self._next_answer()
-        futures = self._send(tree, requests)
-        await self._may_write.wait()
-        return [await future for future in futures]
+        load = self._flow.load(requests)
+        sent = await self._in_turn(tree, lambda: load, lambda: requests).sent
+        if sent is None:
+            return await self._one_at_a_time(tree, requests)
+        return [await each.answer for each in sent]
 
-    async def stream(self, tree: int, requests: Iterable[Request]) -> AsyncIterator[Answer]:
-        """Many requests, as many on their way as window and credits allow; their answers in the order of sending."""
-        flying: deque[tuple[asyncio.Future[Answer], int]] = deque()
-        on_their_way = 0
-        for request in requests:
-            while flying and (self._must_wait(request) or on_their_way + request.payload > WINDOW):
-                future, payload = flying.popleft()
-                on_their_way -= payload
-                yield await future
-            while self._must_wait(request) and self._waiting:
-                await self._next_answer()
-            (future,) = self._send(tree, [request])
-            flying.append((future, request.payload))
-            on_their_way += request.payload
-            await self._may_write.wait()
-        for future, _ in flying:
-            yield await future
+    async def stream(self, tree: int, pieces: Pieces, most: int) -> AsyncGenerator[tuple[int, Answer], None]:
+        """A long file in pieces of at most ``most`` bytes: the bytes of each and its answer, in the order of sending.
+
+        Several pieces are on their way at once, and what other streams and chains ask for meanwhile has its turn too.
+        """
+        flying, turn = deque[_Sent](), None
+        try:
+            while flying or pieces.left:
+                if turn is None and pieces.left and sum(each.load.size for each in flying) < self._flow.window:
+                    turn = self._turn_of_piece(tree, pieces, most)
+                if turn is not None:
+                    await _until(turn.sent, *(each.answer for each in islice(flying, 1)))
+                if turn is not None and turn.sent.done():
+                    flying += turn.sent.result() or ()
+                    turn = None
+                else:
+                    first = flying.popleft()
+                    yield first.load.size, await first.answer
+        finally:
+            if turn is not None:
+                turn.sent.cancel()
 
     def largest(self, wanted: int) -> int:
-        """Bytes of data for one request, at most ``wanted``: no more than the credits that are there pay for."""
-        return max(min(wanted, max(self._credits, 1) * CREDIT_UNIT if self._large else CREDIT_UNIT), 1)
+        """Bytes of data for one request, at most ``wanted``."""
+        return self._flow.piece(wanted)
 
     def sign_off(self) -> None:
-        """LOGOFF (MS-SMB2 2.2.7), the last message; nobody waits for its answer."""
-        for future in self._send(0, [logoff()]):
-            future.cancel()
+        """LOGOFF (MS-SMB2 2.2.7), the last message; nobody waits for its answer, nor for its turn."""
+        if self._flow.fits(self._flow.load([logoff()])):
+            for sent in self._send(0, [logoff()]):
+                sent.answer.cancel()
 
     async def close(self) -> None:
         """Close the connection, once what was sent has left."""
@@ -160,15 +180,15 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(exc or ClosedError("the connection was closed"))
-        self._may_write.set()
         if not self._closed.done():
             self._closed.set_result(None)
 
     def pause_writing(self) -> None:
-        self._may_write.clear()
+        self._may_write = False
 
     def resume_writing(self) -> None:
-        self._may_write.set()
+        self._may_write = True
+        self._send_next()
 
     def data_received(self, data: bytes) -> None:
         received = self._received
@@ -183,36 +203,57 @@ class Wire(asyncio.Protocol):
                 frame = bytes(memoryview(received)[4 : 4 + length])
                 del received[: 4 + length]
                 self._take_all(memoryview(self._opened(frame)))
+            self._send_next()
         except Exception as error:
             self._fail(error)
             self.abort()
 
     def _fail(self, error: Exception) -> None:
         self._failed = self._failed or error
-        waiting, self._waiting = self._waiting, {}
-        for _, future in waiting.values():
-            if not future.done():
-                future.set_exception(self._failed)
-                future.exception()  # seen, should nobody wait for it any more
-        self._tell()
-
-    async def _next_answer(self) -> None:
-        """Until an answer has come, to whatever request."""
-        await asyncio.shield(self._answered)
-
-    def _tell(self) -> None:
-        told, self._answered = self._answered, self._loop.create_future()
-        if not told.done():
-            told.set_result(None)
+        waits: list[asyncio.Future[Any]] = [sent.answer for sent in self._waiting.values()]
+        waits += [turn.sent for turn in self._turns]
+        self._waiting.clear()
+        self._turns.clear()
+        for each in waits:
+            if not each.done():
+                each.set_exception(self._failed)
+                each.exception()  # seen, should nobody wait for it any more
 
     # -- sending -------------------------------------------------------------------------------------------------
 
-    def _charge(self, request: Request) -> int:
-        """MS-SMB2 3.1.5.2; 0 where the server has no multi-credit requests."""
-        return (max(request.payload, 1) - 1) // CREDIT_UNIT + 1 if self._large else 0
+    def _turn_of_piece(self, tree: int, pieces: Pieces, most: int) -> _Turn:
+        """How long the piece is, is known when it may go: by then there may be fewer credits than there were."""
+        flow = self._flow
+        return self._in_turn(
+            tree,
+            lambda: flow.load_of_piece(min(flow.piece(most), pieces.left)),
+            lambda: [pieces.cut(flow.piece(most))],
+        )
 
-    def _must_wait(self, request: Request) -> bool:
-        return (self._charge(request) or 1) > self._credits
+    def _in_turn(self, tree: int, load: Callable[[], Load], requests: Callable[[], Sequence[Request]]) -> _Turn:
+        if self._failed is not None:
+            raise self._failed
+        turn = _Turn(tree, load, requests, self._loop.create_future())
+        self._turns.append(turn)
+        self._send_next()
+        return turn
+
+    def _send_next(self) -> None:
+        """Send what may be sent, in the order in which it was asked for."""
+        while self._turns and self._may_write:
+            turn = self._turns[0]
+            if not turn.sent.done():
+                load = turn.load()
+                if self._flow.fits(load):
+                    turn.sent.set_result(self._send(turn.tree, turn.requests()))
+                elif not self._flow.is_idle:
+                    return
+                elif load.requests > 1:
+                    turn.sent.set_result(None)
+                else:
+                    wrong = f"{load.credits} credits are needed, and the server grants {self._flow.credits}"
+                    turn.sent.set_exception(ImplausibleError(wrong))
+            self._turns.popleft()
 
     async def _one_at_a_time(self, tree: int, requests: Sequence[Request]) -> list[Answer]:
         """A chain for which the credits do not suffice; what comes after a refused CREATE is refused alike."""
@@ -223,28 +264,26 @@ class Wire(asyncio.Protocol):
                 answers.append(answers[0])
                 continue
             mine = request.of_file(file) if file != RELATED_FILE else request
-            answers += [answer async for answer in self.stream(tree, [mine])]
+            answers += await self.ask(tree, mine)
             if request.command is Command.CREATE and answers[-1].status == SUCCESS:
                 file = created(answers[-1]).file
         return answers
 
-    def _send(self, tree: int, requests: Sequence[Request]) -> list[asyncio.Future[Answer]]:
-        """Write a chain with its length before it (MS-SMB2 2.1); what will be its answers."""
+    def _send(self, tree: int, requests: Sequence[Request]) -> list[_Sent]:
+        """Write a chain with its length before it (MS-SMB2 2.1)."""
         if self._failed is not None:
             raise self._failed
         assert self._transport is not None
-        messages, futures, last = [], [], len(requests) - 1
+        messages, made, last = [], list[_Sent](), len(requests) - 1
         for index, request in enumerate(requests):
-            charge = self._charge(request)
-            if (charge or 1) > self._credits:
-                raise ImplausibleError(f"{charge or 1} credits are needed, and the server grants {self._credits}")
+            charge = self._flow.charge(request)
             size = HEADER_SIZE + len(request.body)
             padding = -size % 8 if index < last else 0
             flags = HeaderFlags.RELATED_OPERATIONS if index else 0
             if self._sign is not None:
                 flags |= HeaderFlags.SIGNED
             header = HEADER.pack(
-                PROTOCOL_ID, HEADER_SIZE, charge, 0, request.command, self._wanted(charge), flags,
+                PROTOCOL_ID, HEADER_SIZE, charge, 0, request.command, self._flow.wanted(charge), flags,
                 size + padding if index < last else 0, self._message, 0, tree, self._session, b"",
             )  # fmt: skip
             message = b"".join((header, request.body, bytes(padding)))
@@ -252,19 +291,15 @@ class Wire(asyncio.Protocol):
                 signature = self._sign(message, self._message, _CLIENT)
                 message = b"".join((message[:48], signature, message[64:]))
             messages.append(message)
-            future: asyncio.Future[Answer] = self._loop.create_future()
-            futures.append(future)
-            self._waiting[self._message] = (request.command, future)
+            made.append(_Sent(request.command, self._flow.load([request]), self._loop.create_future()))
+            self._waiting[self._message] = made[-1]
             self._message += charge or 1
-            self._credits -= charge or 1
+            self._flow.send(made[-1].load)
         plain = messages[0] if not last else b"".join(messages)
         frame = plain if self._encryption is None else self._encryption.seal(plain)
         self._transport.write(len(frame).to_bytes(4, "big") + frame)
         self.round_trips += 1
-        return futures
-
-    def _wanted(self, charge: int) -> int:
-        return max(charge, 1, min(_CREDITS_WANTED - self._credits, 256))
+        return made
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
@@ -305,8 +340,8 @@ class Wire(asyncio.Protocol):
         )
         if identity != PROTOCOL_ID or size != HEADER_SIZE or not flags & HeaderFlags.SERVER_TO_REDIR:
             raise ImplausibleError("an answer without an answer's header")
-        asked, future = self._waiting.get(number, (None, None))
-        if asked != command or future is None:
+        sent = self._waiting.get(number)
+        if sent is None or sent.command != command:
             raise TamperedError("an answer to nothing that was asked")
         is_interim = status == _PENDING and bool(flags & HeaderFlags.ASYNC_COMMAND)
         if self._sign is not None and not is_interim:
@@ -316,9 +351,16 @@ class Wire(asyncio.Protocol):
             unsigned = b"".join((message[:48], bytes(16), message[64:]))
             if not hmac.compare_digest(self._sign(unsigned, number, _SERVER), signature) or session != self._session:
                 raise TamperedError("the signature does not verify")
-        self._credits += granted
-        if not is_interim:
-            del self._waiting[number]
-            if not future.done():
-                future.set_result(Answer(status, message[HEADER_SIZE:], tree))
-        self._tell()
+        self._flow.grant(granted)
+        if is_interim:
+            return
+        del self._waiting[number]
+        self._flow.answer(sent.load)
+        if not sent.answer.done():
+            sent.answer.set_result(Answer(status, message[HEADER_SIZE:], tree))
+
+
+async def _until(*futures: asyncio.Future[Any]) -> None:
+    """One of them is done."""
+    if not any(each.done() for each in futures):
+        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import threading
@@ -108,6 +109,10 @@ class Peer:
             seen.append(self._seen(one))
         self.flights.append(seen)
         return seen
+
+    def has_requests(self) -> bool:
+        """Something has come that ``requests`` would read; for a test that answers in the wire's own thread."""
+        return bool(select.select([self.sock], [], [], 0)[0])
 
     def message(self, reply: Reply, request: Seen) -> bytes:
         """A whole answer, signed as ``reply`` has it."""

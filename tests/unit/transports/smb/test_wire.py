@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pusher.transports.codes import Operation
 from pusher.transports.smb.errors import ClosedError, ImplausibleError, SessionGoneError, TamperedError, WireError
 from pusher.transports.smb.faults import translate
-from pusher.transports.smb.messages import Command, Request, close, create, flush, read, write
-from pusher.transports.smb.wire import MAX_MESSAGE, WINDOW
+from pusher.transports.smb.messages import Command, close, create, flush, write
+from pusher.transports.smb.wire import MAX_MESSAGE
 from tests.unit.transports.smb.peer import PENDING, Peer, Reply, Seen, created_body, file_id, peer
 
 FLUSHED = b"\x04\0\0\0"
@@ -260,65 +260,6 @@ async def test_a_server_that_grants_nothing(encrypts: bool) -> None:
             await made.wire.ask(TREE, flush(file_id(1)))
 
 
-sizes = st.integers(1, 3 * 65536)
-
-
-@settings(max_examples=50)
-@given(
-    granted=st.lists(st.integers(1, 8), min_size=40, max_size=40),
-    lengths=st.lists(sizes, min_size=1, max_size=20),
-    first=st.integers(3, 20),
-    encrypts=st.booleans(),
-)
-async def test_credits_are_never_overdrawn(granted: list[int], lengths: list[int], first: int, encrypts: bool) -> None:
-    """Whatever is granted: the server sees no message id that it has not given a credit for."""
-    held, most = first, 7 + first
-    overdrawn, grants = [], iter(granted)
-
-    def answer(request: Seen) -> list[Reply]:
-        nonlocal held, most
-        if request.message + max(request.charge, 1) > most:
-            overdrawn.append(request)
-        grant = max(next(grants), request.charge)
-        most += grant
-        return [Reply(body=FLUSHED, credits=grant)]
-
-    async with peer(encrypts=encrypts, credits=first) as made:
-        made.serve(answer)
-        requests = (read(length, 0, file_id(1)) for length in lengths)
-        answers = [answer async for answer in made.wire.stream(TREE, requests)]
-    assert len(answers) == len(lengths) and not overdrawn
-
-
-async def test_a_stream_keeps_no_more_than_a_window_on_its_way() -> None:
-    chunk, count = 1024 * 1024, 40
-    async with peer(encrypts=True, credits=8000) as made:
-        on_their_way = most = 0
-
-        def requests() -> Iterator[Request]:
-            nonlocal on_their_way, most
-            for _ in range(count):
-                on_their_way += 1
-                most = max(most, on_their_way)
-                yield read(chunk, 0, file_id(1))
-
-        made.serve(lambda _: [Reply(body=FLUSHED)])
-        async for _ in made.wire.stream(TREE, requests()):
-            on_their_way -= 1
-    assert 2 <= most <= WINDOW // chunk + 1
-
-
-async def test_a_server_without_large_requests_is_charged_nothing() -> None:
-    """MS-SMB2 3.2.4.1.5: CreditCharge is 0 there, and a request has 64 KiB at most."""
-    async with peer(encrypts=False, credits=20, has_large_mtu=False) as made:
-        made.serve(lambda _: [Reply(body=FLUSHED, credits=1)])
-        requests = (read(made.wire.largest(10**6), 0, file_id(1)) for _ in range(5))
-        assert len([answer async for answer in made.wire.stream(TREE, requests)]) == 5
-    assert {request.charge for (request,) in made.flights} == {0}
-    assert [request.message for (request,) in made.flights] == [7, 8, 9, 10, 11]
-    assert made.wire.largest(10**6) == 65536
-
-
 @BOTH
 async def test_nobody_waits_for_the_answer_to_a_sign_off(encrypts: bool) -> None:
     async with peer(encrypts=encrypts) as made:
@@ -356,20 +297,3 @@ async def test_all_who_wait_are_told_of_the_end(encrypts: bool) -> None:
         await asyncio.sleep(0)
         made.wire.abort()
         assert all(isinstance(error, ClosedError) for error in await asking)
-
-
-async def test_a_copy_waits_for_a_server_that_does_not_read() -> None:
-    """What waits in memory stays about a quarter of a megabyte and a piece, however long the file is."""
-    asked_for = 0
-
-    def writes() -> Iterator[Request]:
-        nonlocal asked_for
-        for _ in range(64):
-            asked_for += 1
-            yield write(bytes(1024 * 1024), 0, file_id(1))
-
-    async with peer(encrypts=True, credits=8000) as made:
-        copying = asyncio.ensure_future(anext(made.wire.stream(TREE, writes())))
-        await asyncio.sleep(0.2)
-        assert 1 <= asked_for <= 3
-        copying.cancel()
