@@ -1,8 +1,8 @@
 """Flow control of one connection: how much may wait for answers at once, and in what pieces a long file goes. Pure.
 
 Three bounds, none of which is ever overdrawn: the credits that the server has granted (MS-SMB2 3.2.4.1.2, 3.2.4.1.5),
-the number of requests, and the bytes that these send or ask for. A load that is larger than the window goes alone. What
-must not live here: sockets, and who waits for whom (``wire``).
+the number of requests, and the bytes that these send or ask for (``window`` says how many). A load that is larger than
+the window goes alone. What must not live here: sockets, and who waits for whom (``wire``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pusher.transports.smb.messages import Request
+from pusher.transports.smb.window import MOST, Mark, Window
 
 CREDIT_UNIT: Final = 65536
 """Bytes that one credit pays for."""
@@ -22,13 +23,10 @@ MOST_REQUESTS: Final = 32
 Windows' client editions answer STATUS_INSUFFICIENT_RESOURCES past some 64 in a session (docs/windows.md).
 """
 
-WINDOW: Final = 8 * 1024 * 1024
-"""Bytes that are on their way at once, whatever file they are of."""
-
 _PIECES: Final = 4
 """Pieces that a window is cut into at least, so that one is on its way while another is answered."""
 
-_CREDITS_WANTED: Final = 512
+_CREDITS_WANTED: Final = MOST // CREDIT_UNIT + MOST_REQUESTS
 _MOST_ASKED: Final = 256
 """Credits that one request asks for beyond its own."""
 
@@ -51,10 +49,15 @@ class Load:
 class Flow:
     """What is on its way. ``credits``: those granted and not spent; ``has_large_mtu``: one request may cost several."""
 
-    def __init__(self, credits: int, has_large_mtu: bool) -> None:
+    def __init__(self, credits: int, has_large_mtu: bool, window: Window) -> None:
         self.credits, self._large = credits, has_large_mtu
         self.unanswered = Load()
-        self.window = WINDOW
+        self._window = window
+
+    @property
+    def window(self) -> int:
+        """Bytes that may be on their way."""
+        return self._window.size
 
     def charge(self, request: Request) -> int:
         """The CreditCharge of its header (MS-SMB2 3.1.5.2); 0 where the server has no multi-credit requests."""
@@ -95,17 +98,28 @@ class Flow:
         """The CreditRequest of a header: what it costs back, and some of what is missing."""
         return max(charge, 1) + min(max(_CREDITS_WANTED - self._held, 0), _MOST_ASKED)
 
-    def send(self, load: Load) -> None:
+    def send(self, load: Load, now: float) -> Mark:
         self.credits -= load.credits
         self.unanswered += load
+        return self._window.sent(now)
+
+    def hold_back(self, load: Load) -> None:
+        """It would be sent, and has to wait: for room in the window, perhaps."""
+        if self.unanswered.size + load.size > self.window:
+            self._window.hold_back()
+
+    def hold_back_all(self) -> None:
+        """The socket takes no more for now: the link is full, whatever the window."""
+        self._window.hold_back()
 
     def grant(self, granted: int) -> None:
         """The CreditResponse of whatever answer, an interim one too."""
         self.credits += granted
 
-    def answer(self, load: Load) -> None:
+    def answer(self, load: Load, now: float, mark: Mark) -> None:
         """What was sent is answered."""
         self.unanswered -= load
+        self._window.answered(now, mark, load.size)
 
 
 class Pieces:

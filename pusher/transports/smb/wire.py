@@ -37,6 +37,7 @@ from pusher.transports.smb.messages import (
     logoff,
 )
 from pusher.transports.smb.protection import TRANSFORM_ID, Encryption, Sign
+from pusher.transports.smb.window import Mark, Window
 
 MAX_MESSAGE: Final = 9 * 1024 * 1024
 """Bytes of the largest message that is read: Windows' 8 MiB MaxReadSize plus headers."""
@@ -79,6 +80,7 @@ class _Sent:
 
     command: Command
     load: Load
+    mark: Mark
     answer: asyncio.Future[Answer]
 
 
@@ -98,10 +100,10 @@ class _Turn:
 class Wire(asyncio.Protocol):
     """Raises the exceptions of ``errors``, and OSError; after any of them the connection is of no use."""
 
-    def __init__(self, handover: Handover) -> None:
+    def __init__(self, handover: Handover, window: Window | None = None) -> None:
         self._session, self._message = handover.session, handover.message
         self._sign, self._encryption = handover.sign, handover.encryption
-        self._flow = Flow(handover.credits, handover.has_large_mtu)
+        self._flow = Flow(handover.credits, handover.has_large_mtu, window or Window())
         self._failed: Exception | None = None
         self._turns = deque[_Turn]()
         self._waiting: dict[int, _Sent] = {}
@@ -113,9 +115,9 @@ class Wire(asyncio.Protocol):
         self.round_trips = 0
 
     @classmethod
-    async def start(cls, handover: Handover) -> Wire:
+    async def start(cls, handover: Handover, window: Window | None = None) -> Wire:
         """Take the socket over."""
-        wire = cls(handover)
+        wire = cls(handover, window)
         handover.sock.setblocking(False)
         await wire._loop.create_connection(lambda: wire, sock=handover.sock)
         return wire
@@ -136,7 +138,7 @@ class Wire(asyncio.Protocol):
         flying, turn = deque[_Sent](), None
         try:
             while flying or pieces.left:
-                if turn is None and pieces.left and sum(each.load.size for each in flying) < self._flow.window:
+                if turn is None and pieces.left and sum(each.load.size for each in flying) <= self._flow.window:
                     turn = self._turn_of_piece(tree, pieces, most)
                 if turn is not None:
                     await _until(turn.sent, *(each.answer for each in islice(flying, 1)))
@@ -185,6 +187,7 @@ class Wire(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._may_write = False
+        self._flow.hold_back_all()
 
     def resume_writing(self) -> None:
         self._may_write = True
@@ -247,6 +250,7 @@ class Wire(asyncio.Protocol):
                 if self._flow.fits(load):
                     turn.sent.set_result(self._send(turn.tree, turn.requests()))
                 elif not self._flow.is_idle:
+                    self._flow.hold_back(load)
                     return
                 elif load.requests > 1:
                     turn.sent.set_result(None)
@@ -274,7 +278,7 @@ class Wire(asyncio.Protocol):
         if self._failed is not None:
             raise self._failed
         assert self._transport is not None
-        messages, made, last = [], list[_Sent](), len(requests) - 1
+        messages, numbers, last = [], list[int](), len(requests) - 1
         for index, request in enumerate(requests):
             charge = self._flow.charge(request)
             size = HEADER_SIZE + len(request.body)
@@ -291,15 +295,20 @@ class Wire(asyncio.Protocol):
                 signature = self._sign(message, self._message, _CLIENT)
                 message = b"".join((message[:48], signature, message[64:]))
             messages.append(message)
-            made.append(_Sent(request.command, self._flow.load([request]), self._loop.create_future()))
-            self._waiting[self._message] = made[-1]
+            numbers.append(self._message)
             self._message += charge or 1
-            self._flow.send(made[-1].load)
         plain = messages[0] if not last else b"".join(messages)
         frame = plain if self._encryption is None else self._encryption.seal(plain)
+        now = self._loop.time()
         self._transport.write(len(frame).to_bytes(4, "big") + frame)
         self.round_trips += 1
+        made = [self._sent(request, now) for request in requests]
+        self._waiting.update(zip(numbers, made, strict=True))
         return made
+
+    def _sent(self, request: Request, now: float) -> _Sent:
+        load = self._flow.load([request])
+        return _Sent(request.command, load, self._flow.send(load, now), self._loop.create_future())
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
@@ -355,7 +364,7 @@ class Wire(asyncio.Protocol):
         if is_interim:
             return
         del self._waiting[number]
-        self._flow.answer(sent.load)
+        self._flow.answer(sent.load, self._loop.time(), sent.mark)
         if not sent.answer.done():
             sent.answer.set_result(Answer(status, message[HEADER_SIZE:], tree))
 

@@ -16,6 +16,7 @@ from smbprotocol.connection import Ciphers, SigningAlgorithms
 from smbprotocol.header import Smb2Flags, SMB2HeaderRequest, SMB2HeaderResponse
 
 from pusher.transports.smb.protection import Encryption, Sign, signing
+from pusher.transports.smb.window import Mark, Window
 from pusher.transports.smb.wire import Handover, Wire
 
 SESSION = 0x1122
@@ -54,12 +55,22 @@ class Reply:
     session: int = SESSION
 
 
+class StillWindow(Window):
+    """One that stays at its first size, however long answers take."""
+
+    def answered(self, now: float, mark: Mark, size: int) -> None:
+        """Learn nothing."""
+
+
 class Peer:
     """A server that has signed somebody in; ``encrypts`` or signs."""
 
-    def __init__(self, *, encrypts: bool, credits: int = 100, has_large_mtu: bool = True) -> None:
+    def __init__(
+        self, *, encrypts: bool, credits: int = 100, has_large_mtu: bool = True, window: Window | None = None
+    ) -> None:
         ours, self.sock = socket.socketpair()
         self.wire: Wire
+        self._window = window
         self.encrypts, self.flights = encrypts, list[list[Seen]]()
         self._serving: threading.Thread | None = None
         self._sign: Sign = signing(Dialects.SMB_3_1_1, SigningAlgorithms.AES_CMAC, KEY)
@@ -78,7 +89,7 @@ class Peer:
 
     async def start(self) -> Peer:
         """Let a ``Wire`` begin at the other end."""
-        self.wire = await Wire.start(self._handover)
+        self.wire = await Wire.start(self._handover, self._window)
         return self
 
     def serve(self, answer: Callable[[Seen], Sequence[Reply]]) -> None:
@@ -183,8 +194,10 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer(*, encrypts: bool, credits: int = 100, has_large_mtu: bool = True) -> AsyncIterator[Peer]:
-    made = await Peer(encrypts=encrypts, credits=credits, has_large_mtu=has_large_mtu).start()
+async def peer(
+    *, encrypts: bool, credits: int = 100, has_large_mtu: bool = True, window: Window | None = None
+) -> AsyncIterator[Peer]:
+    made = await Peer(encrypts=encrypts, credits=credits, has_large_mtu=has_large_mtu, window=window).start()
     try:
         yield made
     finally:
