@@ -22,7 +22,10 @@ from pusher.remote.paths import RemotePath, SystemFolders
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """Deadlines in seconds. ``stall``: how long a copy may stand still; ``call``: any other single call."""
+    """Deadlines in seconds. ``stall``: how long a copy may stand still; ``call``: any other single call.
+
+    A copy that waits for its turn on a connection on which others move does not stand still.
+    """
 
     connect: float = 5.0
     sign_in: float = 20.0

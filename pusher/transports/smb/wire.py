@@ -74,6 +74,10 @@ class Handover:
     encryption: Encryption | None
 
 
+def _nothing() -> None:
+    """For whoever need not know that others move."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class _Sent:
     """A request that waits for its answer."""
@@ -89,11 +93,13 @@ class _Turn:
     """Something that waits to be sent: how much it is, and what, once it may go.
 
     ``sent`` comes to what was sent, or None where it is too much to go at once; whoever cancels it gives the turn up.
+    ``moves`` is called at each answer that comes meanwhile.
     """
 
     tree: int
     load: Callable[[], Load]
     requests: Callable[[], Sequence[Request]]
+    moves: Callable[[], None]
     sent: asyncio.Future[Sequence[_Sent] | None]
 
 
@@ -125,21 +131,24 @@ class Wire(asyncio.Protocol):
     async def ask(self, tree: int, *requests: Request) -> list[Answer]:
         """One chain, and its answers in order."""
         load = self._flow.load(requests)
-        sent = await self._in_turn(tree, lambda: load, lambda: requests).sent
+        sent = await self._in_turn(tree, lambda: load, lambda: requests, _nothing).sent
         if sent is None:
             return await self._one_at_a_time(tree, requests)
         return [await each.answer for each in sent]
 
-    async def stream(self, tree: int, pieces: Pieces, most: int) -> AsyncGenerator[tuple[int, Answer], None]:
+    async def stream(
+        self, tree: int, pieces: Pieces, most: int, moves: Callable[[], None] = _nothing
+    ) -> AsyncGenerator[tuple[int, Answer], None]:
         """A long file in pieces of at most ``most`` bytes: the bytes of each and its answer, in the order of sending.
 
-        Several pieces are on their way at once, and what other streams and chains ask for meanwhile has its turn too.
+        Several pieces are on their way at once, and what other streams and chains ask for meanwhile has its turn too:
+        ``moves`` is called when one of them is answered while this one waits.
         """
         flying, turn = deque[_Sent](), None
         try:
             while flying or pieces.left:
                 if turn is None and pieces.left and sum(each.load.size for each in flying) <= self._flow.window:
-                    turn = self._turn_of_piece(tree, pieces, most)
+                    turn = self._turn_of_piece(tree, pieces, most, moves)
                 if turn is not None:
                     await _until(turn.sent, *(each.answer for each in islice(flying, 1)))
                 if turn is not None and turn.sent.done():
@@ -224,19 +233,26 @@ class Wire(asyncio.Protocol):
 
     # -- sending -------------------------------------------------------------------------------------------------
 
-    def _turn_of_piece(self, tree: int, pieces: Pieces, most: int) -> _Turn:
+    def _turn_of_piece(self, tree: int, pieces: Pieces, most: int, moves: Callable[[], None]) -> _Turn:
         """How long the piece is, is known when it may go: by then there may be fewer credits than there were."""
         flow = self._flow
         return self._in_turn(
             tree,
             lambda: flow.load_of_piece(min(flow.piece(most), pieces.left)),
             lambda: [pieces.cut(flow.piece(most))],
+            moves,
         )
 
-    def _in_turn(self, tree: int, load: Callable[[], Load], requests: Callable[[], Sequence[Request]]) -> _Turn:
+    def _in_turn(
+        self,
+        tree: int,
+        load: Callable[[], Load],
+        requests: Callable[[], Sequence[Request]],
+        moves: Callable[[], None],
+    ) -> _Turn:
         if self._failed is not None:
             raise self._failed
-        turn = _Turn(tree, load, requests, self._loop.create_future())
+        turn = _Turn(tree, load, requests, moves, self._loop.create_future())
         self._turns.append(turn)
         self._send_next()
         return turn
@@ -365,6 +381,8 @@ class Wire(asyncio.Protocol):
             return
         del self._waiting[number]
         self._flow.answer(sent.load, self._loop.time(), sent.mark)
+        for turn in self._turns:
+            turn.moves()
         if not sent.answer.done():
             sent.answer.set_result(Answer(status, message[HEADER_SIZE:], tree))
 

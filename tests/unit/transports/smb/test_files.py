@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -16,10 +17,11 @@ from pusher.remote.paths import RemotePath
 from pusher.transports.smb.files import Files
 from pusher.transports.smb.messages import Command
 from pusher.transports.smb.trees import Trees
-from tests.unit.transports.smb.peer import Reply, Seen, created_body, file_id, peer
+from tests.unit.transports.smb.peer import Reply, Seen, StillWindow, created_body, file_id, peer
 
 PATH = RemotePath(share="ADMIN$", path="labagent\\labagent.exe")
 CHUNK = 65536
+MEGA = 1024 * 1024
 END_OF_FILE, CANNOT_DELETE, SYMLINK, IN_USE, FULL = 0xC0000011, 0xC0000121, 0x8000002D, 0xC0000043, 0xC000007F
 READONLY = 1
 
@@ -111,6 +113,21 @@ async def test_what_is_written_is_there_and_counted_once(size: int, credits: int
     async with files_on(file, credits=credits) as files:
         await files.put(PATH, memoryview(content), moved.append)
     assert bytes(file.content) == content and sum(moved) == size
+
+
+@pytest.mark.parametrize("reads", [False, True])
+async def test_a_file_that_waits_for_its_turn_has_not_stalled(reads: bool) -> None:
+    """It is told that the other one moves; of its own bytes each is counted once."""
+    content, moved = bytes(24 * MEGA), [list[int](), list[int]()]
+    async with peer(encrypts=True, credits=8000, window=StillWindow()) as made:
+        made.serve(File(content).answer)
+        files = Files(made.wire, Trees(made.wire, "ws01", {"ADMIN$": 5, "IPC$": 6}), MEGA, MEGA)
+        if reads:
+            await asyncio.gather(*(files.digest(PATH, len(content), count.append) for count in moved))
+        else:
+            await asyncio.gather(*(files.put(PATH, memoryview(content), count.append) for count in moved))
+    assert [sum(count) for count in moved] == [len(content)] * 2
+    assert any(0 in count for count in moved)
 
 
 async def test_a_file_that_becomes_shorter_while_it_is_read() -> None:
