@@ -42,6 +42,7 @@ _PORTS = {"https": 5986, "http": 5985}
 class WinrmMachine(LabMachine):
     def __init__(self, host: Host, scheme: str) -> None:
         super().__init__(host)
+        host.shells()  # the listener starts when it is first asked, which may take longer than a connect may
         self.endpoint = Endpoint(host=host.fqdn, address=host.address, port=_PORTS[scheme], scheme=scheme)
 
     def cut(self) -> None:

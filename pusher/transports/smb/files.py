@@ -204,26 +204,14 @@ class Files:
 
     async def probe_write(self, path: RemotePath) -> None:
         """A file that deletes itself on close: nothing is left even where the connection drops."""
-        opening = create(
-            _downward(path),
-            Access.GENERIC_WRITE | Access.DELETE,
-            disposition=Disposition.CREATE,
-            options=Options.NON_DIRECTORY_FILE | Options.DELETE_ON_CLOSE,
-            share=Share.NONE,
-        )
+        opening = _passing(path, Disposition.CREATE)
         with translating(Operation.PROBE_WRITE, str(path)):
             for answer in await self._ask(path, opening, write(b"pusher"), close()):
                 answer.must()
 
     async def hold(self, path: RemotePath) -> Held:
         """Open without sharing, delete-on-close: the target itself arbitrates. The caller closes it."""
-        opening = create(
-            _downward(path),
-            Access.GENERIC_WRITE | Access.DELETE,
-            disposition=Disposition.OVERWRITE_IF,
-            options=Options.NON_DIRECTORY_FILE | Options.DELETE_ON_CLOSE,
-            share=Share.NONE,
-        )
+        opening = _passing(path, Disposition.OVERWRITE_IF)
         with translating(Operation.LOCK, str(path)):
             (opened,) = await self._ask(path, opening)
             return Held(self._wire, await self._trees.tree(path.share), created(opened).file)
@@ -356,6 +344,17 @@ def _open(path: RemotePath, access: int) -> Request:
 
 def _reading(path: RemotePath, share: Share = Share.READ) -> Request:
     return create(_downward(path), Access.GENERIC_READ, options=Options.NON_DIRECTORY_FILE, share=share)
+
+
+def _passing(path: RemotePath, disposition: Disposition) -> Request:
+    """A file that nobody else may open, and that goes when it is closed."""
+    return create(
+        _downward(path),
+        Access.GENERIC_WRITE | Access.DELETE,
+        disposition=disposition,
+        options=Options.NON_DIRECTORY_FILE | Options.DELETE_ON_CLOSE,
+        share=Share.NONE,
+    )
 
 
 def _marking(attributes: int, file: bytes = RELATED_FILE) -> Request:

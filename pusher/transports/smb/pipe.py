@@ -8,6 +8,7 @@ Sources: C706 12.6 (PDUs), MS-RPCE 2.2.2. What must not live here: what a call m
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 import sys
 import uuid
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 from impacket.dcerpc.v5.rpcrt import DCERPCException, rpc_status_codes
 
-from pusher.transports.smb.errors import ImplausibleError, RpcFaultError
+from pusher.transports.smb.errors import ImplausibleError, RpcFaultError, WireError
 from pusher.transports.smb.messages import (
     Access,
     Options,
@@ -34,7 +35,10 @@ from pusher.transports.smb.wire import Wire
 _FRAGMENT: Final = 65536
 _LARGEST_PDU: Final = 4280
 """Bytes of a PDU, as Windows' own clients offer (max_xmit_frag)."""
-_MAX_ANSWER: Final = 4 * 1024 * 1024
+_MAX_ANSWER: Final = 128 * 1024
+"""Bytes of the answer to one call: some thousand SIDs; a service's configuration has 8 KiB at most."""
+_PARSED_HERE: Final = 2048
+"""Bytes that impacket unmarshals in a few milliseconds; longer answers are unmarshalled in a thread."""
 _COMMON = struct.Struct("<BBBBIHHI")
 """C706 12.6.3.1: version, minor version, type, flags, data representation, length, length of authentication, call."""
 _CALL = struct.Struct("<IHH")
@@ -58,7 +62,12 @@ class Rpc:
         opening = create(pipe, _OPEN_PIPE_ACCESS, options=Options.NON_DIRECTORY_FILE, share=Share.READ | Share.WRITE)
         opened, bound = await wire.ask(tree, opening, transceive(_bind(interface), _FRAGMENT))
         rpc = cls(wire, tree, created(opened).file)
-        rpc._most = _accepted((await rpc._pdu(transceived(bound)))[0])
+        try:
+            rpc._most = _accepted((await rpc._pdu(transceived(bound)))[0])
+        except Exception:
+            with contextlib.suppress(WireError, OSError):
+                await rpc.disconnect()
+            raise
         return rpc
 
     async def call(self, opnum: int, stub: bytes) -> bytes:
@@ -94,7 +103,8 @@ class Rpc:
             raise DCERPCException(error_code=status)
         if status:
             raise module.DCERPCSessionError(error_code=status)
-        return getattr(module, f"{type(request).__name__}Response")(answer)
+        unmarshalled = getattr(module, f"{type(request).__name__}Response")
+        return unmarshalled(answer) if len(answer) <= _PARSED_HERE else await asyncio.to_thread(unmarshalled, answer)
 
     async def disconnect(self) -> None:
         """Close the pipe."""

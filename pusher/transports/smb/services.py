@@ -1,4 +1,4 @@
-"""The service manager over MS-SCMR, on one bound pipe, one thing at a time.
+"""The service manager over MS-SCMR, on one bound pipe; one call at a time, which whoever calls sees to.
 
 A service handle that stays open keeps a deleted service in the database (ERROR_SERVICE_MARKED_FOR_DELETE), so
 handles are closed as soon as they are used; only the one that watches a service's status is kept, until something
@@ -9,7 +9,6 @@ encrypted session only. Sources: MS-SCMR 3.1.4; MS-LSAD 5.1.2 (secrets). What mu
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -43,7 +42,7 @@ class ServiceManager:
     """
 
     def __init__(self, bind: Callable[[], Awaitable[Rpc]], key: Callable[[], bytes | None]) -> None:
-        self._bind, self._key, self._turn = bind, key, asyncio.Lock()
+        self._bind, self._key = bind, key
         self._rpc: Rpc | None = None
         self._manager: bytes | None = None
         self._watched: tuple[str, bytes] | None = None
@@ -51,21 +50,19 @@ class ServiceManager:
 
     async def open(self) -> None:
         """Bind and open the manager with the right to create services; the proof of that right."""
-        async with self._turn:
-            await self._opened()
+        await self._opened()
 
     async def status(self, name: str) -> ServiceStatus | None:
         """One call while the same service is watched: its handle is kept until anything else is asked."""
-        async with self._turn:
-            await self._opened()
-            with translating(Operation.SERVICE, name):
-                if self._watched is None or self._watched[0] != name:
-                    await self._unwatch()
-                    handle = await self._open_service(name, scmr.QUERY_STATUS)
-                    if handle is None:
-                        return None
-                    self._watched = (name, handle)
-                return _status(await self._call(scmr.query_status(self._watched[1])))
+        await self._opened()
+        with translating(Operation.SERVICE, name):
+            if self._watched is None or self._watched[0] != name:
+                await self._unwatch()
+                handle = await self._open_service(name, scmr.QUERY_STATUS)
+                if handle is None:
+                    return None
+                self._watched = (name, handle)
+            return _status(await self._call(scmr.query_status(self._watched[1])))
 
     async def config(self, name: str) -> ServiceConfig | None:
         async with self._service(name, scmr.QUERY_CONFIG | scmr.QUERY_STATUS) as service:
@@ -97,23 +94,22 @@ class ServiceManager:
         return self._folders
 
     async def create(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
-        async with self._turn:
-            manager = await self._opened()
-            with translating(Operation.SERVICE, f"creating {name}"):
-                call = scmr.create_service(
-                    manager,
-                    name,
-                    config.display_name,
-                    config.image_path,
-                    int(config.start_type),
-                    config.account,
-                    self._sealed(secret, name),
-                )
-                service = scmr.created_handle(await self._call(call))
-                try:
-                    await self._set_extras(service, config)
-                finally:
-                    await self._call(scmr.close_handle(service))
+        manager = await self._opened()
+        with translating(Operation.SERVICE, f"creating {name}"):
+            call = scmr.create_service(
+                manager,
+                name,
+                config.display_name,
+                config.image_path,
+                int(config.start_type),
+                config.account,
+                self._sealed(secret, name),
+            )
+            service = scmr.created_handle(await self._call(call))
+            try:
+                await self._set_extras(service, config)
+            finally:
+                await self._call(scmr.close_handle(service))
 
     async def configure(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
         async with self._service(name, scmr.CHANGE_CONFIG | scmr.QUERY_CONFIG) as service:
@@ -151,16 +147,15 @@ class ServiceManager:
 
     async def close(self) -> None:
         """Close the manager's handle and the pipe; what will not close goes with the connection."""
-        async with self._turn:
-            with suppress(WireError, OSError):
-                await self._unwatch()
-                if self._manager is not None:
-                    await self._call(scmr.close_handle(self._manager))
-                if self._rpc is not None:
-                    await self._rpc.disconnect()
-            self._manager = self._rpc = None
+        with suppress(WireError, OSError):
+            await self._unwatch()
+            if self._manager is not None:
+                await self._call(scmr.close_handle(self._manager))
+            if self._rpc is not None:
+                await self._rpc.disconnect()
+        self._manager = self._rpc = None
 
-    # -- the parts; each within its turn -------------------------------------------------------------------------
+    # -- the parts --------------------------------------------------------------------------------------------------
 
     async def _opened(self) -> bytes:
         if self._manager is None:
@@ -179,17 +174,16 @@ class ServiceManager:
         self, name: str, access: int, operation: Operation = Operation.SERVICE
     ) -> AsyncIterator[bytes | None]:
         """A handle, closed behind what is done with it; None where no such service exists."""
-        async with self._turn:
-            await self._opened()
-            with translating(operation, name):
-                await self._unwatch()
-                service = await self._open_service(name, access)
-                try:
-                    yield service
-                finally:
-                    if service is not None:
-                        with suppress(WireError, OSError):
-                            await self._call(scmr.close_handle(service))
+        await self._opened()
+        with translating(operation, name):
+            await self._unwatch()
+            service = await self._open_service(name, access)
+            try:
+                yield service
+            finally:
+                if service is not None:
+                    with suppress(WireError, OSError):
+                        await self._call(scmr.close_handle(service))
 
     async def _open_service(self, name: str, access: int) -> bytes | None:
         answer = await self._call(scmr.open_service(await self._opened(), name, access))

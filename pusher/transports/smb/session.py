@@ -77,6 +77,7 @@ class SmbSession:
         self._wire, self._trees = signed_in.wire, signed_in.trees
         self._trees.drive = self._system_drive
         self._files = Files(self._wire, self._trees, signed_in.most_read, signed_in.most_written)
+        self._turn = asyncio.Lock()
         self._services = ServiceManager(lambda: self._bind("svcctl", MSRPC_UUID_SCMR), lambda: signed_in.key)
 
     @property
@@ -89,7 +90,7 @@ class SmbSession:
         return await self._call(policy.is_domain_controller(self._bind), Operation.FACTS, "server type")
 
     async def folders(self) -> SystemFolders:
-        return await self._call(self._services.folders(), Operation.FACTS, "where Windows is")
+        return await self._managed(self._services.folders, Operation.FACTS, "where Windows is")
 
     async def architecture(self) -> str | None:
         return await self._call(self._files.architecture(), Operation.FACTS, "architecture")
@@ -179,29 +180,29 @@ class SmbSession:
     # -- services and programs -----------------------------------------------------------------------------------
 
     async def may_create_services(self) -> str:
-        await self._call(self._services.open(), Operation.SERVICE_MANAGER, "service manager")
+        await self._managed(self._services.open, Operation.SERVICE_MANAGER, "service manager")
         return "service manager opened with SC_MANAGER_CREATE_SERVICE"
 
     async def service_config(self, name: str) -> ServiceConfig | None:
-        return await self._call(self._services.config(name), Operation.SERVICE, name)
+        return await self._managed(partial(self._services.config, name), Operation.SERVICE, name)
 
     async def service_status(self, name: str) -> ServiceStatus | None:
-        return await self._call(self._services.status(name), Operation.SERVICE, name)
+        return await self._managed(partial(self._services.status, name), Operation.SERVICE, name)
 
     async def create_service(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
-        await self._call(self._services.create(name, config, secret), Operation.SERVICE, name)
+        await self._managed(partial(self._services.create, name, config, secret), Operation.SERVICE, name)
 
     async def configure_service(self, name: str, config: ServiceConfig, secret: Secret | None = None) -> None:
-        await self._call(self._services.configure(name, config, secret), Operation.SERVICE, name)
+        await self._managed(partial(self._services.configure, name, config, secret), Operation.SERVICE, name)
 
     async def start_service(self, name: str) -> None:
-        await self._call(self._services.start(name), Operation.START, name, self._limits.start)
+        await self._managed(partial(self._services.start, name), Operation.START, name, self._limits.start)
 
     async def stop_service(self, name: str) -> bool:
-        return await self._call(self._services.stop(name), Operation.SERVICE, name)
+        return await self._managed(partial(self._services.stop, name), Operation.SERVICE, name)
 
     async def delete_service(self, name: str) -> bool:
-        return await self._call(self._services.delete(name), Operation.SERVICE, name)
+        return await self._managed(partial(self._services.delete, name), Operation.SERVICE, name)
 
     def runner(self, run_as: RunAs = SYSTEM) -> str:
         return by_service.words(run_as)
@@ -218,7 +219,8 @@ class SmbSession:
         try:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(self._limits.connect):
-                    await self._services.close()
+                    async with self._turn:
+                        await self._services.close()
                     self._wire.sign_off()
                     await self._wire.close()
         finally:
@@ -232,7 +234,8 @@ class SmbSession:
     async def _system_drive(self) -> str:
         """The share of the drive that Windows is on; where an account may not ask, C$ as on nearly all."""
         try:
-            return f"{(await self._services.folders()).drive[0]}$"
+            async with self._turn:
+                return f"{(await self._services.folders()).drive[0]}$"
         except ProblemError as error:
             if error.problem.next_move is NextMove.RETRY:
                 raise
@@ -241,6 +244,13 @@ class SmbSession:
     async def _call(self, work: Awaitable[T], operation: Operation, what: str, deadline: float | None = None) -> T:
         late = partial(problem, Code.TIMED_OUT, operation.stage)
         return await self._within(deadline or self._limits.call, lambda _: work, late, f"{operation.words} ({what})")
+
+    async def _managed(
+        self, work: Callable[[], Awaitable[T]], operation: Operation, what: str, deadline: float | None = None
+    ) -> T:
+        """A call of the service manager; its deadline begins when those before it have ended."""
+        async with self._turn:
+            return await self._call(work(), operation, what, deadline)
 
     async def _moving(self, work: Callable[[Moved], Awaitable[T]], moved: Moved, what: str) -> T:
         """A transfer: its deadline is for the time in which nothing moves."""
@@ -280,11 +290,13 @@ class SmbSession:
         except asyncio.CancelledError:
             await self._give_up(task)
             raise
-        await self._give_up(task)
-        raise ProblemError(late(f"{what}: nothing for {seconds:g} s"))
+        over = ProblemError(late(f"{what}: nothing for {seconds:g} s"))
+        await self._give_up(task, over)
+        raise over
 
-    async def _give_up(self, task: asyncio.Future[T]) -> None:
-        self._wire.abort()
+    async def _give_up(self, task: asyncio.Future[T], why: ProblemError | None = None) -> None:
+        """Whoever else waits on the wire is told ``why`` it went."""
+        self._wire.abort(why)
         task.cancel()
         await asyncio.wait({task}, timeout=_GRACE)
         if task.done() and not task.cancelled():

@@ -42,13 +42,18 @@ class Trees:
             operation = Operation.ADMIN_SHARE if key == "ADMIN$" else Operation.SHARE
             name = await self.drive() if key == SYSTEM_DRIVE else share
             with translating(operation, "" if operation is Operation.ADMIN_SHARE else name):
-                self._trees[key] = (await self._answer(key, name)).must().tree
+                try:
+                    self._trees[key] = (await self._answer(key, name)).must().tree
+                finally:
+                    self._asked.pop(key, None)  # one that was refused may be asked for again
         return self._trees[key]
 
     async def _answer(self, key: str, name: str) -> Answer:
         """Asked once, by whoever comes first; of the two that all need the other one is asked for with it."""
         if key not in self._asked:
-            names = {key: name} if key not in _ALWAYS else {each: each for each in _ALWAYS if each not in self._trees}
+            names = {key: name}
+            if key in _ALWAYS:
+                names |= {each: each for each in _ALWAYS if each not in self._trees and each not in self._asked}
             for each, named in names.items():
                 asking = self._wire.ask(0, tree_connect(f"\\\\{self._server}\\{named}"))
                 self._asked[each] = asyncio.ensure_future(_first(asking))

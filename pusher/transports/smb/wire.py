@@ -33,6 +33,7 @@ from pusher.transports.smb.messages import (
     Command,
     HeaderFlags,
     Request,
+    close,
     created,
     logoff,
 )
@@ -44,6 +45,13 @@ MAX_MESSAGE: Final = 9 * 1024 * 1024
 
 _BUFFERED: Final = 256 * 1024
 """Bytes that wait for the socket to take them, before anything more waits too."""
+
+_BESIDE: Final = 64 * 1024
+"""Bytes of an answer beside what was asked for: headers, an error's data, padding."""
+
+_NOT_IN_A_CHAIN: Final = 0xC00000E5
+"""INTERNAL_ERROR: a server's answer to what it will not do within a chain, for it would have to be done asynchronously
+(MS-SMB2 3.3.5.2.7)."""
 
 _PENDING: Final = 0x103
 UNSIGNED_ENDS: Final = frozenset(
@@ -134,7 +142,7 @@ class Wire(asyncio.Protocol):
         sent = await self._in_turn(tree, lambda: load, lambda: requests, _nothing).sent
         if sent is None:
             return await self._one_at_a_time(tree, requests)
-        return [await each.answer for each in sent]
+        return await self._completed(tree, requests, [await each.answer for each in sent])
 
     async def stream(
         self, tree: int, pieces: Pieces, most: int, moves: Callable[[], None] = _nothing
@@ -177,8 +185,10 @@ class Wire(asyncio.Protocol):
             self._transport.close()
             await asyncio.shield(self._closed)
 
-    def abort(self) -> None:
-        """Drop the connection; whoever waits for an answer gets a ClosedError."""
+    def abort(self, why: Exception | None = None) -> None:
+        """Drop the connection; whoever waits for an answer gets ``why``, and who comes later a ClosedError."""
+        self._failed = self._failed or ClosedError("the connection was dropped")
+        self._end(why or self._failed)
         if self._transport is not None:
             self._transport.abort()
 
@@ -208,7 +218,7 @@ class Wire(asyncio.Protocol):
         try:
             while len(received) >= 4:
                 length = int.from_bytes(received[:4], "big")
-                if not 4 <= length <= MAX_MESSAGE:
+                if not 4 <= length <= self._room:
                     raise ImplausibleError(f"a message of {length} bytes was announced")
                 if len(received) < 4 + length:
                     break
@@ -222,14 +232,24 @@ class Wire(asyncio.Protocol):
 
     def _fail(self, error: Exception) -> None:
         self._failed = self._failed or error
+        self._end(self._failed)
+
+    def _end(self, error: Exception) -> None:
+        """Nothing is waited for any more."""
         waits: list[asyncio.Future[Any]] = [sent.answer for sent in self._waiting.values()]
         waits += [turn.sent for turn in self._turns]
         self._waiting.clear()
         self._turns.clear()
         for each in waits:
             if not each.done():
-                each.set_exception(self._failed)
+                each.set_exception(error)
                 each.exception()  # seen, should nobody wait for it any more
+
+    @property
+    def _room(self) -> int:
+        """Bytes that a message may have: all that is waited for might come in one."""
+        unanswered = self._flow.unanswered
+        return min(_BESIDE + unanswered.size + unanswered.requests * _BESIDE, MAX_MESSAGE)
 
     # -- sending -------------------------------------------------------------------------------------------------
 
@@ -275,11 +295,24 @@ class Wire(asyncio.Protocol):
                     turn.sent.set_exception(ImplausibleError(wrong))
             self._turns.popleft()
 
-    async def _one_at_a_time(self, tree: int, requests: Sequence[Request]) -> list[Answer]:
-        """A chain for which the credits do not suffice; what comes after a refused CREATE is refused alike."""
-        answers: list[Answer] = []
-        file = RELATED_FILE
-        for request in requests:
+    async def _completed(self, tree: int, requests: Sequence[Request], answers: list[Answer]) -> list[Answer]:
+        """What the server would not do within a chain is asked again by itself; what stayed open is closed."""
+        for index, answer in enumerate(answers[:-1]):
+            if answer.status == _NOT_IN_A_CHAIN:
+                return await self._one_at_a_time(tree, requests, answers[:index])
+        opens_and_closes = requests[0].command is Command.CREATE and requests[-1].command is Command.CLOSE
+        if opens_and_closes and answers[0].status == SUCCESS and answers[-1].status != SUCCESS:
+            await self.ask(tree, close(created(answers[0]).file))
+        return answers
+
+    async def _one_at_a_time(
+        self, tree: int, requests: Sequence[Request], answered: Sequence[Answer] = ()
+    ) -> list[Answer]:
+        """A chain that does not go as one, behind ``answered``; what comes after a refused CREATE is refused alike."""
+        answers = list(answered)
+        is_open = bool(answers) and requests[0].command is Command.CREATE and answers[0].status == SUCCESS
+        file = created(answers[0]).file if is_open else RELATED_FILE
+        for request in requests[len(answers) :]:
             if answers and answers[0].status != SUCCESS and requests[0].command is Command.CREATE:
                 answers.append(answers[0])
                 continue
@@ -376,6 +409,8 @@ class Wire(asyncio.Protocol):
             unsigned = b"".join((message[:48], bytes(16), message[64:]))
             if not hmac.compare_digest(self._sign(unsigned, number, _SERVER), signature) or session != self._session:
                 raise TamperedError("the signature does not verify")
+        if len(message) > sent.load.size + _BESIDE:
+            raise ImplausibleError(f"an answer of {len(message)} bytes where {sent.load.size} were asked for")
         self._flow.grant(granted)
         if is_interim:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import struct
@@ -96,10 +97,11 @@ class Peer:
         """In a thread of its own: each request is answered at once, each with a frame of its own."""
 
         def work() -> None:
-            while requests := self.requests():
-                for request in requests:
-                    for reply in answer(request):
-                        self.send(self.message(reply, request))
+            with contextlib.suppress(BrokenPipeError):
+                while requests := self.requests():
+                    for request in requests:
+                        for reply in answer(request):
+                            self.send(self.message(reply, request))
 
         self._serving = threading.Thread(target=work, daemon=True)
         self._serving.start()

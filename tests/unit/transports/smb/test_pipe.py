@@ -160,11 +160,12 @@ async def test_no_such_answer_is_believed(answer: bytes) -> None:
 
 
 async def test_an_answer_without_end() -> None:
-    """Four megabytes, and no more."""
-    part = response(bytes(60_000), flags=0)
-    async with bound(Server(*[part] * 100)) as rpc:
+    part, server = response(bytes(60_000), flags=0), Server()
+    server.pieces = [part] * 100
+    async with bound(server) as rpc:
         with pytest.raises(ImplausibleError, match="one call"):
             await rpc.call(7, b"")
+    assert len(server.pieces) == 97, "no more than 128 KiB are read"
 
 
 @given(st.binary(max_size=80))
@@ -177,9 +178,19 @@ async def test_whatever_comes_is_read_or_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize("result", [struct.pack("<HH", 2, 1) + bytes(20), b""])
 async def test_an_interface_that_is_not_served(result: bytes) -> None:
-    with pytest.raises(DCERPCException):
-        async with bound(Server(bound=bind_ack(result))):
-            pass
+    """Its pipe is closed again."""
+    server, closed = Server(bound=bind_ack(result)), list[bytes]()
+
+    def answer(request: Seen) -> list[Reply]:
+        if request.command == Command.CLOSE:
+            closed.append(request.body)
+        return server.answer(request)
+
+    async with peer(encrypts=True) as made:
+        made.serve(answer)
+        with pytest.raises(DCERPCException):
+            await Rpc.bind(made.wire, 5, "svcctl", scmr.MSRPC_UUID_SCMR)
+    assert len(closed) == 1 and FILE in closed[0]
 
 
 def test_a_bind_ack_is_read_as_impacket_reads_it() -> None:
@@ -196,6 +207,19 @@ class TestImpacketsStructures:
         made["lpScHandle"], made["ErrorCode"] = bytes(range(20)), 0
         async with bound(Server(response(made.getData()))) as rpc:
             assert (await scmr.hROpenSCManagerW(rpc))["lpScHandle"] == bytes(range(20))
+
+    async def test_a_long_answer(self) -> None:
+        made = rrp.BaseRegQueryValueResponse()
+        made["lpType"], made["lpData"], made["ErrorCode"] = 3, b"a" * 8000, 0
+        made["lpcbData"] = made["lpcbLen"] = 8000
+        opened = response(bytes(24))
+        async with bound(Server(opened, response(made.getData(), call=3))) as rpc:
+            key = (await rrp.hOpenLocalMachine(rpc))["phKey"]
+            request = rrp.BaseRegQueryValue()
+            request["hKey"], request["lpValueName"], request["lpData"] = key, "x\0", b" "
+            request["lpcbData"] = request["lpcbLen"] = 1
+            answer = await rpc.request(request)
+        assert b"".join(answer["lpData"]) == b"a" * 8000
 
     @pytest.mark.parametrize("status", [5, 1060])
     async def test_an_error(self, status: int) -> None:

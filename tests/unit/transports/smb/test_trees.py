@@ -66,3 +66,23 @@ async def test_each_is_refused_when_it_is_wanted(share: str, other: str, code: s
 async def test_the_system_drive_is_where_windows_is(drive: str) -> None:
     async with peer(encrypts=True) as made:
         assert await trees(made, drive=drive).tree("C$") == IDS[drive]
+
+
+async def test_one_that_was_refused_may_be_asked_for_again() -> None:
+    refusals = ["ADMIN$", "ADMIN$"]
+
+    def answer(request: Seen) -> list[Reply]:
+        share = name(request)
+        is_refused = share in refusals
+        if is_refused:
+            refusals.remove(share)
+        return [Reply(status=REFUSED if is_refused else 0, tree=IDS[share])]
+
+    async with peer(encrypts=True) as made:
+        made.serve(answer)
+        shares = Trees(made.wire, "ws01")
+        for _ in range(2):
+            with pytest.raises(ProblemError):
+                await shares.tree("ADMIN$")
+        assert (await shares.tree("ADMIN$"), await shares.tree("IPC$")) == (3, 4)
+    assert sorted(name(request) for (request,) in made.flights) == ["ADMIN$"] * 3 + ["IPC$"]

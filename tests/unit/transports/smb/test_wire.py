@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pusher.transports.codes import Operation
 from pusher.transports.smb.errors import ClosedError, ImplausibleError, SessionGoneError, TamperedError, WireError
 from pusher.transports.smb.faults import translate
-from pusher.transports.smb.messages import Command, close, create, flush, write
+from pusher.transports.smb.messages import Command, close, create, flush, read, write
 from pusher.transports.smb.wire import MAX_MESSAGE
 from tests.unit.transports.smb.peer import PENDING, Peer, Reply, Seen, created_body, file_id, peer
 
@@ -257,6 +257,92 @@ async def test_a_server_that_grants_nothing(encrypts: bool) -> None:
         for _ in range(2):
             await made.wire.ask(TREE, flush(file_id(1)))
         with pytest.raises(ImplausibleError):
+            await made.wire.ask(TREE, flush(file_id(1)))
+
+
+NOT_IN_A_CHAIN, DISK_FULL = 0xC00000E5, 0xC000007F
+
+
+@BOTH
+@pytest.mark.parametrize("refused", [Command.CREATE, Command.WRITE, Command.FLUSH])
+async def test_what_a_server_will_not_do_within_a_chain_is_asked_again_by_itself(
+    encrypts: bool, refused: Command
+) -> None:
+    """Such a server fails all that follows in the chain, too; nothing before it is done twice."""
+    done, is_failing = list[int](), False
+
+    def answer(request: Seen) -> list[Reply]:
+        nonlocal is_failing
+        in_a_chain = len(made.flights[-1]) > 1
+        is_failing = in_a_chain and (is_failing or request.command == refused)
+        if is_failing:
+            return [Reply(status=NOT_IN_A_CHAIN, body=b"\x09" + bytes(8))]
+        done.append(request.command)
+        return [Reply(body=created_body(file_id(42)) if request.command == Command.CREATE else FLUSHED)]
+
+    async with peer(encrypts=encrypts) as made:
+        made.serve(answer)
+        answers = await made.wire.ask(TREE, create("x", 1), write(b"1"), flush(), close())
+    assert [each.status for each in answers] == [0, 0, 0, 0]
+    assert done == [Command.CREATE, Command.WRITE, Command.FLUSH, Command.CLOSE]
+    assert all(file_id(42) in request.body for (request,) in made.flights[1:] if request.command != Command.CREATE)
+
+
+async def test_a_file_that_a_failed_chain_left_open_is_closed() -> None:
+    """A server may fail what follows a failed request alike (MS-SMB2 3.3.5.2.7.2), the CLOSE too."""
+
+    def answer(request: Seen) -> list[Reply]:
+        if request.command == Command.CREATE:
+            return [Reply(body=created_body(file_id(42)))]
+        return [Reply(status=DISK_FULL if len(made.flights[-1]) > 1 else 0, body=FLUSHED)]
+
+    async with peer(encrypts=True) as made:
+        made.serve(answer)
+        answers = await made.wire.ask(TREE, create("x", 1), write(b"1"), close())
+    assert [each.status for each in answers] == [0, DISK_FULL, DISK_FULL]
+    (closing,) = made.flights[1]
+    assert closing.command == Command.CLOSE and file_id(42) in closing.body
+
+
+async def test_an_answer_longer_than_what_was_asked_for() -> None:
+    """Though another request that waits would allow as much."""
+    async with peer(encrypts=True) as made:
+        made.serve(lambda request: [] if request.message == 7 else [Reply(body=bytes(200_000))])
+        long, short = made.wire.ask(TREE, read(2**20, 0, file_id(1))), made.wire.ask(TREE, read(100, 0, file_id(1)))
+        answers = await asyncio.gather(long, short, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [ImplausibleError] * 2
+
+
+@pytest.mark.parametrize("length", [200_000, 2**20, MAX_MESSAGE])
+async def test_a_message_longer_than_all_that_is_waited_for_is_not_read(length: int) -> None:
+    async with peer(encrypts=True) as made:
+        made.sock.sendall(length.to_bytes(4, "big"))
+        with pytest.raises(ImplausibleError):
+            await made.wire.ask(TREE, flush(file_id(1)))
+
+
+async def test_what_has_been_answered_allows_no_more() -> None:
+    async with peer(encrypts=True) as made:
+
+        def serve() -> None:
+            (request,) = made.requests()
+            made.send(made.message(Reply(body=bytes(2**20)), request))
+            made.sock.sendall((200_000).to_bytes(4, "big"))
+
+        threading.Thread(target=serve, daemon=True).start()
+        await made.wire.ask(TREE, read(2**20, 0, file_id(1)))
+        with pytest.raises(ImplausibleError):
+            await made.wire.ask(TREE, flush(file_id(1)))
+
+
+async def test_who_waits_is_told_why_the_connection_was_dropped() -> None:
+    async with peer(encrypts=True) as made:
+        waiting = asyncio.ensure_future(made.wire.ask(TREE, flush(file_id(1))))
+        await asyncio.sleep(0)
+        made.wire.abort(LookupError("so that"))
+        with pytest.raises(LookupError, match="so that"):
+            await waiting
+        with pytest.raises(ClosedError):
             await made.wire.ask(TREE, flush(file_id(1)))
 
 
