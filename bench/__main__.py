@@ -45,6 +45,11 @@ def main() -> None:
     if sys.argv[1:2] == ["scale"]:
         scale.main(sys.argv[2:])
         return
+    if sys.argv[1:] == ["costs"]:
+        from bench import costs  # which takes this module's push
+
+        costs.main()
+        return
     others = {"directory": directory.main, "log": log.main}
     if len(sys.argv) == 2 and sys.argv[1] in others:
         others[sys.argv[1]]()
