@@ -33,7 +33,8 @@ class Subject:
     """What is proven: a session's rights on a target, for a package (None: for packages in general).
 
     ``account_allowed``: whether the accounts that the push uses may be used on a domain controller. ``run_as``: whom
-    the package's installer is run as, where that is an account of the accounts file.
+    the package's installer is run as, where that is an account of the accounts file. ``is_read_later``: the files that
+    are there are read and hashed by what follows, under the machine's lock; here their sizes suffice.
     """
 
     session: Session
@@ -41,6 +42,7 @@ class Subject:
     package: Package | None
     account_allowed: bool = False
     run_as: str | None = None
+    is_read_later: bool = False
 
 
 Proof = Callable[[Subject], Awaitable[tuple[CheckResult, str]]]
@@ -160,17 +162,22 @@ async def _pending_version(subject: Subject) -> tuple[CheckResult, str]:
         return CheckResult.NOT_NEEDED, "no package given"
     if subject.package.detect is not None:
         return await _pending_product(subject.session, subject.package, subject.package.detect)
+    version = subject.package.version
     for file in subject.package.files:
-        there = await subject.session.digest(remote_path(file.dest), limit=_MARGIN)
-        if there is None:
-            continue
-        if there.sha256 == file.sha256:
-            return CheckResult.PASS, f"{subject.package.version} is there already"
-        return (
-            CheckResult.PASS,
-            f"{there.version or 'another build'} is there, {subject.package.version} would replace it",
-        )
-    return CheckResult.PASS, f"nothing is there, {subject.package.version} would be installed"
+        path = remote_path(file.dest)
+        if subject.is_read_later:
+            info = await subject.session.stat(path)
+            if info is not None and info.size == file.size:
+                return CheckResult.PASS, f"what is there has the size of {version}"
+            found = "" if info is None else "another build"
+        else:
+            digest = await subject.session.digest(path, limit=_MARGIN)
+            if digest is not None and digest.sha256 == file.sha256:
+                return CheckResult.PASS, f"{version} is there already"
+            found = "" if digest is None else digest.version or "another build"
+        if found:
+            return CheckResult.PASS, f"{found} is there, {version} would replace it"
+    return CheckResult.PASS, f"nothing is there, {version} would be installed"
 
 
 async def _pending_product(session: Session, package: Package, rule: Detect) -> tuple[CheckResult, str]:

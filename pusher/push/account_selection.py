@@ -102,6 +102,7 @@ class AccountSelection:
             package=self._context.package,
             account_allowed=account.domain_controllers and run_account is None,
             run_as=run_account.user if run_account is not None else None,
+            is_read_later=self._context.verb is not Verb.CHECK,
         )
         try:
             self._claim(who)

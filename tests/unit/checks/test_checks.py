@@ -26,11 +26,19 @@ def proven(
     *faults: Fault,
     allowed: bool = False,
     account_allowed: bool = False,
+    is_read_later: bool = False,
 ) -> tuple[dict[str, Check], Problem | None]:
     async def story() -> tuple[tuple[Check, ...], Problem | None]:
         target = Target(name=host.name, domain_controller_allowed=allowed)
         session = await signed_in(host, *faults)
-        return await prove(Subject(session=session, target=target, package=package, account_allowed=account_allowed))
+        subject = Subject(
+            session=session,
+            target=target,
+            package=package,
+            account_allowed=account_allowed,
+            is_read_later=is_read_later,
+        )
+        return await prove(subject)
 
     checks, found = fly(story())
     assert [check.check for check in checks] == [row.name for row in CHECKS][: len(checks)]
@@ -185,6 +193,23 @@ def test_what_is_installed_and_what_would_change(there: bytes | None, evidence: 
     checks, found = proven(host, make_package())
     assert (checks["pending-version"].evidence, found) == (evidence, None)
     assert proven(host)[0]["pending-version"].result is NOT_NEEDED
+
+
+@pytest.mark.parametrize(
+    ("there", "evidence"),
+    [
+        (None, "nothing is there, 1.4.2 would be installed"),
+        (bytes(len(program("1.4.2"))), "what is there has the size of 1.4.2"),
+        (program("1.4.2") + b"x", "another build is there, 1.4.2 would replace it"),
+    ],
+)
+def test_nothing_is_read_where_the_push_reads_it_later(there: bytes | None, evidence: str) -> None:
+    host = make_host()
+    if there is not None:
+        host.write(f"Windows\\{EXE}", there)
+    unread = Fault(how=How.FAIL, call="digest", code=Code.FILE_IN_USE)
+    checks, found = proven(host, make_package(), unread, is_read_later=True)
+    assert (checks["pending-version"].evidence, found) == (evidence, None)
 
 
 def test_built_in_accounts_are_known_in_every_spelling() -> None:

@@ -301,6 +301,18 @@ def test_a_check_leaves_no_trace(with_package: bool, store: Store) -> None:
         assert pending.evidence == "1.3.0.0 is there, 1.4.2 would replace it"
 
 
+def test_a_push_reads_what_is_there_once(store: Store) -> None:
+    async def story() -> tuple[Outcome, list[str]]:
+        host = make_host()
+        await push(host, store)
+        outcome, transport = await push(host, store)
+        return outcome, transport.calls
+
+    outcome, calls = fly(story())
+    assert ended(outcome) == (Status.UNCHANGED, None)
+    assert calls.count("digest") == len(make_package().files)
+
+
 def test_a_check_closes_its_connection(store: Store) -> None:
     _, transport = push_and_see(make_host(), store, verb=Verb.CHECK)
     assert not [wire for wire in transport._wires if wire.up]
