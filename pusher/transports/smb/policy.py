@@ -1,30 +1,29 @@
 """What other pipes tell: the role of the server, and the registry. ProblemError only.
 
-Sources: MS-SRVS 3.1.4.17 (NetrServerGetInfo), MS-DSSP 3.2.5.1 (DsRolerGetPrimaryDomainInformation), MS-RRP 3.1.5.15
-(BaseRegOpenKey) and 3.1.5.17 (BaseRegQueryValue). What must not live here: user rights (``rights``).
+What must not live here: how a call looks (``srvs``, ``rrp``); user rights (``rights``).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
-
-from impacket.dcerpc.v5 import dssp, rrp, srvs
-from impacket.dcerpc.v5.rpcrt import DCERPCException
+from typing import TypeVar
 
 from pusher.problems import Code, ProblemError
 from pusher.transports.codes import Operation, of
-from pusher.transports.smb.errors import NtStatusError
+from pusher.transports.smb import rrp, srvs
+from pusher.transports.smb.errors import CallError, NtStatusError
 from pusher.transports.smb.faults import translating
+from pusher.transports.smb.ndr import Call, done
+from pusher.transports.smb.pipe import Rpc
 
 T = TypeVar("T")
 
-Bind = Callable[[str, bytes], Awaitable[Any]]
-"""Bind an interface on a named pipe of this session; an ``Rpc``."""
+Bind = Callable[[str, bytes], Awaitable[Rpc]]
+"""Bind an interface on a named pipe of this session."""
 
 Sleep = Callable[[float], Awaitable[None]]
-Work = Callable[[Any, Any, str, str], Awaitable[T]]
+Work = Callable[[Rpc, bytes, str, str], Awaitable[T]]
 """Gets connection, handle of the hive, its name, and what is below it."""
 
 _SV_TYPE_DOMAIN_CONTROLLERS = 0x00000008 | 0x00000010
@@ -39,28 +38,26 @@ _NO_SUCH_PIPE, _PIPE_NOT_AVAILABLE = 0xC0000034, 0xC00000AC
 _REMOTE_REGISTRY_STARTS = (0.25, 0.5, 0.75, 1.0)
 """Seconds before each further open of the registry's pipe: a server starts the Remote Registry when it is first
 opened, and answers that open with STATUS_PIPE_NOT_AVAILABLE. Where the service is disabled there is no such pipe."""
-_ROOTS = {"HKLM": rrp.hOpenLocalMachine, "HKU": rrp.hOpenUsers, "HKCR": rrp.hOpenClassesRoot}
 
 
 async def is_domain_controller(bind: Bind) -> bool:
     """From the server type that the Server service announces, primary or backup; Samba is asked for its role too."""
     with translating(Operation.FACTS, "server type"):
-        rpc = await bind("srvsvc", srvs.MSRPC_UUID_SRVS)
-        info = (await srvs.hNetrServerGetInfo(rpc, 101))["InfoStruct"]["ServerInfo101"]
-        await rpc.disconnect()
-        kind = info["sv101_type"]
+        kind = srvs.server_type(await _once(bind, "srvsvc", srvs.SRVS, srvs.server_info()))
         if kind & _SV_TYPE_DOMAIN_CONTROLLERS:
             return True
-        return bool(kind & _SV_TYPE_XENIX) and await _role(bind) in _ROLES_DOMAIN_CONTROLLERS
+        if not kind & _SV_TYPE_XENIX:
+            return False
+        role = srvs.machine_role(await _once(bind, "lsarpc", srvs.DSSP, srvs.primary_domain()))
+        return role in _ROLES_DOMAIN_CONTROLLERS
 
 
-async def _role(bind: Bind) -> int:
-    """DSROLE_MACHINE_ROLE (MS-DSSP 2.2.2)."""
-    rpc = await bind("lsarpc", dssp.MSRPC_UUID_DSSP)
-    basic = dssp.DSROLE_PRIMARY_DOMAIN_INFO_LEVEL.DsRolePrimaryDomainInfoBasic
-    answer = (await dssp.hDsRolerGetPrimaryDomainInformation(rpc, basic))["DomainInfo"]["DomainInfoBasic"]
+async def _once(bind: Bind, pipe: str, interface: bytes, call: Call) -> bytes:
+    """One call on a pipe of its own."""
+    rpc = await bind(pipe, interface)
+    answer = await rpc.call(call.opnum, call.stub)
     await rpc.disconnect()
-    return int(answer["MachineRole"])
+    return answer
 
 
 async def registry_access(bind: Bind, key: str, sleep: Sleep = asyncio.sleep) -> str:
@@ -74,28 +71,23 @@ async def registry_access(bind: Bind, key: str, sleep: Sleep = asyncio.sleep) ->
 async def registry_value(bind: Bind, key: str, name: str, sleep: Sleep = asyncio.sleep) -> str | int | None:
     """A value of ``key``; None where either is absent. What is neither text nor a number comes in hexadecimal."""
 
-    async def work(rpc: Any, handle: Any, root: str, path: str) -> str | int | None:
+    async def work(rpc: Rpc, hive: bytes, root: str, path: str) -> str | int | None:
         try:
-            opened = (await rrp.hBaseRegOpenKey(rpc, handle, path, samDesired=_KEY_QUERY_VALUE))["phkResult"]
-            request = rrp.BaseRegQueryValue()  # impacket's own call asks for as much as the server says there is
-            request["hKey"], request["lpValueName"] = opened, f"{name}\0"
-            request["lpData"] = b" " * _LONGEST_VALUE
-            request["lpcbData"] = request["lpcbLen"] = _LONGEST_VALUE
-            answer = await rpc.request(request)
-        except DCERPCException as error:
-            if error.error_code in (_NOT_FOUND, _KEY_DELETED):
+            opened = await _opened(rpc, hive, path, _KEY_QUERY_VALUE)
+            call = rrp.query_value(opened, name, _LONGEST_VALUE)
+            return _value(*rrp.value_of(await rpc.call(call.opnum, call.stub)))
+        except CallError as error:
+            if error.status in (_NOT_FOUND, _KEY_DELETED):
                 return None
             raise
-        data = b"".join(answer["lpData"])[: answer["lpcbLen"]]
-        return _value(answer["lpType"], data)
 
     return await _with_root(bind, key, work, sleep)
 
 
 def _value(kind: int, data: bytes) -> str | int:
-    if kind in (rrp.REG_SZ, rrp.REG_EXPAND_SZ):
+    if kind in (rrp.SZ, rrp.EXPAND_SZ):
         return data[: len(data) // 2 * 2].decode("utf-16-le", "replace").partition("\0")[0]
-    if kind in (rrp.REG_DWORD, rrp.REG_QWORD) and len(data) in (4, 8):
+    if kind in (rrp.DWORD, rrp.QWORD) and len(data) in (4, 8):
         return int.from_bytes(data, "little")
     return data.hex()
 
@@ -103,7 +95,7 @@ def _value(kind: int, data: bytes) -> str | int:
 async def _with_root(bind: Bind, key: str, work: Work[T], sleep: Sleep) -> T:
     """Bind to the registry and open the key's hive for ``work``."""
     root, _, path = key.partition("\\")
-    opener = _ROOTS[root.upper()]
+    opening = rrp.open_hive(root.upper())
     with translating(Operation.REGISTRY, key):
         try:
             rpc = await _bind_registry(bind, sleep)
@@ -112,31 +104,38 @@ async def _with_root(bind: Bind, key: str, work: Work[T], sleep: Sleep) -> T:
                 raise
             raise ProblemError(of(Code.REGISTRY_UNAVAILABLE, Operation.REGISTRY, "no winreg pipe")) from error
         try:
-            return await work(rpc, (await opener(rpc))["phKey"], root, path)
+            hive = rrp.key_of(await rpc.call(opening.opnum, opening.stub))
+            return await work(rpc, hive, root, path)
         finally:
             await rpc.disconnect()
 
 
-async def _bind_registry(bind: Bind, sleep: Sleep) -> Any:
+async def _bind_registry(bind: Bind, sleep: Sleep) -> Rpc:
     for pause in _REMOTE_REGISTRY_STARTS:
         try:
-            return await bind("winreg", rrp.MSRPC_UUID_RRP)
+            return await bind("winreg", rrp.INTERFACE)
         except NtStatusError as error:
             if error.status != _PIPE_NOT_AVAILABLE:
                 raise
             await sleep(pause)
-    return await bind("winreg", rrp.MSRPC_UUID_RRP)
+    return await bind("winreg", rrp.INTERFACE)
 
 
-async def _open_nearest(rpc: Any, root_handle: Any, root: str, path: str) -> str:
+async def _open_nearest(rpc: Rpc, hive: bytes, root: str, path: str) -> str:
     access, opened = _KEY_WRITE, path
     while True:
         try:
-            found = (await rrp.hBaseRegOpenKey(rpc, root_handle, opened, samDesired=access))["phkResult"]
-        except DCERPCException as error:
-            if error.error_code != _NOT_FOUND or "\\" not in opened:
+            found = await _opened(rpc, hive, opened, access)
+        except CallError as error:
+            if error.status != _NOT_FOUND or "\\" not in opened:
                 raise
             access, opened = _KEY_CREATE_SUB_KEY, opened.rpartition("\\")[0]
         else:
-            await rrp.hBaseRegCloseKey(rpc, found)
+            closing = rrp.close_key(found)
+            done(await rpc.call(closing.opnum, closing.stub))
             return f"{root}\\{opened} opened " + ("for writing" if opened == path else "to create keys in")
+
+
+async def _opened(rpc: Rpc, hive: bytes, path: str, access: int) -> bytes:
+    call = rrp.open_key(hive, path, access)
+    return rrp.key_of(await rpc.call(call.opnum, call.stub))

@@ -1,8 +1,8 @@
 """MS-SCMR calls by fixed templates: stubs out, and what is read of the answers. Pure.
 
 Each stub is byte for byte what impacket's NDR marshals (a test holds them to that), at a hundredth of its cost. Answers
-are read with every length checked. Sources: MS-SCMR 3.1.4 (methods, with their opnums), 2.2 (structures); C706 14.3
-(NDR: strings, pointers, alignment). What must not live here: the pipe, the order of calls.
+are read with every length checked. Sources: MS-SCMR 3.1.4 (methods, with their opnums), 2.2 (structures). What
+must not live here: NDR itself (``ndr``), the pipe, the order of calls.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from pusher.transports.smb.errors import CallError, ImplausibleError
+from pusher.transports.smb.errors import ImplausibleError
+from pusher.transports.smb.ndr import REFERENT, Call, array, done, handle_at, last_string, number, pointer, string
 
 NO_CHANGE: Final = 0xFFFFFFFF
 INSUFFICIENT_BUFFER: Final = 122
@@ -24,18 +25,8 @@ ALL_ACCESS: Final = 0xF01FF
 """Access rights (MS-SCMR 2.2.19)."""
 
 _OWN_PROCESS, _ERROR_NORMAL, _CONTROL_STOP, _STATUS_PROCESS_INFO = 0x10, 1, 1, 0
-_HANDLE: Final = 20
 _STATUS_PROCESS = struct.Struct("<9I")
 _CONFIG = struct.Struct("<9I")
-_REFERENT: Final = 0x20000
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call: its opnum, and its parameters as NDR has them."""
-
-    opnum: int
-    stub: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +56,12 @@ class Config:
 
 def open_manager(access: int) -> Call:
     """ROpenSCManagerW (3.1.4.15); the machine's name is of no meaning over a connection to that machine."""
-    return Call(15, _pointer(_string("DUMMY")) + _pointer(_string("ServicesActive")) + _number(access))
+    return Call(15, pointer(string("DUMMY")) + pointer(string("ServicesActive")) + number(access))
 
 
 def open_service(manager: bytes, name: str, access: int) -> Call:
     """ROpenServiceW (3.1.4.16)."""
-    return Call(16, manager + _string(name) + _number(access))
+    return Call(16, manager + string(name) + number(access))
 
 
 def close_handle(handle: bytes) -> Call:
@@ -85,7 +76,7 @@ def query_status(service: bytes) -> Call:
 
 def query_config(service: bytes, room: int) -> Call:
     """RQueryServiceConfigW (3.1.4.17); ``room`` in bytes."""
-    return Call(17, service + _number(room))
+    return Call(17, service + number(room))
 
 
 def query_config2(service: bytes, level: int, room: int) -> Call:
@@ -101,10 +92,10 @@ def create_service(
         12,
         b"".join(
             (
-                manager, _string(name), _pointer(_string(display_name)),
-                struct.pack("<IIII", ALL_ACCESS, _OWN_PROCESS, start_type, _ERROR_NORMAL), _string(image_path),
-                struct.pack("<IIII", 0, 0, 0, 0), _pointer(_string(account)), _pointer(_bytes(password)),
-                _number(len(password or b"")),
+                manager, string(name), pointer(string(display_name)),
+                struct.pack("<IIII", ALL_ACCESS, _OWN_PROCESS, start_type, _ERROR_NORMAL), string(image_path),
+                struct.pack("<IIII", 0, 0, 0, 0), pointer(string(account)), pointer(array(password)),
+                number(len(password or b"")),
             )
         ),
     )  # fmt: skip
@@ -118,9 +109,9 @@ def change_config(
         11,
         b"".join(
             (
-                service, struct.pack("<III", NO_CHANGE, start_type, NO_CHANGE), _pointer(_string(image_path)),
-                struct.pack("<IIII", 0, 0, 0, 0), _pointer(None if account is None else _string(account)),
-                _pointer(_bytes(password)), _number(len(password or b"")), _pointer(_last_string(display_name)),
+                service, struct.pack("<III", NO_CHANGE, start_type, NO_CHANGE), pointer(string(image_path)),
+                struct.pack("<IIII", 0, 0, 0, 0), pointer(None if account is None else string(account)),
+                pointer(array(password)), number(len(password or b"")), pointer(last_string(display_name)),
             )
         ),
     )  # fmt: skip
@@ -128,12 +119,12 @@ def change_config(
 
 def change_description(service: bytes, text: str) -> Call:
     """RChangeServiceConfig2W (3.1.4.36) with SERVICE_DESCRIPTIONW."""
-    return _change2(service, DESCRIPTION, _pointer(_last_string(text)))
+    return _change2(service, DESCRIPTION, pointer(last_string(text)))
 
 
 def change_delayed(service: bytes, *, is_delayed: bool) -> Call:
     """RChangeServiceConfig2W with SERVICE_DELAYED_AUTO_START_INFO."""
-    return _change2(service, DELAYED_AUTO_START, _number(int(is_delayed)))
+    return _change2(service, DELAYED_AUTO_START, number(int(is_delayed)))
 
 
 def start_service(service: bytes) -> Call:
@@ -143,7 +134,7 @@ def start_service(service: bytes) -> Call:
 
 def stop_service(service: bytes) -> Call:
     """RControlService (3.1.4.2) with SERVICE_CONTROL_STOP."""
-    return Call(1, service + _number(_CONTROL_STOP))
+    return Call(1, service + number(_CONTROL_STOP))
 
 
 def delete_service(service: bytes) -> Call:
@@ -152,57 +143,21 @@ def delete_service(service: bytes) -> Call:
 
 
 def _change2(service: bytes, level: int, info: bytes) -> Call:
-    return Call(37, service + struct.pack("<III", level, level, _REFERENT) + info)
-
-
-def _number(value: int) -> bytes:
-    return value.to_bytes(4, "little")
-
-
-def _string(text: str) -> bytes:
-    """Conformant and varying, with its NUL, padded to four bytes for what comes after it."""
-    data = _last_string(text)
-    return data + bytes(-len(data) % 4)
-
-
-def _last_string(text: str) -> bytes:
-    data = f"{text}\0".encode("utf-16-le")
-    count = len(data) // 2
-    return struct.pack("<III", count, 0, count) + data
-
-
-def _bytes(data: bytes | None) -> bytes | None:
-    """A conformant array of bytes, padded to four."""
-    return None if data is None else _number(len(data)) + data + bytes(-len(data) % 4)
-
-
-def _pointer(target: bytes | None) -> bytes:
-    """A unique pointer and what it points to; NULL for None."""
-    return bytes(4) if target is None else _number(_REFERENT) + target
+    return Call(37, service + struct.pack("<III", level, level, REFERENT) + info)
 
 
 # -- answers -----------------------------------------------------------------------------------------------------
 
 
-def done(stub: bytes, *also: int) -> int:
-    """The return value, 0 or one of ``also``; CallError otherwise."""
-    if len(stub) < 4:
-        raise ImplausibleError(f"an answer of {len(stub)} bytes to a call")
-    status = int.from_bytes(stub[-4:], "little")
-    if status and status not in also:
-        raise CallError(status)
-    return status
-
-
 def handle_of(stub: bytes) -> bytes:
     """Of open_manager and open_service."""
-    return _handle(stub, 0)
+    return handle_at(stub, 0)
 
 
 def created_handle(stub: bytes) -> bytes:
     """Of create_service, which has a tag's pointer before it."""
     done(stub)
-    return _handle(stub, 8 if stub[:4] != bytes(4) else 4)
+    return handle_at(stub, 8 if stub[:4] != bytes(4) else 4)
 
 
 def status_of(stub: bytes) -> Status:
@@ -220,8 +175,8 @@ def config_of(stub: bytes) -> Config:
         raise ImplausibleError(f"a service's configuration of {len(stub)} bytes")
     _, start_type, _, path, group, _, dependencies, account, display_name = _CONFIG.unpack_from(stub)
     texts, at = [], _CONFIG.size
-    for pointer in (path, group, dependencies, account, display_name):
-        text, at = _text(stub, at) if pointer else ("", at)
+    for referent in (path, group, dependencies, account, display_name):
+        text, at = _text(stub, at) if referent else ("", at)
         texts.append(text)
     return Config(start_type, texts[0], texts[3], texts[4])
 
@@ -235,13 +190,6 @@ def buffer_of(stub: bytes) -> bytes:
 def bytes_needed(stub: bytes) -> int:
     """After INSUFFICIENT_BUFFER: how many there are; at most the 8 KiB that the protocol allows."""
     return min(int.from_bytes(stub[-8:-4], "little"), 8192)
-
-
-def _handle(stub: bytes, at: int) -> bytes:
-    done(stub)
-    if len(stub) != at + _HANDLE + 4:
-        raise ImplausibleError(f"a handle in {len(stub)} bytes")
-    return stub[at : at + _HANDLE]
 
 
 def _array(stub: bytes) -> bytes:

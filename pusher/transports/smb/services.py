@@ -24,6 +24,7 @@ from pusher.transports.port import ServiceConfig, ServiceState, ServiceStatus, S
 from pusher.transports.smb import scmr
 from pusher.transports.smb.errors import CallError, WireError
 from pusher.transports.smb.faults import translating
+from pusher.transports.smb.ndr import Call, done
 from pusher.transports.smb.pipe import Rpc
 
 _NOT_FOUND, _ALREADY_RUNNING, _NOT_ACTIVE, _MARKED = 1060, 1056, 1062, 1072
@@ -124,25 +125,25 @@ class ServiceManager:
                 password,
                 config.display_name,
             )
-            scmr.done(await self._call(call))
+            done(await self._call(call))
             await self._set_extras(handle, config)
 
     async def start(self, name: str) -> None:
         async with self._service(name, scmr.START | scmr.QUERY_STATUS, Operation.START) as service:
             handle = _there(service, name, Operation.START)
-            scmr.done(await self._call(scmr.start_service(handle)), _ALREADY_RUNNING)
+            done(await self._call(scmr.start_service(handle)), _ALREADY_RUNNING)
 
     async def stop(self, name: str) -> bool:
         async with self._service(name, scmr.STOP | scmr.QUERY_STATUS) as service:
             if service is None:
                 return False
-            return scmr.done(await self._call(scmr.stop_service(service)), _NOT_ACTIVE) != _NOT_ACTIVE
+            return done(await self._call(scmr.stop_service(service)), _NOT_ACTIVE) != _NOT_ACTIVE
 
     async def delete(self, name: str) -> bool:
         async with self._service(name, scmr.DELETE) as service:
             if service is None:
                 return False
-            scmr.done(await self._call(scmr.delete_service(service)), _MARKED)
+            done(await self._call(scmr.delete_service(service)), _MARKED)
             return True
 
     async def close(self) -> None:
@@ -165,7 +166,7 @@ class ServiceManager:
                 self._manager = scmr.handle_of(await self._call(scmr.open_manager(access)))
         return self._manager
 
-    async def _call(self, call: scmr.Call) -> bytes:
+    async def _call(self, call: Call) -> bytes:
         assert self._rpc is not None
         return await self._rpc.call(call.opnum, call.stub)
 
@@ -187,7 +188,7 @@ class ServiceManager:
 
     async def _open_service(self, name: str, access: int) -> bytes | None:
         answer = await self._call(scmr.open_service(await self._opened(), name, access))
-        return None if scmr.done(answer, _NOT_FOUND) == _NOT_FOUND else scmr.handle_of(answer)
+        return None if done(answer, _NOT_FOUND) == _NOT_FOUND else scmr.handle_of(answer)
 
     async def _unwatch(self) -> None:
         watched, self._watched = self._watched, None
@@ -197,14 +198,14 @@ class ServiceManager:
 
     async def _config(self, service: bytes) -> scmr.Config:
         answer = await self._call(scmr.query_config(service, _ROOM))
-        if scmr.done(answer, scmr.INSUFFICIENT_BUFFER) == scmr.INSUFFICIENT_BUFFER:
+        if done(answer, scmr.INSUFFICIENT_BUFFER) == scmr.INSUFFICIENT_BUFFER:
             answer = await self._call(scmr.query_config(service, scmr.bytes_needed(answer)))
         return scmr.config_of(answer)
 
     async def _config2(self, service: bytes, level: int) -> bytes:
         """Empty where the server does not know the level."""
         answer = await self._call(scmr.query_config2(service, level, _ROOM))
-        status = scmr.done(answer, scmr.INSUFFICIENT_BUFFER, *_UNSUPPORTED)
+        status = done(answer, scmr.INSUFFICIENT_BUFFER, *_UNSUPPORTED)
         if status in _UNSUPPORTED:
             return b""
         if status == scmr.INSUFFICIENT_BUFFER:
@@ -225,10 +226,10 @@ class ServiceManager:
         if config.delayed:
             await self._change2(scmr.change_delayed(service, is_delayed=True))
 
-    async def _change2(self, call: scmr.Call) -> None:
+    async def _change2(self, call: Call) -> None:
         """Servers that do not know the level keep the service without it; nothing depends on it."""
         try:
-            scmr.done(await self._call(call), *_UNSUPPORTED)
+            done(await self._call(call), *_UNSUPPORTED)
         except CallError as error:
             raise ProblemError(from_win32(error.status, Operation.SERVICE, "description")) from error
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from impacket.dcerpc.v5 import lsad, lsat, rrp
-from impacket.dcerpc.v5.rpcrt import DCERPCException
 
 from pusher.problems import ProblemError
 from pusher.transports.smb import policy, rights
@@ -32,17 +31,23 @@ class Rpc:
         self.sent: list[Any] = []
         self.fails: int | None = None
 
+    async def call(self, opnum: int, stub: bytes) -> bytes:
+        self.sent.append((opnum, stub))
+        if opnum == rrp.BaseRegQueryValue.opnum:
+            answer = rrp.BaseRegQueryValueResponse()
+            answer["lpType"], answer["lpData"], answer["ErrorCode"] = rrp.REG_DWORD, b"\x07\0\0\0", 0
+            answer["lpcbData"] = answer["lpcbLen"] = 4
+            return bytes(answer.getData())
+        fails = self.fails if opnum == rrp.BaseRegOpenKey.opnum else None
+        return bytes(20) + struct.pack("<I", fails or 0)
+
     async def request(self, call: Any) -> Any:
         self.sent.append(call)
-        if self.fails is not None and isinstance(call, rrp.BaseRegOpenKey):
-            raise DCERPCException(error_code=self.fails)
-        if isinstance(call, rrp.BaseRegQueryValue):
-            return {"lpType": rrp.REG_DWORD, "lpData": [b"\x07\0\0\0"], "lpcbLen": 4}
         if isinstance(call, lsat.LsarLookupNames3):
             sid = lsad.RPC_SID()
             sid.fromCanonical("S-1-5-80-3880718306-3832830129-1677859214-2598158968-1052248003")
             return {"TranslatedSids": {"Sids": [{"Sid": sid, "DomainIndex": 0, "Flags": 0}]}}
-        return {"phKey": rrp.RPC_HKEY(), "phkResult": rrp.RPC_HKEY(), "PolicyHandle": b"\0" * 20}
+        return {"PolicyHandle": b"\0" * 20}
 
     async def disconnect(self) -> None: ...
 
@@ -109,11 +114,10 @@ def counted(data: bytes, text: str) -> tuple[int, int, int, int]:
 async def test_the_registrys_strings_count_their_terminator(text: str) -> None:
     bind, _, rpc = pipe()
     await policy.registry_value(bind, f"HKLM\\{text}", "Wert")
-    opened = next(call for call in rpc.sent if isinstance(call, rrp.BaseRegOpenKey))
-    asked = next(call for call in rpc.sent if isinstance(call, rrp.BaseRegQueryValue))
-    for call, value in ((opened, text), (asked, "Wert")):
+    stubs = dict(rpc.sent)
+    for opnum, value in ((rrp.BaseRegOpenKey.opnum, text), (rrp.BaseRegQueryValue.opnum, "Wert")):
         units = len(value) + 1
-        assert counted(call.getData(), f"{value}\0") == (2 * units, 2 * units, units, units)
+        assert counted(stubs[opnum], f"{value}\0") == (2 * units, 2 * units, units, units)
 
 
 async def test_lsas_strings_do_not_and_the_whole_sid_is_what_counts() -> None:

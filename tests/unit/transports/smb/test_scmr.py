@@ -9,59 +9,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from impacket.dcerpc.v5 import ndr
 from impacket.dcerpc.v5 import scmr as theirs
 
 from pusher.transports.smb import scmr
 from pusher.transports.smb.errors import CallError, ImplausibleError, WireError
-from pusher.transports.smb.scmr import Call
+from pusher.transports.smb.ndr import Call, done
+from tests.unit.transports.smb.marshalling import requested, same, same_referents  # noqa: F401
 
 HANDLE = bytes(range(20))
 texts = st.text(st.characters(exclude_categories=["C"]), max_size=40)
 numbers = st.integers(0, 2**32 - 1)
 passwords = st.none() | st.binary(min_size=1, max_size=40)
-
-
-class Recorder:
-    """What impacket's helpers ask, instead of asking it."""
-
-    def __init__(self) -> None:
-        self.calls: list[Any] = []
-
-    def request(self, call: Any) -> Any:
-        self.calls.append(call)
-        return {"lpServiceConfig": None}
-
-
-@pytest.fixture(autouse=True)
-def _same_referents(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pointer's referent may be any number but zero; impacket draws one."""
-    monkeypatch.setattr(ndr.random, "randint", lambda *_: 0x20000)
-
-
-def marshalled(ask: Callable[[Any], object]) -> tuple[int, bytes]:
-    recorder = Recorder()
-    ask(recorder)
-    (call,) = recorder.calls
-    return call.opnum, call.getData()
-
-
-def same(ours: Call, ask: Callable[[Any], object]) -> None:
-    """Padding, which nobody reads, is zeros here and 0xAA or 0xBF there."""
-    opnum, stub = marshalled(ask)
-    assert (ours.opnum, len(ours.stub)) == (opnum, len(stub))
-    pairs = zip(ours.stub, stub, strict=True)
-    assert ours.stub == bytes(0 if mine == 0 and other in (0xAA, 0xBF) else other for mine, other in pairs)
-
-
-def requested(kind: type[Any], **fields: Any) -> Callable[[Any], object]:
-    def ask(rpc: Any) -> None:
-        call = kind()
-        for name, value in fields.items():
-            call[name] = value
-        rpc.request(call)
-
-    return ask
 
 
 @given(numbers)
@@ -211,7 +169,7 @@ def test_how_many_bytes_are_needed(needed: int) -> None:
 
 
 PARSERS: list[Callable[[bytes], object]] = [
-    scmr.done, scmr.handle_of, scmr.created_handle, scmr.status_of, scmr.config_of, scmr.buffer_of,
+    done, scmr.handle_of, scmr.created_handle, scmr.status_of, scmr.config_of, scmr.buffer_of,
 ]  # fmt: skip
 
 
@@ -230,7 +188,7 @@ def test_whatever_comes_is_read_or_refused(parser: Callable[[bytes], object], bo
         parser(body + bytes(4))
     except WireError:
         return
-    assert parser in (scmr.done, scmr.buffer_of) or len(body) >= 20
+    assert parser in (done, scmr.buffer_of) or len(body) >= 20
 
 
 @pytest.mark.parametrize("count", [1, 0x7FFFFFFF, 0xFFFFFFFF])
