@@ -24,12 +24,13 @@ from impacket.smbconnection import SMBConnection
 from bench.__main__ import HOSTS, _push  # the same push, so that figures can be compared
 from lab import Host, Lab, healthy
 from pusher.models import TransportKind, Verb
+from pusher.transports.smb.window import Window
 from pusher.transports.smb.wire import Handover
 from pusher.transports.smb.wire import Wire as SmbWire
 from pusher.transports.winrm.wire import MAX_ANSWER, Answer
 from pusher.transports.winrm.wire import Wire as WinrmWire
 
-ROUNDS = 7
+ROUNDS = 5
 NETWORK = "127.0.62.0/24"
 AIMS = {"push": 25, "check": 10, "unchanged": 10, "remove": 20}
 """Milliseconds of client CPU a host."""
@@ -182,15 +183,15 @@ def _count() -> None:
         _traffic.requests += 1
         return post(wire, body, headers, most)
 
-    def making(wire: SmbWire, handover: Handover) -> None:
+    def making(wire: SmbWire, handover: Handover, window: Window | None = None) -> None:
         _traffic.requests += handover.message  # each message of the sign-in had a number
-        made(wire, handover)
+        made(wire, handover, window)
 
     def sending(wire: SmbWire, *what: object) -> object:
         _traffic.requests += 1
         return send(wire, *what)  # type: ignore[arg-type]
 
-    socket.socket.close = closing  # type: ignore[method-assign]
-    WinrmWire.post = posting  # type: ignore[method-assign]
-    SmbWire.__init__ = making  # type: ignore[method-assign]
+    socket.socket.close = closing  # type: ignore[assignment, method-assign]
+    WinrmWire.post = posting  # type: ignore[assignment, method-assign]
+    SmbWire.__init__ = making  # type: ignore[assignment, method-assign]
     SmbWire._send = sending  # type: ignore[assignment, method-assign]
