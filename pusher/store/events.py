@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
-from sqlalchemy import RowMapping, func, insert, select
+from sqlalchemy import RowMapping, insert, select
 
 from pusher.models import Event, Stage
 from pusher.store import schema
@@ -14,7 +14,7 @@ from pusher.store.writer import Row
 
 _EVENTS = schema.events
 _HAPPENED = insert(_EVENTS)
-_LAST_ID = 2**31 - 1
+_LAST_ID = 2**63 - 1
 
 MOST_EVENTS = 1000
 """So many are read at once: no reader holds more of a run of a million events."""
@@ -39,7 +39,7 @@ class Events(Repository):
         """All of one target's; its name in whatever case."""
         query = (
             select(_EVENTS)
-            .where(_EVENTS.c.run == run, func.lower(_EVENTS.c.target) == func.lower(target))
+            .where(_EVENTS.c.run == run, schema.is_named(_EVENTS.c.target, target))
             .order_by(_EVENTS.c.id)
         )
         with self._database.reading() as connection:

@@ -54,6 +54,7 @@ SQLITE_EXTENDED: Mapping[int, Code] = {
 
 SQLSTATE: Mapping[str, Code] = {
     "22": _REFUSED, "23": _REFUSED, "42": _REFUSED, "0A": _REFUSED,  # data, constraint, statement, not supported
+    "54": _REFUSED,  # a limit of the program's: a key that no index can hold
     "42P01": _DAMAGED, "42703": _DAMAGED, "3F": _DAMAGED, "3D": _DAMAGED, "XX001": _DAMAGED, "XX002": _DAMAGED,
     "53100": _FULL,
     "55": _LOCKED, "40": _LOCKED, "57014": _LOCKED,  # not available now, deadlock, a statement's time is over

@@ -13,13 +13,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pusher import installation
 from pusher.problems import BadInput
-from pusher.store import sqlite_file
+from pusher.store import postgresql_server, sqlite_file
 from pusher.store.database import Database
 from pusher.store.faults import StoreError
 from pusher.store.store import Store
 from pusher.store.writer import Writer
 
-HEAD = "0005"
+HEAD = "0006"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 """What is meant by a URL that names none."""
@@ -39,11 +39,13 @@ def open_store(url: str) -> Store:
     logging.getLogger("sqlalchemy").setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
         try:
-            engine = create_engine(address)
+            engine = create_engine(address, **postgresql_server.options(address))
             stack.callback(engine.dispose)
             file = sqlite_file.file_of(engine)
             if engine.dialect.name == "sqlite":
                 sqlite_file.settle(engine, file)
+            else:
+                postgresql_server.settle(engine)
             _migrate(engine, url)
             if engine.dialect.name == "sqlite":
                 sqlite_file.keep_a_log(engine)
@@ -72,8 +74,10 @@ def _migrate(engine: Engine, url: str) -> None:
         if engine.dialect.name == "sqlite":
             # Alone, and all or nothing: Python's sqlite3 begins no transaction for a CREATE TABLE.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            if _is_current(connection, url):
-                return
+        else:
+            postgresql_server.lock_to_migrate(connection)
+        if _is_current(connection, url):
+            return
         # Loaded only where there is something to migrate.
         from alembic import command
         from alembic.config import Config

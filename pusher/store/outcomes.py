@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Executable, RowMapping, func, insert, select
+from sqlalchemy import Executable, RowMapping, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pusher.models import (
@@ -47,7 +47,7 @@ class Outcomes(Repository):
         """One target's, the first one first; its name in whatever case."""
         query = (
             select(_ATTEMPTS)
-            .where(_ATTEMPTS.c.run == run, func.lower(_ATTEMPTS.c.target) == func.lower(target))
+            .where(_ATTEMPTS.c.run == run, schema.is_named(_ATTEMPTS.c.target, target))
             .order_by(_ATTEMPTS.c.number)
         )
         with self._database.reading() as connection:
@@ -64,7 +64,7 @@ class Outcomes(Repository):
 
     def outcome_of(self, run: str, target: str) -> Outcome | None:
         """One target's; its name in whatever case."""
-        query = select(_OUTCOMES).where(_OUTCOMES.c.run == run, func.lower(_OUTCOMES.c.target) == func.lower(target))
+        query = select(_OUTCOMES).where(_OUTCOMES.c.run == run, schema.is_named(_OUTCOMES.c.target, target))
         with self._database.reading() as connection:
             row = connection.execute(query).mappings().first()
             return _outcome(row) if row else None

@@ -1,34 +1,92 @@
-"""The tables. Times are UTC, kept as ISO-8601 text so that every engine orders them alike."""
+"""The tables. Times are UTC, kept as ISO-8601 text so that every engine orders them alike.
+
+Text is as long as it is, counters have 64 bits, and text is compared and ordered by its characters' numbers, whatever
+the server's collation is. What not every engine can hold (NUL, half of a surrogate pair) is replaced on its way in.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
+    ColumnElement,
     Dialect,
-    Float,
+    Double,
     ForeignKey,
     Index,
     Integer,
     MetaData,
-    String,
     Table,
     Text,
     UniqueConstraint,
+    func,
 )
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 metadata = MetaData()
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
+_LOWERED = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+"""ASCII alone, as the engines lower it."""
+
+
+def storable(text: str) -> str:
+    """As it is stored."""
+    return _UNSTORABLE.sub(_REPLACED, text)
+
+
+class Words(TypeDecorator[str]):
+    """Text of any length, in the order of its characters' numbers (which is that of UTF-8's bytes)."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return _text(dialect)
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else storable(value)
+
+
+def _text(dialect: Dialect) -> TypeEngine[Any]:
+    return Text(collation="C") if dialect.name == "postgresql" else Text()
+
+
+class Document(TypeDecorator[Any]):
+    """JSON, every text in it storable."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return _storable(value)
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, Mapping):
+        return {_storable(key): _storable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(inner) for inner in value]
+    return value
 
 
 class Utc(TypeDecorator[datetime]):
     """An aware datetime as ``2026-01-31T12:00:00.000000+00:00``."""
 
-    impl = String(32)
+    impl = Text
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return _text(dialect)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
         return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
@@ -37,42 +95,51 @@ class Utc(TypeDecorator[datetime]):
         return None if value is None else datetime.fromisoformat(value)
 
 
+Count = BigInteger().with_variant(Integer, "sqlite")
+"""Of 64 bits; SQLite's INTEGER has them, and it counts up no other."""
+
+
+def is_named(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """The same name in whatever case of ASCII."""
+    return func.lower(column) == storable(name).translate(_LOWERED)
+
+
 runs = Table(
     "runs",
     metadata,
-    Column("id", String(32), primary_key=True),
-    Column("verb", String(16), nullable=False),
-    Column("inventory", Text, nullable=False),
-    Column("package", Text),
-    Column("version", String(64)),
-    Column("operator", String(128), nullable=False),
-    Column("parent", String(32)),
-    Column("options", JSON, nullable=False),
+    Column("id", Words, primary_key=True),
+    Column("verb", Words, nullable=False),
+    Column("inventory", Words, nullable=False),
+    Column("package", Words),
+    Column("version", Words),
+    Column("operator", Words, nullable=False),
+    Column("parent", Words),
+    Column("options", Document, nullable=False),
     Column("started_at", Utc, nullable=False),
     Column("ended_at", Utc),
     Column("cancel_at", Utc),
-    Column("worker", JSON),
+    Column("worker", Document),
 )
 
 targets = Table(
     "targets",
     metadata,
-    Column("run", String(32), ForeignKey("runs.id"), primary_key=True),
-    Column("name", String(255), primary_key=True),
-    Column("address", String(64)),
-    Column("site", String(64)),
+    Column("run", Words, ForeignKey("runs.id"), primary_key=True),
+    Column("name", Words, primary_key=True),
+    Column("address", Words),
+    Column("site", Words),
     Column("began_at", Utc),
 )
 
 attempts = Table(
     "attempts",
     metadata,
-    Column("run", String(32), ForeignKey("runs.id"), primary_key=True),
-    Column("target", String(255), primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("stage", String(16), nullable=False),
-    Column("code", String(64)),
-    Column("account", String(128)),
+    Column("run", Words, ForeignKey("runs.id"), primary_key=True),
+    Column("target", Words, primary_key=True),
+    Column("number", Count, primary_key=True),
+    Column("stage", Words, nullable=False),
+    Column("code", Words),
+    Column("account", Words),
     Column("started_at", Utc, nullable=False),
     Column("ended_at", Utc, nullable=False),
 )
@@ -80,13 +147,13 @@ attempts = Table(
 events = Table(
     "events",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("run", String(32), ForeignKey("runs.id"), nullable=False),
-    Column("target", String(255), nullable=False),
+    Column("id", Count, primary_key=True, autoincrement=True),
+    Column("run", Words, ForeignKey("runs.id"), nullable=False),
+    Column("target", Words, nullable=False),
     Column("at", Utc, nullable=False),
-    Column("stage", String(16), nullable=False),
-    Column("kind", String(64), nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("stage", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("detail", Words, nullable=False),
     Index("events_by_target", "run", "target", "id"),
     Index("events_by_run", "run", "id"),
 )
@@ -94,27 +161,27 @@ events = Table(
 outcomes = Table(
     "outcomes",
     metadata,
-    Column("run", String(32), ForeignKey("runs.id"), primary_key=True),
-    Column("target", String(255), primary_key=True),
-    Column("address", String(64)),
-    Column("status", String(16), nullable=False),
-    Column("stage", String(16), nullable=False),
-    Column("code", String(64)),
-    Column("message", Text),
-    Column("remedy", Text),
-    Column("next_move", String(16)),
-    Column("account", String(128)),
-    Column("transport", String(16)),
-    Column("protocol", String(16)),
-    Column("attempts", Integer, nullable=False),
-    Column("seconds", Float, nullable=False),
-    Column("accounts_tried", JSON, nullable=False),
-    Column("checks", JSON, nullable=False),
-    Column("steps", JSON, nullable=False),
-    Column("bytes_copied", Integer, nullable=False),
-    Column("agent_version", String(64)),
-    Column("machine", String(255)),
-    Column("site", String(64)),
+    Column("run", Words, ForeignKey("runs.id"), primary_key=True),
+    Column("target", Words, primary_key=True),
+    Column("address", Words),
+    Column("status", Words, nullable=False),
+    Column("stage", Words, nullable=False),
+    Column("code", Words),
+    Column("message", Words),
+    Column("remedy", Words),
+    Column("next_move", Words),
+    Column("account", Words),
+    Column("transport", Words),
+    Column("protocol", Words),
+    Column("attempts", Count, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("accounts_tried", Document, nullable=False),
+    Column("checks", Document, nullable=False),
+    Column("steps", Document, nullable=False),
+    Column("bytes_copied", Count, nullable=False),
+    Column("agent_version", Words),
+    Column("machine", Words),
+    Column("site", Words),
     Column("started_at", Utc, nullable=False),
     Column("ended_at", Utc, nullable=False),
     Index("outcomes_by_status", "run", "status"),
@@ -123,32 +190,32 @@ outcomes = Table(
 journals = Table(
     "journals",
     metadata,
-    Column("id", String(32), primary_key=True),
-    Column("host", String(255), nullable=False),
-    Column("service", String(256), nullable=False),
-    Column("run", String(32), ForeignKey("runs.id"), nullable=False),
-    Column("target", String(255), nullable=False),
-    Column("before", JSON, nullable=False),
+    Column("id", Words, primary_key=True),
+    Column("host", Words, nullable=False),
+    Column("service", Words, nullable=False),
+    Column("run", Words, ForeignKey("runs.id"), nullable=False),
+    Column("target", Words, nullable=False),
+    Column("before", Document, nullable=False),
     Column("opened_at", Utc, nullable=False),
-    Column("closed_as", String(16)),
+    Column("closed_as", Words),
     Index("journals_open", "host", "service", "closed_as"),
 )
 
 lockout = Table(
     "lockout",
     metadata,
-    Column("account", String(640), primary_key=True),
-    Column("state", JSON, nullable=False),
+    Column("account", Words, primary_key=True),
+    Column("state", Document, nullable=False),
     Column("changed_at", Utc, nullable=False),
 )
 
 journal_steps = Table(
     "journal_steps",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("journal", String(32), ForeignKey("journals.id"), nullable=False),
-    Column("step", String(16), nullable=False),
-    Column("mark", String(16), nullable=False),
+    Column("id", Count, primary_key=True, autoincrement=True),
+    Column("journal", Words, ForeignKey("journals.id"), nullable=False),
+    Column("step", Words, nullable=False),
+    Column("mark", Words, nullable=False),
     Column("at", Utc, nullable=False),
     UniqueConstraint("journal", "step", "mark"),
 )

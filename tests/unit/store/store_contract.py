@@ -48,6 +48,9 @@ _numbers = itertools.count(1)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
+hostile = "a\0b\ud800c\udfff\0"
+as_stored = "a\ufffdb\ufffdc\ufffd\ufffd"
+"""No engine takes NUL, or half a surrogate pair, in every place: where one cannot, none is given it."""
 times = st.datetimes(
     datetime(2000, 1, 1),
     datetime(2100, 1, 1),
@@ -164,6 +167,97 @@ class StoreContract:
         store.target_began("r", "ws02", NOON)
         await store.outcome(an_outcome("ws01"))
         assert store.unfinished("r") == [("ws02", True)]
+
+    async def test_what_no_text_can_hold_is_replaced_everywhere_and_found_under_what_was_written(
+        self, store: Store
+    ) -> None:
+        names = ("address", "code", "message", "remedy", "account", "agent_version", "machine", "site")
+        said = dict.fromkeys(names, hostile)
+        nested: dict[str, Any] = {
+            "accounts_tried": (AccountTried(account=hostile, code=hostile),),
+            "checks": (Check(check=hostile, result=CheckResult.FAIL, evidence=hostile),),
+            "steps": (StepTime(step=hostile, seconds=1.0),),
+        }
+        await store.outcome(an_outcome(hostile, **said, **nested))
+        await store.outcome(an_outcome("ws02", message="ws02"))
+        found = store.outcome_of("r", hostile)
+        assert found == an_outcome(
+            as_stored,
+            **dict.fromkeys(said, as_stored),
+            accounts_tried=(AccountTried(account=as_stored, code=as_stored),),
+            checks=(Check(check=as_stored, result=CheckResult.FAIL, evidence=as_stored),),
+            steps=(StepTime(step=as_stored, seconds=1.0),),
+        )
+        event = Event(run="r", target=hostile, at=NOON, stage=Stage.REACH, kind=hostile, detail=hostile)
+        store.event(event)
+        attempt = an_attempt(target=hostile, code=hostile, account=hostile)
+        store.attempt(attempt)
+        before = {hostile: [hostile, {"a": (hostile,)}]}
+        journal = await store.open_journal(
+            host=hostile, service=hostile, run="r", target=hostile, before=before, at=NOON
+        )
+        await store.mark(journal.id, hostile, Mark.INTENT, NOON)
+        assert store.events("r", hostile) == [replace(event, target=as_stored, kind=as_stored, detail=as_stored)]
+        assert store.attempts("r", hostile) == [replace(attempt, target=as_stored, code=as_stored, account=as_stored)]
+        (kept,) = store.open_journals(hostile, hostile)
+        assert (kept.target, kept.steps[0].step) == (as_stored, as_stored)
+        assert kept.before == {as_stored: [as_stored, {"a": [as_stored]}]}
+        store.begin_run(
+            a_run(hostile, inventory=hostile, package=hostile, version=hostile, operator=hostile),
+            {"x": hostile}, [(hostile, hostile, hostile)], {"y": hostile},
+        )  # fmt: skip
+        run = store.run(hostile)
+        assert run == a_run(as_stored, inventory=as_stored, package=as_stored, version=as_stored, operator=as_stored)
+        assert store.options(hostile) == {"x": as_stored}
+        assert store.worker(hostile) == {"y": as_stored}
+        assert store.unfinished(hostile) == [(as_stored, False)]
+
+    async def test_nothing_is_too_long_or_too_big(self, store: Store) -> None:
+        """A machine's version, an administrator's names: each is bounded where it is read, and not here."""
+        long = "0123456789" * 1000
+        wide = an_outcome(
+            "n" * 300, attempts=2**40, bytes_copied=3 * 2**40,
+            **dict.fromkeys(("address", "code", "message", "account", "agent_version", "machine", "site"), long),
+        )  # fmt: skip
+        await store.outcome(wide)
+        assert store.outcome_of("r", "n" * 300) == wide
+        attempt = an_attempt(number=2**40, code=long, account=long)
+        store.attempt(attempt)
+        event = replace(an_event("n" * 300, long), detail=long)
+        posted = store.event(event)
+        journal = await store.open_journal(
+            host="h" * 600, service="s" * 600, run="r", target="n" * 300, before={"a": long}, at=NOON
+        )
+        await store.mark(journal.id, "s" * 300, Mark.INTENT, NOON)
+        await store.close_journal(journal.id, "c" * 300)
+        assert [kept.before for kept in store.closed_journals("H" * 600, "s" * 600, "c" * 300)] == [{"a": long}]
+        assert posted.exception(30) is None
+        assert store.attempts("r", "ws01") == [attempt]
+        assert store.events("r", "n" * 300) == [event]
+        run = a_run("i" * 300, NOON + timedelta(days=1), version=long, operator=long, parent="p" * 300)
+        store.begin_run(run, {}, [("n" * 300, long, long)])
+        assert store.run("last") == run
+
+    async def test_more_events_than_two_billion(self, store: Store) -> None:
+        await store._database.writer.write(
+            lambda c: c.execute(schema.events.insert(), {**_EVENT, "id": 2**31, "kind": "old"})
+        )
+        assert [(number, event.kind) for number, event in store.events_since("r")] == [(2**31, "old")]
+        assert store.events_since("r", 2**31) == []
+
+    async def test_names_are_the_same_in_whatever_ascii_case_and_in_the_order_of_their_characters(
+        self, store: Store
+    ) -> None:
+        names = ["WSÄ1", "wsä1", "ws-1", "ws_1", "WS1", "ws 1", "ws10", "ws2", "\U0001f5a5", "\uffee"]
+        for name in names:
+            await store.outcome(an_outcome(name))
+        assert [outcome.target for outcome in store.outcomes("r")] == sorted(names)
+        for asked in ("wsÄ1", "WSÄ1"):
+            found = store.outcome_of("r", asked)
+            assert found is not None
+            assert found.target == "WSÄ1"
+        store.begin_run(a_run("ordered"), {}, [(name, None, None) for name in names])
+        assert [name for name, _ in store.unfinished("ordered")] == sorted(names)
 
     # Runs
 
@@ -610,6 +704,9 @@ class StoreContract:
             assert [step.mark for step in journal.steps] == [Mark.INTENT]
             assert [event.kind for event in again.events("r", name)] == ["posted before"]
         again.close()
+
+
+_EVENT = {"run": "r", "target": "ws01", "at": NOON, "stage": Stage.REACH.value, "kind": "k", "detail": ""}
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
