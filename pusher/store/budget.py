@@ -41,16 +41,12 @@ class BudgetLedger:
     def change(self, account: str, decide: Callable[[Any], tuple[Mapping[str, Any] | None, T]]) -> asyncio.Future[T]:
         """Handed to the writer at once, so that it is in its place whatever becomes of the caller."""
 
-        def work(connection: Connection) -> T:
-            document, answer = decide(self._lock(connection, account))
-            if document is None:
-                connection.execute(_FORGOTTEN, {"its_account": account})
-            else:
-                row = {"its_account": account, "state": dict(document), "changed_at": self._now()}
-                connection.execute(_CHANGED, row)
-            return answer
+        def change(found: str | None) -> tuple[str | None, T]:
+            # Each has a document of its own to spoil.
+            document, answer = decide(_found(found))
+            return None if document is None else json.dumps(dict(document)), answer
 
-        return in_loop(_of_the_budget(self._database.writer.submit(work)))
+        return in_loop(_of_the_budget(self._database.ledger_writer.change(self, account, change)))
 
     async def look(self, account: str) -> Any:
         return await asyncio.to_thread(self.read, account)
@@ -74,14 +70,23 @@ class BudgetLedger:
         except StoreError as error:
             raise _unavailable(error) from error
 
-    def _lock(self, connection: Connection, account: str) -> Any:
-        """What stands in the account's row, locked until the transaction ends.
+    def take(self, connection: Connection, account: str) -> str | None:
+        """What stands in the account's row, as text, locked until the transaction ends.
 
         One statement that writes and reads: SQLite begins no transaction for a SELECT, and a row that is not there
         cannot be locked.
         """
         row = {"account": account, "state": _NEW, "changed_at": self._now()}
-        return _found(connection.execute(_LOCKING[connection.dialect.name], row).scalar_one())
+        text: str = connection.execute(_LOCKING[connection.dialect.name], row).scalar_one()
+        return None if _found(text) is None else text
+
+    def put(self, connection: Connection, account: str, document: str | None) -> None:
+        """The same row, from now on; none where there is no document."""
+        if document is None:
+            connection.execute(_FORGOTTEN, {"its_account": account})
+        else:
+            row = {"its_account": account, "state": json.loads(document), "changed_at": self._now()}
+            connection.execute(_CHANGED, row)
 
 
 def _locking(dialect: Callable[[Any], Any]) -> Executable:

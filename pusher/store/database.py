@@ -7,7 +7,7 @@ Here lives nothing of what is kept: the nouns do, each in a file of its own. Wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, Executable, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pusher.problems import Code, problem
+from pusher.store import postgresql_server
 from pusher.store.faults import StoreError, translated
 from pusher.store.sqlite_file import SqliteFile
 from pusher.store.writer import Writer
@@ -27,10 +28,14 @@ _INSERTS: Mapping[str, Callable[[Table], Any]] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Database:
-    """One that is open. ``name`` is what its Problems call it, ``file`` its file, where it has one."""
+    """One that is open. ``name`` is what its Problems call it, ``file`` its file, where it has one.
+
+    ``ledger_writer`` has a connection of its own where there is a server, so that a sign-in waits for no journal.
+    """
 
     engine: Engine
     writer: Writer
+    ledger_writer: Writer
     name: str
     file: SqliteFile | None = None
 
@@ -42,8 +47,20 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection to read by, and what is read is made sense of within."""
-        with translated(self.name), self.making_sense(), self.engine.connect() as connection:
+        with translated(self.name), self.making_sense(), self._to_read_by() as connection:
             yield connection
+
+    @contextmanager
+    def reading_at_leisure(self) -> Iterator[Connection]:
+        """The same, for a list that is too long to be held, and whose reader takes its time."""
+        with translated(self.name), self.making_sense(), self._at_leisure() as connection:
+            yield connection
+
+    def _at_leisure(self) -> AbstractContextManager[Connection]:
+        return postgresql_server.at_leisure(self.engine) if self.dialect == "postgresql" else self.engine.connect()
+
+    def _to_read_by(self) -> Connection:
+        return postgresql_server.to_read_by(self.engine) if self.dialect == "postgresql" else self.engine.connect()
 
     @contextmanager
     def making_sense(self) -> Iterator[None]:
@@ -67,6 +84,7 @@ class Database:
 
     def close(self) -> None:
         """Commit what is left. Raises nothing: who handed something over has been told what became of it."""
+        self.ledger_writer.close()
         self.writer.close()
         self.engine.dispose()
 

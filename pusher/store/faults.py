@@ -95,7 +95,7 @@ def store_error(error: BaseException, store: str) -> StoreError | None:
     """What ``error`` means for the store named ``store``; None where it is no exception of the library's."""
     if isinstance(error, StoreError):
         return error
-    code = _code_of(error)
+    code = code_of(error)
     if code is None:
         return None
     found = StoreError(problem(code, detail=f"{store} ({name_of(error)})"))
@@ -123,7 +123,8 @@ def translated(store: str) -> Iterator[None]:
         raise found from error
 
 
-def _code_of(error: BaseException) -> Code | None:
+def code_of(error: BaseException) -> Code | None:
+    """What it means; None where it is no exception of the library's."""
     cause = getattr(error, "orig", None) or error
     number = getattr(cause, "sqlite_errorcode", None)
     if isinstance(number, int):

@@ -16,10 +16,12 @@ from pusher.problems import BadInput
 from pusher.store import postgresql_server, sqlite_file
 from pusher.store.database import Database
 from pusher.store.faults import StoreError
+from pusher.store.postgresql_server import ServerBatches
+from pusher.store.sqlite_file import SqliteFile
 from pusher.store.store import Store
 from pusher.store.writer import Writer
 
-HEAD = "0006"
+HEAD = "0007"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 """What is meant by a URL that names none."""
@@ -52,8 +54,7 @@ def open_store(url: str) -> Store:
             if file is not None:
                 file.pin()
             name = shown_url(url)
-            writer = Writer(engine, name, file.prove if file is not None else lambda: None)
-            opened = Store(Database(engine=engine, writer=writer, name=name, file=file))
+            opened = Store(_database(engine, name, file))
         except ModuleNotFoundError as error:
             if error.name != "psycopg":
                 raise
@@ -65,6 +66,15 @@ def open_store(url: str) -> Store:
             raise BadInput(None, found, "a writable database") from error
         stack.pop_all()
     return opened
+
+
+def _database(engine: Engine, name: str, file: SqliteFile | None) -> Database:
+    if engine.dialect.name == "postgresql":
+        postgresql_server.forget_ended(engine)
+        writer, ledger = (Writer(engine, name, batches=ServerBatches()) for _ in range(2))
+    else:
+        writer = ledger = Writer(engine, name, file.prove if file is not None else lambda: None)
+    return Database(engine=engine, writer=writer, ledger_writer=ledger, name=name, file=file)
 
 
 def _migrate(engine: Engine, url: str) -> None:

@@ -57,7 +57,7 @@ class Outcomes(Repository):
     def outcomes(self, run: str) -> Iterator[Outcome]:
         """In the order of their names, streamed."""
         query = select(_OUTCOMES).where(_OUTCOMES.c.run == run).order_by(_OUTCOMES.c.target)
-        with self._database.reading() as connection:
+        with self._database.reading_at_leisure() as connection:
             result = connection.execution_options(yield_per=500).execute(query)
             for row in result.mappings():
                 yield _outcome(row)

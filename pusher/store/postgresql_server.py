@@ -6,12 +6,23 @@ as long as it does on SQLite, and what it was told is durable is on the server's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, Executable, event
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
+from tenacity import Retrying, retry_if_exception, stop_after_delay
 
+from pusher.clock import utc_now
+from pusher.problems import Code
+from pusher.store import writer
+from pusher.store.faults import code_of
+from pusher.store.schema import writers
 from pusher.store.sqlite_file import LOCK_PATIENCE
 
 CONNECTING: Mapping[str, Any] = MappingProxyType(
@@ -27,9 +38,10 @@ CONNECTING: Mapping[str, Any] = MappingProxyType(
 )
 """Parameters of libpq's, where the URL does not say them."""
 
-IDLE_PATIENCE = 60
+IDLE_PATIENCE = 30
 """Seconds after which the server ends a transaction in which nothing is asked: the client's machine is gone."""
 
+_LONG_AGO = timedelta(days=1)
 _MIGRATING = 0x70757368
 """The key of an advisory lock: ``push``."""
 
@@ -39,6 +51,10 @@ SELECT set_config('statement_timeout', '0', false),
        set_config('idle_in_transaction_session_timeout', '{IDLE_PATIENCE * 1000}', false),
        set_config('synchronous_commit', COALESCE(NULLIF(current_setting('synchronous_commit'), 'off'), 'on'), false)
 """
+
+_PASSING = ("08", "40001", "40P01", "57P01", "57P02", "57P03", "53300", "25006")
+"""SQLSTATEs, or their classes, of what passes: a connection that is gone, a transaction that another one was in the way
+of, a server that ends, begins, is full, or is not yet the one that takes writes."""
 
 
 def options(address: URL) -> dict[str, Any]:
@@ -66,3 +82,75 @@ def lock_to_migrate(connection: Connection) -> None:
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
     # Of the migration itself: what works on a run by an older version is not waited for without end.
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_PATIENCE}")
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the server may take later what it did not take now."""
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return code_of(error) is Code.STORE_UNAVAILABLE
+    return str(state).startswith(_PASSING)
+
+
+def to_read_by(engine: Engine) -> Connection:
+    """A connection that is alive: a server that is away is waited for. Each statement on it is by itself."""
+    for attempt in Retrying(
+        retry=retry_if_exception(is_passing), stop=stop_after_delay(writer.AWAY), wait=writer.PAUSE, reraise=True
+    ):
+        with attempt:
+            connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                connection.exec_driver_sql("SELECT 1")
+            except BaseException:
+                connection.close()
+                raise
+    return connection
+
+
+@contextmanager
+def at_leisure(engine: Engine) -> Iterator[Connection]:
+    """A transaction in which a long list is read, however long its reader takes from one row to the next."""
+    to_read_by(engine).close()
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        yield connection
+
+
+class ServerBatches:
+    """A writer's transactions, numbered in a row of its own that each of them changes.
+
+    Whoever does one again waits, at that row, for the first one's end, which the server may still be about.
+    """
+
+    def __init__(self) -> None:
+        self._writer, self._number = secrets.token_hex(16), 0
+
+    def is_passing(self, error: BaseException) -> bool:
+        return is_passing(error)
+
+    def number(self) -> int:
+        self._number += 1
+        return self._number
+
+    def is_done(self, connection: Connection, number: int) -> bool:
+        row = {"id": self._writer, "batch": number, "at": utc_now()}
+        return connection.execute(_NUMBERED, row).first() is None
+
+
+def forget_ended(engine: Engine) -> None:
+    """Writers that have written nothing for a day wait for no answer any more."""
+    with engine.begin() as connection:
+        connection.execute(writers.delete().where(writers.c.at < utc_now() - _LONG_AGO))
+
+
+def _numbered() -> Executable:
+    made = insert(writers)
+    changed = {"batch": made.excluded.batch, "at": made.excluded.at}
+    return made.on_conflict_do_update(
+        index_elements=[writers.c.id], set_=changed, where=writers.c.batch < made.excluded.batch
+    ).returning(writers.c.batch)
+
+
+_NUMBERED = _numbered()

@@ -219,3 +219,12 @@ journal_steps = Table(
     Column("at", Utc, nullable=False),
     UniqueConstraint("journal", "step", "mark"),
 )
+
+writers = Table(
+    "writers",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("batch", Count, nullable=False),
+    Column("at", Utc, nullable=False),
+)
+"""The last transaction of each process that writes to a server, by which it knows one whose commit was not answered."""

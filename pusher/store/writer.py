@@ -3,9 +3,12 @@
 A caller that needs to know waits for the commit (``write``, or ``submit`` where it wants an answer, too); one that
 does not, goes on (``post``) and is told by the future how it went. Order is kept: what was handed over first is
 committed first. Within a batch, rows for one statement go together, before any work that was handed over after them:
-so a row that needs another one to be there is handed over when that is durable. One statement that fails costs only
-itself, not its batch: the others of it are done again, so work is made of its connection alone. What the database does
-not do is a StoreError, and nobody waits for ever: not for one that does not answer, nor for a thread that has ended.
+so a row that needs another one to be there is handed over when that is durable. Changes of what several processes
+change come last, in the order of their keys, so that no two processes wait for each other. One statement that fails
+costs only itself, not its batch: the others of it are done again, so work is made of its connection alone. A server
+that is away is waited for: the batch is done again when it is back, unless it was done before (``Batches``). What the
+database does not do is a StoreError, and nobody waits for ever: not for one that does not answer, nor for a thread that
+has ended.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable
 from sqlalchemy.exc import DBAPIError
+from tenacity import Retrying, retry_if_exception, stop_never, wait_exponential_jitter
 
 from pusher.problems import Code, problem
 from pusher.store.faults import StoreError, store_error
@@ -36,6 +40,11 @@ _LINGER = 0.05
 PATIENCE = 60.0
 """Seconds for which a commit is waited for. It may come later all the same: the journal is made for that."""
 
+AWAY = 45.0
+"""Seconds for which a server may be away before what was handed over fails."""
+PAUSE = wait_exponential_jitter(initial=0.05, max=1, jitter=0.1)
+"""Between two attempts to reach it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -45,12 +54,58 @@ class Row:
     values: Mapping[str, Any]
 
 
+class Shelf(Protocol):
+    """Where documents lie that several processes change, each under its key."""
+
+    def take(self, connection: Connection, key: str) -> Any:
+        """The document, or None, locked until the transaction ends."""
+
+    def put(self, connection: Connection, key: str, document: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Of one document: ``decide`` gets it and returns what becomes of it, and an answer. It changes nothing itself;
+    where it raises, nothing is changed, and only who handed it over is told."""
+
+    shelf: Shelf
+    key: str
+    decide: Callable[[Any], tuple[Any, object]]
+
+
+class Batches(Protocol):
+    """What a writer needs to ride out a server that is away."""
+
+    def is_passing(self, error: BaseException) -> bool:
+        """Whether what was asked may be taken later: the server is away, or another transaction was in the way."""
+
+    def number(self) -> int:
+        """The next transaction's."""
+
+    def is_done(self, connection: Connection, number: int) -> bool:
+        """Enter it in its transaction; True where one of that number was committed already, its answer lost."""
+
+
+class NoneTwice:
+    """Of an engine without a server: what fails has failed, and what was not answered was not done."""
+
+    def is_passing(self, error: BaseException) -> bool:
+        return False
+
+    def number(self) -> int:
+        return 0
+
+    def is_done(self, connection: Connection, number: int) -> bool:
+        return False
+
+
 @dataclass(eq=False, slots=True)
 class _Item:
-    work: Work | Row
+    work: Work | Row | Change
     is_awaited: bool
     done: Future[Any] = field(default_factory=Future)
     answer: object = None
+    failure: BaseException | None = None
 
 
 class Writer:
@@ -59,8 +114,15 @@ class Writer:
     ``store`` is what its Problems call it; ``prove`` raises where a commit did not reach what was opened.
     """
 
-    def __init__(self, engine: Engine, store: str = "the store", prove: Callable[[], None] = lambda: None) -> None:
-        self._engine, self.store, self._prove = engine, store, prove
+    def __init__(
+        self,
+        engine: Engine,
+        store: str = "the store",
+        prove: Callable[[], None] = lambda: None,
+        batches: Batches | None = None,
+    ) -> None:
+        self._engine, self.store, self._prove, self._batches = engine, store, prove, batches or NoneTwice()
+        self._lost_at: float | None = None
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._batch: list[_Item] = []
         self._ended: StoreError | None = None
@@ -72,11 +134,11 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def post(self, work: Work | Row) -> Future[Any]:
+    def post(self, work: Work | Row | Change) -> Future[Any]:
         """Hand over and go on; the future tells how it went."""
         return self._put(work, is_awaited=False)
 
-    async def write(self, work: Work | Row) -> None:
+    async def write(self, work: Work | Row | Change) -> None:
         """Hand over and wait until it is durable."""
         try:
             async with asyncio.timeout(PATIENCE):
@@ -87,6 +149,10 @@ class Writer:
     def submit(self, work: Callable[[Connection], T]) -> Future[T]:
         """Hand over; the future has the answer once it is durable."""
         return self._put(work)
+
+    def change(self, shelf: Shelf, key: str, decide: Callable[[Any], tuple[Any, T]]) -> Future[T]:
+        """Hand over; the future has the answer of ``decide`` once what it decided is durable."""
+        return self._put(Change(shelf, key, decide))
 
     def write_now(self, work: Work) -> None:
         """As ``write``, for callers without an event loop."""
@@ -100,7 +166,7 @@ class Writer:
         self._queue.put(None)
         self._thread.join(PATIENCE)
 
-    def _put(self, work: Work | Row, *, is_awaited: bool = True) -> Future[Any]:
+    def _put(self, work: Work | Row | Change, *, is_awaited: bool = True) -> Future[Any]:
         item = _Item(work, is_awaited)
         # From now on it cannot be cancelled: a waiting task that is cancelled must not take its work out of a batch.
         item.done.set_running_or_notify_cancel()
@@ -160,7 +226,7 @@ class Writer:
         try:
             self._is_connected = False
             self._prove()
-            self._in_one(self._batch)
+            self._to_its_end(self._batch)
         except BaseException as error:
             failure = self._translated(error)
             if len(self._batch) > 1 and not self._is_of_all(failure):
@@ -173,7 +239,7 @@ class Writer:
     def _one_by_one(self) -> None:
         for number, item in enumerate(self._batch):
             try:
-                self._in_one([item])
+                self._to_its_end([item])
             except BaseException as error:
                 failure = self._translated(error)
                 _fail([item], failure)
@@ -183,18 +249,27 @@ class Writer:
             else:
                 self._tell([item])
 
-    def _in_one(self, items: list[_Item]) -> None:
+    def _to_its_end(self, items: list[_Item]) -> None:
+        """In one transaction, done again while a server is away, for ``AWAY`` seconds since it was first missed."""
+        number = self._batches.number()
+        trying = Retrying(retry=retry_if_exception(self._may_pass), stop=stop_never, wait=PAUSE, reraise=True)
+        trying(self._in_one, items, number)
+        self._lost_at = None
+
+    def _may_pass(self, error: BaseException) -> bool:
+        if not self._batches.is_passing(error):
+            return False
+        now = time.monotonic()
+        if self._lost_at is None:
+            self._lost_at = now
+        return now - self._lost_at < AWAY
+
+    def _in_one(self, items: list[_Item], number: int) -> None:
         self._is_connected = False
         with self._engine.begin() as connection:
             self._is_connected = True
-            rows: dict[Executable, list[Mapping[str, Any]]] = {}
-            for item in items:
-                if isinstance(item.work, Row):
-                    rows.setdefault(item.work.statement, []).append(item.work.values)
-                else:
-                    _insert(connection, rows)
-                    item.answer = item.work(connection)
-            _insert(connection, rows)
+            if not self._batches.is_done(connection, number):
+                _do_all(connection, items)
 
     def _tell(self, items: list[_Item]) -> None:
         """Durable, if what was written to is still what was opened."""
@@ -204,7 +279,10 @@ class Writer:
             _fail(items, self._translated(error))
             return
         for item in items:
-            item.done.set_result(item.answer)
+            if item.failure is not None:
+                item.done.set_exception(item.failure)
+            else:
+                item.done.set_result(item.answer)
 
     def _is_of_all(self, failure: BaseException) -> bool:
         """The rest of the batch would meet it too, and each would wait for its own."""
@@ -215,6 +293,40 @@ class Writer:
 
     def _translated(self, error: BaseException) -> BaseException:
         return store_error(error, self.store) or error
+
+
+def _do_all(connection: Connection, items: list[_Item]) -> None:
+    rows: dict[Executable, list[Mapping[str, Any]]] = {}
+    changes: dict[str, list[_Item]] = {}
+    for item in items:
+        if isinstance(item.work, Row):
+            rows.setdefault(item.work.statement, []).append(item.work.values)
+        elif isinstance(item.work, Change):
+            changes.setdefault(item.work.key, []).append(item)
+        else:
+            _insert(connection, rows)
+            item.answer = item.work(connection)
+    _insert(connection, rows)
+    for key in sorted(changes):
+        _change(connection, key, changes[key])
+
+
+def _change(connection: Connection, key: str, items: list[_Item]) -> None:
+    """All changes of one document, which is read and written once."""
+    shelves: dict[Shelf, list[tuple[_Item, Change]]] = {}
+    for item in items:
+        if isinstance(item.work, Change):
+            shelves.setdefault(item.work.shelf, []).append((item, item.work))
+    for shelf, those in shelves.items():
+        taken = document = shelf.take(connection, key)
+        for item, change in those:
+            item.failure = None
+            try:
+                document, item.answer = change.decide(document)
+            except Exception as error:
+                item.failure = error
+        if document is None or document != taken:
+            shelf.put(connection, key, document)
 
 
 def _insert(connection: Connection, rows: dict[Executable, list[Mapping[str, Any]]]) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from pusher.store import Store
 from pusher.store.database import Database
 from pusher.store.faults import translated
-from pusher.store.writer import Row, Work, Writer
+from pusher.store.writer import Change, Row, Work, Writer
 
 
 class How(Enum):
@@ -57,7 +57,7 @@ class _FailingWriter(Writer):
         self.__dict__.update(writer.__dict__)
         self._plan = plan
 
-    def _put(self, work: Work | Row, *, is_awaited: bool = True) -> Future[Any]:
+    def _put(self, work: Work | Row | Change, *, is_awaited: bool = True) -> Future[Any]:
         if not self._plan.is_due():
             return super()._put(work, is_awaited=is_awaited)
         if self._plan.how is How.IN_DOUBT:
@@ -93,7 +93,12 @@ class FailingStore(Store):
     def __init__(self, store: Store, plan: Plan) -> None:
         under = store._database
         failing = _FailingDatabase(
-            engine=under.engine, writer=_FailingWriter(under.writer, plan), name=under.name, file=under.file, plan=plan
+            engine=under.engine,
+            writer=_FailingWriter(under.writer, plan),
+            ledger_writer=under.ledger_writer,
+            name=under.name,
+            file=under.file,
+            plan=plan,
         )
         super().__init__(failing)
         self.plan, self.ledger = plan, store.ledger

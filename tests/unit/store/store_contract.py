@@ -498,7 +498,9 @@ class StoreContract:
         store._database.writer.post(lambda _: gate.wait(30))
         statements: list[str] = []
         sqlalchemy_event.listen(
-            store._database.engine, "before_cursor_execute", lambda *told: statements.append(told[2].split()[2])
+            store._database.engine,
+            "before_cursor_execute",
+            lambda *told: statements.append(f"{told[2]} - -".split()[2]),
         )
         for number in range(4):
             store.event(an_event("ws01", str(number)))

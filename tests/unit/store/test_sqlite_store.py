@@ -127,6 +127,7 @@ def test_a_store_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path: P
     with sqlite3.connect(path) as connection:
         connection.execute("DROP INDEX events_by_run")
         connection.execute("DROP TABLE lockout")
+        connection.execute("DROP TABLE writers")
         connection.execute("ALTER TABLE runs DROP COLUMN worker")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
     again = open_store(str(path))
