@@ -25,7 +25,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable
 from sqlalchemy.exc import DBAPIError
-from tenacity import Retrying, retry_if_exception, stop_never, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception, stop_never, wait_exponential, wait_random
 
 from pusher.problems import Code, problem
 from pusher.store.faults import StoreError, store_error
@@ -42,7 +42,7 @@ PATIENCE = 60.0
 
 AWAY = 45.0
 """Seconds for which a server may be away before what was handed over fails."""
-PAUSE = wait_exponential_jitter(initial=0.05, max=1, jitter=0.1)
+PAUSE = wait_exponential(multiplier=0.05, max=1) + wait_random(0, 0.1)
 """Between two attempts to reach it."""
 
 
