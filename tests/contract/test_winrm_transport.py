@@ -246,7 +246,7 @@ class _OverWinrm(TransportContract):
     ) -> None:
         """Nobody is left who could end its shell: its idle time does."""
         pool, path = Pool(2), here.child("LabAgent.lock")
-        other = WinrmTransport(pool, ca=Path(winrm_lab.ca), content=None, idle=3.0)
+        other = WinrmTransport(pool, ca=Path(winrm_lab.ca), content=None, idle=8.0)
         link: Any = await other.open(machine.endpoint, LIMITS)
         await (await link.sign_in(bench.credential(Who.ADMINISTRATOR))).hold(path)
         assert await code_of(session.hold(path)) == "push-in-progress"

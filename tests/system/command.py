@@ -19,7 +19,7 @@ from typing import Any
 from tests.system import warm
 
 PUSHER = str(Path(sys.executable).with_name("pusher"))
-LIMIT = 150.0
+LIMIT = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
