@@ -56,8 +56,9 @@ def open_store(url: str) -> Store:
             name = shown_url(url)
             opened = Store(_database(engine, name, file))
         except ModuleNotFoundError as error:
+            found = f"the store {shown_url(url)} needs {error.name}, which is not installed"
             if error.name != "psycopg":
-                raise
+                raise BadInput(None, found, "a file, or a URL such as sqlite:///FILE") from error
             found = f"the store {shown_url(url)} needs the library of PostgreSQL, which is not installed"
             raise BadInput(None, found, f"the extra postgresql: {installation.add('postgresql')}") from error
         except (SQLAlchemyError, OSError, ImportError, StoreError, RuntimeError, MemoryError) as error:

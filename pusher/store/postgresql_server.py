@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
@@ -52,9 +52,9 @@ SELECT set_config('statement_timeout', '0', false),
        set_config('synchronous_commit', COALESCE(NULLIF(current_setting('synchronous_commit'), 'off'), 'on'), false)
 """
 
-_PASSING = ("08", "40001", "40P01", "57P01", "57P02", "57P03", "53300", "25006")
+_PASSING = ("08", "40001", "40P01", "57P01", "57P02", "57P03", "57P05", "53300", "25006", "25P03")
 """SQLSTATEs, or their classes, of what passes: a connection that is gone, a transaction that another one was in the way
-of, a server that ends, begins, is full, or is not yet the one that takes writes."""
+of, a server that ends, begins, is full, has been idle for too long, or is not yet the one that takes writes."""
 
 
 def options(address: URL) -> dict[str, Any]:
@@ -140,8 +140,8 @@ class ServerBatches:
 
 
 def forget_ended(engine: Engine) -> None:
-    """Writers that have written nothing for a day wait for no answer any more."""
-    with engine.begin() as connection:
+    """Writers silent for a day wait for no answer any more. Left to others where we may only read."""
+    with suppress(DBAPIError), engine.begin() as connection:
         connection.execute(writers.delete().where(writers.c.at < utc_now() - _LONG_AGO))
 
 

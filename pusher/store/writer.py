@@ -229,7 +229,8 @@ class Writer:
             self._to_its_end(self._batch)
         except BaseException as error:
             failure = self._translated(error)
-            if len(self._batch) > 1 and not self._is_of_all(failure):
+            # What may have been committed, its answer lost, is not done again under other numbers.
+            if len(self._batch) > 1 and not self._batches.is_passing(error) and not self._is_of_all(failure):
                 self._one_by_one()
             else:
                 _fail(self._batch, failure)
@@ -258,6 +259,7 @@ class Writer:
 
     def _may_pass(self, error: BaseException) -> bool:
         if not self._batches.is_passing(error):
+            self._lost_at = None
             return False
         now = time.monotonic()
         if self._lost_at is None:

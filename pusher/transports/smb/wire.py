@@ -33,7 +33,6 @@ from pusher.transports.smb.messages import (
     Command,
     HeaderFlags,
     Request,
-    close,
     created,
     logoff,
 )
@@ -297,12 +296,13 @@ class Wire(asyncio.Protocol):
 
     async def _completed(self, tree: int, requests: Sequence[Request], answers: list[Answer]) -> list[Answer]:
         """What the server would not do within a chain is asked again by itself; what stayed open is closed."""
+        opens_and_closes = requests[0].command is Command.CREATE and requests[-1].command is Command.CLOSE
         for index, answer in enumerate(answers[:-1]):
             if answer.status == _NOT_IN_A_CHAIN:
-                return await self._one_at_a_time(tree, requests, answers[:index])
-        opens_and_closes = requests[0].command is Command.CREATE and requests[-1].command is Command.CLOSE
+                is_closed = opens_and_closes and answers[-1].status == SUCCESS
+                return await self._one_at_a_time(tree, requests, [] if is_closed else answers[:index])
         if opens_and_closes and answers[0].status == SUCCESS and answers[-1].status != SUCCESS:
-            await self.ask(tree, close(created(answers[0]).file))
+            answers[-1:] = await self.ask(tree, requests[-1].of_file(created(answers[0]).file))
         return answers
 
     async def _one_at_a_time(

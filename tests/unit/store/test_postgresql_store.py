@@ -18,6 +18,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from lab.postgresql import Server
 from pusher import installation
@@ -55,6 +56,28 @@ def test_a_driver_that_is_missing_is_told_with_the_command_that_adds_it(monkeypa
         "the store postgresql://db.example/pusher needs the library of PostgreSQL, which is not installed; "
         "expected the extra postgresql: <adds postgresql>"
     )
+
+
+def test_another_driver_that_is_missing_is_bad_input_too() -> None:
+    with pytest.raises(BadInput, match="needs pymssql, which is not installed"):
+        open_store("mssql+pymssql://db.example/pusher")
+
+
+def test_a_store_that_may_only_be_read_is_opened(postgresql: Server, server_store: str) -> None:
+    opened = open_store(server_store)
+    opened.begin_run(a_run(), {}, [])
+    opened.close()
+    name = server_store.partition("?")[0].rpartition("/")[2]
+    postgresql.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    opened = open_store(server_store)
+    assert opened.cancel_asked("r") is False
+    opened.close()
+
+
+@pytest.mark.parametrize(("state", "passes"), [("57P05", True), ("25P03", True), ("25006", True), ("23505", False)])
+def test_what_of_a_server_passes(state: str, passes: bool) -> None:
+    cause = type("Told", (Exception,), {"sqlstate": state})()
+    assert postgresql_server.is_passing(DBAPIError("COMMIT", {}, cause)) is passes
 
 
 # What a server's administrator may have set
