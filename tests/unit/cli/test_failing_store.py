@@ -19,7 +19,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
 
@@ -31,10 +30,10 @@ from hypothesis import strategies as st
 from pusher.cli import interruption
 from pusher.cli.execute import Execution
 from pusher.clock import utc_now
+from pusher.credentials.accounts_file import AccountsFile
 from pusher.install.names import NEW, OLD
 from pusher.install.payload import Payload
 from pusher.models import Outcome, Package, Run, Stage, Status, Target, Verb
-from pusher.problems import Code, problem
 from pusher.push.context import Stop, Watcher
 from pusher.push.dispatcher import Dispatcher, Report
 from pusher.report.summary import Summary
@@ -42,11 +41,15 @@ from pusher.report.unstored import Unstored
 from pusher.report.views import Unfailing
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.retry import RetryPolicy
+from pusher.settings import Options
 from pusher.store import Store, StoreError, open_store, sqlite_file
+from pusher.targets.inventory import load_inventory
 from pusher.transports.memory import Fault, MemoryHost, MemoryTransport, Moment, StartFault
 from pusher.transports.memory import How as Wire
 from pusher.transports.memory.wire import Killed
+from pusher.wiring.run_plan import RunPlan
 from pusher.wiring.run_resources import RunResources
+from pusher.wiring.target_selection import select_targets
 from tests.unit.install.test_installing import make_package as make_installer
 from tests.unit.install.test_installing import windows
 from tests.unit.push.failing_store import FailingStore, How, Plan
@@ -171,12 +174,22 @@ class _Session:
         self.unstored = Unstored(self.run.id, [folder], self.printed.append)
         target, spared = Target(name=host.name), Target(name="spared.corp.example")
         self.names = {target.name, spared.name}
-        self.plan = SimpleNamespace(
-            left_out=lambda: iter([(spared, problem(Code.EXCLUDED))]),
-            targets=lambda: iter([target]),
-            count=lambda: 1,
-            notes=lambda: iter(()),
-            no_accounts=None,
+        inventory = folder / "machines.txt"
+        inventory.write_text(f"{target.name}\n{spared.name}\n")
+        options = Options(inventory=inventory, exclude=[spared.name])
+        self.plan = RunPlan(
+            options=options,
+            verb=scenario.verb,
+            selection=select_targets(load_inventory(inventory), options),
+            authority=None,
+            package=scenario.package,
+            payload=None,
+            accounts=AccountsFile.own_identity_only(),
+            run_account=None,
+            secrets={},
+            service_secret=None,
+            directory_secret=None,
+            remarks=(),
         )
 
     def begin(self) -> None:
