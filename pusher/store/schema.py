@@ -205,7 +205,8 @@ lockout = Table(
     "lockout",
     metadata,
     Column("account", Words, primary_key=True),
-    Column("state", Document, nullable=False),
+    # As it was first called: renamed, it would end every older pusher that is at work.
+    Column("standing", Document, key="state", nullable=False),
     Column("changed_at", Utc, nullable=False),
 )
 

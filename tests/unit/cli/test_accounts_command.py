@@ -389,7 +389,7 @@ def test_an_entry_that_cannot_be_understood_is_cleared_once_it_is_said_what_is_l
         asyncio.run(spoilt(store.ledger))
     if written is not None:
         with closing(sqlite3.connect(place)) as connection, connection:
-            connection.execute("UPDATE lockout SET state = ? WHERE account = ?", (written, entry))
+            connection.execute("UPDATE lockout SET standing = ? WHERE account = ?", (written, entry))
     found = Account(name="push", user=user, secret="", protocol=Protocol.NTLM)
     key = account_key(found, "".join(host))
 

@@ -17,18 +17,19 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from lab.postgresql import Server
 from pusher import installation
 from pusher.credentials.lockout.ledger import Ledger
 from pusher.problems import BadInput
-from pusher.store import open_store, opening, postgresql_server
+from pusher.store import open_store, postgresql_server
 from pusher.store.opening import HEAD
 from pusher.store.schema import metadata
 from tests.contract.ledger_contract import LedgerContract, add
 from tests.unit.store.store_contract import StoreContract, a_run, an_event, an_outcome
+from tests.unit.store.test_migrations import migrate
 
 pytestmark = pytest.mark.process
 
@@ -149,17 +150,6 @@ async def test_the_servers_limits_of_time_are_not_ours(postgresql: Server, serve
 _OPENS = "import sys; from pusher.store import open_store; open_store(sys.argv[1]).close()"
 
 
-def migrated(url: str, revision: str) -> Engine:
-    """A store as the version of that schema left it."""
-    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-    config = Config()
-    config.set_main_option("script_location", str(opening._MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-    return engine
-
-
 def is_of_another_type(context: MigrationContext, _: Any, __: Any, found: Any, said: Any) -> bool:
     """But for the collation, which the library does not find out."""
     assert context.connection is not None
@@ -185,7 +175,8 @@ def test_the_migrations_make_what_the_tables_say(server_store: str) -> None:
 
 
 async def test_a_store_of_the_fourth_schema_is_brought_up_with_all_it_holds(empty_database: str) -> None:
-    engine = migrated(empty_database, "0004")
+    engine = create_engine(empty_database.replace("postgresql:", "postgresql+psycopg:"))
+    migrate(engine, "0004")
     with engine.begin() as connection:
         for statement in (
             "INSERT INTO runs (id, verb, inventory, operator, options, started_at) "

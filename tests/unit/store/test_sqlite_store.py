@@ -188,7 +188,7 @@ async def test_what_is_no_document_in_the_ledger_is_handed_over_and_is_not_nothi
     store = open_store(str(tmp_path / "pusher.sqlite"))
     await store.ledger.change("me", lambda _: ({"failures": []}, None))
     with contextlib.closing(sqlite3.connect(tmp_path / "pusher.sqlite")) as other:
-        other.execute("UPDATE lockout SET state = ?", (written,))
+        other.execute("UPDATE lockout SET standing = ?", (written,))
         other.commit()
     assert store.ledger.read("me") == await store.ledger.look("me") == store.ledger.accounts()["me"] == found
     assert await store.ledger.change("me", lambda seen: (None, seen)) == found

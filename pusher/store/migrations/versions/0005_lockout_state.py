@@ -1,14 +1,12 @@
-"""An account's state is in a column of that name."""
-
-from alembic import op
+"""Nothing. It renamed ``lockout.standing``, which ends every older pusher that is at work; 0008 takes that back."""
 
 revision = "0005"
 down_revision = "0004"
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE lockout RENAME COLUMN standing TO state")
+    pass
 
 
 def downgrade() -> None:
-    op.execute("ALTER TABLE lockout RENAME COLUMN state TO standing")
+    pass
