@@ -109,10 +109,7 @@ class Files:
                 answer.must()
 
     async def put(self, path: RemotePath, data: memoryview, made: Callable[[int], None]) -> None:
-        """Write ``data`` as the whole file; ``made`` is told of each acknowledged chunk's bytes.
-
-        It is told of 0 bytes where the file waits for its turn while others' move: nothing has stalled.
-        """
+        """Write ``data`` as the whole file; ``made`` is told of each acknowledged chunk's bytes."""
         opening = create(
             _downward(path),
             Access.GENERIC_WRITE,
@@ -146,7 +143,7 @@ class Files:
         tree = await self._trees.tree(path.share)
         async with self._opened(path, opening) as there:
             pieces = Pieces(0, len(data), lambda at, size: write(data[at : at + size], at, there.file))
-            async with aclosing(self._wire.stream(tree, pieces, self._most_written, lambda: made(0))) as answers:
+            async with aclosing(self._wire.stream(tree, pieces, self._most_written)) as answers:
                 async for sent, answer in answers:
                     _acknowledged(answer, sent)
                     made(sent)
@@ -155,7 +152,7 @@ class Files:
             there.is_closed = True
             return size_when_closed(closed)
 
-    async def digest(self, path: RemotePath, limit: int, made: Callable[[int], None]) -> FileDigest | None:
+    async def digest(self, path: RemotePath, limit: int) -> FileDigest | None:
         """Read and hash at most ``limit`` bytes; of a longer file the hash is empty."""
         sha, scan, total = hashlib.sha256(), FileVersionScan(), 0
 
@@ -164,10 +161,9 @@ class Files:
             total += len(part)
             sha.update(part)
             scan.feed(bytes(part))
-            made(len(part))
 
         with translating(Operation.FILE, str(path)):
-            size = await self._read(path, limit, take, lambda: made(0))
+            size = await self._read(path, limit, take)
         if size is None:
             return None
         return FileDigest(size=size, sha256=sha.hexdigest() if total == size else "", version=scan.version)
@@ -237,9 +233,7 @@ class Files:
             (closed,) = await self._ask(path, close(there.file))
             closed.must()
 
-    async def _read(
-        self, path: RemotePath, limit: int, take: Callable[[memoryview], None], moves: Callable[[], None]
-    ) -> int | None:
+    async def _read(self, path: RemotePath, limit: int, take: Callable[[memoryview], None]) -> int | None:
         """The file's size, None where it is absent; ``take`` gets at most ``limit`` bytes of it, from the first."""
         first = self._wire.largest(self._most_read)
         if limit <= first:
@@ -255,7 +249,7 @@ class Files:
                 head_came = _what_came(there.answers[0], first)
                 take(head_came)
                 if len(head_came) == first:
-                    async for part in self._streamed(path, there.file, first, min(there.size, limit), moves):
+                    async for part in self._streamed(path, there.file, first, min(there.size, limit)):
                         take(part)
                 return there.size
         except NtStatusError as error:
@@ -263,12 +257,10 @@ class Files:
                 return None
             raise
 
-    async def _streamed(
-        self, path: RemotePath, file: bytes, start: int, end: int, moves: Callable[[], None] = lambda: None
-    ) -> AsyncIterator[memoryview]:
+    async def _streamed(self, path: RemotePath, file: bytes, start: int, end: int) -> AsyncIterator[memoryview]:
         tree = await self._trees.tree(path.share)
         pieces, ended = Pieces(start, end, lambda at, size: read(size, at, file)), False
-        async with aclosing(self._wire.stream(tree, pieces, self._most_read, moves)) as answers:
+        async with aclosing(self._wire.stream(tree, pieces, self._most_read)) as answers:
             async for asked, answer in answers:
                 if not ended:
                     part = _what_came(answer, asked)

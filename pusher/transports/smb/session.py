@@ -1,8 +1,9 @@
 """The calls of ``port.Session`` over one wire: each under its deadline, which ends the connection when it is over.
 
-A call whose time is over, or whose task is cancelled, may have had its effect or not: nothing more is said on that
-connection, so that the target's lock is freed and the next push finds out. What must not live here: how a call is made
-(``files``, ``services``, ``policy``, ``rights``).
+A deadline is for the time in which no answer comes on the connection: a call that waits there behind long files, for
+its turn or for its answer, is not late while these move. A call whose time is over, or whose task is cancelled, may
+have had its effect or not: nothing more is said on that connection, so that the target's lock is freed and the next
+push finds out. What must not live here: how a call is made (``files``, ``services``, ``policy``, ``rights``).
 """
 
 from __future__ import annotations
@@ -143,10 +144,10 @@ class SmbSession:
         return _Hold(await self._call(self._files.hold(path), Operation.LOCK, str(path)), self)
 
     async def put(self, path: RemotePath, data: memoryview, moved: Moved) -> None:
-        await self._moving(lambda made: self._files.put(path, data, made), moved, f"copying to {path}")
+        await self._moving(self._files.put(path, data, moved), f"copying to {path}")
 
     async def digest(self, path: RemotePath, limit: int) -> FileDigest | None:
-        return await self._moving(lambda made: self._files.digest(path, limit, made), lambda _: None, f"reading {path}")
+        return await self._moving(self._files.digest(path, limit), f"reading {path}")
 
     async def put_all(
         self, files: Sequence[NewFile], moved: Moved, check_cancelled: CheckCancelled = never_cancelled
@@ -243,7 +244,7 @@ class SmbSession:
 
     async def _call(self, work: Awaitable[T], operation: Operation, what: str, deadline: float | None = None) -> T:
         late = partial(problem, Code.TIMED_OUT, operation.stage)
-        return await self._within(deadline or self._limits.call, lambda _: work, late, f"{operation.words} ({what})")
+        return await self._within(deadline or self._limits.call, work, late, f"{operation.words} ({what})")
 
     async def _managed(
         self, work: Callable[[], Awaitable[T]], operation: Operation, what: str, deadline: float | None = None
@@ -252,38 +253,16 @@ class SmbSession:
         async with self._turn:
             return await self._call(work(), operation, what, deadline)
 
-    async def _moving(self, work: Callable[[Moved], Awaitable[T]], moved: Moved, what: str) -> T:
-        """A transfer: its deadline is for the time in which nothing moves."""
+    async def _moving(self, work: Awaitable[T], what: str) -> T:
+        """A transfer."""
+        return await self._within(self._limits.stall, work, partial(problem, Code.TRANSFER_STALLED, Stage.STAGE), what)
 
-        def moving(prolong: Callable[[], None]) -> Awaitable[T]:
-            def made(count: int) -> None:
-                prolong()
-                moved(count)
-
-            return work(made)
-
-        return await self._within(
-            self._limits.stall, moving, partial(problem, Code.TRANSFER_STALLED, Stage.STAGE), what
-        )
-
-    async def _within(
-        self,
-        seconds: float,
-        work: Callable[[Callable[[], None]], Awaitable[T]],
-        late: Callable[[str], Problem],
-        what: str,
-    ) -> T:
-        """``work`` may ask for ``seconds`` anew. Past them the wire goes first, so that no clean-up waits on it."""
+    async def _within(self, seconds: float, work: Awaitable[T], late: Callable[[str], Problem], what: str) -> T:
+        """``seconds``: in which no answer comes. Past them the wire goes first, so that no clean-up waits on it."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-
-        def prolong() -> None:
-            nonlocal until
-            until = loop.time() + seconds
-
-        task = asyncio.ensure_future(work(prolong))
+        began, task = loop.time(), asyncio.ensure_future(work)
         try:
-            while not task.done() and (left := until - loop.time()) > 0:
+            while not task.done() and (left := max(began, self._wire.moved_at) + seconds - loop.time()) > 0:
                 await asyncio.wait({task}, timeout=left)
             if task.done():
                 return task.result()

@@ -7,7 +7,8 @@ room. A chain for which the credits will never suffice goes one request at a tim
 asked: only an answer that is signed or encrypted as the session is, to a request that waits for one, is believed
 (3.2.5.1).
 
-What must not live here: what a file or a service is; time limits (``session`` has them, and calls ``abort``).
+What must not live here: what a file or a service is; time limits (``session`` has them, looks at ``moved_at``, and
+calls ``abort``).
 """
 
 from __future__ import annotations
@@ -81,10 +82,6 @@ class Handover:
     encryption: Encryption | None
 
 
-def _nothing() -> None:
-    """For whoever need not know that others move."""
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class _Sent:
     """A request that waits for its answer."""
@@ -100,13 +97,11 @@ class _Turn:
     """Something that waits to be sent: how much it is, and what, once it may go.
 
     ``sent`` comes to what was sent, or None where it is too much to go at once; whoever cancels it gives the turn up.
-    ``moves`` is called at each answer that comes meanwhile.
     """
 
     tree: int
     load: Callable[[], Load]
     requests: Callable[[], Sequence[Request]]
-    moves: Callable[[], None]
     sent: asyncio.Future[Sequence[_Sent] | None]
 
 
@@ -125,7 +120,10 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._closed = self._loop.create_future()
         self._may_write = True
+        self._streamed = 0
         self.round_trips = 0
+        self.moved_at = self._loop.time()
+        """When the last answer came, by the event loop's clock; where none has, when the connection was taken over."""
 
     @classmethod
     async def start(cls, handover: Handover, window: Window | None = None) -> Wire:
@@ -138,33 +136,35 @@ class Wire(asyncio.Protocol):
     async def ask(self, tree: int, *requests: Request) -> list[Answer]:
         """One chain, and its answers in order."""
         load = self._flow.load(requests)
-        sent = await self._in_turn(tree, lambda: load, lambda: requests, _nothing).sent
+        sent = await self._in_turn(tree, lambda: load, lambda: requests).sent
         if sent is None:
             return await self._one_at_a_time(tree, requests)
         return await self._completed(tree, requests, [await each.answer for each in sent])
 
-    async def stream(
-        self, tree: int, pieces: Pieces, most: int, moves: Callable[[], None] = _nothing
-    ) -> AsyncGenerator[tuple[int, Answer], None]:
+    async def stream(self, tree: int, pieces: Pieces, most: int) -> AsyncGenerator[tuple[int, Answer], None]:
         """A long file in pieces of at most ``most`` bytes: the bytes of each and its answer, in the order of sending.
 
-        Several pieces are on their way at once, and what other streams and chains ask for meanwhile has its turn too:
-        ``moves`` is called when one of them is answered while this one waits.
+        Several pieces are on their way at once, and what other streams and chains ask for meanwhile has its turn too.
+        Of what they have asked for and not handed on there is a window's worth in all, and one piece of each.
         """
         flying, turn = deque[_Sent](), None
         try:
             while flying or pieces.left:
-                if turn is None and pieces.left and sum(each.load.size for each in flying) <= self._flow.window:
-                    turn = self._turn_of_piece(tree, pieces, most, moves)
+                if turn is None and pieces.left and (not flying or self._streamed <= self._flow.window):
+                    turn = self._turn_of_piece(tree, pieces, most)
                 if turn is not None:
                     await _until(turn.sent, *(each.answer for each in islice(flying, 1)))
                 if turn is not None and turn.sent.done():
-                    flying += turn.sent.result() or ()
-                    turn = None
+                    went, turn = turn.sent.result() or (), None
+                    flying += went
+                    self._streamed += sum(each.load.size for each in went)
                 else:
-                    first = flying.popleft()
-                    yield first.load.size, await first.answer
+                    answer = await flying[0].answer
+                    size = flying.popleft().load.size
+                    self._streamed -= size
+                    yield size, answer
         finally:
+            self._streamed -= sum(each.load.size for each in flying)
             if turn is not None:
                 turn.sent.cancel()
 
@@ -252,26 +252,19 @@ class Wire(asyncio.Protocol):
 
     # -- sending -------------------------------------------------------------------------------------------------
 
-    def _turn_of_piece(self, tree: int, pieces: Pieces, most: int, moves: Callable[[], None]) -> _Turn:
+    def _turn_of_piece(self, tree: int, pieces: Pieces, most: int) -> _Turn:
         """How long the piece is, is known when it may go: by then there may be fewer credits than there were."""
         flow = self._flow
         return self._in_turn(
             tree,
             lambda: flow.load_of_piece(min(flow.piece(most), pieces.left)),
             lambda: [pieces.cut(flow.piece(most))],
-            moves,
         )
 
-    def _in_turn(
-        self,
-        tree: int,
-        load: Callable[[], Load],
-        requests: Callable[[], Sequence[Request]],
-        moves: Callable[[], None],
-    ) -> _Turn:
+    def _in_turn(self, tree: int, load: Callable[[], Load], requests: Callable[[], Sequence[Request]]) -> _Turn:
         if self._failed is not None:
             raise self._failed
-        turn = _Turn(tree, load, requests, moves, self._loop.create_future())
+        turn = _Turn(tree, load, requests, self._loop.create_future())
         self._turns.append(turn)
         self._send_next()
         return turn
@@ -415,9 +408,8 @@ class Wire(asyncio.Protocol):
         if is_interim:
             return
         del self._waiting[number]
-        self._flow.answer(sent.load, self._loop.time(), sent.mark)
-        for turn in self._turns:
-            turn.moves()
+        self.moved_at = self._loop.time()
+        self._flow.answer(sent.load, self.moved_at, sent.mark)
         if not sent.answer.done():
             sent.answer.set_result(Answer(status, message[HEADER_SIZE:], tree))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -17,11 +16,10 @@ from pusher.remote.paths import RemotePath
 from pusher.transports.smb.files import Files
 from pusher.transports.smb.messages import Command
 from pusher.transports.smb.trees import Trees
-from tests.unit.transports.smb.peer import Reply, Seen, StillWindow, created_body, file_id, peer
+from tests.unit.transports.smb.peer import Reply, Seen, created_body, file_id, peer
 
 PATH = RemotePath(share="ADMIN$", path="labagent\\labagent.exe")
 CHUNK = 65536
-MEGA = 1024 * 1024
 END_OF_FILE, CANNOT_DELETE, SYMLINK, IN_USE, FULL = 0xC0000011, 0xC0000121, 0x8000002D, 0xC0000043, 0xC000007F
 READONLY = 1
 
@@ -101,7 +99,7 @@ def ignore(count: int) -> None:
 async def test_what_is_read_is_what_is_there(size: int, limit: int, credits: int) -> None:
     content = bytes(index % 251 for index in range(size))
     async with files_on(File(content), credits=credits) as files:
-        digest = await files.digest(PATH, limit, ignore)
+        digest = await files.digest(PATH, limit)
     assert digest is not None and digest.size == size
     assert digest.sha256 == (hashlib.sha256(content).hexdigest() if limit >= size else "")
 
@@ -115,21 +113,6 @@ async def test_what_is_written_is_there_and_counted_once(size: int, credits: int
     assert bytes(file.content) == content and sum(moved) == size
 
 
-@pytest.mark.parametrize("reads", [False, True])
-async def test_a_file_that_waits_for_its_turn_has_not_stalled(reads: bool) -> None:
-    """It is told that the other one moves; of its own bytes each is counted once."""
-    content, moved = bytes(24 * MEGA), [list[int](), list[int]()]
-    async with peer(encrypts=True, credits=8000, window=StillWindow()) as made:
-        made.serve(File(content).answer)
-        files = Files(made.wire, Trees(made.wire, "ws01", {"ADMIN$": 5, "IPC$": 6}), MEGA, MEGA)
-        if reads:
-            await asyncio.gather(*(files.digest(PATH, len(content), count.append) for count in moved))
-        else:
-            await asyncio.gather(*(files.put(PATH, memoryview(content), count.append) for count in moved))
-    assert [sum(count) for count in moved] == [len(content)] * 2
-    assert any(0 in count for count in moved)
-
-
 async def test_a_file_that_becomes_shorter_while_it_is_read() -> None:
     file = File(b"x" * 3 * CHUNK)
 
@@ -139,7 +122,7 @@ async def test_a_file_that_becomes_shorter_while_it_is_read() -> None:
 
     file.answers = {Command.READ: shrinking}
     async with files_on(file) as files:
-        digest = await files.digest(PATH, 3 * CHUNK, ignore)
+        digest = await files.digest(PATH, 3 * CHUNK)
     assert digest is not None and digest.sha256 == "", "it was not read in whole"
 
 
@@ -148,7 +131,7 @@ async def stat(files: Files) -> None:
 
 
 async def digest(files: Files) -> None:
-    await files.digest(PATH, 50, ignore)
+    await files.digest(PATH, 50)
 
 
 async def put(files: Files) -> None:

@@ -153,6 +153,24 @@ async def test_no_more_requests_wait_than_windows_takes() -> None:
     assert books.wrong == [] and len(chains.result()) == 30
 
 
+async def test_answers_that_nobody_takes_are_bounded_over_all_files() -> None:
+    """Readers that hash more slowly than their target answers hold one window's worth, not one each."""
+    files = 16
+    async with peer(encrypts=True, credits=8000, window=StillWindow()) as made:
+        made.serve(paid)
+        streams = [
+            made.wire.stream(tree, Pieces(0, 12 * MEGA, lambda at, size: read(size, at, file_id(1))), MEGA)
+            for tree in range(files)
+        ]
+        for stream in streams:
+            await anext(stream)
+            await made.wire.ask(99, flush())  # behind it: all that was on its way is answered
+        asked = sum(map(asked_for, (request for (request,) in made.flights if request.tree != 99)))
+        for stream in streams:
+            await stream.aclose()
+    assert files * MEGA <= asked <= WINDOW + 2 * files * MEGA
+
+
 works = st.one_of(
     st.tuples(st.just("stream"), st.integers(1, 12 * MEGA)),
     st.tuples(st.just("chain"), st.integers(1, 2 * MEGA)),

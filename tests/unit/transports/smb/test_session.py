@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pusher.problems import ProblemError
+from pusher.remote.paths import RemotePath
 from pusher.transports.port import Limits, PeerIdentity
 from pusher.transports.smb.session import SignedIn, SmbSession
 from pusher.transports.smb.trees import Trees
-from tests.unit.transports.smb.peer import Peer, peer
+from tests.unit.transports.smb.peer import Peer, Reply, Seen, peer
+from tests.unit.transports.smb.test_files import CHUNK, File
 from tests.unit.transports.smb.test_pipe import Server, response
 
 
@@ -58,6 +62,28 @@ async def test_the_time_of_a_call_begins_when_the_service_manager_is_free() -> N
         await session.may_create_services()
         assert await asyncio.gather(*(session.service_status("Agent") for _ in range(3))) == [None] * 3
     assert asked == [0, 2, 3, 4], "the bind and the manager first, then one call after the other"
+
+
+@pytest.mark.parametrize("reads", [False, True])
+async def test_who_waits_behind_others_is_not_late_while_these_are_answered(reads: bool) -> None:
+    """Of a slow link, where the last of many calls waits longer than its deadline for those before it."""
+    paths = [RemotePath(share="ADMIN$", path=f"labagent\\{number}.dll") for number in range(20)]
+    file, limits = File(b"x" * 100), Limits(call=1, stall=1)
+
+    def slowly(request: Seen) -> list[Reply]:
+        time.sleep(0.04)
+        return file.answer(request)
+
+    async with peer(encrypts=True) as made, asyncio.timeout(20):
+        made.serve(slowly)
+        trees = Trees(made.wire, "ws01", {"ADMIN$": 5, "IPC$": 6})
+        session = SmbSession(replace(signed_in(made), trees=trees, most_read=CHUNK), PeerIdentity(), limits)
+        if reads:
+            found = await session.digest_all(dict.fromkeys(paths, 1000))
+            assert {digest.size for digest in found.values() if digest is not None} == {100} and len(found) == 20
+        else:
+            known = await asyncio.gather(*map(session.stat, paths))
+            assert [info.size for info in known if info is not None] == [100] * 20
 
 
 async def test_cancelling_ends_what_cleans_up_too() -> None:
