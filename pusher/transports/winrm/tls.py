@@ -11,6 +11,7 @@ import hmac
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ _MAX_NAME = 100
 
 class PinMismatchError(Exception):
     """The peer's certificate is not the one whose fingerprint was given."""
+
+
+def _validating(ca: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(ca) if ca else None)
+    context.hostname_checks_common_name = False
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +57,30 @@ class Certificate:
 
 
 class Trust:
-    """The TLS contexts of a process: reading the CAs costs tens of milliseconds, so it is done once.
+    """The TLS contexts of a process: reading the system's CAs costs tens of milliseconds, so it is done once, by the
+    first connection that needs them.
 
     ``ca``: a PEM file of the only CAs to believe. BadInput where it cannot be used.
     """
 
     def __init__(self, ca: Path | None) -> None:
         try:
-            self._validating = ssl.create_default_context(cafile=str(ca) if ca else None)
+            self._own = _validating(ca) if ca is not None else None
         except (OSError, ValueError) as error:
             raise BadInput(None, f"{ca}: no usable CA file", "a file of certificates in PEM format") from error
-        self._validating.hostname_checks_common_name = False
         self._pinning = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._pinning.check_hostname = False
         self._pinning.verify_mode = ssl.CERT_NONE  # the fingerprint is compared before anything is sent
-        for context in (self._validating, self._pinning):
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._pinning.minimum_version = ssl.TLSVersion.TLSv1_2
 
     def context(self, fingerprint: str | None) -> ssl.SSLContext:
-        return self._validating if fingerprint is None else self._pinning
+        if fingerprint is not None:
+            return self._pinning
+        return self._own or self._system
+
+    @cached_property
+    def _system(self) -> ssl.SSLContext:
+        return _validating(None)
 
     def believe(self, tls: ssl.SSLSocket, host: str, fingerprint: str | None) -> Certificate:
         """The certificate of a connection whose handshake is done. PinMismatchError where it is not the pinned one."""
