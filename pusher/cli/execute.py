@@ -27,6 +27,7 @@ from pusher.models import Run
 from pusher.next_commands import NextCommands
 from pusher.problems import BadInput, Problem, ProblemError
 from pusher.push.context import Stop
+from pusher.push.supply import Listed
 from pusher.report.style import console_for
 from pusher.report.summary import Summary
 from pusher.report.terminal import LiveView
@@ -150,7 +151,7 @@ class Execution:
             narrator.note(note)
         async with opened.dispatcher(narrator, narrator.outcome, self._stop) as dispatcher:
             self._losses = dispatcher.losses.first
-            work = asyncio.create_task(dispatcher.run(plan.targets(), left_out))
+            work = asyncio.create_task(dispatcher.run(Listed(plan.targets()), left_out))
             self._interruption.of(work)
             listening = asyncio.create_task(self._interruption.listen(opened.store.cancel_asked))
             try:

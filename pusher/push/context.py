@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import datetime
+from typing import Any, Protocol
 
 from pusher.clock import Now
 from pusher.credentials.kerberos.tickets import Tickets
 from pusher.credentials.lockout.guard import LockoutGuard
 from pusher.credentials.secrets.laps import PerHostSecrets
 from pusher.install.payload import Payload
-from pusher.models import Account, Event, Package, Secret, Stage, TransportKind, Verb
+from pusher.models import (
+    Account,
+    Attempt,
+    Event,
+    Journal,
+    Mark,
+    Outcome,
+    Package,
+    Secret,
+    Stage,
+    TransportKind,
+    Verb,
+)
 from pusher.problems import Code
 from pusher.push.losses import Losses
-from pusher.store import Store
 from pusher.targets.resolver import Resolver
 from pusher.transports.port import Limits, Transport
 
@@ -59,6 +72,37 @@ class Claims:
         return None if holder == target else holder
 
 
+class RunStore(Protocol):
+    """What a run writes and reads of its targets while it works: the store, or one that asks whether they are its own.
+
+    Whatever is awaited may raise StoreError, and LostError (``supply``) where the target is somebody else's by now.
+    """
+
+    def target_began(self, run: str, target: str, at: datetime) -> Future[Any]: ...
+
+    def event(self, event: Event) -> Future[Any]: ...
+
+    def attempt(self, attempt: Attempt) -> Future[Any]: ...
+
+    async def outcome(self, outcome: Outcome) -> None: ...
+
+    async def open_journal(
+        self, *, host: str, service: str, run: str, target: str, before: Mapping[str, Any], at: datetime
+    ) -> Journal: ...
+
+    async def mark(self, journal: str, step: str, mark: Mark, at: datetime) -> None: ...
+
+    async def close_journal(self, journal: str, closed_as: str) -> None: ...
+
+    def open_journals(
+        self, host: str, service: str, *, target: str = "", under: Collection[str] | None = ()
+    ) -> Sequence[Journal]: ...
+
+    def closed_journals(
+        self, host: str, service: str, closed_as: str, *, target: str = "", under: Collection[str] | None = ()
+    ) -> Sequence[Journal]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
     """One run. ``package`` and ``payload`` are None where a check was asked for without a package.
@@ -82,7 +126,7 @@ class RunContext:
     resolver: Resolver
     limits: Limits
     deadline: float
-    store: Store
+    store: RunStore
     watcher: Watcher
     now: Now
     per_host: PerHostSecrets | None = None

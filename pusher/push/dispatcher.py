@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -24,6 +24,7 @@ from pusher.problems.shortage import own_fault
 from pusher.push.attempt import Reached, attempt, reach, resolve
 from pusher.push.context import RunContext
 from pusher.push.recorder import failed
+from pusher.push.supply import LostError, Supply
 from pusher.scheduler.admission import Admission, Caps, Entry
 from pusher.scheduler.retry import RetryPolicy
 
@@ -103,8 +104,8 @@ class Dispatcher:
         self._changed = asyncio.Event()
         self._pool = AioPool(size=self._probes + 2 * self._places if caps.total else sys.maxsize)
 
-    async def run(self, targets: Iterator[Target], left_out: Iterable[tuple[Target, Problem]] = ()) -> None:
-        """Until every target has its outcome, those that are left out included.
+    async def run(self, supply: Supply, left_out: Iterable[tuple[Target, Problem]] = ()) -> None:
+        """Until ``supply`` is exhausted and every target has its outcome, those that are left out included.
 
         Cancelled: each target under way ends at its next await.
         """
@@ -112,15 +113,14 @@ class Dispatcher:
             failed(self._context, target, target.address, why, self._context.now()) for target, why in left_out
         )
         watch = asyncio.create_task(self._wake_on_stop())
+        supply.watch(self._changed.set)
         try:
-            exhausted = False
             while True:
                 await self._let_in()
-                exhausted = not await self._look_ahead(targets) or exhausted
-                if self._context.stop.code and not exhausted:
-                    await self._end_all((target, target.address) for target in targets)
-                    exhausted = True
-                if exhausted and self._is_over():
+                await self._look_ahead(supply)
+                if self._context.stop.code:
+                    await self._end_all((target, target.address) for target in iter(supply.take, None))
+                if (supply.is_exhausted or self._context.stop.code) and self._is_over():
                     break
                 await self._wait()
             await self._pool.join()
@@ -138,23 +138,22 @@ class Dispatcher:
             watch.cancel()
             await self._context.tickets.close()
 
-    async def _look_ahead(self, targets: Iterator[Target]) -> bool:
-        """Begin to reach as many as are wanted, retries first; False when the inventory is at its end."""
+    async def _look_ahead(self, supply: Supply) -> None:
+        """Begin to reach as many as are wanted and there are, retries first."""
         started = 0
         while self._reaching < self._probes and not self._context.stop.code:
             if (due := self._admission.back(time.monotonic())) is not None:
                 await self._begin_to_reach(self._reach(due), due.target)
             elif self._wants_more():
-                target = next(targets, None)
+                target = supply.take()
                 if target is None:
-                    return False
+                    return
                 await self._begin_to_reach(self._resolve(target), target)
             else:
                 break
             started += 1
             if not started % _AT_ONCE:
                 await self._let_in()
-        return True
 
     def _wants_more(self) -> bool:
         """Whether fewer are reached, or about to be, than are looked ahead; or nobody who waits may have a place."""
@@ -254,6 +253,8 @@ class Dispatcher:
         """No failure of ours may cost a target its outcome."""
         try:
             await work
+        except LostError:
+            _log.warning("target-lost", run=self._context.run, target=target.name)
         except asyncio.CancelledError:
             if target.name not in self._ended:
                 found = problem(Code.INTERRUPTED, Stage.RECORD, "it was stopped at once")
@@ -285,6 +286,9 @@ class Dispatcher:
     async def _record(self, outcome: Outcome) -> None:
         try:
             await self._context.store.outcome(outcome)
+        except LostError:
+            self._ended.add(outcome.target)
+            return
         except Exception as error:
             self._keep_elsewhere(outcome, error)
         self._ended.add(outcome.target)

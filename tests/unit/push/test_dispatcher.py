@@ -24,6 +24,7 @@ from pusher.problems import Code, Problem, problem
 from pusher.push.context import RunContext, Stop
 from pusher.push.dispatcher import Dispatcher
 from pusher.push.recorder import failed
+from pusher.push.supply import Listed
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.retry import RetryPolicy
 from pusher.store import Store
@@ -73,7 +74,7 @@ class Estate:
 
     async def run(self) -> Counter[str]:
         """Push to them all; how many ended with which code (``ok`` for none)."""
-        await self.runner.run(iter(self.targets))
+        await self.runner.run(Listed(iter(self.targets)))
         self.prove_one_outcome_each()
         return Counter(outcome.code or "ok" for outcome in self.reported)
 
@@ -195,7 +196,7 @@ def test_no_further_is_looked_ahead_than_is_wanted(store: Store) -> None:
             reached.append(estate.runner._admission.waiting + estate.runner._reaching)
 
         estate.runner._report = ahead
-        await estate.runner.run(iter(estate.targets))
+        await estate.runner.run(Listed(iter(estate.targets)))
 
     fly(story())
     assert len(reached) == 40
@@ -223,7 +224,7 @@ def test_one_that_is_only_watched_gives_its_place_to_another(store: Store) -> No
                 most.append(len(in_work))
 
         estate.context.watcher.stage = begin  # type: ignore[assignment, method-assign]
-        await estate.runner.run(iter(estate.targets))
+        await estate.runner.run(Listed(iter(estate.targets)))
 
     fly(story())
     assert len(ended) == 9
@@ -416,7 +417,7 @@ def test_the_inventory_is_read_as_it_is_worked_through(store: Store) -> None:
 
     async def story() -> None:
         estate = Estate(store, [make_host() for _ in range(60)], caps=Caps(total=2, subnet=0))
-        await estate.runner.run(reading(estate.targets, estate))
+        await estate.runner.run(Listed(reading(estate.targets, estate)))
         estate.prove_one_outcome_each()
 
     fly(story())
@@ -487,7 +488,7 @@ def test_a_run_stopped_at_once_tells_the_truth_about_each_target(calls: int, see
         estate = Estate(store, hosts, caps=Caps(total=chance.randint(1, 6), subnet=0))
         cutting = Cutting(estate.transport.hosts)
         estate.context.transports[cutting.kind] = cutting  # type: ignore[index]
-        cutting.task = asyncio.create_task(estate.runner.run(iter(estate.targets)))
+        cutting.task = asyncio.create_task(estate.runner.run(Listed(iter(estate.targets))))
         async with asyncio.timeout(3600):
             await asyncio.wait({cutting.task})
         assert cutting.task.cancelled()
@@ -522,7 +523,7 @@ def test_an_outcome_that_is_being_written_is_not_replaced(store: Store) -> None:
 
         estate.context.store.__dict__["outcome"] = slow
         try:
-            task = asyncio.create_task(estate.runner.run(iter(estate.targets)))
+            task = asyncio.create_task(estate.runner.run(Listed(iter(estate.targets))))
             await begun.wait()
             task.cancel()
             await asyncio.wait({task})
@@ -586,7 +587,7 @@ def test_a_report_that_fails_costs_no_outcome(store: Store) -> None:
             raise OSError("the terminal is gone")
 
         estate = Estate(store, [make_host() for _ in range(5)], report=report)
-        await estate.runner.run(iter(estate.targets))
+        await estate.runner.run(Listed(iter(estate.targets)))
         return list(store.outcomes(estate.context.run))
 
     with structlog.testing.capture_logs() as logs:
@@ -618,7 +619,9 @@ def test_who_is_left_out_is_recorded_many_at_a_time(store: Store) -> None:
 
         event.listen(store._database.engine, "commit", count)
         try:
-            await estate.runner.run(iter(estate.targets), [(target, problem(Code.EXCLUDED)) for target in spared])
+            await estate.runner.run(
+                Listed(iter(estate.targets)), [(target, problem(Code.EXCLUDED)) for target in spared]
+            )
         finally:
             event.remove(store._database.engine, "commit", count)
         return Counter(outcome.code or "ok" for outcome in store.outcomes(estate.context.run)), commits
@@ -641,7 +644,7 @@ def test_a_strangers_write_that_fails_ends_nobody_elses_push(store: Store) -> No
 
         store.__dict__["event"] = posting
         try:
-            await estate.runner.run(iter(estate.targets))
+            await estate.runner.run(Listed(iter(estate.targets)))
         finally:
             del store.__dict__["event"]
         return {outcome.target: outcome.code or "ok" for outcome in estate.reported}, estate
@@ -662,7 +665,7 @@ def test_a_run_begins_nothing_more_once_an_outcome_cannot_be_stored(store: Store
             caps=Caps(total=2, subnet=0), unstored=lambda outcome, why: unstored.append((outcome.target, why.code)),
         )  # fmt: skip
         with structlog.testing.capture_logs():
-            await estate.runner.run(iter(estate.targets))
+            await estate.runner.run(Listed(iter(estate.targets)))
         return list(store.outcomes(estate.context.run)), unstored, estate
 
     stored, unstored, estate = fly(story())
