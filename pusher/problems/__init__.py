@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pusher.models import NextMove, Source, Stage, Status
-from pusher.problems.catalogue import CATALOGUE, Charges, Part, Row
+from pusher.problems.catalogue import CATALOGUE, Again, Charges, Part, Row
 from pusher.problems.codes import Code
 
 __all__ = [
     "CATALOGUE",
+    "Again",
     "BadInput",
     "Charges",
     "Code",

@@ -179,3 +179,9 @@ class Code(StrEnum):
     STORE_UNAVAILABLE = "store-unavailable"
     STORE_REFUSED = "store-refused"
     STORE_LOST = "store-lost"
+
+    # The queue
+    WINDOW_CLOSED = "window-closed"
+    DRAINING = "draining"
+    LEASE_LOST = "lease-lost"
+    STORE_AWAY = "store-away"

@@ -17,7 +17,7 @@ from pusher.models import Stage
 from pusher.problems import CATALOGUE, Row
 from pusher.report.style import STATUS_STYLE, facts, indented, status_text
 from pusher.report.tables import table
-from pusher.report.text import CHARGES_WORDS, MOVE_WORDS, STAGE_WORDS, STATUS_WORDS
+from pusher.report.text import AGAIN_WORDS, CHARGES_WORDS, MOVE_WORDS, STAGE_WORDS, STATUS_WORDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +61,7 @@ def explain_page(code: str) -> RenderableType:
                 ("Meaning", Text(row.meaning)),
                 ("Remedy", Text(row.remedy)),
                 ("Next", Text(MOVE_WORDS[row.next_move])),
+                ("Again", Text(AGAIN_WORDS[row.again])),
                 ("Stage", Text(f"{row.stage.value}: {STAGE_WORDS[row.stage]}")),
                 *([("Lockout", Text(CHARGES_WORDS[row.charges]))] if row.stage is Stage.SIGN_IN else []),
                 ("A host that ends so", status),
@@ -102,6 +103,7 @@ def explain_record(code: str) -> dict[str, Any]:
         "meaning": row.meaning,
         "remedy": row.remedy,
         "next_move": row.next_move.value,
+        "again": row.again.value,
         "status": row.status.value,
         "part": row.part.value,
         "charges": row.charges.value,

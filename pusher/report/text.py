@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from pusher.config.wording import INVISIBLE
 from pusher.models import CheckResult, NextMove, Run, Stage, Status, Verb
-from pusher.problems import Charges
+from pusher.problems import Again, Charges
 
 _SPACES = re.compile(r"[ \t\r\n]+")
 
@@ -155,6 +155,18 @@ MOVE_WORDS: Mapping[NextMove, str] = MappingProxyType(
         NextMove.WAIT: "pusher leaves the host until its time comes",
         NextMove.GIVE_UP: "pusher does not try the host again by itself; retry the run after the remedy",
         NextMove.STOP_ACCOUNT: "pusher stops using the account everywhere, so that it is not locked out",
+    }
+)
+
+# When it is worth trying again after the command has ended.
+AGAIN_WORDS: Mapping[Again, str] = MappingProxyType(
+    {
+        Again.NEVER: "waiting does not help; retry the run after the remedy",
+        Again.SOON: "worth it after 1, 5 and 15 minutes, then hourly; ten times at most",
+        Again.HOURLY: "worth it every hour, for days: the machine may be back at any time",
+        Again.WHEN_FREE: "worth it once whoever has it now is done, or the lockout budget is free again",
+        Again.PARKED: "never by time: only after someone has seen to the account",
+        Again.WINDOW: "worth it in the host's next window, or as soon as a worker is free: the host was not to blame",
     }
 )
 

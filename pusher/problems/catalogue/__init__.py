@@ -15,18 +15,19 @@ from types import MappingProxyType
 from pusher.problems.catalogue.directory import DIRECTORY
 from pusher.problems.catalogue.install import INSTALL
 from pusher.problems.catalogue.installers import INSTALLERS
+from pusher.problems.catalogue.queue import QUEUE
 from pusher.problems.catalogue.reach import IDENTIFY, REACH
 from pusher.problems.catalogue.resolve import RESOLVE
 from pusher.problems.catalogue.rights import RIGHTS
-from pusher.problems.catalogue.row import Charges, Part, Row
+from pusher.problems.catalogue.row import Again, Charges, Part, Row
 from pusher.problems.catalogue.sign_in import SIGN_IN
 from pusher.problems.catalogue.store import STORE
 
-__all__ = ["CATALOGUE", "Charges", "Part", "Row"]
+__all__ = ["CATALOGUE", "Again", "Charges", "Part", "Row"]
 
 CATALOGUE: Mapping[str, Row] = MappingProxyType(
     {
         row.code: row
-        for row in (*RESOLVE, *DIRECTORY, *REACH, *IDENTIFY, *SIGN_IN, *RIGHTS, *INSTALL, *INSTALLERS, *STORE)
+        for row in (*RESOLVE, *DIRECTORY, *REACH, *IDENTIFY, *SIGN_IN, *RIGHTS, *INSTALL, *INSTALLERS, *STORE, *QUEUE)
     }
 )

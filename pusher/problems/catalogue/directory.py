@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from pusher.models import Stage
-from pusher.problems.catalogue.row import EVERYWHERE, FAILED, GIVE_UP, NOWHERE, RETRY, UNREACHABLE, Row
+from pusher.problems.catalogue.row import (
+    EVERYWHERE,
+    FAILED,
+    GIVE_UP,
+    HOURLY,
+    NOWHERE,
+    PARKED,
+    RETRY,
+    SOON,
+    UNREACHABLE,
+    Row,
+)
 from pusher.problems.codes import Code
 
 # A table reads as rows.
@@ -16,14 +27,16 @@ DIRECTORY = [
     Row(Code.DIRECTORY_UNREACHABLE, Stage.RESOLVE, RETRY, UNREACHABLE,
         "no domain controller serves the directory",
         "Check the domain, its SRV records and the route to a domain controller (TCP 389 or 636, and 88), or name one "
-        "with server in [directory] of the accounts file."),
+        "with server in [directory] of the accounts file.",
+        again=HOURLY),
     Row(Code.DIRECTORY_TIMED_OUT, Stage.RESOLVE, RETRY, UNREACHABLE,
         "the directory did not answer in time",
-        "Look at the load of the domain controller and the link to it; try again."),
+        "Look at the load of the domain controller and the link to it; try again.",
+        again=HOURLY),
     Row(Code.DIRECTORY_SIGN_IN_FAILED, Stage.SIGN_IN, GIVE_UP, FAILED,
         "the directory does not let in the account that reads it",
         "Correct user and secret in [directory] of the accounts file. It was tried once and is not tried again.",
-        charges=EVERYWHERE),
+        charges=EVERYWHERE, again=PARKED),
     Row(Code.DIRECTORY_UNPROTECTED, Stage.SIGN_IN, GIVE_UP, FAILED,
         "the directory and pusher agree on no sign-in that is signed and sealed",
         "Allow Kerberos for LDAP on the domain controller, or give ca in [directory] to use LDAPS; nothing is read "
@@ -47,7 +60,8 @@ DIRECTORY = [
         of_one_object=True),
     Row(Code.DIRECTORY_BUSY, Stage.RESOLVE, RETRY, FAILED,
         "the directory is too busy, or a limit of its own was reached",
-        "Try again later; narrow base and filter, or raise the domain's LDAP policy limits."),
+        "Try again later; narrow base and filter, or raise the domain's LDAP policy limits.",
+        again=SOON),
     Row(Code.DIRECTORY_ANSWER, Stage.RESOLVE, GIVE_UP, FAILED,
         "the directory's answer cannot be used or is larger than any honest one",
         "Check what listens at that server's LDAP port; narrow base and filter if it is the domain controller."),

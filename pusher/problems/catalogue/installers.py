@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pusher.models import Stage
-from pusher.problems.catalogue.row import FAILED, GIVE_UP, RETRY, Row
+from pusher.problems.catalogue.row import FAILED, GIVE_UP, RETRY, SOON, Row
 from pusher.problems.codes import Code
 
 # A table reads as rows.
@@ -19,7 +19,8 @@ INSTALLERS = [
         "slow one."),
     Row(Code.INSTALLER_BUSY, Stage.START, RETRY, FAILED,
         "another installation is running on the machine",
-        "Wait until it has ended (Windows Update counts as one), then push again."),
+        "Wait until it has ended (Windows Update counts as one), then push again.",
+        again=SOON),
     Row(Code.INSTALLER_CANCELLED, Stage.START, GIVE_UP, FAILED,
         "the installation was cancelled or suspended on the machine",
         "Someone at the machine, or a rule in the package, ended it: read the end of its log among this host's "
@@ -39,7 +40,8 @@ INSTALLERS = [
     Row(Code.PACKAGE_BAD, Stage.START, RETRY, FAILED,
         "the machine cannot open the installer's package, or cannot run it",
         "Look for a virus scanner that holds the file, try the package by hand on one machine, and check that it is "
-        "made for this architecture."),
+        "made for this architecture.",
+        again=SOON),
     Row(Code.NOT_DETECTED, Stage.VERIFY, GIVE_UP, FAILED,
         "the installer says that it succeeded, and its product is not found",
         "Correct [detect] in package.toml; where a reboot is needed first, restart the machine and push again."),

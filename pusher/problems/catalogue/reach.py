@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from pusher.models import Stage
-from pusher.problems.catalogue.row import FAILED, GIVE_UP, NEXT, NOWHERE, RETRY, TRANSPORT, UNREACHABLE, Row
+from pusher.problems.catalogue.row import (
+    FAILED,
+    GIVE_UP,
+    HOURLY,
+    NEXT,
+    NOWHERE,
+    RETRY,
+    SOON,
+    TRANSPORT,
+    UNREACHABLE,
+    Row,
+)
 from pusher.problems.codes import Code
 
 # A table reads as rows.
@@ -12,23 +23,24 @@ REACH = [
     Row(Code.PORT_CLOSED, Stage.REACH, TRANSPORT, UNREACHABLE,
         "the machine answers but refuses the port",
         "On the target, open to this machine: TCP 445 with the Server service (File and Printer Sharing), or TCP 5986 "
-        "with a WinRM listener; then push again."),
+        "with a WinRM listener; then push again.",
+        again=HOURLY),
     Row(Code.TIMED_OUT, Stage.REACH, RETRY, UNREACHABLE,
         "no answer within the time limit",
         "Check that the machine is on and that no firewall drops the traffic in between.",
-        session_gone=True, again_in_run=False),
+        session_gone=True, again_in_run=False, again=HOURLY),
     Row(Code.HOST_UNREACHABLE, Stage.REACH, RETRY, UNREACHABLE,
         "the network says that the machine cannot be reached",
         "Check the route, the address and that the machine is on.",
-        passing=True),
+        passing=True, again=HOURLY),
     Row(Code.CONNECTION_LOST, Stage.REACH, RETRY, FAILED,
         "the connection was dropped in the middle",
         "Look for a reboot, an unstable link or an intrusion prevention system on the way; push again.",
-        session_gone=True, passing=True),
+        session_gone=True, passing=True, again=SOON),
     Row(Code.TRANSFER_STALLED, Stage.STAGE, RETRY, FAILED,
         "the copy stopped moving and was given up",
         "Look at the link to the target (loss, rate limits, virus scanner at its file server); push again.",
-        session_gone=True),
+        session_gone=True, again=SOON),
     Row(Code.DIALECT_UNSUPPORTED, Stage.REACH, TRANSPORT, FAILED,
         "the target speaks no SMB dialect that can be trusted (2.1 or newer)",
         "Enable SMB 3 on the target; SMB 1 is never used."),
@@ -64,7 +76,8 @@ REACH = [
         "'Allow remote shell access'."),
     Row(Code.WINRM_QUOTA, Stage.REACH, RETRY, FAILED,
         "a quota of the WinRM service is used up",
-        "Wait, or close stale shells on the target (restart WinRM); see winrm/config/winrs, MaxShellsPerUser."),
+        "Wait, or close stale shells on the target (restart WinRM); see winrm/config/winrs, MaxShellsPerUser.",
+        again=SOON),
     Row(Code.UNENCRYPTED_REFUSED, Stage.REACH, TRANSPORT, FAILED,
         "no encryption could be agreed on over HTTP, and nothing is sent without",
         "Give the target a WinRM listener on HTTPS; do not set AllowUnencrypted."),
@@ -74,14 +87,15 @@ REACH = [
     Row(Code.TOO_BUSY, Stage.REACH, RETRY, FAILED,
         "the target is out of connections or resources",
         "Wait until the machine is less busy, or close stale sessions on it.",
-        passing=True),
+        passing=True, again=SOON),
     Row(Code.SHUTTING_DOWN, Stage.REACH, RETRY, FAILED,
         "the target is shutting down",
-        "Push again when it is back."),
+        "Push again when it is back.",
+        again=SOON),
     Row(Code.DEADLINE, Stage.RECORD, RETRY, FAILED,
         "the time allowed for this target ran out",
         "Raise --deadline for slow machines, or look at the steps' times to see what was slow.",
-        again_in_run=False),
+        again_in_run=False, again=SOON),
 ]
 
 IDENTIFY = [

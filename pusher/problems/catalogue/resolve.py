@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from pusher.models import Stage
-from pusher.problems.catalogue.row import FAILED, GIVE_UP, LEFT_OUT, RETRY, SKIPPED, SPARED, UNREACHABLE, WAIT, Row
+from pusher.problems.catalogue.row import (
+    FAILED,
+    GIVE_UP,
+    HOURLY,
+    LEFT_OUT,
+    RETRY,
+    SKIPPED,
+    SPARED,
+    UNREACHABLE,
+    WAIT,
+    WINDOW,
+    Row,
+)
 from pusher.problems.codes import Code
 
 # A table reads as rows.
@@ -11,10 +23,12 @@ from pusher.problems.codes import Code
 RESOLVE = [
     Row(Code.NAME_NOT_FOUND, Stage.RESOLVE, GIVE_UP, UNREACHABLE,
         "the name does not resolve to an address",
-        "Correct the name in the inventory, add its DNS record, or give the host an address."),
+        "Correct the name in the inventory, add its DNS record, or give the host an address.",
+        again=HOURLY),
     Row(Code.NAME_SERVER_FAILED, Stage.RESOLVE, RETRY, UNREACHABLE,
         "no name server gave an answer",
-        "Check the name servers of this machine (or of the inventory) and push again."),
+        "Check the name servers of this machine (or of the inventory) and push again.",
+        again=HOURLY),
     Row(Code.EXCLUDED, Stage.RESOLVE, GIVE_UP, SKIPPED,
         "the inventory or an option excludes this target",
         "Nothing to do; remove the exclusion to push to it.",
@@ -37,7 +51,8 @@ RESOLVE = [
         LEFT_OUT),
     Row(Code.OUTSIDE_WINDOW, Stage.RESOLVE, WAIT, SKIPPED,
         "the target's maintenance window is closed",
-        "Wait for the window, or change it."),
+        "Wait for the window, or change it.",
+        again=WINDOW),
     Row(Code.DOMAIN_CONTROLLER_REFUSED, Stage.RIGHTS, GIVE_UP, SKIPPED,
         "the target is a domain controller",
         "A push account that signs in to domain controllers can take the whole domain: leave it out, or set "

@@ -35,6 +35,26 @@ class Charges(StrEnum):
     """There was no answer: it may have counted."""
 
 
+class Again(StrEnum):
+    """When a host that waits in the queue is tried anew after an attempt that ended with a code.
+
+    ``NextMove`` is about the attempt itself. When the time comes is reckoned by ``pusher.queue.again``.
+    """
+
+    NEVER = "never"
+    """Waiting does not mend it: the host is done, and a person retries the run after the remedy."""
+    SOON = "soon"
+    """Gone in minutes, mostly: a few tries, further and further apart."""
+    HOURLY = "hourly"
+    """The machine does not answer: it is off, or away, and may be back at any time of the week."""
+    WHEN_FREE = "when-free"
+    """Somebody or something has it now: the other push, or the account's lockout budget."""
+    PARKED = "parked"
+    """The account needs a person. Never by time, which would spend sign-ins until it is locked out."""
+    WINDOW = "window"
+    """The host was not to blame: it is tried in its next window, or as soon as a worker has it again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row of the catalogue. ``advice`` is the remedy; ``{install:EXTRA}`` in it is the command that adds an extra.
@@ -61,6 +81,8 @@ class Row:
     """Gone by itself in seconds or minutes: what met it may ask again, within its own bounds."""
     again_in_run: bool = True
     """Where the next move is to retry: within the run. False: the reason will not be gone in seconds."""
+    again: Again = Again.NEVER
+    """When a host that waits in the queue is tried anew."""
     bars_removal: bool = False
     """It keeps a removal away too, which gets by without most of what an installation needs."""
     not_started: bool = False
@@ -88,4 +110,5 @@ RETRY, NEXT, GIVE_UP, STOP, TRANSPORT, WAIT = (
 FAILED, UNREACHABLE = Status.FAILED, Status.UNREACHABLE
 SKIPPED, CANCELLED = Status.SKIPPED, Status.CANCELLED
 SPARED, LEFT_OUT = Part.SPARED, Part.LEFT_OUT
+SOON, HOURLY, WHEN_FREE, PARKED, WINDOW = Again.SOON, Again.HOURLY, Again.WHEN_FREE, Again.PARKED, Again.WINDOW
 NOWHERE, EVERYWHERE, PERHAPS = Charges.NOWHERE, Charges.EVERYWHERE, Charges.PERHAPS

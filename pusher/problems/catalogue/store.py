@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pusher.models import Stage
-from pusher.problems.catalogue.row import CANCELLED, FAILED, GIVE_UP, RETRY, Row
+from pusher.problems.catalogue.row import CANCELLED, FAILED, GIVE_UP, RETRY, SOON, Row
 from pusher.problems.codes import Code
 
 # A table reads as rows.
@@ -15,7 +15,7 @@ STORE = [
     Row(Code.STORE_LOCKED, Stage.RECORD, RETRY, FAILED,
         "another program keeps pusher's store locked",
         "End what holds it (a backup, a database tool), then run the same command again.",
-        passing=True),
+        passing=True, again=SOON),
     Row(Code.STORE_DAMAGED, Stage.RECORD, GIVE_UP, FAILED,
         "pusher's store was deleted, truncated or damaged while it was in use",
         "Put it back from a backup, or move what is left of it away, and push again. A new store has forgotten which "

@@ -12,6 +12,7 @@ from pusher.problems import CATALOGUE, Code
 from pusher.problems.catalogue.directory import DIRECTORY
 from pusher.problems.catalogue.install import INSTALL
 from pusher.problems.catalogue.installers import INSTALLERS
+from pusher.problems.catalogue.queue import QUEUE
 from pusher.problems.catalogue.reach import IDENTIFY, REACH
 from pusher.problems.catalogue.resolve import RESOLVE
 from pusher.problems.catalogue.rights import RIGHTS
@@ -22,7 +23,7 @@ from pusher.problems.catalogue.store import STORE
 ROOMS = Path(pusher.__file__).parent
 
 
-TABLES = (RESOLVE, DIRECTORY, REACH, IDENTIFY, SIGN_IN, RIGHTS, INSTALL, INSTALLERS, STORE)
+TABLES = (RESOLVE, DIRECTORY, REACH, IDENTIFY, SIGN_IN, RIGHTS, INSTALL, INSTALLERS, STORE, QUEUE)
 
 
 def test_the_catalogue_is_complete() -> None:

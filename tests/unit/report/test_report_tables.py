@@ -17,7 +17,7 @@ from pusher.models import (
     Status,
     Verb,
 )
-from pusher.problems import CATALOGUE
+from pusher.problems import CATALOGUE, Again
 from pusher.report.explain import did_you_mean, explain_page, explain_record, explain_records, explain_table
 from pusher.report.host_report import host_story, host_story_record
 from pusher.report.style import console_for
@@ -227,6 +227,19 @@ def test_explain_tells_one_code_in_full(code: str) -> None:
     assert squeezed(row.remedy) in text
     assert f"{row.status}:" in text
     assert explain_record(code)["remedy"] == row.remedy
+
+
+@pytest.mark.parametrize(
+    ("code", "again", "words"),
+    [
+        ("timed-out", Again.HOURLY, "every hour"),
+        ("wrong-password", Again.PARKED, "never by time"),
+        ("wrong-host", Again.NEVER, "waiting does not help"),
+    ],
+)
+def test_explain_says_whether_waiting_helps(code: str, again: Again, words: str) -> None:
+    assert words in shown(explain_page(code))
+    assert explain_record(code)["again"] == again.value
 
 
 def test_explain_an_unknown_code() -> None:

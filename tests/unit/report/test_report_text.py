@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 
 from pusher.models import CheckResult, NextMove, Stage, Status, Verb
-from pusher.problems import Charges
+from pusher.problems import Again, Charges
 from pusher.report.text import (
     AFTER_WORDS,
+    AGAIN_WORDS,
     CHARGES_WORDS,
     CHECK_WORDS,
     MOVE_WORDS,
@@ -120,5 +121,6 @@ def test_every_stage_status_move_and_result_has_words() -> None:
     assert set(STAGE_WORDS) == set(Stage)
     assert set(STATUS_WORDS) == set(Status)
     assert set(MOVE_WORDS) == set(AFTER_WORDS) == set(NextMove)
+    assert set(AGAIN_WORDS) == set(Again)
     assert set(CHARGES_WORDS) == set(Charges)
     assert set(CHECK_WORDS) == set(CheckResult)

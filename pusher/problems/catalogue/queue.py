@@ -1,0 +1,32 @@
+"""Codes of targets that wait in the queue: what ends an attempt through no fault of the target."""
+
+from __future__ import annotations
+
+from pusher.models import Stage
+from pusher.problems.catalogue.row import CANCELLED, RETRY, WAIT, WINDOW, Row
+from pusher.problems.codes import Code
+
+# A table reads as rows.
+# fmt: off
+QUEUE = [
+    Row(Code.WINDOW_CLOSED, Stage.RECORD, WAIT, CANCELLED,
+        "the target's maintenance window closed before it was done",
+        "Nothing to do: what was begun is undone, and the target is tried again in the next window. Where it never "
+        "fits, make the window longer.",
+        again=WINDOW),
+    Row(Code.DRAINING, Stage.RECORD, RETRY, CANCELLED,
+        "the worker was told to stop before this target was done",
+        "Nothing to do: what was begun is undone, and the next worker that is free takes the target.",
+        again_in_run=False, again=WINDOW),
+    Row(Code.LEASE_LOST, Stage.RECORD, RETRY, CANCELLED,
+        "the worker was frozen, or cut off from the store, for so long that it no longer holds this target",
+        "Nothing to do: whoever takes the target next first undoes what was left. If it happens again, look at the "
+        "load of the worker's machine and at its link to the store.",
+        again_in_run=False, again=WINDOW),
+    Row(Code.STORE_AWAY, Stage.RECORD, RETRY, CANCELLED,
+        "the store's server was away for longer than can be waited for",
+        "Look at the database server and the link to it. When it is back the target is tried again, and what was "
+        "left there is undone first.",
+        again_in_run=False, again=WINDOW),
+]
+# fmt: on
