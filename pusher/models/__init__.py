@@ -23,6 +23,7 @@ from pusher.models.packages import (
 )
 from pusher.models.runs import Event, Run
 from pusher.models.targets import DOMAIN_CONTROLLERS, Target, WinrmSettings
+from pusher.models.work import Claim, WorkState
 
 __all__ = [
     "DOMAIN_CONTROLLERS",
@@ -35,6 +36,7 @@ __all__ = [
     "Attempt",
     "Check",
     "CheckResult",
+    "Claim",
     "Credential",
     "Detect",
     "DetectBy",
@@ -60,4 +62,5 @@ __all__ = [
     "TransportKind",
     "Verb",
     "WinrmSettings",
+    "WorkState",
 ]

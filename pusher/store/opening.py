@@ -21,7 +21,7 @@ from pusher.store.sqlite_file import SqliteFile
 from pusher.store.store import Store
 from pusher.store.writer import Writer
 
-HEAD = "0008"
+HEAD = "0009"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 """What is meant by a URL that names none."""

@@ -35,7 +35,7 @@ class Outcomes(Repository):
 
     async def outcome(self, outcome: Outcome) -> None:
         """Durable when it returns. A second one of a target replaces the first."""
-        replacing = _REPLACING[self._database.engine.dialect.name]
+        replacing = REPLACING[self._database.engine.dialect.name]
         await self._database.writer.write(Row(replacing, outcome_row(outcome)))
 
     def attempt(self, attempt: Attempt) -> Future[Any]:
@@ -119,7 +119,7 @@ def _replacing(dialect: Callable[[Any], Any]) -> Executable:
     return statement
 
 
-_REPLACING: Mapping[str, Executable] = MappingProxyType(
+REPLACING: Mapping[str, Executable] = MappingProxyType(
     {"sqlite": _replacing(sqlite.insert), "postgresql": _replacing(postgresql.insert)}
 )
 """By the engine's name: each has a way of its own to say it."""

@@ -13,11 +13,13 @@ from pusher.models import Run
 from pusher.store import schema
 from pusher.store.database import Repository, unless_there
 from pusher.store.queries import read_runs
+from pusher.store.work import work_rows
 from pusher.store.writer import Row
 
 _RUNS, _TARGETS = schema.runs, schema.targets
 _TARGET_BATCH = 1000
 _TARGET = unless_there(_TARGETS)
+_WORK_ITEM = unless_there(schema.work)
 _BEGAN = (
     update(_TARGETS)
     .where(_TARGETS.c.run == bindparam("its_run"), _TARGETS.c.name == bindparam("its_name"))
@@ -34,10 +36,12 @@ class Runs(Repository):
         options: Mapping[str, Any],
         targets: Iterable[tuple[str, str | None, str | None]],
         worker: Mapping[str, Any] | None = None,
+        priority: int | None = None,
     ) -> None:
         """Record the run and every target's (name, address, site) before anything is contacted.
 
-        ``worker``: the process that works on it, in words of the caller's own.
+        ``worker``: the process that works on it, in words of the caller's own. ``priority``: of a run that is queued,
+        so that its targets wait for workers; the lower comes first.
         """
         row = {
             "id": run.id,
@@ -50,12 +54,16 @@ class Runs(Repository):
             "options": dict(options),
             "started_at": run.started_at,
             "worker": dict(worker) if worker is not None else None,
+            "queued_at": run.started_at if priority is not None else None,
         }
         with self._database.writing() as connection:
             connection.execute(insert(_RUNS), row)
             for batch in _batches(targets):
                 rows = [{"run": run.id, "name": n, "address": a, "site": s} for n, a, s in batch]
                 connection.execute(_TARGET[self._database.dialect], rows)
+                if priority is not None:
+                    names = [name for name, _, _ in batch]
+                    connection.execute(_WORK_ITEM[self._database.dialect], work_rows(run.id, names, priority))
 
     def target_began(self, run: str, target: str, at: datetime) -> Future[Any]:
         """Posted: the future tells how it went."""

@@ -104,6 +104,11 @@ def is_named(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
     return func.lower(column) == storable(name).translate(_LOWERED)
 
 
+def _where(condition: ColumnElement[bool]) -> dict[str, Any]:
+    """Of an index that holds some rows alone, on every engine."""
+    return {"sqlite_where": condition, "postgresql_where": condition}
+
+
 runs = Table(
     "runs",
     metadata,
@@ -119,6 +124,7 @@ runs = Table(
     Column("ended_at", Utc),
     Column("cancel_at", Utc),
     Column("worker", Document),
+    Column("queued_at", Utc),
 )
 
 targets = Table(
@@ -229,3 +235,39 @@ writers = Table(
     Column("at", Utc, nullable=False),
 )
 """The last transaction of each process that writes to a server, by which it knows one whose commit was not answered."""
+
+work = Table(
+    "work",
+    metadata,
+    Column("id", Count, primary_key=True, autoincrement=True),
+    Column("run", Words, ForeignKey("runs.id"), nullable=False),
+    Column("target", Words, nullable=False),
+    Column("host", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("priority", Count, nullable=False),
+    Column("epoch", Count, nullable=False),
+    Column("due", Utc),
+    Column("worker", Words),
+    UniqueConstraint("run", "target"),
+)
+"""What waits to be done: a row a target of a queued run. ``host`` is the target's name in lower case."""
+
+# Of those that wait, or run, alone: a claim looks at no row of the many that are due later, or done.
+Index("work_ready", work.c.run, work.c.priority, work.c.id, **_where(work.c.state == "ready"))
+Index("work_waiting", work.c.due, **_where(work.c.state == "waiting"))
+Index("work_running", work.c.worker, **_where(work.c.state == "running"))
+Index("work_running_on_host", work.c.host, unique=True, **_where(work.c.state == "running"))
+"""At most one a host, whatever runs want it."""
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("process", Document, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("since", Utc, nullable=False),
+    Column("lease_until", Utc, nullable=False),
+)
+Index("workers_up", workers.c.name, unique=True, **_where(workers.c.state == "up"))
+"""Who takes work: a row each time that one starts. ``state``: ``up`` or ``gone``; who is gone never comes back."""

@@ -11,9 +11,10 @@ from pusher.store.journals import Journals
 from pusher.store.outcomes import Outcomes
 from pusher.store.queries import Queries
 from pusher.store.runs import Runs
+from pusher.store.work import Work
 
 
-class Store(Runs, Outcomes, Events, Journals, Queries):
+class Store(Runs, Outcomes, Events, Journals, Work, Queries):
     """Writing goes through a thread that commits in batches; reading happens at once.
 
     Every call may raise StoreError (``store-…``). What is posted raises nothing: its future tells how it went.

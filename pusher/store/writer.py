@@ -140,11 +140,11 @@ class Writer:
 
     async def write(self, work: Work | Row | Change) -> None:
         """Hand over and wait until it is durable."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await in_loop(self._put(work))
-        except TimeoutError as error:
-            raise self._late from error
+        await self._durable(self._put(work))
+
+    async def ask(self, work: Callable[[Connection], T]) -> T:
+        """Hand over and wait for the answer, which is durable."""
+        return await self._durable(self.submit(work))
 
     def submit(self, work: Callable[[Connection], T]) -> Future[T]:
         """Hand over; the future has the answer once it is durable."""
@@ -156,8 +156,22 @@ class Writer:
 
     def write_now(self, work: Work) -> None:
         """As ``write``, for callers without an event loop."""
+        self._durable_now(self._put(work))
+
+    def ask_now(self, work: Callable[[Connection], T]) -> T:
+        """As ``ask``, for callers without an event loop."""
+        return self._durable_now(self.submit(work))
+
+    async def _durable(self, handed: Future[T]) -> T:
         try:
-            self._put(work).result(PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                return await in_loop(handed)
+        except TimeoutError as error:
+            raise self._late from error
+
+    def _durable_now(self, handed: Future[T]) -> T:
+        try:
+            return handed.result(PATIENCE)
         except TimeoutError as error:
             raise self._late from error
 

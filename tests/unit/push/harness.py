@@ -21,6 +21,7 @@ from pusher.install.payload import Payload
 from pusher.install.plan import service_of, wanted_config
 from pusher.models import (
     Account,
+    Claim,
     Credential,
     Event,
     Journal,
@@ -150,22 +151,20 @@ class DyingStore(Store):
         self.__dict__.update(store.__dict__)
         self._transport = transport
 
-    async def open_journal(
-        self, *, host: str, service: str, run: str, target: str, before: Mapping[str, Any], at: datetime
-    ) -> Journal:
+    async def open_journal(self, **values: Any) -> Journal:
         fault = self._due("open-journal")
-        journal = await super().open_journal(host=host, service=service, run=run, target=target, before=before, at=at)
+        journal = await super().open_journal(**values)
         self._die_after(fault)
         return journal
 
-    async def mark(self, journal: str, step: str, mark: Mark, at: datetime) -> None:
+    async def mark(self, journal: str, step: str, mark: Mark, at: datetime, claim: Claim | None = None) -> None:
         fault = self._due(f"{step}-{mark}")
-        await super().mark(journal, step, mark, at)
+        await super().mark(journal, step, mark, at, claim)
         self._die_after(fault)
 
-    async def close_journal(self, journal: str, closed_as: str) -> None:
+    async def close_journal(self, journal: str, closed_as: str, claim: Claim | None = None) -> None:
         fault = self._due("close-journal")
-        await super().close_journal(journal, closed_as)
+        await super().close_journal(journal, closed_as, claim)
         self._die_after(fault)
 
     def _due(self, call: str) -> Fault | None:

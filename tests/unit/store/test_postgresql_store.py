@@ -30,11 +30,18 @@ from pusher.store.schema import metadata
 from tests.contract.ledger_contract import LedgerContract, add
 from tests.unit.store.store_contract import StoreContract, a_run, an_event, an_outcome
 from tests.unit.store.test_migrations import migrate
+from tests.unit.store.work_contract import WorkContract
 
 pytestmark = pytest.mark.process
 
 
 class TestPostgresqlStore(StoreContract):
+    @pytest.fixture
+    def url(self, server_store: str) -> str:
+        return server_store
+
+
+class TestPostgresqlWork(WorkContract):
     @pytest.fixture
     def url(self, server_store: str) -> str:
         return server_store

@@ -23,9 +23,17 @@ from pusher.store import StoreError, open_store, shown_url
 from pusher.store.opening import HEAD
 from pusher.store.schema import metadata
 from tests.unit.store.store_contract import StoreContract, a_run, an_outcome
+from tests.unit.store.test_migrations import migrate
+from tests.unit.store.work_contract import WorkContract
 
 
 class TestSqliteStore(StoreContract):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path}/pusher.sqlite"
+
+
+class TestSqliteWork(WorkContract):
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/pusher.sqlite"
@@ -121,15 +129,15 @@ def assert_schema_is_head(path: Path) -> None:
 
 def test_a_store_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "pusher.sqlite"
-    first = open_store(str(path))
-    first.begin_run(a_run(), {}, [("ws01", None, None)])
-    first.close()
+    engine = create_engine(f"sqlite:///{path}")
+    migrate(engine, "0001")
+    engine.dispose()
     with sqlite3.connect(path) as connection:
-        connection.execute("DROP INDEX events_by_run")
-        connection.execute("DROP TABLE lockout")
-        connection.execute("DROP TABLE writers")
-        connection.execute("ALTER TABLE runs DROP COLUMN worker")
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.execute(
+            "INSERT INTO runs (id, verb, inventory, operator, options, started_at) "
+            "VALUES ('r', 'push', 'lab.yaml', 'me@here', '{}', '2026-03-01T12:00:00.000000+00:00')"
+        )
+        connection.execute("INSERT INTO targets (run, name) VALUES ('r', 'ws01')")
     again = open_store(str(path))
     assert again.unfinished("r") == [("ws01", False)]
     assert dict(again.ledger.accounts()) == {}

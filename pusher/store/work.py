@@ -1,0 +1,278 @@
+"""Work that waits for a worker: submitted with its run, claimed, held by a lease, and ended with its outcome.
+
+Whoever has a claim may write what it does to a target as long as the work runs at the claim's epoch: every such write
+asks for that in its own transaction (``hold``), so that a worker that was frozen past its lease changes nothing when it
+wakes. Times that decide are the database's own, where a server has them. What must not live here: who does what when
+(``worker``), and what is done to a host.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from pusher.clock import utc_now
+from pusher.models import Claim, Outcome, WorkState
+from pusher.store import schema
+from pusher.store.database import Repository
+from pusher.store.outcomes import REPLACING, outcome_row
+
+_WORK, _WORKERS, _RUNS, _ATTEMPTS = schema.work, schema.workers, schema.runs, schema.attempts
+UP, GONE = "up", "gone"
+
+_MINE = and_(
+    _WORK.c.id == bindparam("its_id"),
+    _WORK.c.state == WorkState.RUNNING.value,
+    _WORK.c.epoch == bindparam("its_epoch"),
+)
+_HELD = select(_WORK.c.id).where(_MINE).with_for_update(read=True)
+# Reading begins no transaction on SQLite, so what was read might be no more when something is written by it.
+_HELD_BY_WRITING = update(_WORK).where(_MINE).values(epoch=_WORK.c.epoch)
+_ENDED = update(_WORK).where(_MINE).values(state=WorkState.DONE.value, worker=None)
+_WAITS = update(_WORK).where(_MINE).values(state=WorkState.WAITING.value, worker=None, due=bindparam("its_due"))
+_RETURNED = update(_WORK).where(_MINE).values(state=WorkState.READY.value, worker=None)
+_TRIES = (
+    select(func.coalesce(func.max(_ATTEMPTS.c.number), 0))
+    .where(_ATTEMPTS.c.run == _WORK.c.run, _ATTEMPTS.c.target == _WORK.c.target)
+    .scalar_subquery()
+)
+
+
+class ClaimLostError(Exception):
+    """The work is somebody else's by now: what was asked for by ``claim`` is not done."""
+
+    def __init__(self, claim: Claim) -> None:
+        super().__init__(f"{claim.run}, {claim.target}: epoch {claim.epoch} is over")
+        self.claim = claim
+
+
+class Work(Repository):
+    """What a call tells is durable."""
+
+    # -- workers -------------------------------------------------------------------------------------------------
+
+    async def register(
+        self, name: str, process: Mapping[str, Any], lease: timedelta, is_gone: Callable[[Mapping[str, Any]], bool]
+    ) -> str | None:
+        """The id of a worker that begins; None where another one of that name is at work.
+
+        ``process``: where it runs, in words of the caller's own, and ``is_gone`` says whether it does no more.
+        """
+
+        def registering(connection: Connection) -> str | None:
+            now = self._now(connection)
+            self._end_lapsed(connection, now, is_gone)
+            row = {"id": secrets.token_hex(8), "name": name, "process": dict(process), "state": UP, "since": now,
+                   "lease_until": now + lease}  # fmt: skip
+            try:
+                with connection.begin_nested():
+                    connection.execute(insert(_WORKERS), row)
+            except IntegrityError:
+                return None
+            return str(row["id"])
+
+        return await self._database.writer.ask(registering)
+
+    async def beat(self, worker: str, lease: timedelta) -> bool:
+        """Its lease begins anew, and with it that of all its claims; False where it had lapsed, which is for good."""
+
+        def beating(connection: Connection) -> bool:
+            now = self._now(connection)
+            query = update(_WORKERS).where(_is_up(worker, now)).values(lease_until=now + lease)
+            return connection.execute(query).rowcount == 1
+
+        return await self._database.writer.ask(beating)
+
+    async def leave(self, worker: str) -> None:
+        """It takes no more work, and what it has is somebody else's."""
+
+        def leaving(connection: Connection) -> None:
+            connection.execute(update(_WORKERS).where(_WORKERS.c.id == worker).values(state=GONE))
+            _free_the_claims_of_the_gone(connection)
+
+        await self._database.writer.ask(leaving)
+
+    async def reap(self, is_gone: Callable[[Mapping[str, Any]], bool]) -> int:
+        """Free the claims of workers whose lease has lapsed, or whose process is gone; how many claims that were."""
+
+        def reaping(connection: Connection) -> int:
+            self._end_lapsed(connection, self._now(connection), is_gone)
+            return _free_the_claims_of_the_gone(connection)
+
+        return await self._database.writer.ask(reaping)
+
+    # -- work ----------------------------------------------------------------------------------------------------
+
+    async def claim(self, run: str, worker: str, most: int) -> list[Claim]:
+        """The next of a run's work that is ready, of hosts on which nothing runs; none where the worker is gone."""
+
+        def claiming(connection: Connection) -> list[Claim]:
+            if not self._is_up(connection, worker):
+                return []
+            try:
+                with connection.begin_nested():
+                    return _claimed(connection, run, worker, most)
+            except IntegrityError:  # another worker has claimed one of the hosts in the same moment
+                return []
+
+        return await self._database.writer.ask(claiming)
+
+    async def finish(self, claim: Claim, outcome: Outcome) -> bool:
+        """The outcome and the end of the work; False where the claim is good no more, and nothing is recorded."""
+
+        def finishing(connection: Connection) -> bool:
+            if not _changes(connection, _ENDED, claim):
+                return False
+            connection.execute(REPLACING[self._database.dialect], outcome_row(outcome))
+            return True
+
+        return await self._database.writer.ask(finishing)
+
+    async def put_off(self, claim: Claim, due: datetime) -> bool:
+        """The work waits until then; False where the claim is good no more."""
+        return await self._database.writer.ask(lambda c: _changes(c, _WAITS, claim, its_due=due))
+
+    async def give_back(self, claim: Claim) -> bool:
+        """The work is anybody's, at once; False where the claim is good no more."""
+        return await self._database.writer.ask(lambda c: _changes(c, _RETURNED, claim))
+
+    async def promote(self) -> int:
+        """Make ready what is due; how much that was."""
+        waiting = _WORK.c.state == WorkState.WAITING.value
+
+        def promoting(connection: Connection) -> int:
+            due = and_(waiting, _WORK.c.due <= self._now(connection))
+            query = update(_WORK).where(due).values(state=WorkState.READY.value, due=None)
+            return connection.execute(query).rowcount
+
+        return await self._database.writer.ask(promoting)
+
+    async def end_runs(self) -> list[str]:
+        """Record the end of queued runs of which all work is done; which they are."""
+        is_over = ~exists().where(_WORK.c.run == _RUNS.c.id, _WORK.c.state != WorkState.DONE.value)
+        ending = (
+            update(_RUNS)
+            .where(_RUNS.c.queued_at.is_not(None), _RUNS.c.ended_at.is_(None), is_over)
+            .returning(_RUNS.c.id)
+        )
+
+        def end(connection: Connection) -> list[str]:
+            return list(connection.execute(ending.values(ended_at=self._now(connection))).scalars())
+
+        return await self._database.writer.ask(end)
+
+    def end_unclaimed(self, run: str, outcome_of: Callable[[str], Outcome], most: int = 500) -> int:
+        """End work of a run that nobody has claimed, each with its outcome; how much it was, at most ``most``."""
+        free = select(_WORK.c.id).where(_WORK.c.run == run, _WORK.c.state.in_(_UNCLAIMED)).limit(most)
+
+        def end(connection: Connection) -> int:
+            chosen = _WORK.c.id.in_(free.with_for_update(skip_locked=True).scalar_subquery())
+            query = update(_WORK).where(chosen).values(state=WorkState.DONE.value, due=None).returning(_WORK.c.target)
+            rows = [outcome_row(outcome_of(target)) for target in connection.execute(query).scalars()]
+            if rows:
+                connection.execute(REPLACING[self._database.dialect], rows)
+            return len(rows)
+
+        return self._database.writer.ask_now(end)
+
+    def runs_with_work(self) -> list[str]:
+        """Runs that have work that is ready, the most urgent first."""
+        query = (
+            select(_WORK.c.run)
+            .where(_WORK.c.state == WorkState.READY.value)
+            .group_by(_WORK.c.run)
+            .order_by(func.min(_WORK.c.priority), func.min(_WORK.c.id))
+        )
+        with self._database.reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def work_states(self, run: str) -> dict[WorkState, int]:
+        """How much of a queued run's work is in which state; empty of another run."""
+        query = select(_WORK.c.state, func.count()).where(_WORK.c.run == run).group_by(_WORK.c.state)
+        with self._database.reading() as connection:
+            return {WorkState(state): count for state, count in connection.execute(query)}
+
+    # -- the parts -----------------------------------------------------------------------------------------------
+
+    def _now(self, connection: Connection) -> datetime:
+        """Of the one clock that all who use the store have."""
+        if self._database.dialect == "sqlite":
+            return utc_now()
+        told: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        return told
+
+    def _is_up(self, connection: Connection, worker: str) -> bool:
+        """It is, and stays so until the transaction ends."""
+        is_up = _is_up(worker, self._now(connection))
+        if self._database.dialect == "sqlite":
+            return connection.execute(update(_WORKERS).where(is_up).values(state=UP)).rowcount == 1
+        return connection.execute(select(_WORKERS.c.id).where(is_up).with_for_update(read=True)).first() is not None
+
+    def _end_lapsed(self, connection: Connection, now: datetime, is_gone: Callable[[Mapping[str, Any]], bool]) -> None:
+        columns = (_WORKERS.c.id, _WORKERS.c.process, _WORKERS.c.lease_until)
+        for worker, process, until in connection.execute(select(*columns).where(_WORKERS.c.state == UP)).all():
+            if until < now or is_gone(process):
+                as_read = and_(_WORKERS.c.id == worker, _WORKERS.c.lease_until == until)
+                connection.execute(update(_WORKERS).where(as_read).values(state=GONE))
+
+
+_UNCLAIMED = (WorkState.READY.value, WorkState.WAITING.value)
+
+
+def hold(connection: Connection, claim: Claim) -> bool:
+    """Whether the claim is good; if so it stays good until the transaction ends."""
+    key = {"its_id": claim.work, "its_epoch": claim.epoch}
+    if connection.dialect.name == "sqlite":
+        return connection.execute(_HELD_BY_WRITING, key).rowcount == 1
+    return connection.execute(_HELD, key).first() is not None
+
+
+def work_rows(run: str, targets: Sequence[str], priority: int) -> list[dict[str, Any]]:
+    """Of a run that is submitted."""
+    return [
+        {"run": run, "target": target, "host": target.lower(), "state": WorkState.READY.value, "priority": priority,
+         "epoch": 0}
+        for target in targets
+    ]  # fmt: skip
+
+
+def _is_up(worker: str, now: datetime) -> ColumnElement[bool]:
+    return and_(_WORKERS.c.id == worker, _WORKERS.c.state == UP, _WORKERS.c.lease_until >= now)
+
+
+def _claimed(connection: Connection, run: str, worker: str, most: int) -> list[Claim]:
+    other = _WORK.alias()
+    is_free = ~exists().where(other.c.host == _WORK.c.host, other.c.state == WorkState.RUNNING.value)
+    chosen = (
+        select(_WORK.c.id)
+        .where(_WORK.c.run == run, _WORK.c.state == WorkState.READY.value, is_free)
+        .order_by(_WORK.c.priority, _WORK.c.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    query = (
+        update(_WORK)
+        .where(_WORK.c.id.in_(chosen.scalar_subquery()))
+        .values(state=WorkState.RUNNING.value, epoch=_WORK.c.epoch + 1, worker=worker)
+        .returning(_WORK.c.id, _WORK.c.run, _WORK.c.target, _WORK.c.epoch, _TRIES)
+    )
+    found = [
+        Claim(work=work, run=run, target=target, epoch=epoch, tries=tries)
+        for work, run, target, epoch, tries in connection.execute(query)
+    ]
+    return sorted(found, key=lambda claim: claim.work)
+
+
+def _changes(connection: Connection, statement: Any, claim: Claim, **values: Any) -> bool:
+    return bool(connection.execute(statement, {"its_id": claim.work, "its_epoch": claim.epoch, **values}).rowcount)
+
+
+def _free_the_claims_of_the_gone(connection: Connection) -> int:
+    gone = select(_WORKERS.c.id).where(_WORKERS.c.state == GONE).scalar_subquery()
+    claimed = and_(_WORK.c.state == WorkState.RUNNING.value, _WORK.c.worker.in_(gone))
+    return connection.execute(update(_WORK).where(claimed).values(state=WorkState.READY.value, worker=None)).rowcount

@@ -1,0 +1,312 @@
+"""What every engine under the queue does. Subclasses give ``url``; each test has an empty store of its own there."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text as sql
+
+from pusher.clock import utc_now
+from pusher.models import Claim, Mark, Outcome, Status, WorkState
+from pusher.store import Store, open_store
+from pusher.store.work import ClaimLostError
+from tests.unit.store.store_contract import NOON, a_run, an_attempt, an_outcome
+
+LEASE = timedelta(seconds=90)
+PROCESS = {"host": "h", "place": "p", "pid": 1, "started": 1}
+RUNS = {"r1": ("a", "b", "c"), "r2": ("A", "d")}
+"""``a`` is wanted by both."""
+_names = itertools.count(1)
+
+
+def nobody_is_gone(_: Mapping[str, Any]) -> bool:
+    return False
+
+
+def submit(store: Store, runs: Mapping[str, tuple[str, ...]] = RUNS, priority: int = 100) -> None:
+    for run, targets in runs.items():
+        store.begin_run(a_run(run), {}, [(target, None, None) for target in targets], priority=priority)
+
+
+async def begin(store: Store, name: str = "") -> str:
+    worker = await store.register(name or f"w{next(_names)}", PROCESS, LEASE, nobody_is_gone)
+    assert worker is not None
+    return worker
+
+
+def lapse(store: Store, worker: str) -> None:
+    """As after a night of sleep."""
+    with store._database.writing() as connection:
+        late = (utc_now() - LEASE).isoformat(timespec="microseconds")
+        connection.execute(sql("UPDATE workers SET lease_until = :late WHERE id = :id"), {"late": late, "id": worker})
+
+
+def outcome_of(claim: Claim, **changes: Any) -> Outcome:
+    return an_outcome(claim.target, run=claim.run, **changes)
+
+
+class WorkContract:
+    @pytest.fixture
+    def url(self) -> str:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def store(self, url: str) -> Iterator[Store]:
+        made = open_store(url)
+        yield made
+        made.close()
+
+    async def test_work_is_claimed_once_in_its_order_and_ends_with_its_outcome(self, store: Store) -> None:
+        submit(store, {"r1": ("c", "a", "b")})
+        first, second = await begin(store), await begin(store)
+        mine, others = await store.claim("r1", first, 2), await store.claim("r1", second, 2)
+        assert [claim.target for claim in mine] == ["c", "a"] and [claim.target for claim in others] == ["b"]
+        assert store.work_states("r1") == {WorkState.RUNNING: 3}
+        assert await store.finish(mine[0], outcome_of(mine[0]))
+        assert [outcome.target for outcome in store.outcomes("r1")] == ["c"]
+        assert store.work_states("r1") == {WorkState.RUNNING: 2, WorkState.DONE: 1}
+
+    async def test_a_run_that_is_not_queued_is_nobodys_work(self, store: Store) -> None:
+        store.begin_run(a_run("r1"), {}, [("a", None, None)])
+        assert store.runs_with_work() == [] and store.work_states("r1") == {}
+        assert await store.end_runs() == []
+
+    async def test_the_most_urgent_run_comes_first(self, store: Store) -> None:
+        submit(store, {"r1": ("a",), "r2": ("b",)}, priority=100)
+        submit(store, {"r3": ("c",)}, priority=10)
+        assert store.runs_with_work() == ["r3", "r1", "r2"]
+
+    async def test_two_runs_never_work_on_one_host_at_once(self, store: Store) -> None:
+        submit(store)
+        worker = await begin(store)
+        (claim, *_) = await store.claim("r1", worker, 9)
+        assert [one.target for one in await store.claim("r2", worker, 9)] == ["d"], "a is worked on as A"
+        assert await store.finish(claim, outcome_of(claim))
+        assert [one.target for one in await store.claim("r2", worker, 9)] == ["A"]
+
+    async def test_what_a_lapsed_worker_had_is_anothers_and_it_writes_nothing_any_more(self, store: Store) -> None:
+        submit(store, {"r1": ("a",)})
+        frozen, other = await begin(store), await begin(store)
+        (old,) = await store.claim("r1", frozen, 1)
+        journal = await store.open_journal(
+            host="a", service="s", run="r1", target="a", before={}, at=NOON, claim=old
+        )  # fmt: skip
+        await store.mark(journal.id, "stop", Mark.INTENT, NOON, old)
+        lapse(store, frozen)
+        assert await store.reap(nobody_is_gone) == 1
+        (new,) = await store.claim("r1", other, 1)
+        assert new.epoch > old.epoch
+        for late in (
+            store.mark(journal.id, "stop", Mark.DONE, NOON, old),
+            store.close_journal(journal.id, "undone", old),
+            store.open_journal(host="a", service="s", run="r1", target="a", before={}, at=NOON, claim=old),
+        ):
+            with pytest.raises(ClaimLostError):
+                await late
+        assert not await store.finish(old, outcome_of(old, status=Status.FAILED))
+        assert not await store.give_back(old) and not await store.put_off(old, NOON)
+        (left,) = store.open_journals("a", "s")
+        assert [step.mark for step in left.steps] == [Mark.INTENT], "for whoever has it now"
+        assert list(store.outcomes("r1")) == []
+        assert await store.finish(new, outcome_of(new)), "nothing of the old one was in its way"
+        assert [outcome.status for outcome in store.outcomes("r1")] == [Status.INSTALLED]
+
+    async def test_a_lease_that_has_lapsed_never_begins_anew(self, store: Store) -> None:
+        submit(store)
+        worker = await begin(store)
+        assert await store.beat(worker, LEASE)
+        lapse(store, worker)
+        assert not await store.beat(worker, LEASE), "though nobody has noticed yet"
+        assert await store.claim("r1", worker, 1) == []
+
+    async def test_whose_process_is_gone_is_not_waited_for(self, store: Store) -> None:
+        submit(store, {"r1": ("a",)})
+        worker = await begin(store)
+        await store.claim("r1", worker, 1)
+        assert await store.reap(nobody_is_gone) == 0
+        assert await store.reap(lambda process: process == PROCESS) == 1
+        assert store.work_states("r1") == {WorkState.READY: 1}
+
+    async def test_a_name_is_one_workers_until_it_is_gone(self, store: Store) -> None:
+        worker = await begin(store, "site-server")
+        assert await store.register("site-server", PROCESS, LEASE, nobody_is_gone) is None
+        await store.leave(worker)
+        again = await begin(store, "site-server")
+        lapse(store, again)
+        assert await store.register("site-server", PROCESS, LEASE, nobody_is_gone) is not None
+
+    async def test_who_leaves_leaves_its_work_to_others(self, store: Store) -> None:
+        submit(store, {"r1": ("a", "b")})
+        leaving, other = await begin(store), await begin(store)
+        (claim, _) = await store.claim("r1", leaving, 2)
+        await store.leave(leaving)
+        assert not await store.finish(claim, outcome_of(claim))
+        assert len(await store.claim("r1", other, 9)) == 2
+
+    async def test_what_is_put_off_is_ready_when_it_is_due(self, store: Store) -> None:
+        submit(store, {"r1": ("a", "b")})
+        worker = await begin(store)
+        first, second = await store.claim("r1", worker, 2)
+        assert await store.put_off(first, utc_now() - timedelta(seconds=1))
+        assert await store.put_off(second, utc_now() + timedelta(hours=1))
+        assert store.work_states("r1") == {WorkState.WAITING: 2}
+        assert await store.promote() == 1
+        (again,) = await store.claim("r1", worker, 9)
+        assert again.target == "a" and again.epoch > first.epoch
+
+    async def test_a_claim_knows_how_often_its_target_was_tried(self, store: Store) -> None:
+        submit(store, {"r1": ("a",)})
+        worker = await begin(store)
+        (claim,) = await store.claim("r1", worker, 1)
+        assert claim.tries == 0
+        await asyncio.wrap_future(store.attempt(an_attempt(run="r1", target="a", number=2)))
+        await store.give_back(claim)
+        (claim,) = await store.claim("r1", worker, 1)
+        assert claim.tries == 2
+
+    async def test_a_queued_run_ends_when_all_its_work_is_done(self, store: Store) -> None:
+        submit(store, {"r1": ("a",), "r2": ("b",)})
+        worker = await begin(store)
+        (claim,) = await store.claim("r1", worker, 1)
+        assert await store.end_runs() == []
+        await store.finish(claim, outcome_of(claim))
+        assert await store.end_runs() == ["r1"] and await store.end_runs() == []
+        ended, other = store.run("r1"), store.run("r2")
+        assert ended is not None and ended.ended_at is not None and other is not None and other.ended_at is None
+
+    async def test_work_that_nobody_has_is_ended_by_whoever_cancels_it(self, store: Store) -> None:
+        submit(store, {"r1": ("a", "b", "c", "d")})
+        worker = await begin(store)
+        (claim, waiting) = await store.claim("r1", worker, 2)
+        await store.put_off(waiting, utc_now() + timedelta(hours=1))
+
+        def cancelled(target: str) -> Outcome:
+            return an_outcome(target, run="r1", status=Status.FAILED, code="cancelled")
+
+        assert await asyncio.to_thread(store.end_unclaimed, "r1", cancelled, 2) == 2
+        assert await asyncio.to_thread(store.end_unclaimed, "r1", cancelled, 2) == 1
+        assert await asyncio.to_thread(store.end_unclaimed, "r1", cancelled, 2) == 0
+        assert [outcome.target for outcome in store.outcomes("r1")] == ["b", "c", "d"]
+        assert await store.finish(claim, outcome_of(claim)), "what somebody has is theirs to end"
+
+    async def test_several_who_claim_at_once_have_each_host_once(self, store: Store, url: str) -> None:
+        """Over connections of their own: as processes do."""
+        hosts = tuple(f"h{number:02}" for number in range(40))
+        submit(store, {"r1": hosts, "r2": tuple(reversed(hosts))})
+
+        def take(run: str) -> list[Claim]:
+            async def taking() -> list[Claim]:
+                worker, found = await begin(mine), list[Claim]()
+                for _ in range(12):
+                    found += await mine.claim(run, worker, 5)
+                return found
+
+            mine = open_store(url)
+            try:
+                return asyncio.run(taking())
+            finally:
+                mine.close()
+
+        with ThreadPoolExecutor(4) as pool:
+            found = [claim for claims in pool.map(take, ["r1", "r2"] * 2) for claim in claims]
+        assert sorted(claim.target for claim in found) == sorted(hosts)
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(steps=st.lists(st.tuples(st.sampled_from(["claim", "finish", "return", "lapse", "reap", "mark", "beat"]),
+                                    st.integers(0, 2), st.integers(0, 3)), max_size=25))  # fmt: skip
+    def test_whoever_does_what_when_each_target_is_one_workers_and_ends_once(
+        self, store: Store, steps: list[tuple[str, int, int]]
+    ) -> None:
+        number = next(_names)
+        runs = {f"{run}-{number}": tuple(f"{host}{number}" for host in hosts) for run, hosts in RUNS.items()}
+        submit(store, runs)
+        asyncio.run(_Story(store, list(runs)).told(steps))
+
+
+class _Story:
+    """Some workers, whose claims are kept for as long as they may be tried; and who has which host, by the rules."""
+
+    def __init__(self, store: Store, runs: list[str]) -> None:
+        self.store, self.runs = store, runs
+        self.workers, self.is_up = list[str](), [True] * 3
+        self.claims: list[list[Claim]] = [[], [], []]
+        self.holders = dict[int, tuple[int, int]]()
+        self.ended = list[tuple[str, str]]()
+
+    async def told(self, steps: list[tuple[str, int, int]]) -> None:
+        self.workers = [await begin(self.store) for _ in range(3)]
+        for step, who, which in steps:
+            await getattr(self, f"_{step}")(who, which)
+            held = [self._host(who, work) for work, (who, _) in self.holders.items()]
+            assert len(held) == len(set(held)), "a host is worked on by two"
+        stored = [(run, outcome.target) for run in self.runs for outcome in self.store.outcomes(run)]
+        assert sorted(stored) == sorted(self.ended)
+        running = sum(self.store.work_states(run).get(WorkState.RUNNING, 0) for run in self.runs)
+        assert running == len(self.holders)
+        for worker in self.workers:
+            await self.store.leave(worker)
+
+    def _host(self, who: int, work: int) -> str:
+        return next(claim.target.lower() for claim in self.claims[who] if claim.work == work)
+
+    def _is_good(self, who: int, claim: Claim) -> bool:
+        return self.holders.get(claim.work) == (who, claim.epoch)
+
+    def _one(self, who: int, which: int) -> Claim | None:
+        return self.claims[who][which % len(self.claims[who])] if self.claims[who] else None
+
+    async def _claim(self, who: int, which: int) -> None:
+        found = await self.store.claim(self.runs[which % 2], self.workers[who], 1 + which)
+        assert self.is_up[who] or not found
+        for claim in found:
+            assert claim.work not in self.holders
+            self.claims[who].append(claim)
+            self.holders[claim.work] = (who, claim.epoch)
+
+    async def _finish(self, who: int, which: int) -> None:
+        if (claim := self._one(who, which)) is not None:
+            is_good = self._is_good(who, claim)
+            assert await self.store.finish(claim, outcome_of(claim)) == is_good
+            if is_good:
+                del self.holders[claim.work]
+                self.ended.append((claim.run, claim.target))
+
+    async def _return(self, who: int, which: int) -> None:
+        if (claim := self._one(who, which)) is not None:
+            is_good = self._is_good(who, claim)
+            assert await self.store.give_back(claim) == is_good
+            if is_good:
+                del self.holders[claim.work]
+
+    async def _mark(self, who: int, which: int) -> None:
+        if (claim := self._one(who, which)) is not None:
+            writing = self.store.open_journal(
+                host=claim.target, service="s", run=claim.run, target=claim.target, before={}, at=NOON, claim=claim
+            )
+            try:
+                await writing
+            except ClaimLostError:
+                assert not self._is_good(who, claim)
+            else:
+                assert self._is_good(who, claim)
+
+    async def _lapse(self, who: int, _: int) -> None:
+        lapse(self.store, self.workers[who])
+        self.is_up[who] = False
+
+    async def _beat(self, who: int, _: int) -> None:
+        assert await self.store.beat(self.workers[who], LEASE) == self.is_up[who]
+
+    async def _reap(self, _: int, __: int) -> None:
+        lost = [work for work, (who, _) in self.holders.items() if not self.is_up[who]]
+        assert await self.store.reap(nobody_is_gone) == len(lost)
+        for work in lost:
+            del self.holders[work]
