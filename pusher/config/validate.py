@@ -96,7 +96,7 @@ class _Finding:
         context = self._error.get("ctx", {})
         if self._kind == "extra_forbidden":
             owner = _model_at(self._model, self._inner[:-1])
-            known = list(owner.model_fields) if owner is not None else []
+            known = list(_fields(owner)) if owner is not None else []
             return f"{name} is not a known key{hint(str(self._path[-1]), known)}", listed(known)
         if self._kind == "missing":
             missing = (*self._path, *self._missing)
@@ -183,9 +183,14 @@ def _model_at(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
 
 def _field(annotation: Any, step: str | int) -> FieldInfo | None:
     for model in _models(annotation):
-        if isinstance(step, str) and step in model.model_fields:
-            return model.model_fields[step]
+        if isinstance(step, str) and (field := _fields(model).get(step)) is not None:
+            return field
     return None
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """By their names in the file: a key that is a word of Python's has an alias."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

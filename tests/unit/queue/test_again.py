@@ -19,7 +19,8 @@ WEEK = timedelta(days=7)
 MINUTES, HOURS = timedelta(minutes=1), timedelta(hours=1)
 HOSTS = [f"ws{number:03}.corp.example" for number in range(400)]
 
-codes = st.sampled_from(Code)
+OF_EACH = {again: [code for code in Code if CATALOGUE[code].again is again] for again in Again}
+codes = st.sampled_from(Again).flatmap(lambda again: st.sampled_from(OF_EACH[again]))
 stages = st.sampled_from(Stage)
 instants = st.integers(-86_400, 9 * 86_400).map(lambda seconds: NOW + timedelta(seconds=seconds))
 hosts = st.sampled_from(["", "ws017.lab.test", "\ud800", "köln-1", *(f"ws{number}" for number in range(20))])
@@ -156,9 +157,10 @@ def test_a_host_is_parked_on_somebody_and_not_for_ever() -> None:
     assert again(ended(Code.WRONG_PASSWORD, account="a"), fresh(give_up=NOW), NOW) is None
 
 
-@given(ends, waits, instants)
-def test_never_in_the_past_and_never_after_the_end(end: Ended, waiting: Waiting, now: datetime) -> None:
-    due = again(end, waiting, now)
+@settings(max_examples=300)
+@given(ends, waits, instants, st.booleans())
+def test_never_in_the_past_and_never_after_the_end(end: Ended, waiting: Waiting, now: datetime, same: bool) -> None:
+    due = again(end, replace(waiting, code=end.code) if same else waiting, now)
     if due is None:
         return
     assert (due.at is None) == (due.why is Again.PARKED) == (due.park is not None)
@@ -222,6 +224,10 @@ def test_hosts_that_failed_together_come_back_apart() -> None:
     spread = [around(HOURS, host) for host in HOSTS]
     assert 0.9 * HOURS <= min(spread) < 0.91 * HOURS
     assert 1.09 * HOURS < max(spread) <= 1.1 * HOURS
+    free = NOW + HOURS
+    freed = {came_back(again(ended(code, free_at=free, opens_at=free), fresh(host), NOW))[0]
+             for host in HOSTS for code in (Code.LOCKOUT_BUDGET_SPENT, Code.OUTSIDE_WINDOW)}  # fmt: skip
+    assert len(freed) > len(HOSTS) / 2, "what is free at one moment is not asked for at one moment"
     late = [after(MINUTES, host) for host in HOSTS]
     assert timedelta(0) <= min(late) < max(late) < MINUTES
 
