@@ -1,0 +1,148 @@
+"""Waves: a run reaches a few hosts first, then more, and stops by itself where too many of them fail. Pure.
+
+A wave is held until all before it have passed; then it is open, its hosts are pushed to, and it ends in one of two
+ways:
+
+* Every host of it is done, or does not answer and waits: the wave soaks for a while, and has passed.
+* More have failed than the limit allows, whatever the rest still come to: it is stopped, at once and not at its end.
+
+A host that does not answer is neither a success nor a failure, and holds up no wave. It goes on waiting, and counts in
+the wave that is open when it ends. One that is parked on an account is no failure either, but its wave waits for it.
+What must not live here: who counts, and what happens to the hosts of a wave that is stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from fractions import Fraction
+from itertools import pairwise
+
+from pusher.queue.jitter import share
+
+LEAST_VERDICTS = 10
+"""Of fewer nothing is concluded, unless they are all that the wave has."""
+
+
+class WaveState(StrEnum):
+    HELD = "held"
+    OPEN = "open"
+    SOAKING = "soaking"
+    PASSED = "passed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rollout:
+    """How a run goes out. ``percents``: of its hosts, how many the waves have reached by then, rising to 100.
+
+    ``soak``: how long a wave is watched before the next one opens. ``stop_above``: the part of a wave's verdicts, 0 to
+    1, that may be failures; None: it never stops. Raises ValueError where the percents do not rise to 100.
+    """
+
+    percents: tuple[float, ...] = (100,)
+    soak: timedelta = timedelta(0)
+    stop_above: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.percents or self.percents[-1] != 100 or self.percents[0] <= 0:
+            raise ValueError("percents of waves begin above 0 and end with 100")
+        if any(one >= other for one, other in pairwise(self.percents)):
+            raise ValueError("percents of waves rise")
+        if self.stop_above is not None and not 0 <= self.stop_above < 1:
+            raise ValueError("the part of failures that stops a wave is from 0 to less than 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """How the hosts of a wave stand: each is counted once, and who is counted nowhere is waiting or worked on.
+
+    ``unreachable``: who did not answer last, given up or not, and also while the next try goes on: else a wave with
+    many of them would never be without one at work. ``left_out``: who ended without a verdict (skipped, cancelled).
+    """
+
+    size: int
+    succeeded: int = 0
+    failed: int = 0
+    unreachable: int = 0
+    parked: int = 0
+    left_out: int = 0
+
+    @property
+    def verdicts(self) -> int:
+        return self.succeeded + self.failed
+
+    @property
+    def to_come(self) -> int:
+        """Who may still give a verdict."""
+        return self.size - self.verdicts - self.unreachable - self.left_out
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wave:
+    """``number`` counts from 1."""
+
+    number: int
+    state: WaveState = WaveState.HELD
+    opened_at: datetime | None = None
+    soak_until: datetime | None = None
+
+
+def sizes(hosts: int, percents: Sequence[float]) -> tuple[int, ...]:
+    """How many hosts each wave has: together, up to each wave, the percent of all, rounded up.
+
+    Of few hosts some waves have none; the first has one at least.
+    """
+    # As it is written: 0.7 % of 1,000 hosts are 7, and 0.7 as a float is a little more.
+    reached = [math.ceil(Fraction(str(percent)) * hosts / 100) for percent in percents]
+    return tuple(after - before for before, after in pairwise((0, *reached)))
+
+
+def assign(
+    run: str, hosts: Iterable[str], percents: Sequence[float], canaries: Set[str] = frozenset()
+) -> dict[str, int]:
+    """The number of each host's wave: ``canaries`` first, then by chance, which is the same for a run each time.
+
+    By chance, for the first percent of an inventory is one site, and the first of each run the same unlucky people.
+    """
+    order = sorted(set(hosts), key=lambda host: (host not in canaries, share(run, host), host))
+    places = iter(order)
+    return {
+        next(places): number for number, size in enumerate(sizes(len(order), percents), start=1) for _ in range(size)
+    }
+
+
+def advance(waves: Sequence[Wave], counts: Mapping[int, Counts], rollout: Rollout, now: datetime) -> tuple[Wave, ...]:
+    """The waves of a run as they stand ``now``; ``counts`` by the waves' numbers, none for a wave without hosts.
+
+    What is done with it: hosts of an open wave may be pushed to; those of a held or stopped one may not.
+    """
+    found: list[Wave] = []
+    for wave in sorted(waves, key=lambda one: one.number):
+        held = wave.state is WaveState.HELD
+        if held and all(before.state is WaveState.PASSED for before in found):
+            wave = replace(wave, state=WaveState.OPEN, opened_at=now)
+        found.append(_judged(wave, counts.get(wave.number, Counts(size=0)), rollout, now))
+    return tuple(found)
+
+
+def has_failed(counts: Counts, stop_above: float | None) -> bool:
+    """Whether more fail than may, even if all that are to come succeed."""
+    if stop_above is None or (counts.verdicts < LEAST_VERDICTS and counts.to_come > 0):
+        return False
+    return counts.failed > Fraction(str(stop_above)) * (counts.verdicts + counts.to_come)
+
+
+def _judged(wave: Wave, counts: Counts, rollout: Rollout, now: datetime) -> Wave:
+    if wave.state not in {WaveState.OPEN, WaveState.SOAKING}:
+        return wave
+    if has_failed(counts, rollout.stop_above):
+        return replace(wave, state=WaveState.STOPPED)
+    if wave.state is WaveState.OPEN and counts.to_come == 0:
+        wave = replace(wave, state=WaveState.SOAKING, soak_until=now + rollout.soak)
+    if wave.state is WaveState.SOAKING and (wave.soak_until is None or wave.soak_until <= now):
+        return replace(wave, state=WaveState.PASSED)
+    return wave
