@@ -45,12 +45,30 @@ _LONG_AGO = timedelta(days=1)
 _MIGRATING = 0x70757368
 """The key of an advisory lock: ``push``."""
 
-_SETTINGS = f"""
-SELECT set_config('statement_timeout', '0', false),
-       set_config('lock_timeout', '{LOCK_PATIENCE}', false),
-       set_config('idle_in_transaction_session_timeout', '{IDLE_PATIENCE * 1000}', false),
-       set_config('synchronous_commit', COALESCE(NULLIF(current_setting('synchronous_commit'), 'off'), 'on'), false)
-"""
+SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        # No limit that would end a write that waits for another's, a long read, or a connection between two pushes.
+        "statement_timeout": "0",
+        "transaction_timeout": "0",
+        "idle_session_timeout": "0",
+        "lock_timeout": str(LOCK_PATIENCE),
+        "idle_in_transaction_session_timeout": str(IDLE_PATIENCE * 1000),
+        # What is written comes back as it was.
+        "client_encoding": "UTF8",
+        "standard_conforming_strings": "on",
+        "extra_float_digits": "1",
+        "TimeZone": "UTC",
+    }
+)
+"""What a session begins with, as far as its server knows the setting, whatever the server, the database or the role
+set. ``default_transaction_read_only`` is not among them: who sets that says that we are not to write."""
+
+_SET = """
+SELECT set_config(name, value, false) FROM (VALUES {}) AS ours (name, value)
+WHERE current_setting(name, true) IS NOT NULL
+UNION ALL
+SELECT set_config('synchronous_commit', COALESCE(NULLIF(current_setting('synchronous_commit'), 'off'), 'on'), false)
+""".format(", ".join(f"('{name}', '{value}')" for name, value in SETTINGS.items()))
 
 _PASSING = ("08", "40001", "40P01", "57P01", "57P02", "57P03", "57P05", "53300", "25006", "25P03")
 """SQLSTATEs, or their classes, of what passes: a connection that is gone, a transaction that another one was in the way
@@ -72,7 +90,7 @@ def settle(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _settings(connection: Any, _: Any) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(_SETTINGS)
+            cursor.execute(_SET)
         connection.commit()
 
 

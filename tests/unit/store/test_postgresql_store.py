@@ -114,12 +114,20 @@ async def test_names_come_in_one_order_whatever_the_server_makes_of_them(collate
 
 
 HOSTILE_SETTINGS = {
-    "default_transaction_isolation": "'serializable'",
-    "statement_timeout": "'50ms'",
-    "lock_timeout": "'50ms'",
-    "idle_in_transaction_session_timeout": "'50ms'",
-    "synchronous_commit": "off",
+    "default_transaction_isolation": ("'serializable'", "serializable"),
+    "statement_timeout": ("'50ms'", "0"),
+    "transaction_timeout": ("'50ms'", "0"),
+    "idle_session_timeout": ("'50ms'", "0"),
+    "lock_timeout": ("'50ms'", "10s"),
+    "idle_in_transaction_session_timeout": ("'50ms'", "30s"),
+    "synchronous_commit": ("off", "on"),
+    "client_encoding": ("'LATIN1'", "UTF8"),
+    "standard_conforming_strings": ("off", "on"),
+    "extra_float_digits": ("-15", "1"),
+    "TimeZone": ("'Asia/Kathmandu'", "UTC"),
 }
+"""What an administrator may have set, and what stands in our sessions all the same. The isolation is set for each
+transaction."""
 
 
 @pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
@@ -135,20 +143,34 @@ async def test_two_who_count_for_one_account_lose_nothing_whatever_the_servers_i
         store.close()
 
 
-async def test_the_servers_limits_of_time_are_not_ours(postgresql: Server, server_store: str) -> None:
-    """An administrator's limit for people who ask by hand would end a write that waits for another's."""
+@pytest.mark.parametrize("whose", ["DATABASE {}", "ROLE pusher IN DATABASE {}"])
+async def test_what_is_set_for_those_who_ask_by_hand_is_not_ours(
+    postgresql: Server, server_store: str, whose: str
+) -> None:
     name = server_store.partition("?")[0].rpartition("/")[2]
-    for setting, value in HOSTILE_SETTINGS.items():
-        postgresql.sql(f"ALTER DATABASE {name} SET {setting} = {value}")
+    known = set(postgresql.sql("SELECT name FROM pg_settings").split())
+    assert known >= HOSTILE_SETTINGS.keys() - {"transaction_timeout"}, "which came with version 17"
+    for setting in known & HOSTILE_SETTINGS.keys():
+        postgresql.sql(f"ALTER {whose.format(name)} SET {setting} = {HOSTILE_SETTINGS[setting][0]}")
     store = open_store(server_store)
     store.begin_run(a_run(), {}, [])
     slow = store._database.writer.submit(lambda c: c.execute(text("SELECT pg_sleep(0.3)")).scalar())
     await asyncio.wrap_future(slow)
-    shown = {}
+    said = an_outcome("\N{SNOWMAN} \\'", seconds=0.1234567890123)
+    await store.outcome(said)
+    assert list(store.outcomes("r")) == [said]
     with store._database.reading() as connection:
-        for setting in HOSTILE_SETTINGS:
-            shown[setting] = connection.execute(text(f"SHOW {setting}")).scalar()
-    assert shown["synchronous_commit"] == "on"
+        shown = {one: connection.exec_driver_sql(f"SHOW {one}").scalar() for one in known & HOSTILE_SETTINGS.keys()}
+    assert shown == {setting: HOSTILE_SETTINGS[setting][1] for setting in shown}
+    store.close()
+
+
+def test_who_sets_that_nothing_is_written_is_not_overruled(postgresql: Server, server_store: str) -> None:
+    name = server_store.partition("?")[0].rpartition("/")[2]
+    postgresql.sql(f"ALTER ROLE pusher IN DATABASE {name} SET default_transaction_read_only = on")
+    store = open_store(server_store)
+    with store._database.reading() as connection:
+        assert connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on"
     store.close()
 
 
