@@ -1,7 +1,7 @@
 """The database under an open store, and what the calls on every noun share: reading, writing, its name in Problems.
 
 Here lives nothing of what is kept: the nouns do, each in a file of its own. Whatever the library raises within
-``reading`` and ``writing`` is a StoreError; what is handed to ``writer`` is told by its future.
+``reading`` and ``write`` is a StoreError; what is handed to ``writer`` is told by its future.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pusher.problems import Code, problem
 from pusher.store import postgresql_server
 from pusher.store.faults import StoreError, translated
 from pusher.store.sqlite_file import SqliteFile
+from pusher.store.transactions import NoneTwice, Transactions
 from pusher.store.writer import Writer
 
 _INSERTS: Mapping[str, Callable[[Table], Any]] = MappingProxyType(
@@ -70,12 +71,14 @@ class Database:
         except (ValueError, LookupError, TypeError) as error:
             raise self.damaged("an entry in it makes no sense") from error
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction of the caller's own thread, durable when it ends; for what is too big to be one of a batch."""
+    def write(self, work: Callable[[Connection], None]) -> None:
+        """A transaction of the caller's own thread, durable when it returns; for what is too big to be one of a batch.
+
+        ``work`` is done again where a server is away in the middle of it, once it is back.
+        """
         with translated(self.name):
-            with self.engine.begin() as connection:
-                yield connection
+            batches = postgresql_server.ServerBatches() if self.dialect == "postgresql" else NoneTwice()
+            Transactions(self.engine, batches).do(work)
             if self.file is not None:
                 self.file.prove()
 

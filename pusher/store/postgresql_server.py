@@ -20,7 +20,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay
 
 from pusher.clock import utc_now
 from pusher.problems import Code
-from pusher.store import writer
+from pusher.store import transactions
 from pusher.store.faults import code_of
 from pusher.store.schema import writers
 from pusher.store.sqlite_file import LOCK_PATIENCE
@@ -42,6 +42,8 @@ IDLE_PATIENCE = 30
 """Seconds after which the server ends a transaction in which nothing is asked: the client's machine is gone."""
 
 _LONG_AGO = timedelta(days=1)
+_HELD = "55P03"
+"""SQLSTATE of a lock that was waited for too long."""
 _MIGRATING = 0x70757368
 """The key of an advisory lock: ``push``."""
 
@@ -114,9 +116,8 @@ def is_passing(error: BaseException) -> bool:
 
 def to_read_by(engine: Engine) -> Connection:
     """A connection that is alive: a server that is away is waited for. Each statement on it is by itself."""
-    for attempt in Retrying(
-        retry=retry_if_exception(is_passing), stop=stop_after_delay(writer.AWAY), wait=writer.PAUSE, reraise=True
-    ):
+    stop, wait = stop_after_delay(transactions.AWAY), transactions.PAUSE
+    for attempt in Retrying(retry=retry_if_exception(is_passing), stop=stop, wait=wait, reraise=True):
         with attempt:
             connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             try:
@@ -137,16 +138,18 @@ def at_leisure(engine: Engine) -> Iterator[Connection]:
 
 
 class ServerBatches:
-    """A writer's transactions, numbered in a row of its own that each of them changes.
+    """One thread's transactions, numbered in a row of its own that each of them changes.
 
-    Whoever does one again waits, at that row, for the first one's end, which the server may still be about.
+    Whoever does one again waits, at that row, for the first one's end, which the server may still be about: the session
+    of a connection that was lost lives on until the server misses its client.
     """
 
     def __init__(self) -> None:
         self._writer, self._number = secrets.token_hex(16), 0
+        self._held: BaseException | None = None
 
     def is_passing(self, error: BaseException) -> bool:
-        return is_passing(error)
+        return error is self._held or is_passing(error)
 
     def number(self) -> int:
         self._number += 1
@@ -154,7 +157,12 @@ class ServerBatches:
 
     def is_done(self, connection: Connection, number: int) -> bool:
         row = {"id": self._writer, "batch": number, "at": utc_now()}
-        return connection.execute(_NUMBERED, row).first() is None
+        try:
+            return connection.execute(_NUMBERED, row).first() is None
+        except DBAPIError as error:
+            # Nobody else takes this row: what holds it is our own, and passes.
+            self._held = error if getattr(error.orig, "sqlstate", None) == _HELD else None
+            raise
 
 
 def forget_ended(engine: Engine) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from pusher.models import Run
 from pusher.store import schema
@@ -34,14 +34,14 @@ class Runs(Repository):
         self,
         run: Run,
         options: Mapping[str, Any],
-        targets: Iterable[tuple[str, str | None, str | None]],
+        targets: Collection[tuple[str, str | None, str | None]],
         worker: Mapping[str, Any] | None = None,
         priority: int | None = None,
     ) -> None:
         """Record the run and every target's (name, address, site) before anything is contacted.
 
         ``worker``: the process that works on it, in words of the caller's own. ``priority``: of a run that is queued,
-        so that its targets wait for workers; the lower comes first.
+        so that its targets wait for workers; the lower comes first. StoreError where it is not known to be recorded.
         """
         row = {
             "id": run.id,
@@ -56,7 +56,8 @@ class Runs(Repository):
             "worker": dict(worker) if worker is not None else None,
             "queued_at": run.started_at if priority is not None else None,
         }
-        with self._database.writing() as connection:
+
+        def begin(connection: Connection) -> None:
             connection.execute(insert(_RUNS), row)
             for batch in _batches(targets):
                 rows = [{"run": run.id, "name": n, "address": a, "site": s} for n, a, s in batch]
@@ -64,6 +65,8 @@ class Runs(Repository):
                 if priority is not None:
                     names = [name for name, _, _ in batch]
                     connection.execute(_WORK_ITEM[self._database.dialect], work_rows(run.id, names, priority))
+
+        self._database.write(begin)
 
     def target_began(self, run: str, target: str, at: datetime) -> Future[Any]:
         """Posted: the future tells how it went."""

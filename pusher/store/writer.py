@@ -6,9 +6,9 @@ committed first. Within a batch, rows for one statement go together, before any 
 so a row that needs another one to be there is handed over when that is durable. Changes of what several processes
 change come last, in the order of their keys, so that no two processes wait for each other. One statement that fails
 costs only itself, not its batch: the others of it are done again, so work is made of its connection alone. A server
-that is away is waited for: the batch is done again when it is back, unless it was done before (``Batches``). What the
-database does not do is a StoreError, and nobody waits for ever: not for one that does not answer, nor for a thread that
-has ended.
+that is away is waited for: the batch is done again when it is back, unless it was done before (``transactions``). What
+the database does not do is a StoreError, and nobody waits for ever: not for one that does not answer, nor for a thread
+that has ended.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable
 from sqlalchemy.exc import DBAPIError
-from tenacity import Retrying, retry_if_exception, stop_never, wait_exponential, wait_random
 
 from pusher.problems import Code, problem
 from pusher.store.faults import StoreError, store_error
+from pusher.store.transactions import Batches, NoneTwice, Transactions
 
 T = TypeVar("T")
 Work = Callable[[Connection], object]
@@ -39,11 +39,6 @@ _LINGER = 0.05
 
 PATIENCE = 60.0
 """Seconds for which a commit is waited for. It may come later all the same: the journal is made for that."""
-
-AWAY = 45.0
-"""Seconds for which a server may be away before what was handed over fails."""
-PAUSE = wait_exponential(multiplier=0.05, max=1) + wait_random(0, 0.1)
-"""Between two attempts to reach it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +68,6 @@ class Change:
     decide: Callable[[Any], tuple[Any, object]]
 
 
-class Batches(Protocol):
-    """What a writer needs to ride out a server that is away."""
-
-    def is_passing(self, error: BaseException) -> bool:
-        """Whether what was asked may be taken later: the server is away, or another transaction was in the way."""
-
-    def number(self) -> int:
-        """The next transaction's."""
-
-    def is_done(self, connection: Connection, number: int) -> bool:
-        """Enter it in its transaction; True where one of that number was committed already, its answer lost."""
-
-
-class NoneTwice:
-    """Of an engine without a server: what fails has failed, and what was not answered was not done."""
-
-    def is_passing(self, error: BaseException) -> bool:
-        return False
-
-    def number(self) -> int:
-        return 0
-
-    def is_done(self, connection: Connection, number: int) -> bool:
-        return False
-
-
 @dataclass(eq=False, slots=True)
 class _Item:
     work: Work | Row | Change
@@ -121,12 +90,11 @@ class Writer:
         prove: Callable[[], None] = lambda: None,
         batches: Batches | None = None,
     ) -> None:
-        self._engine, self.store, self._prove, self._batches = engine, store, prove, batches or NoneTwice()
-        self._lost_at: float | None = None
+        self.store, self._prove = store, prove
+        self._transactions = Transactions(engine, batches or NoneTwice())
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._batch: list[_Item] = []
         self._ended: StoreError | None = None
-        self._is_connected = False
         # Made now: a thread that dies for want of memory has none to make it of.
         self._late = StoreError(problem(Code.STORE_UNAVAILABLE, detail=f"{store}: no answer for {PATIENCE:g} s"))
         self._gone = StoreError(problem(Code.STORE_UNAVAILABLE, detail=f"{store}: the thread that writes has ended"))
@@ -238,13 +206,12 @@ class Writer:
 
     def _commit(self) -> None:
         try:
-            self._is_connected = False
+            self._transactions.is_connected = False
             self._prove()
             self._to_its_end(self._batch)
         except BaseException as error:
             failure = self._translated(error)
-            # What may have been committed, its answer lost, is not done again under other numbers.
-            if len(self._batch) > 1 and not self._batches.is_passing(error) and not self._is_of_all(failure):
+            if len(self._batch) > 1 and self._transactions.is_undone and not self._is_of_all(failure):
                 self._one_by_one()
             else:
                 _fail(self._batch, failure)
@@ -265,27 +232,7 @@ class Writer:
                 self._tell([item])
 
     def _to_its_end(self, items: list[_Item]) -> None:
-        """In one transaction, done again while a server is away, for ``AWAY`` seconds since it was first missed."""
-        number = self._batches.number()
-        trying = Retrying(retry=retry_if_exception(self._may_pass), stop=stop_never, wait=PAUSE, reraise=True)
-        trying(self._in_one, items, number)
-        self._lost_at = None
-
-    def _may_pass(self, error: BaseException) -> bool:
-        if not self._batches.is_passing(error):
-            self._lost_at = None
-            return False
-        now = time.monotonic()
-        if self._lost_at is None:
-            self._lost_at = now
-        return now - self._lost_at < AWAY
-
-    def _in_one(self, items: list[_Item], number: int) -> None:
-        self._is_connected = False
-        with self._engine.begin() as connection:
-            self._is_connected = True
-            if not self._batches.is_done(connection, number):
-                _do_all(connection, items)
+        self._transactions.do(lambda connection: _do_all(connection, items))
 
     def _tell(self, items: list[_Item]) -> None:
         """Durable, if what was written to is still what was opened."""
@@ -305,7 +252,7 @@ class Writer:
         if not isinstance(failure, StoreError):
             return False
         dropped = isinstance(failure.__cause__, DBAPIError) and failure.__cause__.connection_invalidated
-        return dropped or not self._is_connected or failure.problem.code == Code.STORE_LOCKED
+        return dropped or not self._transactions.is_connected or failure.problem.code == Code.STORE_LOCKED
 
     def _translated(self, error: BaseException) -> BaseException:
         return store_error(error, self.store) or error

@@ -69,7 +69,7 @@ class RunResources:
 
     def begin(self) -> None:
         """Record the run and all its targets; from here on a kill loses nothing."""
-        rows = ((target.name, target.address, target.site) for target in self.plan.targets())
+        rows = [(target.name, target.address, target.site) for target in self.plan.targets()]
         self.store.begin_run(self.run, self.plan.options.to_json(), rows, asdict(this_process()))
 
     @asynccontextmanager

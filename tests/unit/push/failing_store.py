@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,11 +75,9 @@ class _FailingDatabase(Database):
         with super().reading() as connection:
             yield connection
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def write(self, work: Callable[[Connection], None]) -> None:
         self._count()
-        with super().writing() as connection:
-            yield connection
+        super().write(work)
 
     def _count(self) -> None:
         with translated(self.name):

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -192,7 +192,7 @@ def shared_store() -> Iterator[Store]:
         made.close()
 
 
-def begin_run(store: Store, rows: Iterable[tuple[str, str | None, str | None]] = ()) -> str:
+def begin_run(store: Store, rows: Collection[tuple[str, str | None, str | None]] = ()) -> str:
     """A run in the store; its id."""
     run = f"run-{next(_numbers):06}"
     store.begin_run(

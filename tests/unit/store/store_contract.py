@@ -295,7 +295,7 @@ class StoreContract:
 
     def test_targets_of_a_long_inventory(self, store: Store) -> None:
         names = [f"ws{number:05}" for number in range(2501)]
-        store.begin_run(a_run("long"), {}, ((name, None, None) for name in names))
+        store.begin_run(a_run("long"), {}, [(name, None, None) for name in names])
         assert [name for name, _ in store.unfinished("long")] == names
 
     def test_a_name_that_is_there_twice_is_one_target(self, store: Store) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import ExceptionContext
 
 from lab.postgresql import Server
 from pusher.clock import utc_now
 from pusher.models import Mark
 from pusher.problems import ProblemError
-from pusher.store import Store, StoreError, open_store, writer
+from pusher.store import Store, StoreError, open_store, postgresql_server, transactions
 from pusher.store.schema import writers
+from pusher.store.sqlite_file import LOCK_PATIENCE
 from tests.contract.ledger_contract import add
 from tests.unit.store.link import linked
 from tests.unit.store.store_contract import NOON, a_run, an_event, an_outcome
@@ -117,16 +121,137 @@ async def test_a_commit_whose_answer_is_lost_is_not_done_twice(postgresql: Serve
         store.close()
 
 
+_REFUSES_TO_SAY = """
+CREATE FUNCTION refuses() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF EXISTS (SELECT FROM writers WHERE id = NEW.id AND batch >= NEW.batch) THEN
+        RAISE EXCEPTION USING ERRCODE = '{}';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuses BEFORE INSERT ON writers FOR EACH ROW EXECUTE FUNCTION refuses();
+"""
+
+
+@pytest.mark.parametrize("state", ["53100", "40001"])
+async def test_what_may_have_been_committed_is_not_done_again_under_other_numbers(
+    postgresql: Server, server_store: str, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """Its answer is lost, and when it is asked for again the server does not say it either."""
+    name = server_store.partition("?")[0].rpartition("/")[2]
+    postgresql.sql(_REFUSES_TO_SAY.format(state), name)
+    monkeypatch.setattr(transactions, "AWAY", 1.0)
+    with linked(postgresql.port) as link:
+        store = begun(postgresql.url(name, link.port))
+        gate = threading.Event()
+        store._database.writer.post(lambda _: gate.wait(30))
+        store._database.writer.post(lambda _: setattr(link, "answers_lost", 1))
+        posted = [store.event(an_event("ws00", str(number))) for number in range(3)]
+        gate.set()
+        assert [type(one.exception(60)) for one in posted] == [StoreError] * 3
+        assert link.answers_lost == 0
+        store.event(an_event("ws00", "next")).result(30)
+        assert [event.kind for event in store.events("r", "ws00")] == ["0", "1", "2", "next"]
+        store.close()
+
+
+@pytest.mark.parametrize("answer", ["done", "refused"])
+async def test_two_times_away_do_not_add_up(
+    postgresql: Server, server_store: str, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    """The second one comes an hour after the first, which ended with whatever the server then answered."""
+    name = server_store.partition("?")[0].rpartition("/")[2]
+    ends = {"done": "SELECT 1", "refused": "SELECT 1/0"}
+    asked = iter(("SELECT pg_terminate_backend(pg_backend_pid())", ends[answer]))
+    with linked(postgresql.port) as link:
+        store = begun(postgresql.url(name, link.port))
+        failure = store._database.writer.submit(lambda c: c.execute(text(next(asked)))).exception(60)
+        assert isinstance(failure, StoreError) is (answer == "refused")
+        monkeypatch.setattr(transactions, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 3600))
+        link.answers_lost = 1
+        await store.outcome(an_outcome("ws01"))
+        assert link.answers_lost == 0
+        assert [outcome.target for outcome in store.outcomes("r")] == ["ws01"]
+        store.close()
+
+
+@pytest.fixture
+def impatient(server_store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """One that waits for a lock for a moment only, and has written."""
+    monkeypatch.setattr(postgresql_server, "_SET", postgresql_server._SET.replace(f"'{LOCK_PATIENCE}'", "'50'"))
+    store = begun(server_store)
+    store.event(an_event("ws00", "first")).result(30)
+    yield store
+    store.close()
+
+
+def ends_at_the(number: int, store: Store, session: Connection) -> list[str]:
+    """What the store is refused, as it grows; at the refusal of that number the other session ends."""
+    told: list[str] = []
+
+    def refused(context: ExceptionContext) -> None:
+        told.append(str(getattr(context.original_exception, "sqlstate", None)))
+        if len(told) == number:
+            session.rollback()
+
+    event.listen(store._database.engine, "handle_error", refused)
+    return told
+
+
+async def test_the_session_of_a_lost_connection_that_still_has_our_row_is_waited_for(impatient: Store) -> None:
+    """The server misses its client only after a while."""
+    with impatient._database.engine.connect() as lost:
+        lost.execute(writers.update().values(at=utc_now()))
+        told = ends_at_the(3, impatient, lost)
+        await impatient.outcome(an_outcome("ws00"))
+    assert told == ["55P03"] * 3
+    assert [outcome.target for outcome in impatient.outcomes("r")] == ["ws00"]
+
+
+async def test_a_row_that_another_has_for_too_long_is_a_failure_and_waited_for_once(impatient: Store) -> None:
+    with impatient._database.engine.connect() as other:
+        other.execute(_SIGNED, {"by": "other", "run": "r"})
+        told = ends_at_the(2, impatient, other)
+        with pytest.raises(StoreError) as refused:
+            impatient.end_run("r", NOON)
+    assert refused.value.problem.code == "store-locked"
+    assert told == ["55P03"]
+
+
+def test_a_run_is_begun_once_though_the_server_is_away_or_does_not_answer(durable: Server) -> None:
+    with linked(durable.port) as link:
+        store = open_store(durable.url(durable.create("begun").partition("?")[0].rpartition("/")[2], link.port))
+        link.answers_lost = 1
+        store.begin_run(a_run(), {}, [("ws00", None, None)])
+        assert (link.answers_lost, store.unfinished("r")) == (0, [("ws00", False)])
+        durable.kill()
+        beginning = threading.Thread(target=lambda: store.begin_run(a_run("later"), {}, [("ws01", None, None)]))
+        beginning.start()
+        durable.start()
+        beginning.join(60)
+        assert store.unfinished("later") == [("ws01", False)]
+        store.close()
+
+
+def test_a_run_is_not_begun_where_the_server_stays_away(durable: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(durable.create("away"))
+    durable.kill()
+    monkeypatch.setattr(transactions, "AWAY", 0.5)
+    with pytest.raises(StoreError) as told:
+        store.begin_run(a_run(), {}, [("ws00", None, None)])
+    assert told.value.problem.code == "store-unavailable"
+    store.close()
+
+
 async def test_a_server_that_stays_away_is_not_waited_for_for_ever_nor_by_each(
     durable: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = begun(durable.create("away"))
-    monkeypatch.setattr(writer, "AWAY", 1.0)
+    monkeypatch.setattr(transactions, "AWAY", 1.0)
     durable.kill()
     with pytest.raises(StoreError) as told:
         await store.outcome(an_outcome("ws00"))
     assert told.value.problem.code == "store-unavailable"
-    monkeypatch.setattr(writer, "AWAY", 0.0)  # what comes later finds that it was waited for
+    monkeypatch.setattr(transactions, "AWAY", 0.0)  # what comes later finds that it was waited for
     with pytest.raises(StoreError):
         await store.outcome(an_outcome("ws01"))
     with pytest.raises(ProblemError) as refused:
@@ -200,11 +325,11 @@ async def test_writers_of_long_ago_are_forgotten_and_those_of_today_are_not(serv
         store = open_store(server_store)
         store.begin_run(a_run(f"r{age.days}"), {}, [])
         store.end_run(f"r{age.days}", NOON)
-        with store._database.writing() as connection:
+        with store._database.engine.begin() as connection:
             connection.execute(writers.update().values(at=utc_now() - age))
         store.close()
         again = open_store(server_store)
         with again._database.reading() as connection:
             kept.append(list(connection.execute(writers.select()).scalars()))
         again.close()
-    assert [len(one) for one in kept] == [0, 1]
+    assert [len(one) for one in kept] == [0, 2], "one began the run and one ended it"

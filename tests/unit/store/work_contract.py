@@ -44,7 +44,7 @@ async def begin(store: Store, name: str = "") -> str:
 
 def lapse(store: Store, worker: str) -> None:
     """As after a night of sleep."""
-    with store._database.writing() as connection:
+    with store._database.engine.begin() as connection:
         late = (utc_now() - LEASE).isoformat(timespec="microseconds")
         connection.execute(sql("UPDATE workers SET lease_until = :late WHERE id = :id"), {"late": late, "id": worker})
 
