@@ -8,7 +8,8 @@ own, ``migrations`` the steps from one schema to the next.
 """
 
 from pusher.store.faults import StoreError
-from pusher.store.opening import open_store, shown_url, url_to_paste
+from pusher.store.opening import open_store
 from pusher.store.store import Store
+from pusher.store.urls import shown_url, url_to_paste
 
 __all__ = ["Store", "StoreError", "open_store", "shown_url", "url_to_paste"]

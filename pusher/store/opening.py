@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import re
 from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import quote_plus
 
-from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url
+from sqlalchemy import Connection, Engine, create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from pusher import installation
@@ -19,16 +17,11 @@ from pusher.store.faults import StoreError
 from pusher.store.postgresql_server import ServerBatches
 from pusher.store.sqlite_file import SqliteFile
 from pusher.store.store import Store
+from pusher.store.urls import address_of, shown_url
 from pusher.store.writer import Writer
 
 HEAD = "0009"
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
-"""What is meant by a URL that names none."""
-_HIDDEN = "***"
-_SCHEME = re.compile(r"\w+(?:\+\w+)?(?=://)")
-_SECRET = re.compile(r"pass|pwd|secret|token|key", re.IGNORECASE)
-"""Parameters of a URL that may hold a secret: libpq takes a password there too."""
 
 
 def open_store(url: str) -> Store:
@@ -36,7 +29,7 @@ def open_store(url: str) -> Store:
 
     BadInput where it cannot be opened or was written by a newer version.
     """
-    address = _address(url)
+    address = address_of(url)
     # What its pool would print of a connection that went wrong is told as a Problem.
     logging.getLogger("sqlalchemy").setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
@@ -47,6 +40,7 @@ def open_store(url: str) -> Store:
             if engine.dialect.name == "sqlite":
                 sqlite_file.settle(engine, file)
             else:
+                _refuse_unproven(engine, url)
                 postgresql_server.settle(engine)
             _migrate(engine, url)
             if engine.dialect.name == "sqlite":
@@ -67,6 +61,17 @@ def open_store(url: str) -> Store:
             raise BadInput(None, found, "a writable database") from error
         stack.pop_all()
     return opened
+
+
+def _refuse_unproven(engine: Engine, url: str) -> None:
+    """Before anything is sent: who is between us and the store could change what was counted and what is to be done."""
+    if not postgresql_server.is_proven(engine):
+        raise BadInput(
+            None,
+            f"the store {shown_url(url)} is on another machine, and nothing would prove it or hide what it is sent",
+            "sslmode=verify-full (in the URL or PGSSLMODE) with the authority of its certificate in sslrootcert, "
+            "or gssencmode=require",
+        )
 
 
 def _database(engine: Engine, name: str, file: SqliteFile | None) -> Database:
@@ -111,48 +116,3 @@ def _is_current(connection: Connection, url: str) -> bool:
     if tables:
         raise BadInput(None, f"{shown_url(url)} is another program's database", "a store of pusher, or a new file")
     return False
-
-
-def _address(url: str) -> URL:
-    """BadInput where it cannot be made out. A path is taken as it is: a question mark in it begins no parameters."""
-    if "://" not in url:
-        return URL.create("sqlite", database=str(Path(url).expanduser()))
-    try:
-        address = make_url(url)
-    except (SQLAlchemyError, ValueError):
-        # From nothing: the exception may hold the URL with its password.
-        raise BadInput(
-            None, f"the store {shown_url(url)} is no URL", "a file, or a URL such as sqlite:///FILE"
-        ) from None
-    return address.set(drivername=_DRIVERS.get(address.drivername, address.drivername))
-
-
-def shown_url(url: str) -> str:
-    """The URL as it may be shown: a secret in it stays hidden. A file's path is shown as it is."""
-    if "://" not in url:
-        return url
-    try:
-        address = make_url(url)
-    except (SQLAlchemyError, ValueError):
-        scheme = _SCHEME.match(url)
-        return f"{scheme[0]}://{_HIDDEN}" if scheme else _HIDDEN
-    query = {name: _HIDDEN if _SECRET.search(name) else value for name, value in address.query.items()}
-    shown = address.set(query=query).render_as_string(hide_password=True)
-    return shown.replace(quote_plus(_HIDDEN), _HIDDEN)
-
-
-_FILES = frozenset({"passfile", "sslkey"})
-"""Parameters of libpq's that name a file with a secret in it."""
-
-
-def url_to_paste(url: str) -> str:
-    """The URL as it stands in a command that is printed to be pasted: without a password, and so of use as it is.
-
-    PostgreSQL's library takes one that is not said from ``PGPASSWORD``, ``~/.pgpass`` or a service file.
-    """
-    if "://" not in url:
-        return url
-    said = make_url(url)
-    query = {name: value for name, value in said.query.items() if name in _FILES or not _SECRET.search(name)}
-    bare = URL.create(said.drivername, said.username, None, said.host, said.port, said.database, query)
-    return bare.render_as_string(hide_password=False)

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any
 
@@ -84,6 +85,39 @@ def options(address: URL) -> dict[str, Any]:
     said = {name: value for name, value in CONNECTING.items() if name not in address.query}
     # Not the server's default: a transaction that another one overtakes waits for it, and then goes on.
     return {"connect_args": said, "isolation_level": "READ COMMITTED"}
+
+
+def is_proven(engine: Engine) -> bool:
+    """Whether the server is this machine's, or proves itself before it is told anything and hides what it is told."""
+    from psycopg import pq
+
+    defaults = {one.keyword.decode(): one.val.decode() for one in pq.Conninfo.get_defaults() if one.val is not None}
+    _, said = engine.dialect.create_connect_args(engine.url)
+    return is_proven_by({name: str(value) for name, value in said.items()}, defaults)
+
+
+def is_proven_by(said: Mapping[str, str], defaults: Mapping[str, str]) -> bool:
+    """The same of libpq's parameters: ``said`` of this store, ``defaults`` where they say nothing.
+
+    What a service file says stands between them and is not known here, so with one only ``said`` counts.
+    """
+    given = {**defaults, **said}
+    has_service = bool(given.get("service"))
+    known = said if has_service else given
+    if known.get("sslmode") == "verify-full" or known.get("gssencmode") == "require":
+        return True
+    hosts = (known.get("hostaddr") or known.get("host") or "").split(",")
+    return not has_service and all(_is_here(host) for host in hosts)
+
+
+def _is_here(host: str) -> bool:
+    """A socket's folder, the default one, or a name or address of loopback."""
+    if host == "" or host.startswith(("/", "@")) or host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def settle(engine: Engine) -> None:

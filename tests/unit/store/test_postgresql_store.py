@@ -82,6 +82,69 @@ def test_a_store_that_may_only_be_read_is_opened(postgresql: Server, server_stor
     opened.close()
 
 
+# The way to it
+
+
+def test_a_password_in_a_url_is_refused_and_not_shown() -> None:
+    for url in ("postgresql://u:hunter2@127.0.0.1/db", "postgresql+psycopg://127.0.0.1/db?user=u&password=hunter2"):
+        with pytest.raises(BadInput) as told:
+            open_store(url)
+        sentence = told.value.sentence
+        assert "has a password in its URL" in sentence
+        assert all(way in sentence for way in ("PGPASSFILE", "peer", "GSS"))
+        assert "hunter2" not in sentence
+        assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("said", "defaults", "proven"),
+    [
+        ({}, {}, True),
+        ({"host": "/run/postgresql"}, {}, True),
+        ({"host": "@abstract"}, {}, True),
+        ({"host": "127.8.9.1"}, {}, True),
+        ({"host": "::1"}, {}, True),
+        ({"host": "localhost"}, {}, True),
+        ({"host": "localhost,/run"}, {}, True),
+        ({"host": "localhost,db.corp.example"}, {}, False),
+        ({"host": "localhost.corp.example"}, {}, False),
+        ({"host": "localhost", "hostaddr": "10.0.0.1"}, {}, False),
+        ({"host": "db.corp.example", "hostaddr": "127.0.0.1"}, {}, True),
+        ({"host": "db.corp.example"}, {"sslmode": "prefer"}, False),
+        ({"host": "db.corp.example", "sslmode": "require"}, {}, False),
+        ({"host": "db.corp.example", "sslmode": "verify-ca"}, {}, False),
+        ({"host": "db.corp.example", "sslmode": "verify-full"}, {"sslmode": "prefer"}, True),
+        ({"host": "db.corp.example"}, {"sslmode": "verify-full"}, True),
+        ({"host": "db.corp.example", "sslmode": "disable"}, {"sslmode": "verify-full"}, False),
+        ({"host": "db.corp.example", "gssencmode": "require"}, {}, True),
+        ({"host": "db.corp.example", "gssencmode": "prefer"}, {}, False),
+        ({}, {"host": "db.corp.example"}, False),
+        ({}, {"host": "localhost"}, True),
+        ({"service": "pusher"}, {"sslmode": "verify-full"}, False),
+        ({"host": "localhost"}, {"service": "pusher"}, False),
+        ({"service": "pusher", "sslmode": "verify-full"}, {}, True),
+    ],
+)
+def test_which_ways_to_a_server_are_proven(said: dict[str, str], defaults: dict[str, str], proven: bool) -> None:
+    assert postgresql_server.is_proven_by(said, defaults) is proven
+
+
+def test_a_server_elsewhere_that_would_not_be_proven_is_not_spoken_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by what the URL says nor by what the environment does."""
+    asked: list[object] = []
+    monkeypatch.setattr("psycopg.connect", lambda *_, **__: asked.append("connect"))
+    for url, environment in (
+        ("postgresql://db.corp.example/db?sslmode=require", ""),
+        ("postgresql:///db", "db.example"),
+    ):
+        monkeypatch.setenv("PGHOST", environment)
+        with pytest.raises(BadInput) as told:
+            open_store(url)
+        assert "sslmode=verify-full" in told.value.sentence
+        assert "\n" not in told.value.sentence
+    assert asked == []
+
+
 @pytest.mark.parametrize(("state", "passes"), [("57P05", True), ("25P03", True), ("25006", True), ("23505", False)])
 def test_what_of_a_server_passes(state: str, passes: bool) -> None:
     cause = type("Told", (Exception,), {"sqlstate": state})()

@@ -295,9 +295,7 @@ def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
 
 
 def test_a_url_of_an_engine_that_is_not_there() -> None:
-    sentence = refused("postgresql+nosuch://me:hunter2@db.example/pusher")
-    assert "cannot be opened" in sentence
-    assert "hunter2" not in sentence
+    assert "cannot be opened" in refused("postgresql+nosuch://me@db.example/pusher")
 
 
 _OPENS = "import sys; from pusher.store import open_store; open_store(sys.argv[1]).close()"
