@@ -6,9 +6,11 @@ to be the one that is meant (``identity``), accounts.
 
 from __future__ import annotations
 
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from typing import TypeVar
 
 from pusher.models import Stage, Target
 from pusher.problems import Code, ProblemError, problem
@@ -17,6 +19,11 @@ from pusher.push.identity import mismatch
 from pusher.push.recorder import Recorder
 from pusher.push.routes import Route, open_routes, routes_to
 from pusher.transports.port import Link, PeerIdentity
+
+T = TypeVar("T")
+
+_PAUSE = 0.5
+"""Seconds, at most, before a route that was closed for the moment is tried once more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,14 +50,14 @@ class Approach:
             raise ProblemError(problem(Code.NO_TRANSPORT, detail=", ".join(self._target.transports)))
         self._recorder.goes_by(routes[0].transport.kind)
         try:
-            async for trial in _trials():
-                with trial:
-                    asking = open_routes(routes, self._context.limits.connect)
-                    return await self._recorder.timed("connect", asking, is_step=False)
+            return await _twice(
+                lambda: self._recorder.timed(
+                    "connect", open_routes(routes, self._context.limits.connect), is_step=False
+                )
+            )
         except ProblemError as error:
             self._recorder.transport_failed(routes[0].transport.kind, error.problem)
             raise
-        raise AssertionError("tenacity ends by returning or raising")
 
     async def connect(self, route: Route) -> Contact:
         """A fresh connection by ``route`` to the machine that is meant; ProblemError where another one answers."""
@@ -63,12 +70,10 @@ class Approach:
 
     async def _open(self, route: Route) -> Link:
         self._link = None
-        async for trial in _trials():
-            with trial:
-                opening = route.transport.open(route.endpoint, self._context.limits)
-                self._link = await self._recorder.timed("connect", opening)
-                return self._link
-        raise AssertionError("tenacity ends by returning or raising")
+        self._link = await _twice(
+            lambda: self._recorder.timed("connect", route.transport.open(route.endpoint, self._context.limits))
+        )
+        return self._link
 
     async def _prove_identity(self, link: Link) -> PeerIdentity:
         """Before any secret leaves."""
@@ -83,14 +88,15 @@ class Approach:
         return who
 
 
-def _trials() -> AsyncRetrying:
-    return AsyncRetrying(
-        retry=retry_if_exception(_is_passing),
-        stop=stop_after_attempt(2),
-        wait=wait_random_exponential(multiplier=0.5, max=2),
-        reraise=True,
-    )
+async def _twice(connecting: Callable[[], Awaitable[T]]) -> T:
+    """Its result; begun once more, after a pause, where what went wrong may pass.
 
-
-def _is_passing(error: BaseException) -> bool:
-    return isinstance(error, ProblemError) and error.problem.row.passing
+    By hand: tenacity keeps the error together with the frames that it came through, a cycle for each host.
+    """
+    try:
+        return await connecting()
+    except ProblemError as error:
+        if not error.problem.row.passing:
+            raise
+    await asyncio.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - so that not all of a site come back at once
+    return await connecting()

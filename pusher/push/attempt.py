@@ -118,23 +118,27 @@ class _Attempt:
         return self._recorder.ended(found, None) if isinstance(found, Problem) else self._recorder.ended(None, found)
 
     async def _to_its_end(self, story: Awaitable[T]) -> T | Problem:
-        fault: BaseException | None = None
         try:
             # The story watches the deadline itself and puts back what it began; this is for a host that stalls it.
             async with asyncio.timeout(self._context.deadline + _GRACE + _own_time(self._context.package)):
                 return await story
         except ProblemError as error:
-            found, fault = error.problem, error
+            found = error.problem
+            self._log_own(found, error)
         except TimeoutError:
             found = problem(Code.DEADLINE, self._recorder.current)
         except BadInput as error:
             found = problem(Code.COMMAND_INCOMPLETE, Stage.RESOLVE, error.sentence)
         except Exception as error:  # a fault of ours is an outcome too, and its text may hold anything
-            found, fault = own_fault(error, self._recorder.current), error
+            found = own_fault(error, self._recorder.current)
+            self._log_own(found, error)
+        return found
+
+    def _log_own(self, found: Problem, fault: Exception) -> None:
+        """Where it is a fault of ours. Whoever caught it keeps it no longer: it holds the frame that would hold it."""
         if found.code == Code.INTERNAL_ERROR:
             _log.error("internal-error", run=self._context.run, target=self._target.name, stage=found.stage.value,
                        exc_info=fault)  # fmt: skip
-        return found
 
     async def _reach(self) -> Reached:
         package = self._context.package

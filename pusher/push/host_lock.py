@@ -11,12 +11,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tenacity import AsyncRetrying, RetryCallState, wait_fixed
-
 from pusher.install.names import STAGING, lock_path
 from pusher.models import Package, Stage, TransportKind
 from pusher.problems import Code, ProblemError
 from pusher.push.recorder import Recorder
+from pusher.remote.paths import RemotePath
 from pusher.transports.port import Hold, Session
 
 REOPENED = 10
@@ -41,27 +40,7 @@ def patience(transport: TransportKind, journal_left_open: bool) -> int:
 @asynccontextmanager
 async def host_lock(session: Session, package: Package, recorder: Recorder, patience: int = 0) -> AsyncIterator[None]:
     """Held within; ProblemError where another holds it still after ``patience`` seconds."""
-    path, clock = lock_path(package.lock), asyncio.get_running_loop().time
-    until = clock() + patience
-
-    async def take() -> Hold:
-        recorder.stage(Stage.LOCK)  # a run that is cancelled does not wait on
-        await session.make_folder(STAGING)
-        return await session.hold(path)
-
-    def waiting(state: RetryCallState) -> None:
-        if patience and state.attempt_number == 1:
-            said = f"waiting up to {patience} s: one that was killed may hold it for a minute"
-            recorder.happened("lock-held", said)
-
-    async for trial in AsyncRetrying(
-        retry=lambda state: _may_come(state, until - clock()),
-        wait=wait_fixed(_AGAIN if patience else 0),
-        before_sleep=waiting,
-        reraise=True,
-    ):
-        with trial:
-            hold = await recorder.timed("lock", take())
+    hold = await _taken(session, lock_path(package.lock), recorder, patience)
     try:
         yield
     finally:
@@ -70,11 +49,31 @@ async def host_lock(session: Session, package: Package, recorder: Recorder, pati
             await session.remove_folder(STAGING)
 
 
-def _may_come(state: RetryCallState, left: float) -> bool:
-    error = state.outcome.exception() if state.outcome is not None else None
-    if not isinstance(error, ProblemError):
-        return False
-    if error.problem.code == Code.PUSH_IN_PROGRESS:
+async def _taken(session: Session, path: RemotePath, recorder: Recorder, patience: int) -> Hold:
+    """By hand: tenacity leaves a cycle of what each host has, the recorder among it."""
+    clock = asyncio.get_running_loop().time
+    until, tries = clock() + patience, 0
+    while True:
+        tries += 1
+        try:
+            return await recorder.timed("lock", _take(session, path, recorder))
+        except ProblemError as error:
+            if not _may_come(error.problem.code, tries, until - clock()):
+                raise
+        if patience and tries == 1:
+            said = f"waiting up to {patience} s: one that was killed may hold it for a minute"
+            recorder.happened("lock-held", said)
+        await asyncio.sleep(_AGAIN if patience else 0)
+
+
+async def _take(session: Session, path: RemotePath, recorder: Recorder) -> Hold:
+    recorder.stage(Stage.LOCK)  # a run that is cancelled does not wait on
+    await session.make_folder(STAGING)
+    return await session.hold(path)
+
+
+def _may_come(code: Code, tries: int, left: float) -> bool:
+    if code == Code.PUSH_IN_PROGRESS:
         return left > 0
     # Another pusher may remove the empty folder between our two calls; that alone is always worth another try.
-    return error.problem.code == Code.PATH_NOT_FOUND and state.attempt_number < _TRIES
+    return code == Code.PATH_NOT_FOUND and tries < _TRIES
