@@ -20,11 +20,12 @@ What must not live here: what an attempt does, who keeps what waits, and any lis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from pusher.models import Attempt
 from pusher.problems import CATALOGUE, Again, Code, Row, Stage
 from pusher.queue.jitter import after, around
 
@@ -97,6 +98,20 @@ def again(ended: Ended, waiting: Waiting, now: datetime) -> Due | None:
         return None
     at, tries = found
     return Due(at=at, why=why, waiting=replace(waiting, tries=tries))
+
+
+def remembered(host: str, give_up: datetime, attempts: Iterable[Attempt]) -> Waiting:
+    """What is kept of a host, from the record of its attempts so far: nothing else need be stored.
+
+    An attempt that succeeded, or ended with a code that this version does not know, says nothing.
+    """
+    waiting = Waiting(host=host, give_up=give_up)
+    for attempt in sorted(attempts, key=lambda one: one.number):
+        if attempt.code is not None and attempt.code in CATALOGUE:
+            end = Ended(code=Code(attempt.code), stage=attempt.stage, account=attempt.account)
+            due = again(end, waiting, attempt.ended_at)
+            waiting = waiting if due is None else due.waiting
+    return waiting
 
 
 def _why(ended: Ended) -> Again:

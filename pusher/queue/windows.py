@@ -106,7 +106,7 @@ class Windows:
         start, _ = next(self._open(after), (None, None))
         if start is None:
             raise self._never_opens()
-        return max(start, after.astimezone(UTC))
+        return start
 
     def closes_at(self, at: datetime) -> datetime | None:
         """When it closes, in UTC: ``at`` itself where it is closed then; None where it never closes."""

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pusher.models import Attempt
 from pusher.problems import CATALOGUE, Again, Code, Stage
-from pusher.queue.again import Due, Ended, Waiting, again
+from pusher.queue.again import Due, Ended, Waiting, again, remembered
 from pusher.queue.jitter import after, around, share
 
 NOW = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
@@ -124,6 +125,11 @@ def test_a_lock_that_was_met_on_the_third_day_has_a_day_from_then() -> None:
     assert sum(waited(ended(Code.PUSH_IN_PROGRESS), 1000, waiting), timedelta()) > 24 * HOURS
 
 
+def test_a_clock_that_was_set_back_makes_no_wait_shorter() -> None:
+    waiting = fresh(code=Code.PUSH_IN_PROGRESS, since=NOW + HOURS)
+    assert near(waited(ended(Code.PUSH_IN_PROGRESS), 1, waiting), [2 * MINUTES])
+
+
 @pytest.mark.parametrize("code", [Code.LOCKOUT_BUDGET_SPENT, Code.BUDGET_UNAVAILABLE])
 def test_the_budget_is_waited_for_and_is_no_try(code: Code) -> None:
     free = NOW + 30 * HOURS
@@ -216,6 +222,30 @@ def test_a_week_ends(story: list[tuple[Code, Stage, int]], host: str) -> None:
         assert attempts <= 7 * 24 * 60 / 0.9, "not once a minute on average"
 
 
+@given(st.lists(st.tuples(codes, stages, st.integers(0, 900)), max_size=12), hosts)
+def test_the_record_of_the_attempts_is_enough(story: list[tuple[Code, Stage, int]], host: str) -> None:
+    """Whoever reads it knows of the host what whoever made the attempts knew."""
+    now, waiting, record = NOW, fresh(host), []
+    for number, (code, stage, took) in enumerate(story, start=1):
+        begun, now = now, now + timedelta(seconds=took)
+        record.append(
+            Attempt(
+                run="r", target=host, number=number, stage=stage, code=code, account="a", started_at=begun, ended_at=now
+            )
+        )
+        due = again(Ended(code=code, stage=stage, account="a"), waiting, now)
+        if due is None:
+            break
+        now, waiting = due.at or now, due.waiting
+    assert remembered(host, waiting.give_up, reversed(record)) == waiting
+
+
+def test_what_is_recorded_of_another_version_says_nothing() -> None:
+    at = Attempt(run="r", target="a", number=1, stage=Stage.REACH, code="of-a-later-version", account=None,
+                 started_at=NOW, ended_at=NOW)  # fmt: skip
+    assert remembered("a", NOW + WEEK, [at, replace(at, number=2, code=None)]) == fresh("a")
+
+
 def test_hosts_that_failed_together_come_back_apart() -> None:
     shares = sorted(share(host) for host in HOSTS)
     tenths = [sum(tenth / 10 <= one < (tenth + 1) / 10 for one in shares) for tenth in range(10)]
@@ -225,9 +255,10 @@ def test_hosts_that_failed_together_come_back_apart() -> None:
     assert 0.9 * HOURS <= min(spread) < 0.91 * HOURS
     assert 1.09 * HOURS < max(spread) <= 1.1 * HOURS
     free = NOW + HOURS
-    freed = {came_back(again(ended(code, free_at=free, opens_at=free), fresh(host), NOW))[0]
-             for host in HOSTS for code in (Code.LOCKOUT_BUDGET_SPENT, Code.OUTSIDE_WINDOW)}  # fmt: skip
-    assert len(freed) > len(HOSTS) / 2, "what is free at one moment is not asked for at one moment"
+    for code in (Code.LOCKOUT_BUDGET_SPENT, Code.OUTSIDE_WINDOW):
+        end = ended(code, free_at=free, opens_at=free)
+        freed = {came_back(again(end, fresh(host), NOW))[0] for host in HOSTS}
+        assert len(freed) > len(HOSTS) / 2, "what is free at one moment is not asked for at one moment"
     late = [after(MINUTES, host) for host in HOSTS]
     assert timedelta(0) <= min(late) < max(late) < MINUTES
 

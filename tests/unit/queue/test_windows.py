@@ -166,6 +166,12 @@ def test_days_that_follow_each_other_are_one_stretch() -> None:
     assert only(window(EVERY, "00:00", "24:00", "Europe/Berlin")).closes_at(utc("2026-10-24T12:00")) is None
 
 
+def test_what_falls_into_the_hour_that_is_skipped_is_nothing() -> None:
+    nights = list(window(EVERY, "02:10", "02:50", "Europe/Berlin").pieces(utc("2026-03-27T00:00")))
+    assert [start.date().day for start, _ in nights[:4]] == [27, 28, 30, 31]
+    assert all(start < end for start, end in nights)
+
+
 def test_without_windows_it_is_always_open() -> None:
     at = utc("2026-11-02T08:00")
     for windows in (Windows(), Windows(sets=((),))):
