@@ -96,7 +96,7 @@ def sizes(hosts: int, percents: Sequence[float]) -> tuple[int, ...]:
 
     Of few hosts some waves have none; the first has one at least.
     """
-    # As it is written: 0.9 % of 1,000 hosts are 9, and not the 10 that a float rounds up to.
+    # As it is written: 0.14 % of 5,000 hosts are 7, and not the 8 that floats come to.
     reached = [math.ceil(Fraction(str(percent)) * hosts / 100) for percent in percents]
     return tuple(after - before for before, after in pairwise((0, *reached)))
 

@@ -55,6 +55,13 @@ def test_one_jam_is_one_decrease(told: list[Answered | Trouble], cap: int, troub
     assert trouble is Trouble.LAGGING or again == max(1, int(0.7 * first.size)), "and a new jam again"
 
 
+def test_being_late_is_told_at_any_time_and_is_no_host_s_end() -> None:
+    """However often it is told, the hosts that were in hand have not ended; then it counts again."""
+    lagging = after(Limit(size=20), [Trouble.LAGGING] * 100, 40)[-1]
+    assert lagging.size == 14
+    assert adapt(after(lagging, [QUICK] * 20, 40)[-1], Trouble.LAGGING, 40).size == 9
+
+
 def test_where_nothing_is_slow_it_comes_to_the_cap() -> None:
     sizes = [limit.size for limit in after(Limit(), [QUICK] * 2000, 40)]
     assert sizes[0] == FIRST
