@@ -7,18 +7,18 @@ shown of it ``narrator``'s, what it comes to ``verdict``'s.
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 
 import structlog
 
+from pusher.cli.garbage import search_as_memory_grows, short_searches_only
 from pusher.cli.interruption import Interruption
 from pusher.cli.narrator import Narrator
 from pusher.cli.verdict import Verdict
@@ -69,16 +69,6 @@ def _started_threads() -> ThreadPoolExecutor:
         found = "this process cannot start its threads"
         raise BadInput(None, found, "more memory, or higher limits (ulimit -v, -u)") from error
     return pool
-
-
-@contextmanager
-def _looked_through_no_more() -> Iterator[None]:
-    """Python's search for garbage leaves out what there is by now, which stays: each time it would stop the run."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def execute(plan: RunPlan, view: View, engine: Engine) -> int:
@@ -132,7 +122,7 @@ class Execution:
         """From its record to the record of its end, whatever comes between."""
         self._opened.begin()
         try:
-            with _looked_through_no_more():
+            with short_searches_only():
                 await self._work()
         except (BadInput, ProblemError):
             raise  # of what is opened for it: nobody has been contacted
@@ -154,6 +144,7 @@ class Execution:
             work = asyncio.create_task(dispatcher.run(Listed(plan.targets()), left_out))
             self._interruption.of(work)
             listening = asyncio.create_task(self._interruption.listen(opened.store.cancel_asked))
+            searching = asyncio.create_task(search_as_memory_grows())
             try:
                 await work
             except asyncio.CancelledError:
@@ -161,6 +152,7 @@ class Execution:
                     raise
             finally:
                 listening.cancel()
+                searching.cancel()
 
     def _ended(self, summary: Summary) -> Run:
         """The run as the store has it; where that cannot be told of its end, as it is known here."""

@@ -1,0 +1,73 @@
+"""The search for garbage during a run: what there is stays out of it, and all is searched as memory grows only."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pusher.cli.garbage import peak_memory, search_as_memory_grows, short_searches_only
+from tests.unit.push.flying import fly
+
+MB = 2**20
+
+
+@pytest.fixture
+def long_searches() -> Iterator[list[int]]:
+    """Grows by one for each search of everything."""
+    made: list[int] = []
+
+    def seen(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            made.append(info["generation"])
+
+    gc.callbacks.append(seen)
+    yield made
+    gc.callbacks.remove(seen)
+
+
+def test_objects_that_stay_cause_no_long_search(long_searches: list[int]) -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+    with short_searches_only():
+        kept = [[number] for number in range(400_000)]
+        assert long_searches == []
+        assert gc.get_freeze_count() > before[1]
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
+    kept += [[number] for number in range(400_000)]
+    assert long_searches != []
+
+
+@pytest.mark.parametrize(
+    ("peaks", "searches"),
+    [
+        ((100, 100, 163, 163), 0),
+        ((100, 164, 164, 164, 227), 1),
+        ((100, 164, 200, 227, 264, 264), 2),
+    ],
+)
+def test_all_is_searched_once_for_each_64_mb_more(
+    peaks: tuple[int, ...], searches: int, long_searches: list[int]
+) -> None:
+    left = [megabytes * MB for megabytes in peaks]
+
+    def peak() -> int:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    async def run() -> None:
+        watch = asyncio.create_task(search_as_memory_grows(peak))
+        await asyncio.sleep(60)
+        watch.cancel()
+
+    with short_searches_only():
+        long_searches.clear()
+        fly(run())
+        assert len(long_searches) == searches
+
+
+def test_the_peak_is_in_bytes() -> None:
+    said = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    in_kib = int(said.split()[1])
+    assert peak_memory() == pytest.approx(in_kib * 1024, rel=0.05)
