@@ -28,6 +28,7 @@ from types import MappingProxyType
 from pusher.models import Attempt
 from pusher.problems import CATALOGUE, Again, Code, Row, Stage
 from pusher.queue.jitter import after, around
+from pusher.queue.windows import Windows
 
 GIVE_UP_AFTER = timedelta(days=7)
 """How long a host waits unless its run says otherwise."""
@@ -98,6 +99,20 @@ def again(ended: Ended, waiting: Waiting, now: datetime) -> Due | None:
         return None
     at, tries = found
     return Due(at=at, why=why, waiting=replace(waiting, tries=tries))
+
+
+def when_open(due: Due | None, windows: Windows) -> Due | None:
+    """The same, put off until the host's windows are open; None where that is after ``give_up``.
+
+    Raises BadInput where they never open.
+    """
+    if due is None or due.at is None:
+        return due
+    opens = windows.next_opening(due.at)
+    if opens == due.at:
+        return due
+    at = opens + after(_MINUTE, due.waiting.host)
+    return replace(due, at=at) if at <= due.waiting.give_up else None
 
 
 def remembered(host: str, give_up: datetime, attempts: Iterable[Attempt]) -> Waiting:

@@ -46,7 +46,7 @@ def choose(
         return order[: max(free, 0)]
     lowest = late[-1].priority
     in_use = sum(number for priority, number in running.items() if priority >= lowest)
-    kept = max(0, min(kept_room(room) - in_use, free))
+    kept = max(0, kept_room(room) - in_use)
     before = sorted((one for one in late if one.priority == lowest), key=lambda one: one.since)[:kept]
     taken = {id(one) for one in before}
     return [*before, *(one for one in order if id(one) not in taken)][: max(free, 0)]

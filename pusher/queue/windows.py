@@ -119,6 +119,11 @@ class Windows:
                 return None
         return closes
 
+    def has_time(self, at: datetime, takes: timedelta) -> bool:
+        """Whether it is open ``at`` and stays so for as long as that: what is begun can be ended."""
+        closes = self.closes_at(at)
+        return closes is None or (closes > at and closes - at >= takes)
+
     def _open(self, since: datetime) -> Iterator[Piece]:
         """Pieces that end after ``since``, in order; they may touch, and never overlap."""
         if since.tzinfo is None:

@@ -160,6 +160,15 @@ def test_open_from_its_start_on_and_closed_from_its_end_on() -> None:
     assert windows.closes_at(five) == five, "no time is left"
 
 
+def test_nothing_is_begun_that_cannot_be_ended() -> None:
+    windows = only(window(EVERY, *NIGHTLY, "Europe/Berlin"))
+    late = utc("2026-10-25T02:50")
+    assert windows.has_time(late, 10 * MINUTE)
+    assert not windows.has_time(late, 11 * MINUTE)
+    assert not windows.has_time(utc("2026-10-25T03:00"), timedelta(0)), "it is closed"
+    assert Windows().has_time(late, timedelta(days=30))
+
+
 def test_days_that_follow_each_other_are_one_stretch() -> None:
     weekend = only(window("sat sun", "00:00", "24:00", "Europe/Berlin"))
     assert weekend.closes_at(utc("2026-10-24T12:00")) == utc("2026-10-25T23:00")
