@@ -83,12 +83,13 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wave:
-    """``number`` counts from 1."""
+    """``number`` counts from 1. ``forgiven``: how many of its failures somebody knew of who resumed it."""
 
     number: int
     state: WaveState = WaveState.HELD
     opened_at: datetime | None = None
     soak_until: datetime | None = None
+    forgiven: int = 0
 
 
 def sizes(hosts: int, percents: Sequence[float]) -> tuple[int, ...]:
@@ -129,17 +130,29 @@ def advance(waves: Sequence[Wave], counts: Mapping[int, Counts], rollout: Rollou
     return tuple(found)
 
 
-def has_failed(counts: Counts, stop_above: float | None) -> bool:
-    """Whether more fail than may, even if all that are to come succeed."""
-    if stop_above is None or (counts.verdicts < LEAST_VERDICTS and counts.to_come > 0):
+def resume(waves: Sequence[Wave], counts: Mapping[int, Counts]) -> tuple[Wave, ...]:
+    """The waves, with the one that was stopped open again. Its failures so far are forgiven: they stop it no more."""
+    return tuple(
+        replace(wave, state=WaveState.OPEN, soak_until=None, forgiven=counts[wave.number].failed)
+        if wave.state is WaveState.STOPPED
+        else wave
+        for wave in waves
+    )
+
+
+def has_failed(counts: Counts, stop_above: float | None, forgiven: int = 0) -> bool:
+    """Whether more fail than may, even if all that are to come succeed. Those ``forgiven`` are left out."""
+    failed = max(counts.failed - forgiven, 0)
+    verdicts = counts.succeeded + failed
+    if stop_above is None or (verdicts < LEAST_VERDICTS and counts.to_come > 0):
         return False
-    return counts.failed > Fraction(str(stop_above)) * (counts.verdicts + counts.to_come)
+    return failed > Fraction(str(stop_above)) * (verdicts + counts.to_come)
 
 
 def _judged(wave: Wave, counts: Counts, rollout: Rollout, now: datetime) -> Wave:
     if wave.state not in {WaveState.OPEN, WaveState.SOAKING}:
         return wave
-    if has_failed(counts, rollout.stop_above):
+    if has_failed(counts, rollout.stop_above, wave.forgiven):
         return replace(wave, state=WaveState.STOPPED)
     if wave.state is WaveState.OPEN and counts.to_come == 0:
         wave = replace(wave, state=WaveState.SOAKING, soak_until=now + rollout.soak)

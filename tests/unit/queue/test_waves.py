@@ -12,7 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher.queue.waves import LEAST_VERDICTS, Counts, Rollout, Wave, WaveState, advance, assign, has_failed, sizes
+from pusher.queue.waves import (
+    LEAST_VERDICTS,
+    Counts,
+    Rollout,
+    Wave,
+    WaveState,
+    advance,
+    assign,
+    has_failed,
+    resume,
+    sizes,
+)
 
 NOW = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -169,6 +180,28 @@ def test_a_wave_that_soaks_may_still_be_stopped_and_is_not_opened_again() -> Non
     assert states(advance(soaking, late, rollout, NOW)) == [STOPPED, HELD]
     tried = {1: Counts(size=21, succeeded=19), 2: Counts(size=20)}
     assert advance(soaking, tried, rollout, NOW)[0] == soaking[0], "a straggler is tried"
+
+
+def test_a_wave_that_is_resumed_goes_on_until_it_fails_anew() -> None:
+    rollout, stopped = (
+        Rollout(percents=(50, 100), stop_above=0.1),
+        (Wave(number=1, state=STOPPED, soak_until=NOW), Wave(number=2)),
+    )
+    seen = Counts(size=40, succeeded=7, failed=5)
+    waves = resume(stopped, {1: seen, 2: Counts(size=40)})
+    assert states(waves) == [OPEN, HELD]
+    assert waves[0].soak_until is None
+    # 35 are left to be judged, with those that have succeeded: three may fail, the fourth stops it.
+    for more, state in ((0, OPEN), (3, OPEN), (4, STOPPED)):
+        now = {1: replace(seen, failed=5 + more), 2: Counts(size=40)}
+        assert states(advance(waves, now, rollout, NOW)) == [state, HELD]
+    done = {1: replace(seen, succeeded=35), 2: Counts(size=40)}
+    assert states(advance(waves, done, rollout, NOW)) == [PASSED, OPEN]
+
+
+@given(counts, limits)
+def test_what_is_forgiven_does_not_stop_it_again(seen: Counts, limit: float) -> None:
+    assert not has_failed(seen, limit, forgiven=seen.failed)
 
 
 def test_waves_without_hosts_hold_up_nobody() -> None:
