@@ -13,6 +13,7 @@ import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 _SHORT = (2_000, 5)
 """New objects that a shortest search waits for, and how many of those a short one of what they left waits for."""
@@ -21,6 +22,7 @@ _GROWN = 64 * 2**20
 """Bytes by which the process must have grown before all of it is searched."""
 _LOOK = 1.0
 """Seconds between two looks at that."""
+_STATM = Path("/proc/self/statm")
 
 
 @contextmanager
@@ -36,17 +38,24 @@ def short_searches_only() -> Iterator[None]:
         gc.unfreeze()
 
 
-def peak_memory() -> int:
-    """Bytes that the process has had in memory at most; it grows only where what is free by now is not enough."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def memory() -> int:
+    """Bytes that the process has in memory. Where there is no /proc: has had at most.
+
+    Not ``ru_maxrss`` alone: on Linux a process begins with its parent's, and one begun by a big one would never grow.
+    """
+    try:
+        pages = int(_STATM.read_text().split()[1])
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    return pages * resource.getpagesize()
 
 
-async def search_as_memory_grows(peak: Callable[[], int] = peak_memory) -> None:
-    """Until it is cancelled: one long search for each ``_GROWN`` bytes that ``peak`` has risen by."""
-    before = peak()
+async def search_as_memory_grows(memory: Callable[[], int] = memory) -> None:
+    """Until it is cancelled: one long search for each ``_GROWN`` bytes that ``memory`` has risen by."""
+    before = memory()
     while True:
         await asyncio.sleep(_LOOK)
-        if peak() - before >= _GROWN:
+        if memory() - before >= _GROWN:
             gc.collect()
-            before = peak()
+            before = memory()
