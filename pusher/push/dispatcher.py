@@ -2,8 +2,9 @@
 
 The fan-out is asyncio-pool's; who goes next is ``admission``'s. Targets are resolved and reached before they take a
 place, and no further ahead than ``_AHEAD`` times the places, unless there are places for which nobody is found who may
-have them: then as far as it takes. A target that hangs holds its own place only, one that is silent none, and one that
-is done but for watching whether it goes well gives its own to another.
+have them: then as far as it takes. Where a turn of the event loop takes long, nobody more is let in beyond
+``_AT_EASE``. A target that hangs holds its own place only, one that is silent none, and one that is done but for
+watching whether it goes well gives its own to another.
 """
 
 from __future__ import annotations
@@ -38,6 +39,15 @@ _PLACES = 1000
 
 _AT_ONCE = 25
 """Tasks started before the others get their turn."""
+
+_TURN = 0.01
+"""Seconds of CPU after which all tasks of the event loop that can go on should have had their turn."""
+
+_AT_EASE = 50
+"""Targets in work: so many are let in however long a turn takes."""
+
+_BREATH = 0.01
+"""Seconds until it is looked again whether turns have become shorter."""
 
 _BATCH = 250
 """Outcomes of targets on which nothing is done, written down at once."""
@@ -89,8 +99,12 @@ class Dispatcher:
         unstored: Unstored = _to_nobody,
         spared: Spared = _nobody,
         probes: int = 0,
+        cpu: Callable[[], float] = time.thread_time,
     ) -> None:
-        """``probes``: how many targets at once may be asked whether they answer; 0: as many as are looked ahead."""
+        """``probes``: how many targets at once may be asked whether they answer; 0: as many as are looked ahead.
+
+        ``cpu``: seconds that this thread has worked.
+        """
         self._context, self._caps, self._retry, self._report = context, caps, retry, report
         self._unstored, self.losses = unstored, context.losses
         self._place, self._spared, self._max_failures = place, spared, max_failures
@@ -101,6 +115,7 @@ class Dispatcher:
         self._probes = probes or _AHEAD * self._places
         self._reaching = self._watched = 0
         self._none_may_go = False
+        self._cpu, self._turn = cpu, 0.0
         self._changed = asyncio.Event()
         self._pool = AioPool(size=self._probes + 2 * self._places if caps.total else sys.maxsize)
 
@@ -141,7 +156,7 @@ class Dispatcher:
     async def _look_ahead(self, supply: Supply) -> None:
         """Begin to reach as many as are wanted and there are, retries first."""
         started = 0
-        while self._reaching < self._probes and not self._context.stop.code:
+        while self._reaching < self._probes and not self._context.stop.code and not self._is_crowded:
             if (due := self._admission.back(time.monotonic())) is not None:
                 await self._begin_to_reach(self._reach(due), due.target)
             elif self._wants_more():
@@ -199,15 +214,27 @@ class Dispatcher:
     async def _let_in(self) -> None:
         """As many as may go; others get their turn in between."""
         started, self._none_may_go = 0, False
-        while not self._context.stop.code and (admitted := self._admission.take()) is not None:
+        while not (self._context.stop.code or self._is_crowded) and (admitted := self._admission.take()) is not None:
             await self._pool.spawn(self._guarded(self._attempt(admitted), admitted.target))
             started += 1
             if not started % _AT_ONCE:
-                await asyncio.sleep(0)
-        self._none_may_go = True
-        await asyncio.sleep(0)
+                await self._give_turn()
+        if self._is_crowded:
+            asyncio.get_running_loop().call_later(_BREATH, self._changed.set)
+        self._none_may_go = not self._is_crowded
+        await self._give_turn()
         if self._context.stop.code:
             await self._end_waiting()
+
+    @property
+    def _is_crowded(self) -> bool:
+        """More in work would be no faster: this thread has its hands full, and each would wait longer for its turn."""
+        return self._turn > _TURN and self._admission.running >= _AT_EASE
+
+    async def _give_turn(self) -> None:
+        began = self._cpu()
+        await asyncio.sleep(0)
+        self._turn = self._cpu() - began
 
     async def _attempt(self, entry: Entry) -> None:
         is_in, is_watched = True, False

@@ -55,7 +55,7 @@ class Estate:
         self.addresses = {host.name: f"10.{n // 62500}.{n // 250 % 250}.{n % 250 + 1}" for n, host in enumerate(hosts)}
         self.transport = MemoryTransport({self.addresses[host.name]: host for host in hosts}, *faults)
         self.targets = changes.pop("targets", [Target(name=host.name) for host in hosts])
-        names = ("caps", "retry", "max_failures", "report", "place", "unstored", "spared")
+        names = ("caps", "retry", "max_failures", "report", "place", "unstored", "spared", "cpu")
         runner = {name: changes.pop(name) for name in names if name in changes}
         self.stop = Stop()
         self.reported: list[Outcome] = []
@@ -69,7 +69,7 @@ class Estate:
             runner.get("retry", RetryPolicy(attempts=1)),
             runner.get("report", self.reported.append),
             max_failures=runner.get("max_failures", 0),
-            **{name: runner[name] for name in ("place", "unstored", "spared") if name in runner},
+            **{name: runner[name] for name in ("place", "unstored", "spared", "cpu") if name in runner},
         )
 
     async def run(self) -> Counter[str]:
@@ -183,6 +183,54 @@ def test_every_place_is_taken_whatever_the_order_of_addresses(store: Store, caps
 
     assert fly(story()) == {"ok": 120}
     assert most == 4
+
+
+@pytest.mark.parametrize(("turn", "at_once"), [(0.001, 120), (0.5, 50)])
+def test_no_more_are_let_in_than_the_thread_has_hands_for(store: Store, turn: float, at_once: int) -> None:
+    """Where a turn takes long, more in work would only wait longer for theirs; some are let in all the same."""
+    hosts = [make_host(latency=1.0) for _ in range(200)]
+    most, worked = 0, 0.0
+
+    def cpu() -> float:
+        nonlocal worked
+        worked += turn
+        return worked
+
+    async def story() -> Counter[str]:
+        estate = Estate(store, hosts, caps=Caps(total=120, subnet=0), verb=Verb.CHECK, cpu=cpu)
+
+        def count(target: str, stage: Stage) -> None:
+            nonlocal most
+            most = max(most, estate.runner._admission.running)
+
+        estate.context.watcher.stage = count  # type: ignore[method-assign]
+        return await estate.run()
+
+    assert fly(story()) == {"ok": 200}
+    assert most == at_once
+
+
+def test_who_was_not_let_in_comes_when_turns_are_short_again(store: Store) -> None:
+    """Also where nobody leaves meanwhile who would have it looked again."""
+    hosts = [make_host(latency=1000.0) for _ in range(120)]
+    worked, calls = 0.0, 0
+
+    def cpu() -> float:
+        nonlocal worked, calls
+        calls += 1
+        worked += 0.5 if calls < 40 else 0.0
+        return worked
+
+    async def story() -> int:
+        estate = Estate(store, hosts, caps=Caps(total=120, subnet=0), verb=Verb.CHECK, cpu=cpu)
+        running = asyncio.create_task(estate.run())
+        await asyncio.sleep(10)
+        found = estate.runner._admission.running
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return found
+
+    assert fly(story()) == 120
 
 
 def test_no_further_is_looked_ahead_than_is_wanted(store: Store) -> None:
