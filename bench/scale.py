@@ -3,9 +3,9 @@
 A check of machines whose every answer takes 10 to 30 ms, addresses in order; every fifth is silent and every twentieth
 refuses. A silent one costs the whole connect timeout, in real time: ``CONNECT`` seconds here, a tenth of what a slow
 network is given. Each line is a process of its own. CPU is that process's, what is simulated of the machines included.
-``stall`` is the longest time for which no other task of the event loop got its turn; ``worked``, how much CPU the
-loop's thread spent in such a time at most, which another process's load changes less. ``full`` is how many of
-``--concurrency`` are in work at once where every machine takes for ever, and when so many were.
+``stall`` is the longest time for which no other task of the event loop got its turn; ``turn``, how much CPU the loop's
+thread spent at most in giving each task that could go on its turn, which another process's load changes less. ``full``
+is how many of ``--concurrency`` are in work at once where every machine takes for ever, and when so many were.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> None:
     sizes = [int(one.replace(",", "").replace("_", "")) for one in arguments] or SIZES
     print(f"{SILENT} % silent for {CONNECT:g} s, {REFUSING} % refuse; addresses in order")
     heads = ("targets", 9), ("at once", 9), ("per /24", 9), ("CPU each", 11), ("wall", 9), ("begin", 8), ("memory", 9)
-    print("".join(f"{head:>{width}}" for head, width in (*heads, ("stall", 10), ("worked", 10))) + "  full")
+    print("".join(f"{head:>{width}}" for head, width in (*heads, ("stall", 10), ("turn", 10))) + "  full")
     for size in sizes:
         for concurrency in CONCURRENCIES:
             for cap in CAPS:
@@ -67,7 +67,7 @@ def _line(size: int, concurrency: int, cap: int) -> None:
     print(
         f"{size:>9,}{concurrency:>9,}{cap or '-':>9}{ran['cpu'] * 1000 / size:>8.2f} ms{ran['wall']:>7.1f} s"
         f"{ran['begin']:>6.1f} s{ran['memory']:>6.0f} MB{ran['stall'] * 1000:>7.0f} ms"
-        f"{ran['worked'] * 1000:>7.0f} ms  {full['full']:.0f} after {full['after']:.1f} s",
+        f"{ran['turn'] * 1000:>7.0f} ms  {full['full']:.0f} after {full['after']:.1f} s",
         flush=True,
     )
 
@@ -126,7 +126,7 @@ class _Transport(MemoryTransport):
 def _one(what: str, size: int, concurrency: int, cap: int) -> dict[str, float]:
     """One run in this process; what it took."""
     transports = {TransportKind.SMB: _Transport(_Hosts(size, for_ever=what == "fill"))}
-    took: dict[str, float] = {"stall": 0.0, "worked": 0.0, "full": 0.0, "after": 0.0}
+    took: dict[str, float] = {"stall": 0.0, "turn": 0.0, "full": 0.0, "after": 0.0}
     run = Dispatcher.run
 
     async def watched(dispatcher: Dispatcher, *arguments: Any) -> None:
@@ -135,7 +135,7 @@ def _one(what: str, size: int, concurrency: int, cap: int) -> dict[str, float]:
         watching = _filling(dispatcher, took, work) if what == "fill" else _stalls(took)
         watch = asyncio.create_task(watching)
         try:
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError), _turns_timed(took):
                 await work
         finally:
             watch.cancel()
@@ -172,12 +172,24 @@ def _options(folder: Path, size: int, concurrency: int, cap: int) -> Options:
 
 async def _stalls(took: dict[str, float]) -> None:
     tick = 0.005
-    last, worked = time.monotonic(), time.thread_time()
+    last = time.monotonic()
     while True:
         await asyncio.sleep(tick)
         took["stall"] = max(took["stall"], time.monotonic() - last - tick)
-        took["worked"] = max(took["worked"], time.thread_time() - worked)
-        last, worked = time.monotonic(), time.thread_time()
+        last = time.monotonic()
+
+
+@contextlib.contextmanager
+def _turns_timed(took: dict[str, float]) -> Iterator[None]:
+    turn = asyncio.BaseEventLoop._run_once  # type: ignore[attr-defined]
+
+    def timed(loop: asyncio.BaseEventLoop) -> None:
+        began = time.thread_time()
+        turn(loop)
+        took["turn"] = max(took["turn"], time.thread_time() - began)
+
+    with mock.patch.object(asyncio.BaseEventLoop, "_run_once", timed):
+        yield
 
 
 async def _filling(dispatcher: Dispatcher, took: dict[str, float], work: asyncio.Future[None]) -> None:

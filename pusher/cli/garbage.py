@@ -18,8 +18,8 @@ from pathlib import Path
 _SHORT = (2_000, 5)
 """New objects that a shortest search waits for, and how many of those a short one of what they left waits for."""
 _NEVER = 2**31 - 1
-_GROWN = 64 * 2**20
-"""Bytes by which the process must have grown before all of it is searched."""
+_GROWN = 128 * 2**20
+"""Bytes by which the process must have grown before all of it is searched: 1,000 targets in work need less."""
 _LOOK = 1.0
 """Seconds between two looks at that."""
 _STATM = Path("/proc/self/statm")

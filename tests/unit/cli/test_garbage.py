@@ -43,12 +43,12 @@ def test_objects_that_stay_cause_no_long_search(long_searches: list[int]) -> Non
 @pytest.mark.parametrize(
     ("sizes", "searches"),
     [
-        ((100, 100, 163, 163), 0),
-        ((100, 164, 164, 164, 227), 1),
-        ((100, 164, 200, 227, 264, 264), 2),
+        ((100, 100, 227, 227), 0),
+        ((100, 228, 228, 228, 355), 1),
+        ((100, 228, 300, 427, 428, 428), 2),
     ],
 )
-def test_all_is_searched_once_for_each_64_mb_more(
+def test_all_is_searched_once_for_each_128_mb_more(
     sizes: tuple[int, ...], searches: int, long_searches: list[int]
 ) -> None:
     left = [megabytes * MB for megabytes in sizes]
