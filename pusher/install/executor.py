@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class HostJournal(Protocol):
-    """The journal as one host's push sees it; each call is durable when it returns."""
+    """The journal as one host's push sees it; each call is durable when it returns, ``DONE`` when the next one does."""
 
     async def open(self, before: dict[str, object]) -> Journal: ...
 

@@ -92,14 +92,12 @@ class RunStore(Protocol):
 
     async def mark(self, journal: str, step: str, mark: Mark, at: datetime) -> None: ...
 
+    def mark_done(self, journal: str, step: str, at: datetime) -> Future[Any]: ...
+
     async def close_journal(self, journal: str, closed_as: str) -> None: ...
 
-    def open_journals(
-        self, host: str, service: str, *, target: str = "", under: Collection[str] | None = ()
-    ) -> Sequence[Journal]: ...
-
-    def closed_journals(
-        self, host: str, service: str, closed_as: str, *, target: str = "", under: Collection[str] | None = ()
+    async def journals(
+        self, host: str, service: str, closed_as: str | None, *, target: str = "", under: Collection[str] | None = ()
     ) -> Sequence[Journal]: ...
 
 

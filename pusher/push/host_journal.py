@@ -12,7 +12,7 @@ from pusher.push.context import RunContext
 
 
 class StoredHostJournal:
-    """Journals of one service on one machine; every call is durable when it returns.
+    """Journals of one service on one machine; every call is durable when it returns, ``DONE`` when the next one does.
 
     A write that fails is noted among the run's losses, and what was posted for this target before and failed is
     raised by the next call: all that was handed over earlier is decided by then.
@@ -35,24 +35,27 @@ class StoredHostJournal:
             )  # fmt: skip
 
     async def mark(self, journal: Journal, step: StrEnum, mark: Mark) -> None:
+        store, now = self._context.store, self._context.now()
         with self._noted():
-            await self._context.store.mark(journal.id, step.value, mark, self._context.now())
+            if mark is Mark.DONE:
+                self._context.losses.watch(self._target, store.mark_done(journal.id, step.value, now))
+            else:
+                await store.mark(journal.id, step.value, mark, now)
 
     async def close(self, journal: Journal, closed_as: str) -> None:
         with self._noted():
             await self._context.store.close_journal(journal.id, closed_as)
 
     async def left_open(self) -> Sequence[Journal]:
-        with self._noted():
-            return self._context.store.open_journals(
-                self._machine or self._target, self._service,
-                target=self._target, under=self._nameless if self._machine else None,
-            )  # fmt: skip
+        return await self._journals(None)
 
     async def committed(self) -> Sequence[Journal]:
+        return await self._journals(COMMITTED)
+
+    async def _journals(self, closed_as: str | None) -> Sequence[Journal]:
         with self._noted():
-            return self._context.store.closed_journals(
-                self._machine or self._target, self._service, COMMITTED,
+            return await self._context.store.journals(
+                self._machine or self._target, self._service, closed_as,
                 target=self._target, under=self._nameless if self._machine else None,
             )  # fmt: skip
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -49,7 +50,7 @@ class BudgetLedger:
         return in_loop(_of_the_budget(self._database.ledger_writer.change(self, account, change)))
 
     async def look(self, account: str) -> Any:
-        return await asyncio.to_thread(self.read, account)
+        return await self._database.aside(partial(self.read, account))
 
     def read(self, account: str) -> Any:
         query = select(_AS_TEXT).where(lockout.c.account == account)

@@ -7,10 +7,11 @@ Here lives nothing of what is kept: the nouns do, each in a file of its own. Wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, Table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,8 +21,9 @@ from pusher.store import postgresql_server
 from pusher.store.faults import StoreError, translated
 from pusher.store.sqlite_file import SqliteFile
 from pusher.store.transactions import NoneTwice, Transactions
-from pusher.store.writer import Writer
+from pusher.store.writer import Writer, in_loop
 
+T = TypeVar("T")
 _INSERTS: Mapping[str, Callable[[Table], Any]] = MappingProxyType(
     {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 )
@@ -32,11 +34,13 @@ class Database:
     """One that is open. ``name`` is what its Problems call it, ``file`` its file, where it has one.
 
     ``ledger_writer`` has a connection of its own where there is a server, so that a sign-in waits for no journal.
+    ``readers`` are threads for what is read in an event loop.
     """
 
     engine: Engine
     writer: Writer
     ledger_writer: Writer
+    readers: ThreadPoolExecutor
     name: str
     file: SqliteFile | None = None
 
@@ -50,6 +54,18 @@ class Database:
         """A connection to read by, and what is read is made sense of within."""
         with translated(self.name), self.making_sense(), self._to_read_by() as connection:
             yield connection
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """What ``work`` makes of what it reads. A server that goes away meanwhile is waited for, and read again."""
+        with translated(self.name), self.making_sense():
+            if self.dialect == "postgresql":
+                return postgresql_server.read(self.engine, work)
+            with self.engine.connect() as connection:
+                return work(connection)
+
+    async def aside(self, reading: Callable[[], T]) -> T:
+        """What ``reading`` reads, in another thread: the event loop goes on meanwhile."""
+        return await in_loop(self.readers.submit(reading))
 
     @contextmanager
     def reading_at_leisure(self) -> Iterator[Connection]:
@@ -87,6 +103,7 @@ class Database:
 
     def close(self) -> None:
         """Commit what is left. Raises nothing: who handed something over has been told what became of it."""
+        self.readers.shutdown(cancel_futures=True)
         self.ledger_writer.close()
         self.writer.close()
         self.engine.dispose()

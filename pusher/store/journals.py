@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -22,7 +24,7 @@ _CLOSED = update(journals).where(journals.c.id == bindparam("its_id")).values(cl
 
 
 class Journals(Repository):
-    """What is written of one is durable when the call returns.
+    """What is written of one is durable when the call returns, but for what is posted.
 
     ``claim``: by which the target is worked on, where it came from the queue; ClaimLostError where it is good no more,
     and nothing is written.
@@ -49,8 +51,19 @@ class Journals(Repository):
 
     async def mark(self, journal: str, step: str, mark: Mark, at: datetime, claim: Claim | None = None) -> None:
         """A mark that is there already stays as it is."""
+        await self._write(self._marked(journal, step, mark, at), claim)
+
+    def mark_done(self, journal: str, step: str, at: datetime, claim: Claim | None = None) -> Future[Any]:
+        """As ``mark``, but posted: it is durable when the next thing is that is waited for. The future tells how it
+        went: who was killed before that finds a step of which it is not known whether it was done, and looks."""
+        row = self._marked(journal, step, Mark.DONE, at)
+        if claim is None:
+            return self._database.writer.post(row)
+        return _good(self._database.writer.post(partial(_held, row, claim)), claim)
+
+    def _marked(self, journal: str, step: str, mark: Mark, at: datetime) -> Row:
         row = {"journal": journal, "step": step, "mark": mark.value, "at": at}
-        await self._write(Row(_MARKED[self._database.dialect], row), claim)
+        return Row(_MARKED[self._database.dialect], row)
 
     async def close_journal(self, journal: str, closed_as: str, claim: Claim | None = None) -> None:
         await self._write(Row(_CLOSED, {"its_id": journal, "closed_as": closed_as}), claim)
@@ -61,34 +74,63 @@ class Journals(Repository):
         elif not await self._database.writer.ask(partial(_held, row, claim)):
             raise ClaimLostError(claim)
 
-    def open_journals(
-        self, host: str, service: str, *, target: str = "", under: Collection[str] | None = ()
+    async def journals(
+        self, host: str, service: str, closed_as: str | None, *, target: str = "", under: Collection[str] | None = ()
     ) -> list[Journal]:
-        """Journals that no one closed: the marks of a push that was killed, oldest first.
+        """Those of pushes that ended so, or that no one closed (None): the marks of one that was killed. Oldest first.
 
         Those of ``host``; and of those of the inventory's ``target``, such as are kept under one of the names ``under``
         (None: under whatever name).
         """
-        return self._read(_of(host, service, target, under).where(journals.c.closed_as.is_(None)))
+        query = _of(host, service, target, under).where(_is_closed(closed_as))
+        return await self._database.aside(partial(self._read, query))
+
+    def open_journals(
+        self, host: str, service: str, *, target: str = "", under: Collection[str] | None = ()
+    ) -> list[Journal]:
+        """Those that no one closed, for callers without an event loop."""
+        return self._read(_of(host, service, target, under).where(_is_closed(None)))
 
     def closed_journals(
         self, host: str, service: str, closed_as: str, *, target: str = "", under: Collection[str] | None = ()
     ) -> list[Journal]:
-        """Journals of pushes that ended so; whose, as of ``open_journals``."""
-        return self._read(_of(host, service, target, under).where(journals.c.closed_as == closed_as))
+        """Those of pushes that ended so, for callers without an event loop."""
+        return self._read(_of(host, service, target, under).where(_is_closed(closed_as)))
 
     def _read(self, query: Select[Any]) -> list[Journal]:
-        with self._database.reading() as connection:
-            return [
-                Journal(
-                    id=row["id"],
-                    run=row["run"],
-                    target=row["target"],
-                    before=row["before"],
-                    steps=tuple(_steps(connection, row["id"])),
-                )
-                for row in connection.execute(query).mappings()
-            ]
+        return self._database.read(partial(_found, query))
+
+
+def _found(query: Select[Any], connection: Connection) -> list[Journal]:
+    """Two questions, however many journals there are: a far server takes its time for each."""
+    rows = connection.execute(query).mappings().all()
+    table, marked = journal_steps.c, defaultdict[str, list[JournalStep]](list)
+    if rows:
+        steps = select(table.journal, table.step, table.mark).where(table.journal.in_([row["id"] for row in rows]))
+        for journal, step, mark in connection.execute(steps.order_by(table.id)):
+            marked[journal].append(JournalStep(step=step, mark=Mark(mark)))
+    return [
+        Journal(
+            id=row["id"], run=row["run"], target=row["target"], before=row["before"], steps=tuple(marked[row["id"]])
+        )
+        for row in rows
+    ]
+
+
+def _good(handed: Future[Any], claim: Claim) -> Future[Any]:
+    """The same, with ClaimLostError where nothing was written."""
+    told: Future[Any] = Future()
+
+    def tell(done: Future[Any]) -> None:
+        if (error := done.exception()) is not None:
+            told.set_exception(error)
+        elif not done.result():
+            told.set_exception(ClaimLostError(claim))
+        else:
+            told.set_result(None)
+
+    handed.add_done_callback(tell)
+    return told
 
 
 def _held(row: Row, claim: Claim, connection: Connection) -> bool:
@@ -109,8 +151,5 @@ def _of(host: str, service: str, target: str, under: Collection[str] | None) -> 
     )
 
 
-def _steps(connection: Connection, journal: str) -> Iterator[JournalStep]:
-    table = journal_steps.c
-    query = select(table.step, table.mark).where(table.journal == journal).order_by(table.id)
-    for step, mark in connection.execute(query):
-        yield JournalStep(step=step, mark=Mark(mark))
+def _is_closed(closed_as: str | None) -> ColumnElement[bool]:
+    return journals.c.closed_as.is_(None) if closed_as is None else journals.c.closed_as == closed_as

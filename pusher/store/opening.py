@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pusher.problems import BadInput
 from pusher.store import postgresql_server, sqlite_file
 from pusher.store.database import Database
 from pusher.store.faults import StoreError
-from pusher.store.postgresql_server import ServerBatches
+from pusher.store.postgresql_server import READERS, ServerBatches
 from pusher.store.sqlite_file import SqliteFile
 from pusher.store.store import Store
 from pusher.store.urls import address_of, shown_url
@@ -80,7 +81,8 @@ def _database(engine: Engine, name: str, file: SqliteFile | None) -> Database:
         writer, ledger = (Writer(engine, name, batches=ServerBatches()) for _ in range(2))
     else:
         writer = ledger = Writer(engine, name, file.prove if file is not None else lambda: None)
-    return Database(engine=engine, writer=writer, ledger_writer=ledger, name=name, file=file)
+    readers = ThreadPoolExecutor(READERS, "store-reader")
+    return Database(engine=engine, writer=writer, ledger_writer=ledger, readers=readers, name=name, file=file)
 
 
 def _migrate(engine: Engine, url: str) -> None:

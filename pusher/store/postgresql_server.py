@@ -7,12 +7,12 @@ as long as it does on SQLite, and what it was told is durable is on the server's
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from ipaddress import ip_address
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Executable, event
 from sqlalchemy.dialects.postgresql import insert
@@ -26,6 +26,8 @@ from pusher.store.faults import code_of
 from pusher.store.schema import writers
 from pusher.store.sqlite_file import LOCK_PATIENCE
 
+T = TypeVar("T")
+
 CONNECTING: Mapping[str, Any] = MappingProxyType(
     {
         "application_name": "pusher",
@@ -38,6 +40,11 @@ CONNECTING: Mapping[str, Any] = MappingProxyType(
     }
 )
 """Parameters of libpq's, where the URL does not say them."""
+
+READERS = 8
+"""Threads that read, each on a connection of its own: on a far server each reading takes some round trips."""
+_MORE = 4
+"""Connections besides: the writers' two, and whatever else reads."""
 
 IDLE_PATIENCE = 30
 """Seconds after which the server ends a transaction in which nothing is asked: the client's machine is gone."""
@@ -84,7 +91,7 @@ def options(address: URL) -> dict[str, Any]:
         return {}
     said = {name: value for name, value in CONNECTING.items() if name not in address.query}
     # Not the server's default: a transaction that another one overtakes waits for it, and then goes on.
-    return {"connect_args": said, "isolation_level": "READ COMMITTED"}
+    return {"connect_args": said, "isolation_level": "READ COMMITTED", "pool_size": READERS + _MORE}
 
 
 def is_proven(engine: Engine) -> bool:
@@ -160,6 +167,17 @@ def to_read_by(engine: Engine) -> Connection:
                 connection.close()
                 raise
     return connection
+
+
+def read(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """What ``work`` makes of what it reads, each statement by itself; done again where the server was away."""
+
+    def once() -> T:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            return work(connection)
+
+    stop, wait = stop_after_delay(transactions.AWAY), transactions.PAUSE
+    return Retrying(retry=retry_if_exception(is_passing), stop=stop, wait=wait, reraise=True)(once)
 
 
 @contextmanager

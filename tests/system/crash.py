@@ -38,7 +38,8 @@ def die() -> None:
 
 def die_at(point: str) -> None:
     """Wrap what lies around the point."""
-    open_journal, mark, put, rename = Store.open_journal, Store.mark, Files.put, Files.rename
+    open_journal, mark, mark_done = Store.open_journal, Store.mark, Store.mark_done
+    put, rename = Files.put, Files.rename
     renames = 0
 
     async def opening(store: Store, **journal: Any) -> Any:
@@ -53,6 +54,15 @@ def die_at(point: str) -> None:
         await mark(store, journal, step, kind, at)
         if point == f"{step}:{AFTER.get(kind)}":
             die()
+
+    def marking_done(store: Store, journal: str, step: str, at: Any) -> Any:
+        if point == f"{step}:{BEFORE[Mark.DONE]}":
+            die()
+        posted = mark_done(store, journal, step, at)
+        if point == f"{step}:{AFTER[Mark.DONE]}":
+            posted.result(30)
+            die()
+        return posted
 
     async def putting(files: Files, path: Any, data: memoryview, beat: Callable[[int], None]) -> None:
         def beating(count: int) -> None:
@@ -72,6 +82,7 @@ def die_at(point: str) -> None:
     for owner, name, wrapped in (
         (Store, "open_journal", opening),
         (Store, "mark", marking),
+        (Store, "mark_done", marking_done),
         (Files, "put", putting),
         (Files, "rename", renaming),
     ):

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
@@ -17,6 +17,8 @@ from pusher.store import Store
 from pusher.store.database import Database
 from pusher.store.faults import translated
 from pusher.store.writer import Change, Row, Work, Writer
+
+T = TypeVar("T")
 
 
 class How(Enum):
@@ -75,6 +77,10 @@ class _FailingDatabase(Database):
         with super().reading() as connection:
             yield connection
 
+    def read(self, work: Callable[[Connection], T]) -> T:
+        self._count()
+        return super().read(work)
+
     def write(self, work: Callable[[Connection], None]) -> None:
         self._count()
         super().write(work)
@@ -94,6 +100,7 @@ class FailingStore(Store):
             engine=under.engine,
             writer=_FailingWriter(under.writer, plan),
             ledger_writer=under.ledger_writer,
+            readers=under.readers,
             name=under.name,
             file=under.file,
             plan=plan,

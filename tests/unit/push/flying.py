@@ -1,7 +1,7 @@
 """A loop whose time flies: when nothing is left to do but wait for a timer, the timer is due.
 
-Nothing else moves its clock, so that the same story takes the same calls every time. While somebody waits for the
-store's writer, which is a real thread, time stands still.
+Nothing else moves its clock, so that the same story takes the same calls every time. While somebody waits for one
+of the store's threads, which are real, time stands still.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from typing import Any, TypeVar
 from unittest import mock
 
-from pusher.store import budget, writer
+from pusher.store import budget, database, writer
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ def _in_loop_while_time_stands(handed: Future[T]) -> asyncio.Future[T]:
 def fly(work: Coroutine[Any, Any, T]) -> T:
     """Run ``work`` to its end in a loop of its own whose time flies."""
     with ExitStack() as stack:
-        for module in (writer, budget):
+        for module in (writer, budget, database):
             stack.enter_context(mock.patch.object(module, "in_loop", _in_loop_while_time_stands))
         for name in _CLOCKED:
             stack.enter_context(mock.patch(f"{name}.time", _Clock))

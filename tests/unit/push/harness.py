@@ -7,6 +7,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -161,6 +162,12 @@ class DyingStore(Store):
         fault = self._due(f"{step}-{mark}")
         await super().mark(journal, step, mark, at, claim)
         self._die_after(fault)
+
+    def mark_done(self, journal: str, step: str, at: datetime, claim: Claim | None = None) -> Future[Any]:
+        fault = self._due(f"{step}-done")
+        posted = super().mark_done(journal, step, at, claim)
+        self._die_after(fault)
+        return posted
 
     async def close_journal(self, journal: str, closed_as: str, claim: Claim | None = None) -> None:
         fault = self._due("close-journal")
