@@ -111,7 +111,8 @@ class Database:
 
 def unless_there(table: Table) -> Mapping[str, Executable]:
     """Inserts a row, unless one of its keys is there already. By the engine's name: each says it in its own way."""
-    return MappingProxyType({name: insert(table).on_conflict_do_nothing() for name, insert in _INSERTS.items()})
+    inserts = {name: insert(table).inline() for name, insert in _INSERTS.items()}
+    return MappingProxyType({name: made.on_conflict_do_nothing() for name, made in inserts.items()})
 
 
 class Repository:

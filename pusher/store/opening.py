@@ -32,7 +32,8 @@ def open_store(url: str) -> Store:
     """
     address = address_of(url)
     # What its pool would print of a connection that went wrong is told as a Problem.
-    logging.getLogger("sqlalchemy").setLevel(logging.CRITICAL + 1)
+    for library in ("sqlalchemy", "psycopg"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
         try:
             engine = create_engine(address, **postgresql_server.options(address))

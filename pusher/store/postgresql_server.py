@@ -14,8 +14,7 @@ from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, Executable, event
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_delay
 
@@ -208,13 +207,38 @@ class ServerBatches:
         return self._number
 
     def is_done(self, connection: Connection, number: int) -> bool:
-        row = {"id": self._writer, "batch": number, "at": utc_now()}
+        driver: Any = connection.connection.driver_connection
+        row = (self._writer, number, utc_now().isoformat(timespec="microseconds"))
         try:
-            return connection.execute(_NUMBERED, row).first() is None
+            with self.together(connection):  # with the transaction's beginning
+                return driver.execute(_NUMBERED, row).fetchone() is None
         except DBAPIError as error:
             # Nobody else takes this row: what holds it is our own, and passes.
             self._held = error if getattr(error.orig, "sqlstate", None) == _HELD else None
             raise
+
+    @contextmanager
+    def together(self, connection: Connection) -> Iterator[None]:
+        """In the driver's pipeline: one round trip, whatever the number of statements."""
+        driver: Any = connection.connection.driver_connection
+        try:
+            with driver.pipeline():
+                yield
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise _said_by_the_library(connection, error) from error
+
+
+def _said_by_the_library(connection: Connection, error: Exception) -> DBAPIError:
+    """What the driver raised by itself, as the library would have: a connection that is gone is not used again."""
+    dialect = connection.dialect
+    is_gone = dialect.is_disconnect(error, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
+    if is_gone:
+        connection.invalidate(error)
+    told = DBAPIError.instance(
+        None, None, error, dialect.loaded_dbapi.Error, connection_invalidated=is_gone, dialect=dialect
+    )
+    assert isinstance(told, DBAPIError)
+    return told
 
 
 def forget_ended(engine: Engine) -> None:
@@ -223,12 +247,8 @@ def forget_ended(engine: Engine) -> None:
         connection.execute(writers.delete().where(writers.c.at < utc_now() - _LONG_AGO))
 
 
-def _numbered() -> Executable:
-    made = insert(writers)
-    changed = {"batch": made.excluded.batch, "at": made.excluded.at}
-    return made.on_conflict_do_update(
-        index_elements=[writers.c.id], set_=changed, where=writers.c.batch < made.excluded.batch
-    ).returning(writers.c.batch)
-
-
-_NUMBERED = _numbered()
+_NUMBERED = """
+INSERT INTO writers (id, batch, at) VALUES (%s, %s, %s)
+ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, at = excluded.at WHERE writers.batch < excluded.batch
+RETURNING batch
+"""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
@@ -31,6 +32,9 @@ class Batches(Protocol):
     def is_done(self, connection: Connection, number: int) -> bool:
         """Enter it in its transaction; True where one of that number was committed already, its answer lost."""
 
+    def together(self, connection: Connection) -> AbstractContextManager[None]:
+        """Within it, statements that answer nothing leave without waiting for each other; at its end all are done."""
+
 
 class NoneTwice:
     """Of an engine without a server: what fails has failed, and what was not answered was not done."""
@@ -43,6 +47,9 @@ class NoneTwice:
 
     def is_done(self, connection: Connection, number: int) -> bool:
         return False
+
+    def together(self, connection: Connection) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Transactions:
@@ -63,6 +70,10 @@ class Transactions:
         trying = Retrying(retry=retry_if_exception(self._may_pass), stop=stop_never, wait=PAUSE, reraise=True)
         trying(self._in_one, work, number)
         self._lost_at = None
+
+    def together(self, connection: Connection) -> AbstractContextManager[None]:
+        """As of ``Batches``."""
+        return self._batches.together(connection)
 
     def _may_pass(self, error: BaseException) -> bool:
         if not self._batches.is_passing(error):

@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -43,7 +43,7 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One for ``statement``, which is made once: the library looks a statement up by what it is."""
+    """One for ``statement``, which answers nothing. It is made once: the library looks a statement up by what it is."""
 
     statement: Executable
     values: Mapping[str, Any]
@@ -232,7 +232,7 @@ class Writer:
                 self._tell([item])
 
     def _to_its_end(self, items: list[_Item]) -> None:
-        self._transactions.do(lambda connection: _do_all(connection, items))
+        self._transactions.do(lambda connection: _do_all(connection, items, self._transactions.together))
 
     def _tell(self, items: list[_Item]) -> None:
         """Durable, if what was written to is still what was opened."""
@@ -258,7 +258,10 @@ class Writer:
         return store_error(error, self.store) or error
 
 
-def _do_all(connection: Connection, items: list[_Item]) -> None:
+Together = Callable[[Connection], AbstractContextManager[None]]
+
+
+def _do_all(connection: Connection, items: list[_Item], together: Together) -> None:
     rows: dict[Executable, list[Mapping[str, Any]]] = {}
     changes: dict[str, list[_Item]] = {}
     for item in items:
@@ -267,9 +270,9 @@ def _do_all(connection: Connection, items: list[_Item]) -> None:
         elif isinstance(item.work, Change):
             changes.setdefault(item.work.key, []).append(item)
         else:
-            _insert(connection, rows)
+            _insert(connection, rows, together)
             item.answer = item.work(connection)
-    _insert(connection, rows)
+    _insert(connection, rows, together)
     for key in sorted(changes):
         _change(connection, key, changes[key])
 
@@ -292,9 +295,11 @@ def _change(connection: Connection, key: str, items: list[_Item]) -> None:
             shelf.put(connection, key, document)
 
 
-def _insert(connection: Connection, rows: dict[Executable, list[Mapping[str, Any]]]) -> None:
-    for statement, those in rows.items():
-        connection.execute(statement, those)
+def _insert(connection: Connection, rows: dict[Executable, list[Mapping[str, Any]]], together: Together) -> None:
+    if rows:
+        with together(connection):
+            for statement, those in rows.items():
+                connection.execute(statement, those)
     rows.clear()
 
 

@@ -10,14 +10,14 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import Connection, event, text
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy import Connection, text
 
 from lab.postgresql import Server
 from pusher.clock import utc_now
 from pusher.models import Mark
 from pusher.problems import ProblemError
 from pusher.store import Store, StoreError, open_store, postgresql_server, transactions
+from pusher.store.postgresql_server import ServerBatches
 from pusher.store.schema import writers
 from pusher.store.sqlite_file import LOCK_PATIENCE
 from tests.contract.ledger_contract import add
@@ -184,33 +184,39 @@ def impatient(server_store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[St
     store.close()
 
 
-def ends_at_the(number: int, store: Store, session: Connection) -> list[str]:
+def ends_at_the(number: int, session: Connection, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the store is refused, as it grows; at the refusal of that number the other session ends."""
     told: list[str] = []
+    passes = ServerBatches.is_passing
 
-    def refused(context: ExceptionContext) -> None:
-        told.append(str(getattr(context.original_exception, "sqlstate", None)))
+    def refused(batches: ServerBatches, error: BaseException) -> bool:
+        told.append(str(getattr(getattr(error, "orig", None), "sqlstate", None)))
         if len(told) == number:
             session.rollback()
+        return passes(batches, error)
 
-    event.listen(store._database.engine, "handle_error", refused)
+    monkeypatch.setattr(ServerBatches, "is_passing", refused)
     return told
 
 
-async def test_the_session_of_a_lost_connection_that_still_has_our_row_is_waited_for(impatient: Store) -> None:
+async def test_the_session_of_a_lost_connection_that_still_has_our_row_is_waited_for(
+    impatient: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The server misses its client only after a while."""
     with impatient._database.engine.connect() as lost:
         lost.execute(writers.update().values(at=utc_now()))
-        told = ends_at_the(3, impatient, lost)
+        told = ends_at_the(3, lost, monkeypatch)
         await impatient.outcome(an_outcome("ws00"))
     assert told == ["55P03"] * 3
     assert [outcome.target for outcome in impatient.outcomes("r")] == ["ws00"]
 
 
-async def test_a_row_that_another_has_for_too_long_is_a_failure_and_waited_for_once(impatient: Store) -> None:
+async def test_a_row_that_another_has_for_too_long_is_a_failure_and_waited_for_once(
+    impatient: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with impatient._database.engine.connect() as other:
         other.execute(_SIGNED, {"by": "other", "run": "r"})
-        told = ends_at_the(2, impatient, other)
+        told = ends_at_the(2, other, monkeypatch)
         with pytest.raises(StoreError) as refused:
             impatient.end_run("r", NOON)
     assert refused.value.problem.code == "store-locked"
