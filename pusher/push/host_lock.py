@@ -18,7 +18,7 @@ from pusher.push.recorder import Recorder
 from pusher.remote.paths import RemotePath
 from pusher.transports.port import Hold, Session
 
-REOPENED = 10
+REOPENED = 45
 """Seconds that a target may need to notice that a first connection, and the lock with it, are gone."""
 _LASTING = frozenset({TransportKind.WINRM})
 """Transports whose lock outlives a pusher that was killed, until the target ends its idle shell."""
