@@ -31,6 +31,12 @@ class NextCommands:
         """Everything else that the run was given is in its record."""
         return self._command("retry", run, store=self.store)
 
+    def cancel(self, run: str) -> str:
+        return self._command("cancel", run, store=self.store)
+
+    def worker(self) -> str:
+        return self._command("worker", store=self.store)
+
     def check(self) -> str:
         """INVENTORY and HOST are the reader's to fill in."""
         return self._command("check", "INVENTORY", limit="HOST", accounts=self.accounts, store=self.store)

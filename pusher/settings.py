@@ -184,8 +184,23 @@ class Options(_Recorded):
         # A store of an earlier version lacks what has come since, and has null for a time without end: then the default
         # holds.
         kept = {name: record[name] for name in cls.model_fields.keys() - _TOLD_ANEW if record.get(name) is not None}
+        return cls._of_record({**kept, **given, "origin": origin}, run)
+
+    @classmethod
+    def recorded(cls, record: Mapping[str, Any], run: str, only: frozenset[str], given: Mapping[str, Any]) -> Options:
+        """The options of ``run`` itself, whose targets are ``only``, as ``record`` has them, but for ``given``.
+
+        BadInput as of ``made_from``.
+        """
+        origin = record.get("origin")
+        kept = {name: record[name] for name in cls.model_fields.keys() - {"origin"} if record.get(name) is not None}
+        own = {**kept, **given, "origin": {**origin, "only": only} if origin else None}
+        return cls._of_record(own, run)
+
+    @classmethod
+    def _of_record(cls, values: Mapping[str, Any], run: str) -> Options:
         try:
-            return cls(**{**kept, **given, "origin": origin})
+            return cls(**values)
         except ValidationError as error:
             name = error.errors()[0]["loc"][0]
             raise BadInput(None, f"the record of run {run} has no {name} that can be used", "another run") from error

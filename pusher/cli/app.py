@@ -51,6 +51,9 @@ Identify = Annotated[
         help="Ask each address what it calls itself, with no account, and print it as lines for the inventory.",
     ),
 ]
+Queue = Annotated[
+    bool, typer.Option("--queue", help="Leave it to the workers (pusher worker), and return once it is in the queue.")
+]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, or 'last'.")]
 
 
@@ -90,32 +93,34 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 @with_run_options("package")
-def push(*, options: Options, json: AsJson = False, quiet: Quiet = False) -> None:
+def push(*, options: Options, queue: Queue = False, json: AsJson = False, quiet: Quiet = False) -> None:
     """Install or upgrade a package on every machine of an inventory.
 
     Example: pusher push inventory/paris.yaml --package packages/labagent
     """
-    _run(options, Verb.PUSH, json, quiet)
+    _run(options, Verb.PUSH, json, quiet, queue=queue)
 
 
 @app.command()
 @with_run_options()
-def check(*, options: Options, json: AsJson = False, quiet: Quiet = False) -> None:
+def check(*, options: Options, queue: Queue = False, json: AsJson = False, quiet: Quiet = False) -> None:
     """Prove the rights on every machine, one by one, and change nothing.
 
     Example: pusher check inventory/paris.yaml --package packages/labagent
     """
-    _run(options, Verb.CHECK, json, quiet)
+    _run(options, Verb.CHECK, json, quiet, queue=queue)
 
 
 @app.command()
 @with_run_options("package")
-def remove(*, options: Options, json: AsJson = False, quiet: Quiet = False, yes: Yes = False) -> None:
+def remove(
+    *, options: Options, queue: Queue = False, json: AsJson = False, quiet: Quiet = False, yes: Yes = False
+) -> None:
     """Stop and delete the package's service, and remove the files that were placed.
 
     Example: pusher remove inventory/paris.yaml --package packages/labagent --limit 'ws013.*' --yes
     """
-    _run(options, Verb.REMOVE, json, quiet, ask=not yes)
+    _run(options, Verb.REMOVE, json, quiet, ask=not yes, queue=queue)
 
 
 @app.command()
@@ -314,16 +319,53 @@ def clear_account(
     clear(found, accounts, store, json, host)
 
 
-def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = False) -> None:
+@app.command()
+def worker(
+    accounts: Annotated[
+        Path | None, flag("accounts", help="The push accounts of this worker. [default: as each run was told]")
+    ] = None,
+    store: StoreUrl = None,
+    concurrency: Annotated[
+        int | None, flag("concurrency", help="Machines worked on at once. [default: as each run was told]", kept=True)
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="What this worker is called. [default: this machine's name]")
+    ] = None,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="Leave when nothing is ready, instead of waiting for more.")
+    ] = False,
+    log: Annotated[Path | None, flag("log")] = None,
+    json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Take work from the queue, as long as it runs: what push --queue has put there.
+
+    The accounts and their secrets are this worker's own. Ctrl-C, or SIGTERM, once: it takes no more and ends what it
+    has begun; twice: at once, and whoever takes its hosts next undoes what was left. Several may work on one store.
+
+    Example: pusher worker --accounts accounts.toml
+    """
+    from pusher.cli.worker import Asked, work
+
+    asked = Asked(accounts=accounts, store=store, concurrency=concurrency, name=name, until_idle=until_idle, log=log)
+    raise typer.Exit(work(asked, json, quiet))
+
+
+def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = False, *, queue: bool = False) -> None:
     # Loaded only here: reading commands need neither SMB nor a scheduler, and start twice as fast without.
     from pusher.wiring.engine import open_engine
     from pusher.wiring.run_plan import prepare_run
 
     with open_engine(options.store, options.log) as engine:
-        plan = prepare_run(options, verb, engine)
+        plan = prepare_run(options, verb, engine, with_secrets=not queue)
         if ask:
             _somebody_to_ask("removing")
             _confirmed(f"Remove {plan.package_words} from {plan.count():,} machines?")
+        if queue:
+            from pusher.cli.worker import put_into_the_queue
+
+            put_into_the_queue(plan, engine, as_json)
+            return
         # And these once the operator's files are found good.
         from pusher.cli.execute import execute, view_for
 

@@ -7,12 +7,9 @@ shown of it ``narrator``'s, what it comes to ``verdict``'s.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 
@@ -20,6 +17,7 @@ import structlog
 
 from pusher.cli.garbage import search_as_memory_grows, short_searches_only
 from pusher.cli.interruption import Interruption
+from pusher.cli.loop_threads import started_threads
 from pusher.cli.narrator import Narrator
 from pusher.cli.verdict import Verdict
 from pusher.clock import utc_now
@@ -38,9 +36,6 @@ from pusher.wiring.engine import Engine
 from pusher.wiring.run_plan import RunPlan
 from pusher.wiring.run_resources import RunResources, open_run
 
-_START = 30.0
-"""Seconds in which the threads must have started."""
-
 
 def view_for(as_json: bool, quiet: bool, following: NextCommands) -> View:
     """The view that fits what was asked and what standard output is."""
@@ -51,24 +46,6 @@ def view_for(as_json: bool, quiet: bool, following: NextCommands) -> View:
     if sys.stdout.isatty():
         return LiveView(console_for(sys.stdout), time.monotonic, following)
     return PlainView(sys.stdout, time.monotonic, following)
-
-
-def _started_threads() -> ThreadPoolExecutor:
-    """The event loop's own threads, as many as it would start, but all of them now.
-
-    A thread that is started when memory is short may die before it says that it runs, and Python waits for that word
-    for ever: in the middle of a run, with hosts in work.
-    """
-    count = min(32, (os.cpu_count() or 1) + 4)
-    pool, all_run = ThreadPoolExecutor(count, thread_name_prefix="loop"), threading.Barrier(count)
-    try:
-        for running in [pool.submit(all_run.wait, _START) for _ in range(count)]:
-            running.result()
-    except (RuntimeError, MemoryError) as error:  # a barrier that breaks is one
-        all_run.abort()
-        found = "this process cannot start its threads"
-        raise BadInput(None, found, "more memory, or higher limits (ulimit -v, -u)") from error
-    return pool
 
 
 def execute(plan: RunPlan, view: View, engine: Engine) -> int:
@@ -114,7 +91,7 @@ class Execution:
         """The exit status. StoreError where the run could not even be begun."""
         # From before the run is recorded until its end is: no signal costs it either.
         with self._interruption.heeded(asyncio.get_running_loop()):
-            asyncio.get_running_loop().set_default_executor(_started_threads())
+            asyncio.get_running_loop().set_default_executor(started_threads())
             await self._run()
             return self.verdict.exit_status
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -14,7 +15,7 @@ from rich.console import RenderableType
 
 from pusher.cli.run_requests import store_of_runs
 from pusher.cli.streams import in_utf_8
-from pusher.models import Run
+from pusher.models import Run, WorkState
 from pusher.next_commands import NextCommands
 from pusher.problems import BadInput
 from pusher.report.host_report import host_story, host_story_record
@@ -54,13 +55,29 @@ def show(run: str, host: str | None, store: str | None, as_json: bool) -> None:
             return
         outcomes = list(opened.outcomes(found.id))
         _print(run_page(found, summarise(outcomes), outcomes))
-        if unfinished := opened.unfinished(found.id):
+        if found.ended_at is None and (states := opened.work_states(found.id)):
+            _print(_in_the_queue(states, opened.next_due(found.id)))
+        elif unfinished := opened.unfinished(found.id):
             begun = sum(1 for _, was_begun in unfinished if was_begun)
             _print(
                 f"{len(unfinished)} machines have no outcome ({begun} were being worked on): the run goes on, or "
                 "pusher was ended. To take them up:"
             )
             print(visible(next_commands(store).retry(found.id)))
+
+
+def _in_the_queue(states: Mapping[WorkState, int], next_due: datetime | None) -> str:
+    due = f" (the first until {next_due:%Y-%m-%d %H:%M} UTC)" if next_due is not None else ""
+    parts = [
+        (WorkState.RUNNING, "in work"),
+        (WorkState.READY, "ready for a worker"),
+        (WorkState.WAITING, f"waiting{due}"),
+    ]
+    return (
+        "In the queue: "
+        + (", ".join(f"{states[state]:,} {words}" for state, words in parts if state in states) or "nothing")
+        + "."
+    )
 
 
 def _show_host(store: Store, run: Run, host: str, as_json: bool, following: NextCommands) -> None:

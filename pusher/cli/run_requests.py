@@ -15,6 +15,7 @@ from pusher.clock import utc_now
 from pusher.models import Status
 from pusher.problems import BadInput
 from pusher.report.style import console_for
+from pusher.report.text import hosts
 from pusher.runs import Refusal, Retry, RunRefusedError
 from pusher.runs import cancel as ask_to_stop
 from pusher.runs import retry as made_from
@@ -67,6 +68,12 @@ def retry(run: str, statuses: frozenset[Status], store: str | None, given: Mappi
 def cancel(run: str, store: str | None) -> None:
     with store_of_runs(store) as opened:
         asked = ask_to_stop(opened, run, utc_now())
+    if asked.ended is not None:
+        console_for(sys.stdout).print(
+            f"Cancelled run {asked.run.id}: {hosts(asked.ended)} that waited ended; "
+            "what a worker has begun finishes or is undone."
+        )
+        return
     by = f" (pid {asked.worker.pid} on {asked.worker.host})" if asked.worker is not None else ""
     words = f"Asked run {asked.run.id}{by} to stop; what is in flight finishes or is undone."
     console_for(sys.stdout).print(words)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class WorkState(StrEnum):
@@ -19,11 +22,17 @@ class WorkState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """A worker's right to work on a target. ``epoch`` tells it from each other claim of the same work, before and
-    after: it is good as long as the work runs at that epoch. ``tries``: attempts that were made before it."""
+    """A worker's right to work on a target: good as long as the work runs at its ``epoch``, which tells it from each
+    claim of the same work before it and after.
+
+    ``tries``: attempts that were made before it. ``queued_at``: when the run was; ``waiting``: what whoever put the
+    work off keeps of it, if it was.
+    """
 
     work: int
     run: str
     target: str
     epoch: int
-    tries: int = 0
+    tries: int
+    queued_at: datetime
+    waiting: Mapping[str, Any] | None = None

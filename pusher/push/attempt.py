@@ -213,6 +213,8 @@ class _Attempt:
     async def _reopen(self, access: Access, package: Package, stack: AsyncExitStack) -> Session:
         """A fresh session for undoing after a lost connection: the same account, once more by the budget."""
         self._recorder.puts_back()
+        # With the lost connection went the lock: by now it may be another's turn on the host.
+        await self._context.store.hold(self._target.name)
         # An answer that could not be understood leaves the old connection up, and with it the lock.
         await access.session.close()
         try:

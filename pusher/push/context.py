@@ -78,6 +78,9 @@ class RunStore(Protocol):
     Whatever is awaited may raise StoreError, and LostError (``supply``) where the target is somebody else's by now.
     """
 
+    async def hold(self, target: str) -> None:
+        """LostError where the target is somebody else's by now."""
+
     def target_began(self, run: str, target: str, at: datetime) -> Future[Any]: ...
 
     def event(self, event: Event) -> Future[Any]: ...

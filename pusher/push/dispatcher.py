@@ -135,7 +135,7 @@ class Dispatcher:
                 await self._look_ahead(supply)
                 if self._context.stop.code:
                     await self._end_all((target, target.address) for target in iter(supply.take, None))
-                if (supply.is_exhausted or self._context.stop.code) and self._is_over():
+                if supply.is_exhausted and self._is_over():
                     break
                 await self._wait()
             await self._pool.join()

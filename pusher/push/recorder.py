@@ -29,6 +29,7 @@ from pusher.models import (
     TransportKind,
 )
 from pusher.problems import Code, Problem, ProblemError, problem
+from pusher.problems.outcomes import never_tried
 from pusher.push.context import RunContext
 
 T = TypeVar("T")
@@ -218,4 +219,4 @@ class Recorder:
 
 def failed(context: RunContext, target: Target, address: str | None, found: Problem, started: datetime) -> Outcome:
     """The outcome of a target that ended before an attempt was made on it."""
-    return Recorder(context, target, address, 0, started).outcome(found)
+    return never_tried(context.run, target, address, found, started, context.now())

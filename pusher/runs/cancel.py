@@ -1,4 +1,7 @@
-"""Asking a run that is going on to stop. Not here: how it stops (``push``), and how it learns that it was asked."""
+"""Asking a run that is going on to stop, or one that is in the queue.
+
+Not here: how it stops (``push``), and how it learns that it was asked.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pusher.credentials.lockout.process import Process, is_gone_for_people
-from pusher.models import Run
+from pusher.models import Outcome, Run, Stage, Target
+from pusher.problems import Code, problem
+from pusher.problems.outcomes import never_tried
 from pusher.runs.recorded import Refusal, RunRefusedError, find, worker_of
 
 if TYPE_CHECKING:
@@ -16,10 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """The run that was asked to stop, and who works on it, if that is known."""
+    """The run that was asked to stop, and who works on it, if that is known.
+
+    ``ended``: of a run in the queue, how many of its machines waited there and are ended; None of another run.
+    """
 
     run: Run
-    worker: Process | None
+    worker: Process | None = None
+    ended: int | None = None
 
 
 def cancel(store: Store, name: str, at: datetime) -> Asked:
@@ -27,8 +36,25 @@ def cancel(store: Store, name: str, at: datetime) -> Asked:
     run = find(store, name)
     if run.ended_at is not None:
         raise RunRefusedError(Refusal.ENDED, run.id)
+    if store.work_states(run.id):
+        return Asked(run=run, ended=_cancel_queued(store, run, at))
     worker = worker_of(store, run)
     if worker is not None and is_gone_for_people(worker):
         raise RunRefusedError(Refusal.ABANDONED, run.id, worker)
     store.ask_cancel(run.id, at)
     return Asked(run=run, worker=worker)
+
+
+def _cancel_queued(store: Store, run: Run, at: datetime) -> int:
+    """What nobody works on ends here, since there may be no worker to end it; the rest by whoever works on it."""
+    found = problem(Code.CANCELLED, Stage.RECORD)
+
+    def cancelled(target: str) -> Outcome:
+        return never_tried(run.id, Target(name=target), None, found, at, at)
+
+    store.ask_cancel(run.id, at)
+    ended = 0
+    while more := store.end_unclaimed(run.id, cancelled):
+        ended += more
+    store.end_runs()
+    return ended

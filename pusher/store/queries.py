@@ -30,6 +30,12 @@ class Queries(Repository):
             found = read_runs(connection, query)
         return found[0] if len(found) == 1 else None
 
+    def targets(self, run: str) -> list[str]:
+        """The names of all that a run was to do something on."""
+        query = select(_TARGETS.c.name).where(_TARGETS.c.run == run).order_by(_TARGETS.c.name)
+        with self._database.reading() as connection:
+            return list(connection.execute(query).scalars())
+
     def unfinished(self, run: str) -> list[tuple[str, bool]]:
         """Targets without an outcome: (name, whether it was begun)."""
         query = (

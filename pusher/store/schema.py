@@ -248,6 +248,7 @@ work = Table(
     Column("epoch", Count, nullable=False),
     Column("due", Utc),
     Column("worker", Words),
+    Column("waiting", Document),
     UniqueConstraint("run", "target"),
 )
 """What waits to be done: a row a target of a queued run. ``host`` is the target's name in lower case."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, insert, select, update
@@ -34,13 +36,46 @@ _HELD = select(_WORK.c.id).where(_MINE).with_for_update(read=True)
 # Reading begins no transaction on SQLite, so what was read might be no more when something is written by it.
 _HELD_BY_WRITING = update(_WORK).where(_MINE).values(epoch=_WORK.c.epoch)
 _ENDED = update(_WORK).where(_MINE).values(state=WorkState.DONE.value, worker=None)
-_WAITS = update(_WORK).where(_MINE).values(state=WorkState.WAITING.value, worker=None, due=bindparam("its_due"))
+_WAITS = (
+    update(_WORK)
+    .where(_MINE)
+    .values(
+        state=WorkState.WAITING.value,
+        worker=None,
+        due=bindparam("its_due"),
+        waiting=bindparam("kept", type_=_WORK.c.waiting.type),
+    )
+)
 _RETURNED = update(_WORK).where(_MINE).values(state=WorkState.READY.value, worker=None)
 _TRIES = (
     select(func.coalesce(func.max(_ATTEMPTS.c.number), 0))
     .where(_ATTEMPTS.c.run == _WORK.c.run, _ATTEMPTS.c.target == _WORK.c.target)
     .scalar_subquery()
 )
+_QUEUED_AT = select(_RUNS.c.queued_at).where(_RUNS.c.id == _WORK.c.run).scalar_subquery()
+
+
+_PROMOTED = (
+    update(_WORK)
+    .where(_WORK.c.state == WorkState.WAITING.value, _WORK.c.due <= bindparam("now", type_=_WORK.c.due.type))
+    .values(state=WorkState.READY.value, due=None)
+)
+_IS_OVER = ~exists().where(_WORK.c.run == _RUNS.c.id, _WORK.c.state != WorkState.DONE.value)
+_RUNS_ENDED = (
+    update(_RUNS)
+    .where(_RUNS.c.queued_at.is_not(None), _RUNS.c.ended_at.is_(None), _IS_OVER)
+    .values(ended_at=bindparam("now", type_=_RUNS.c.ended_at.type))
+    .returning(_RUNS.c.id)
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tidied:
+    """``freed``: claims of workers that are gone; ``promoted``: work that was due; ``ended``: runs."""
+
+    freed: int
+    promoted: int
+    ended: Sequence[str]
 
 
 class ClaimLostError(Exception):
@@ -97,14 +132,18 @@ class Work(Repository):
 
         await self._database.writer.ask(leaving)
 
-    async def reap(self, is_gone: Callable[[Mapping[str, Any]], bool]) -> int:
-        """Free the claims of workers whose lease has lapsed, or whose process is gone; how many claims that were."""
+    async def tidy(self, is_gone: Callable[[Mapping[str, Any]], bool]) -> Tidied:
+        """Free the claims of workers whose lease has lapsed, or whose process is gone; make ready what is due; record
+        the end of queued runs of which all work is done."""
 
-        def reaping(connection: Connection) -> int:
-            self._end_lapsed(connection, self._now(connection), is_gone)
-            return _free_the_claims_of_the_gone(connection)
+        def tidying(connection: Connection) -> Tidied:
+            now = self._now(connection)
+            self._end_lapsed(connection, now, is_gone)
+            freed = _free_the_claims_of_the_gone(connection)
+            promoted = connection.execute(_PROMOTED, {"now": now}).rowcount
+            return Tidied(freed=freed, promoted=promoted, ended=_end_runs(connection, now))
 
-        return await self._database.writer.ask(reaping)
+        return await self._database.writer.ask(tidying)
 
     # -- work ----------------------------------------------------------------------------------------------------
 
@@ -122,49 +161,32 @@ class Work(Repository):
 
         return await self._database.writer.ask(claiming)
 
+    async def hold(self, target: str) -> None:
+        """A run that is not in the queue has its targets for itself."""
+
+    async def is_good(self, claim: Claim) -> bool:
+        """Whether it is good now."""
+        return await self._database.writer.ask(lambda connection: hold(connection, claim))
+
     async def finish(self, claim: Claim, outcome: Outcome) -> bool:
         """The outcome and the end of the work; False where the claim is good no more, and nothing is recorded."""
+        return await self._leave_with(outcome, claim, _ENDED, {})
 
-        def finishing(connection: Connection) -> bool:
-            if not _changes(connection, _ENDED, claim):
-                return False
-            connection.execute(REPLACING[self._database.dialect], outcome_row(outcome))
-            return True
+    async def put_off(self, claim: Claim, outcome: Outcome, due: datetime, waiting: Mapping[str, Any]) -> bool:
+        """The work waits until ``due``, with the outcome of its last attempt, which another one will replace; False
+        where the claim is good no more.
 
-        return await self._database.writer.ask(finishing)
-
-    async def put_off(self, claim: Claim, due: datetime) -> bool:
-        """The work waits until then; False where the claim is good no more."""
-        return await self._database.writer.ask(lambda c: _changes(c, _WAITS, claim, its_due=due))
+        ``waiting``: what the next claim is to know, in words of the caller's own.
+        """
+        return await self._leave_with(outcome, claim, _WAITS, {"its_due": due, "kept": dict(waiting)})
 
     async def give_back(self, claim: Claim) -> bool:
         """The work is anybody's, at once; False where the claim is good no more."""
         return await self._database.writer.ask(lambda c: _changes(c, _RETURNED, claim))
 
-    async def promote(self) -> int:
-        """Make ready what is due; how much that was."""
-        waiting = _WORK.c.state == WorkState.WAITING.value
-
-        def promoting(connection: Connection) -> int:
-            due = and_(waiting, _WORK.c.due <= self._now(connection))
-            query = update(_WORK).where(due).values(state=WorkState.READY.value, due=None)
-            return connection.execute(query).rowcount
-
-        return await self._database.writer.ask(promoting)
-
-    async def end_runs(self) -> list[str]:
+    def end_runs(self) -> list[str]:
         """Record the end of queued runs of which all work is done; which they are."""
-        is_over = ~exists().where(_WORK.c.run == _RUNS.c.id, _WORK.c.state != WorkState.DONE.value)
-        ending = (
-            update(_RUNS)
-            .where(_RUNS.c.queued_at.is_not(None), _RUNS.c.ended_at.is_(None), is_over)
-            .returning(_RUNS.c.id)
-        )
-
-        def end(connection: Connection) -> list[str]:
-            return list(connection.execute(ending.values(ended_at=self._now(connection))).scalars())
-
-        return await self._database.writer.ask(end)
+        return self._database.writer.ask_now(lambda connection: _end_runs(connection, self._now(connection)))
 
     def end_unclaimed(self, run: str, outcome_of: Callable[[str], Outcome], most: int = 500) -> int:
         """End work of a run that nobody has claimed, each with its outcome; how much it was, at most ``most``."""
@@ -197,7 +219,23 @@ class Work(Repository):
         with self._database.reading() as connection:
             return {WorkState(state): count for state, count in connection.execute(query)}
 
+    def next_due(self, run: str) -> datetime | None:
+        """When the first of a run's work that waits is due; None where none does."""
+        query = select(func.min(_WORK.c.due)).where(_WORK.c.run == run, _WORK.c.state == WorkState.WAITING.value)
+        with self._database.reading() as connection:
+            due: datetime | None = connection.execute(query).scalar()
+            return due
+
     # -- the parts -----------------------------------------------------------------------------------------------
+
+    async def _leave_with(self, outcome: Outcome, claim: Claim, statement: Any, values: Mapping[str, Any]) -> bool:
+        def leaving(connection: Connection) -> bool:
+            if not _changes(connection, statement, claim, values):
+                return False
+            connection.execute(REPLACING[self._database.dialect], outcome_row(outcome))
+            return True
+
+        return await self._database.writer.ask(leaving)
 
     def _now(self, connection: Connection) -> datetime:
         """Of the one clock that all who use the store have."""
@@ -259,17 +297,23 @@ def _claimed(connection: Connection, run: str, worker: str, most: int) -> list[C
         update(_WORK)
         .where(_WORK.c.id.in_(chosen.scalar_subquery()))
         .values(state=WorkState.RUNNING.value, epoch=_WORK.c.epoch + 1, worker=worker)
-        .returning(_WORK.c.id, _WORK.c.run, _WORK.c.target, _WORK.c.epoch, _TRIES)
+        .returning(_WORK.c.id, _WORK.c.run, _WORK.c.target, _WORK.c.epoch, _WORK.c.waiting, _TRIES, _QUEUED_AT)
     )
     found = [
-        Claim(work=work, run=run, target=target, epoch=epoch, tries=tries)
-        for work, run, target, epoch, tries in connection.execute(query)
+        Claim(work=work, run=run, target=target, epoch=epoch, waiting=waiting, tries=tries, queued_at=queued_at)
+        for work, run, target, epoch, waiting, tries, queued_at in connection.execute(query)
     ]
     return sorted(found, key=lambda claim: claim.work)
 
 
-def _changes(connection: Connection, statement: Any, claim: Claim, **values: Any) -> bool:
+def _changes(
+    connection: Connection, statement: Any, claim: Claim, values: Mapping[str, Any] = MappingProxyType({})
+) -> bool:
     return bool(connection.execute(statement, {"its_id": claim.work, "its_epoch": claim.epoch, **values}).rowcount)
+
+
+def _end_runs(connection: Connection, now: datetime) -> list[str]:
+    return list(connection.execute(_RUNS_ENDED, {"now": now}).scalars())
 
 
 def _free_the_claims_of_the_gone(connection: Connection) -> int:

@@ -110,12 +110,15 @@ class RunPlan:
         yield from self.selection.notes()
 
 
-def prepare_run(options: Options, verb: Verb, engine: Engine, directory: Directory | None = None) -> RunPlan:
+def prepare_run(
+    options: Options, verb: Verb, engine: Engine, directory: Directory | None = None, *, with_secrets: bool = True
+) -> RunPlan:
     """Read and check everything, and ask for the secrets; BadInput. Of the ``engine`` the store is opened, to ask a
     directory, and nothing else.
 
     ``directory`` reads the groups that the inventory has of one; None: the accounts file says which. It is asked once
-    every file is found good, and is all that is contacted.
+    every file is found good, and is all that is contacted. ``with_secrets``: not where the run is another process's to
+    work on: then only the directory's reader has one, where groups are asked for.
     """
     inventory = load_inventory(options.inventory)
     # What names nothing is said before anybody is asked for a secret, unless only the directory knows its names.
@@ -128,10 +131,10 @@ def prepare_run(options: Options, verb: Verb, engine: Engine, directory: Directo
     run_account = runner_of(listed, package)
     accounts = accounts_for(listed, name, run_account)
     not_named = tuple(misnamed(listed, name))
-    secrets = secrets_of(accounts, run_account if verb is not Verb.CHECK else None)
-    service_secret = service_secret_of(package) if package and verb is Verb.PUSH else None
+    secrets = secrets_of(accounts, run_account if verb is not Verb.CHECK else None) if with_secrets else {}
+    service_secret = service_secret_of(package) if with_secrets and package and verb is Verb.PUSH else None
     # Of accounts.toml alone, and read once: whoever is asked for it is asked once.
-    reader_secret = directory_secret(accounts)
+    reader_secret = directory_secret(accounts) if with_secrets or inventory.directory_groups else None
     if selection is None:
         if directory is not None:
             inventory = asyncio.run(expanded(inventory, directory))

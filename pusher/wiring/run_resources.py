@@ -23,7 +23,7 @@ from pusher.credentials.lockout.process import this_process
 from pusher.log import Redactor
 from pusher.models import Account, Run, TransportKind
 from pusher.problems import Problem
-from pusher.push.context import RunContext, Stop, Watcher
+from pusher.push.context import RunContext, RunStore, Stop, Watcher
 from pusher.push.dispatcher import Dispatcher, Report
 from pusher.push.service_logon import service_account
 from pusher.report.unstored import Unstored
@@ -73,15 +73,17 @@ class RunResources:
         self.store.begin_run(self.run, self.plan.options.to_json(), rows, asdict(this_process()))
 
     @asynccontextmanager
-    async def dispatcher(self, watcher: Watcher, report: Report, stop: Stop) -> AsyncIterator[Dispatcher]:
-        """With all that belongs to the event loop."""
+    async def dispatcher(
+        self, watcher: Watcher, report: Report, stop: Stop, store: RunStore | None = None
+    ) -> AsyncIterator[Dispatcher]:
+        """With all that belongs to the event loop. ``store``: what its targets are written to; None: the store."""
         plan, options = self.plan, self.plan.options
         guard = self.engine.guard(plan.accounts, self.run.id)
         unread = _said_once(self.note, plan.accounts.assume_threshold)
         nameservers = plan.inventory.nameservers
         async with open_sign_in(plan.accounts, guard, plan.directory_secret, nameservers, unread) as sign_in:
             yield Dispatcher(
-                self._context(sign_in, watcher, stop),
+                self._context(sign_in, watcher, stop, store or self.store),
                 Caps(total=self.concurrency, site=options.per_site, subnet=options.per_subnet),
                 RetryPolicy(attempts=options.attempts),
                 report,
@@ -92,7 +94,7 @@ class RunResources:
                 self.probes,
             )
 
-    def _context(self, sign_in: SignInResources, watcher: Watcher, stop: Stop) -> RunContext:
+    def _context(self, sign_in: SignInResources, watcher: Watcher, stop: Stop, store: RunStore) -> RunContext:
         plan, options = self.plan, self.plan.options
         secrets = dict(plan.secrets)
         account = service_account(plan.package)
@@ -116,7 +118,7 @@ class RunResources:
             resolver=resolver_for(plan.inventory),
             limits=Limits(connect=options.connect_timeout),
             deadline=options.deadline,
-            store=self.store,
+            store=store,
             watcher=watcher,
             now=utc_now,
             stop=stop,
@@ -124,8 +126,11 @@ class RunResources:
 
 
 @contextmanager
-def open_run(plan: RunPlan, engine: Engine, note: Note = _to_nobody) -> Iterator[RunResources]:
-    """Open what ``plan`` takes. BadInput, with nothing contacted. Any number of them may be open in one engine."""
+def open_run(plan: RunPlan, engine: Engine, note: Note = _to_nobody, run: Run | None = None) -> Iterator[RunResources]:
+    """Open what ``plan`` takes. BadInput, with nothing contacted. Any number of them may be open in one engine.
+
+    ``run``: the one that is recorded already; None: a new one.
+    """
     options = plan.options
     with ExitStack() as stack:
         store, redactor = engine.store(), engine.redactor(note)
@@ -136,7 +141,7 @@ def open_run(plan: RunPlan, engine: Engine, note: Note = _to_nobody) -> Iterator
         transports = open_transports(
             plan.transports, 2 * concurrency + _SPARE_THREADS, plan.authority, options.content_port
         )
-        run = _run_of(plan)
+        run = run or new_run(plan)
         beside = [store.path.parent] if store.path is not None else []
         folders = [*beside, data_folder(), Path(tempfile.gettempdir())]
         unstored = Unstored(run.id, folders, lambda line: print(line, file=sys.stderr))
@@ -155,7 +160,8 @@ def open_run(plan: RunPlan, engine: Engine, note: Note = _to_nobody) -> Iterator
         )
 
 
-def _run_of(plan: RunPlan) -> Run:
+def new_run(plan: RunPlan) -> Run:
+    """One that is not recorded yet."""
     options = plan.options
     return Run(
         id=run_id(utc_now()),

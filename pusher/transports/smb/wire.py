@@ -7,8 +7,8 @@ room. A chain for which the credits will never suffice goes one request at a tim
 asked: only an answer that is signed or encrypted as the session is, to a request that waits for one, is believed
 (3.2.5.1).
 
-What must not live here: what a file or a service is; time limits (``session`` has them, looks at ``moved_at``, and
-calls ``abort``).
+What must not live here: what a file or a service is; time limits (``session`` has them, looks at when something moved
+last, and drops the connection).
 """
 
 from __future__ import annotations

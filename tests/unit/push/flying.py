@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any, TypeVar
@@ -78,11 +78,25 @@ def _in_loop_while_time_stands(handed: Future[T]) -> asyncio.Future[T]:
     return told
 
 
+_to_thread = asyncio.to_thread
+
+
+async def _to_thread_while_time_stands(work: Callable[..., T], *arguments: Any) -> T:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, FlyingLoop)
+    loop.flying.threads_awaited += 1
+    try:
+        return await _to_thread(work, *arguments)
+    finally:
+        loop.flying.threads_awaited -= 1
+
+
 def fly(work: Coroutine[Any, Any, T]) -> T:
     """Run ``work`` to its end in a loop of its own whose time flies."""
     with ExitStack() as stack:
         for module in (writer, budget, database):
             stack.enter_context(mock.patch.object(module, "in_loop", _in_loop_while_time_stands))
+        stack.enter_context(mock.patch.object(asyncio, "to_thread", _to_thread_while_time_stands))
         for name in _CLOCKED:
             stack.enter_context(mock.patch(f"{name}.time", _Clock))
         return stack.enter_context(asyncio.Runner(loop_factory=FlyingLoop)).run(work)

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pusher.clock import utc_now
 from pusher.credentials.kerberos.memory import MemoryKerberos
@@ -41,7 +41,7 @@ from pusher.models import (
 )
 from pusher.problems import Code
 from pusher.push.attempt import attempt
-from pusher.push.context import RunContext, Stop
+from pusher.push.context import RunContext, RunStore, Stop
 from pusher.push.service_logon import service_account
 from pusher.store import Store, open_store
 from pusher.targets.resolver import Resolution, failed
@@ -232,8 +232,8 @@ def make_account(user: str = ADMIN, name: str = "admin", **changes: Any) -> Acco
     return Account(name=name, user=user, secret="env:X", protocol=changes.pop("protocol", Protocol.NTLM), **changes)
 
 
-def make_context(store: Store, transport: Transport, **changes: Any) -> RunContext:
-    """A job with a run of its own in the store."""
+def make_context(store: RunStore, transport: Transport, **changes: Any) -> RunContext:
+    """A job with a run of its own in the store, unless one is given."""
     package: Package | None = changes.pop("package", make_package())
     verb: Verb = changes.pop("verb", Verb.PUSH)
     accounts: Sequence[Account] = changes.pop("accounts", (make_account(),))
@@ -245,7 +245,7 @@ def make_context(store: Store, transport: Transport, **changes: Any) -> RunConte
     kerberos: Kerberos = changes.pop("kerberos", None) or MemoryKerberos(
         utc_now, {name: "right" for account in accounts if (name := principal_of(account))}, own="HOST$@CORP.EXAMPLE"
     )
-    run = changes.pop("run", "") or begin_run(store, changes.pop("rows", ()))
+    run = changes.pop("run", "") or begin_run(cast(Store, store), changes.pop("rows", ()))
     defaults: dict[str, Any] = {
         "payload": make_payload(package) if package else None,
         "secrets": secrets,

@@ -77,7 +77,7 @@ class WorkContract:
     async def test_a_run_that_is_not_queued_is_nobodys_work(self, store: Store) -> None:
         store.begin_run(a_run("r1"), {}, [("a", None, None)])
         assert store.runs_with_work() == [] and store.work_states("r1") == {}
-        assert await store.end_runs() == []
+        assert store.end_runs() == []
 
     async def test_the_most_urgent_run_comes_first(self, store: Store) -> None:
         submit(store, {"r1": ("a",), "r2": ("b",)}, priority=100)
@@ -101,7 +101,7 @@ class WorkContract:
         )  # fmt: skip
         await store.mark(journal.id, "stop", Mark.INTENT, NOON, old)
         lapse(store, frozen)
-        assert await store.reap(nobody_is_gone) == 1
+        assert (await store.tidy(nobody_is_gone)).freed == 1
         (new,) = await store.claim("r1", other, 1)
         assert new.epoch > old.epoch
         for late in (
@@ -112,7 +112,7 @@ class WorkContract:
             with pytest.raises(ClaimLostError):
                 await late
         assert not await store.finish(old, outcome_of(old, status=Status.FAILED))
-        assert not await store.give_back(old) and not await store.put_off(old, NOON)
+        assert not await store.give_back(old) and not await store.put_off(old, outcome_of(old), NOON, {})
         (left,) = store.open_journals("a", "s")
         assert [step.mark for step in left.steps] == [Mark.INTENT], "for whoever has it now"
         assert list(store.outcomes("r1")) == []
@@ -131,8 +131,8 @@ class WorkContract:
         submit(store, {"r1": ("a",)})
         worker = await begin(store)
         await store.claim("r1", worker, 1)
-        assert await store.reap(nobody_is_gone) == 0
-        assert await store.reap(lambda process: process == PROCESS) == 1
+        assert (await store.tidy(nobody_is_gone)).freed == 0
+        assert (await store.tidy(lambda process: process == PROCESS)).freed == 1
         assert store.work_states("r1") == {WorkState.READY: 1}
 
     async def test_a_name_is_one_workers_until_it_is_gone(self, store: Store) -> None:
@@ -155,12 +155,17 @@ class WorkContract:
         submit(store, {"r1": ("a", "b")})
         worker = await begin(store)
         first, second = await store.claim("r1", worker, 2)
-        assert await store.put_off(first, utc_now() - timedelta(seconds=1))
-        assert await store.put_off(second, utc_now() + timedelta(hours=1))
-        assert store.work_states("r1") == {WorkState.WAITING: 2}
-        assert await store.promote() == 1
+        off = outcome_of(first, status=Status.UNREACHABLE, code="timed-out")
+        early = utc_now() - timedelta(seconds=1)
+        assert await store.put_off(first, off, early, {"tries": 1})
+        assert await store.put_off(second, outcome_of(second), utc_now() + timedelta(hours=1), {})
+        assert store.outcome_of("r1", "a") == off, "what it came to so far"
+        assert store.work_states("r1") == {WorkState.WAITING: 2} and store.next_due("r1") == early
+        assert (await store.tidy(nobody_is_gone)).promoted == 1
         (again,) = await store.claim("r1", worker, 9)
         assert again.target == "a" and again.epoch > first.epoch
+        assert (first.waiting, again.waiting) == (None, {"tries": 1})
+        assert again.queued_at == NOON
 
     async def test_a_claim_knows_how_often_its_target_was_tried(self, store: Store) -> None:
         submit(store, {"r1": ("a",)})
@@ -176,9 +181,10 @@ class WorkContract:
         submit(store, {"r1": ("a",), "r2": ("b",)})
         worker = await begin(store)
         (claim,) = await store.claim("r1", worker, 1)
-        assert await store.end_runs() == []
+        assert store.end_runs() == []
         await store.finish(claim, outcome_of(claim))
-        assert await store.end_runs() == ["r1"] and await store.end_runs() == []
+        assert (await store.tidy(nobody_is_gone)).ended == ["r1"]
+        assert (await store.tidy(nobody_is_gone)).ended == [] and store.end_runs() == []
         ended, other = store.run("r1"), store.run("r2")
         assert ended is not None and ended.ended_at is not None and other is not None and other.ended_at is None
 
@@ -186,7 +192,7 @@ class WorkContract:
         submit(store, {"r1": ("a", "b", "c", "d")})
         worker = await begin(store)
         (claim, waiting) = await store.claim("r1", worker, 2)
-        await store.put_off(waiting, utc_now() + timedelta(hours=1))
+        await store.put_off(waiting, outcome_of(waiting), utc_now() + timedelta(hours=1), {})
 
         def cancelled(target: str) -> Outcome:
             return an_outcome(target, run="r1", status=Status.FAILED, code="cancelled")
@@ -307,6 +313,6 @@ class _Story:
 
     async def _reap(self, _: int, __: int) -> None:
         lost = [work for work, (who, _) in self.holders.items() if not self.is_up[who]]
-        assert await self.store.reap(nobody_is_gone) == len(lost)
+        assert (await self.store.tidy(nobody_is_gone)).freed == len(lost)
         for work in lost:
             del self.holders[work]

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("epoch", _COUNT, nullable=False),
         sa.Column("due", _TEXT),
         sa.Column("worker", _TEXT),
+        sa.Column("waiting", sa.JSON),
         sa.UniqueConstraint("run", "target"),
     )
     op.create_index("work_ready", "work", ["run", "priority", "id"], **_only("state = 'ready'"))

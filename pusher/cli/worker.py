@@ -1,0 +1,161 @@
+"""``push --queue`` puts a run into the queue, and ``worker`` takes work from it: what is printed, and what signals do.
+
+Not here: a worker's life (``worker``), and what is recorded of a queued run (``wiring.queued_run``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pusher.cli.garbage import search_as_memory_grows, short_searches_only
+from pusher.cli.interruption import HANG_UP, INSISTED_ON
+from pusher.cli.loop_threads import started_threads
+from pusher.cli.narrator import Narrator
+from pusher.credentials.lockout.process import Process, is_gone, this_process
+from pusher.models import Run
+from pusher.next_commands import NextCommands
+from pusher.problems import BadInput
+from pusher.report.style import console_for
+from pusher.report.text import hosts, visible
+from pusher.report.views import JsonView, PlainView, QuietView, Unfailing, View
+from pusher.settings import Options, next_commands
+from pusher.wiring.engine import Engine, open_engine
+from pusher.wiring.queued_run import Audience, open_queued, submit
+from pusher.wiring.run_plan import RunPlan
+from pusher.worker.worker import NameTakenError, Worker, WorkerSettings
+
+_GRACE = 120.0
+"""Seconds in which a worker that is asked to leave may end what it has begun, before it puts that back."""
+_DONE, _LEFT_TO_OTHERS = 0, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the command line says; None: nothing."""
+
+    accounts: Path | None
+    store: str | None
+    concurrency: int | None
+    name: str | None
+    until_idle: bool
+    log: Path | None
+
+
+def put_into_the_queue(plan: RunPlan, engine: Engine, as_json: bool) -> None:
+    """BadInput where no worker could take it up."""
+    for note in plan.notes():
+        print(visible(note), file=sys.stderr)
+    made = asyncio.run(submit(plan, engine))
+    run, following = made.run.id, next_commands(plan.options.store)
+    if as_json:
+        print(json.dumps({"run": run, "queued": made.queued, "left_out": made.spared}))
+        return
+    left_out = f"; {made.spared:,} left out" if made.spared else ""
+    console_for(sys.stdout).print(
+        f"Run {run} is in the queue: {hosts(made.queued)}{left_out}.\n"
+        f"A worker takes it up:  {following.worker()}\n"
+        f"How it stands:         {following.show(run)}\n"
+        f"To stop it:            {following.cancel(run)}"
+    )
+
+
+def work(asked: Asked, as_json: bool, quiet: bool) -> int:
+    """Until it is told to leave, or has nothing left to do where it is to leave then; the exit status.
+
+    1 where a run could not be opened here.
+    """
+    with open_engine(asked.store, asked.log) as engine:
+        return asyncio.run(_serve(asked, engine, partial(_view, as_json, quiet, next_commands(asked.store))))
+
+
+def _view(as_json: bool, quiet: bool, following: NextCommands) -> View:
+    if as_json:
+        return JsonView(sys.stdout, sys.stderr)
+    return QuietView(sys.stdout, following) if quiet else PlainView(sys.stdout, time.monotonic, following)
+
+
+async def _serve(asked: Asked, engine: Engine, view: partial[View]) -> int:
+    asyncio.get_running_loop().set_default_executor(started_threads())
+    note = _note
+    engine.redactor(note)
+    given = {name: value for name in ("accounts", "concurrency", "store", "log")
+             if (value := getattr(asked, name)) is not None}  # fmt: skip
+    settings = WorkerSettings(
+        name=asked.name or socket.gethostname(),
+        process=asdict(this_process()),
+        is_gone=_is_gone,
+        most=asked.concurrency or Options.model_fields["concurrency"].default,
+        until_idle=asked.until_idle,
+    )
+
+    def audience_of(plan: RunPlan, run: Run) -> Audience:
+        narrator = Narrator(run, Unfailing(view()), plan.no_accounts)
+        narrator.started(plan.count())
+        for words in plan.notes():
+            narrator.note(words)
+        return Audience(watcher=narrator, outcome=narrator.outcome)
+
+    def open_run(run: str) -> Any:
+        return open_queued(run, engine, given, audience_of, note)
+
+    worker = Worker(engine.store(), open_run, settings, note)
+    serving = asyncio.create_task(worker.serve())
+    searching = asyncio.create_task(search_as_memory_grows())
+    with _heeded(worker, serving), short_searches_only():
+        try:
+            await serving
+        except NameTakenError:
+            found = f"a worker called {settings.name} is at work on this store"
+            raise BadInput(None, found, "another --name, or that one's end") from None
+        except asyncio.CancelledError:
+            note("Left at once: what was in work is undone by whoever takes it up next.")
+        finally:
+            searching.cancel()
+    return _LEFT_TO_OTHERS if worker.left else _DONE
+
+
+def _note(words: str) -> None:
+    print(visible(words), file=sys.stderr, flush=True)
+
+
+def _is_gone(process: Mapping[str, Any]) -> bool:
+    try:
+        return is_gone(Process(**process))
+    except TypeError:  # as another version writes it
+        return False
+
+
+@contextmanager
+def _heeded(worker: Worker, serving: asyncio.Task[None]) -> Iterator[None]:
+    """Within it a first signal asks the worker to leave, and a second one ends it at once."""
+    loop, count = asyncio.get_running_loop(), 0
+
+    def asked(insists: bool) -> None:
+        nonlocal count
+        count += 1
+        if count == 1:
+            _note("Leaving: what is in work comes to its end; once more to stop at once.")
+            worker.leave()
+            loop.call_later(_GRACE, worker.hurry)
+        elif insists:
+            serving.cancel()
+
+    numbers = [*INSISTED_ON, *([] if signal.getsignal(HANG_UP) is signal.SIG_IGN else [HANG_UP])]
+    for number in numbers:
+        loop.add_signal_handler(number, asked, number in INSISTED_ON)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,109 @@
+"""A run by way of the queue: submitted by one process, opened by another.
+
+Here: what is recorded of it, and how a worker makes of that record what a run takes on its own machine. Its accounts
+and their secrets are the worker's; what the record says of files (the inventory, the package) is read there, too, so
+they lie at the same place, and a package that is another one by now is refused. What must not live here: who claims
+what (``worker``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pusher.models import Account, Outcome, Run, Source
+from pusher.problems import BadInput
+from pusher.problems.outcomes import never_tried
+from pusher.push.context import Stop, Watcher
+from pusher.settings import Options
+from pusher.store import Store
+from pusher.wiring.engine import Engine, Note
+from pusher.wiring.run_plan import RunPlan, prepare_run
+from pusher.wiring.run_resources import RunResources, new_run, open_run
+from pusher.worker.claimed_run import ClaimedRun, Selection
+
+PRIORITY = 100
+"""Of a run that nobody said anything about; the lower comes first."""
+_BATCH = 250
+_ASKED_FOR = "prompt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """``queued`` targets wait for a worker, and nothing is done on ``spared``."""
+
+    run: Run
+    queued: int
+    spared: int
+
+
+async def submit(plan: RunPlan, engine: Engine) -> Submitted:
+    """Record the run and put its targets into the queue. BadInput where no worker could take it up."""
+    for account in plan.accounts.accounts:
+        _refuse_asking(account)
+    store, run = engine.store(), new_run(plan)
+    targets = [(target.name, target.address, target.site) for target in plan.targets()]
+    await asyncio.to_thread(store.begin_run, run, plan.options.to_json(), targets, None, PRIORITY)
+    spared = [never_tried(run.id, target, target.address, why, run.started_at, run.started_at)
+              for target, why in plan.left_out()]  # fmt: skip
+    for at in range(0, len(spared), _BATCH):
+        await asyncio.gather(*map(store.outcome, spared[at : at + _BATCH]))
+    return Submitted(run=run, queued=len(targets), spared=len(spared))
+
+
+def _refuse_asking(account: Account) -> None:
+    if account.secret == _ASKED_FOR:
+        found = f"account {account.name}: its secret is asked for (prompt), and a worker has nobody to ask"
+        raise BadInput(account.source, found, "env:NAME, file:PATH, keyring:NAME or vault:PATH")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audience:
+    """Who is told how a run goes that a worker has opened."""
+
+    watcher: Watcher
+    outcome: Callable[[Outcome], None]
+
+
+class QueuedRun:
+    """Open on this machine; the worker's ``OpenRun``."""
+
+    def __init__(self, resources: RunResources, selection: Selection, audience: Audience) -> None:
+        self._resources, self._audience = resources, audience
+        self.run, self.selection = resources.run, selection
+
+    async def work(self, claimed: ClaimedRun, stop: Stop) -> None:
+        audience = self._audience
+        async with self._resources.dispatcher(audience.watcher, audience.outcome, stop, claimed) as dispatcher:
+            await dispatcher.run(claimed)
+
+
+@asynccontextmanager
+async def open_queued(
+    name: str, engine: Engine, given: Mapping[str, Any], audience_of: Callable[[RunPlan, Run], Audience], note: Note
+) -> AsyncIterator[QueuedRun]:
+    """The queued run ``name``. ``given``: options that are the worker's own. BadInput where it cannot be opened."""
+    store = engine.store()
+    run, plan = await asyncio.to_thread(_prepared, name, store, engine, given)
+    selection = Selection(
+        targets={target.name: target for target in plan.targets()},
+        spared={target.name: why for target, why in plan.left_out()},
+    )
+    with open_run(plan, engine, note, run) as resources:
+        yield QueuedRun(resources, selection, audience_of(plan, run))
+
+
+def _prepared(name: str, store: Store, engine: Engine, given: Mapping[str, Any]) -> tuple[Run, RunPlan]:
+    run = store.run(name)
+    if run is None:
+        raise BadInput(None, f"the store has no run {name} any more", "a store that keeps its runs")
+    names = frozenset(target.lower() for target in store.targets(run.id))
+    plan = prepare_run(Options.recorded(store.options(run.id), run.id, names, given), run.verb, engine)
+    if plan.package is not None and (plan.package.name, plan.package.version) != (run.package, run.version):
+        found = f"the package is {plan.package.name} {plan.package.version} by now"
+        place = Source(file=str(plan.package.root))
+        raise BadInput(place, found, f"{run.package} {run.version}, as when run {run.id} was queued")
+    return run, plan

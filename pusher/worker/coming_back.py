@@ -1,0 +1,55 @@
+"""Whether a target of a queued run comes back after an attempt, and what is kept of it until then. Pure.
+
+The rules are ``queue.again``'s; here is what they are told of an outcome, and how what they keep is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pusher.models import Claim, Outcome
+from pusher.problems import Code
+from pusher.queue.again import GIVE_UP_AFTER, Ended, Waiting, again
+
+GIVEN_BACK = frozenset({Code.DRAINING, Code.INTERRUPTED, Code.LEASE_LOST})
+"""What ends an attempt since its worker ends: the work is as good as never begun, and anybody's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delay:
+    """``kept``: what the next claim is to know."""
+
+    at: datetime
+    kept: Mapping[str, Any]
+
+
+def coming_back(outcome: Outcome, claim: Claim, now: datetime) -> Delay | None:
+    """When, after an attempt that ended ``now``; None where ``outcome`` is the target's last word."""
+    if outcome.code is None or outcome.code == Code.CANCELLED:
+        return None
+    ended = Ended(code=Code(outcome.code), stage=outcome.stage, account=outcome.account)
+    due = again(ended, _waiting(claim), now)
+    if due is None or due.at is None:
+        return None
+    waiting = due.waiting
+    kept = {
+        "tries": waiting.tries,
+        "code": waiting.code.value if waiting.code is not None else None,
+        "since": waiting.since.isoformat() if waiting.since is not None else None,
+    }
+    return Delay(at=due.at, kept=kept)
+
+
+def _waiting(claim: Claim) -> Waiting:
+    kept = claim.waiting or {}
+    code, since = kept.get("code"), kept.get("since")
+    return Waiting(
+        host=claim.target,
+        give_up=claim.queued_at + GIVE_UP_AFTER,
+        tries=int(kept.get("tries", 0)),
+        code=Code(code) if code in frozenset(Code) else None,
+        since=datetime.fromisoformat(since) if since else None,
+    )

@@ -1,0 +1,126 @@
+"""``push --queue`` and ``worker``, as their user sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+
+from pusher.store import open_store
+from tests.unit.cli.workplace import ACCOUNTS, Workplace
+
+
+def queue(place: Workplace, *options: str) -> dict[str, object]:
+    said = place.run("check", "i.yaml", "--queue", "--json", *options)
+    assert said.status == 0, said.err
+    return dict(json.loads(said.out))
+
+
+def work(place: Workplace, *options: str) -> dict[str, tuple[str, str | None]]:
+    said = place.run("worker", "--until-idle", "--json", *options)
+    assert said.status == 0, said.err
+    return said.verdicts
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_what_is_queued_is_done_by_a_worker(place: Workplace) -> None:
+    made = queue(place)
+    assert (made["queued"], made["left_out"]) == (6, 0)
+    assert "In the queue: 6 ready for a worker." in flat(place.run("show", "last").out)
+    assert not any(host.calls for host in place.hosts.values()), "nobody is asked before a worker comes"
+    assert work(place) == dict.fromkeys("abcdef", ("ready", None))
+    assert place.show(str(made["run"])).verdicts == dict.fromkeys("abcdef", ("ready", None))
+    assert "In the queue" not in place.run("show", "last").out
+    assert work(place) == {}, "once"
+
+
+def test_what_is_printed_works_as_it_is_printed(place: Workplace) -> None:
+    said = place.run("check", "i.yaml", "--queue", "--store", "s.sqlite")
+    commands = [line.partition("pusher ")[2].split() for line in said.out.splitlines() if "pusher " in line]
+    assert [command[0] for command in commands] == ["worker", "show", "cancel"]
+    for command in commands[1:]:
+        assert place.run(*command).status == 0
+    assert place.run(*commands[0], "--until-idle").status == 0
+
+
+def test_who_is_left_out_has_an_outcome_at_once_and_is_nobodys_work(place: Workplace) -> None:
+    made = queue(place, "--exclude", "b")
+    assert (made["queued"], made["left_out"]) == (5, 1)
+    assert place.show().verdicts == {"b": ("skipped", "excluded")}
+    assert "b" not in work(place)
+    assert not place.host("b").calls
+
+
+def test_who_submits_needs_no_secret_and_a_worker_without_it_leaves_the_run_to_others(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PUSH")
+    made = queue(place)
+    poor = place.run("worker", "--until-idle")
+    assert poor.status == 1
+    assert f"Run {made['run']} is left to other workers:" in poor.err and "PUSH" in poor.err
+    monkeypatch.setenv("PUSH", "right")
+    assert work(place) == dict.fromkeys("abcdef", ("ready", None))
+
+
+def test_a_worker_may_have_accounts_of_its_own(place: Workplace) -> None:
+    place.accounts(ACCOUNTS.replace("env:PUSH", "env:NOT_HERE"))
+    queue(place)
+    mine = place.folder / "mine.toml"
+    mine.write_text(ACCOUNTS)
+    assert work(place, "--accounts", str(mine)) == dict.fromkeys("abcdef", ("ready", None))
+
+
+def test_a_secret_that_is_asked_for_is_refused_before_anything_is_queued(place: Workplace) -> None:
+    place.accounts(ACCOUNTS.replace("env:PUSH", "prompt"))
+    said = place.run("check", "i.yaml", "--queue")
+    assert said.status == 2
+    assert "account push: its secret is asked for (prompt), and a worker has nobody to ask; expected" in said.err
+    assert "accounts.toml:" in said.err
+    assert "No runs" in place.run("runs").out or place.run("runs", "--json").out == ""
+
+
+def test_a_machine_that_has_left_the_inventory_meanwhile_is_left_out(place: Workplace) -> None:
+    queue(place)
+    place.inventory({"all": "abcde"})
+    done = work(place)
+    assert set(done) == set("abcde")
+    assert place.show().verdicts["f"] == ("skipped", "excluded")
+    assert not place.host("f").calls
+
+
+def test_a_run_in_the_queue_is_cancelled_without_a_worker(place: Workplace) -> None:
+    made = queue(place)
+    said = place.run("cancel", str(made["run"]))
+    assert said.status == 0 and f"Cancelled run {made['run']}: 6 hosts that waited ended" in flat(said.out)
+    assert set(place.show().verdicts.values()) == {("cancelled", "cancelled")}
+    assert json.loads(place.run("runs", "--json").out)["ended_at"] is not None
+    assert work(place) == {}
+    again = place.run("cancel", str(made["run"]))
+    assert again.status == 2 and "has ended already" in again.err
+
+
+def test_an_inventory_that_cannot_be_read_any_more_leaves_the_run_to_others(place: Workplace) -> None:
+    queue(place)
+    (place.folder / "i.yaml").write_text("version: 1\ngroups: [\n")
+    said = place.run("worker", "--until-idle")
+    assert said.status == 1 and "i.yaml:" in said.err
+    assert "In the queue: 6 ready" in flat(place.run("show", "last").out)
+
+
+def test_a_worker_of_a_name_that_is_at_work_is_refused(place: Workplace) -> None:
+    queue(place)
+    store = open_store(str(place.folder / "data" / "pusher" / "pusher.sqlite"))
+    asyncio.run(store.register("w1", {}, timedelta(seconds=90), lambda _: False))
+    store.close()
+    said = place.run("worker", "--name", "w1", "--until-idle")
+    assert said.status == 2
+    assert said.err.splitlines()[-1] == (
+        "a worker called w1 is at work on this store; expected another --name, or that one's end"
+    )
+    assert work(place, "--name", "w2") == dict.fromkeys("abcdef", ("ready", None))

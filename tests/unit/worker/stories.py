@@ -1,0 +1,136 @@
+"""Workers of one store over hosts in memory, in a loop whose time flies: the store's time flies with it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest import mock
+
+from pusher.models import Outcome, Run, Target, Verb
+from pusher.push.context import Stop
+from pusher.push.dispatcher import Dispatcher
+from pusher.scheduler.admission import Caps
+from pusher.scheduler.retry import RetryPolicy
+from pusher.store import Store
+from pusher.transports.memory import Fault, MemoryHost, MemoryTransport
+from pusher.worker.claimed_run import ClaimedRun, Selection
+from pusher.worker.worker import Worker, WorkerSettings
+from tests.unit.push.harness import Names, make_context, make_host, make_package, make_payload
+
+PACKAGE = make_package()
+PAYLOAD = make_payload(PACKAGE)
+_BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
+_numbers = itertools.count(1)
+
+
+@contextmanager
+def flying_store_time() -> Iterator[None]:
+    """Within a flying loop: the store's clock is the loop's."""
+    loop = asyncio.get_running_loop()
+    with mock.patch("pusher.store.work.utc_now", lambda: _BEGAN + timedelta(seconds=loop.time())):
+        yield
+
+
+def now() -> datetime:
+    return _BEGAN + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+class Heard(MemoryTransport):
+    """Keeps when which of its calls were made."""
+
+    def __init__(self, hosts: Mapping[str, MemoryHost], *faults: Fault) -> None:
+        super().__init__(hosts, *faults)
+        self.heard = list[tuple[float, str]]()
+
+    def due(self, call: str) -> Fault | None:
+        self.heard.append((asyncio.get_running_loop().time(), call))
+        return super().due(call)
+
+
+@dataclass
+class Site:
+    """Hosts with a queued run over them."""
+
+    store: Store
+    hosts: list[MemoryHost]
+    run: str = ""
+    reported: list[Outcome] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.run = self.submit()
+
+    def submit(self, priority: int = 100) -> str:
+        run = f"queued-{next(_numbers):04}"
+        self.store.begin_run(
+            Run(id=run, verb=Verb.PUSH, inventory="-", package="labagent", version="1.4.2", operator="-",
+                started_at=now()),
+            {}, [(host.name, None, None) for host in self.hosts], priority=priority,
+        )  # fmt: skip
+        return run
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        return {host.name: f"10.0.{number // 200}.{number % 200 + 1}" for number, host in enumerate(self.hosts)}
+
+    def transport(self, *faults: Fault) -> Heard:
+        return Heard({self.addresses[host.name]: host for host in self.hosts}, *faults)
+
+    def selection(self) -> Selection:
+        return Selection(targets={host.name: Target(name=host.name) for host in self.hosts}, spared={})
+
+    async def work(
+        self, claimed: ClaimedRun, run: str, transport: MemoryTransport, stop: Stop, places: int = 5
+    ) -> None:
+        context = make_context(
+            claimed, transport, package=PACKAGE, payload=PAYLOAD, run=run, stop=stop, now=now,
+            resolver=Names(self.addresses),
+        )  # fmt: skip
+        dispatcher = Dispatcher(context, Caps(total=places, subnet=0), RetryPolicy(attempts=1), self.reported.append)
+        await dispatcher.run(claimed)
+
+    def worker(self, name: str, transport: MemoryTransport | None = None, **changes: Any) -> Worker:
+        loop = asyncio.get_running_loop()
+        defaults: dict[str, Any] = {"most": 5, "is_gone": lambda _: False, "clock": loop.time, "now": now}
+        settings = WorkerSettings(name=name, process={"name": name}, **(defaults | changes))
+        used = transport or self.transport()
+
+        @asynccontextmanager
+        async def open_run(run: str) -> AsyncIterator[_Open]:
+            yield _Open(self, run, used)
+
+        return Worker(self.store, open_run, settings, lambda _: None)
+
+    def statuses(self, run: str = "") -> dict[str, str]:
+        return {outcome.target: outcome.status.value for outcome in self.store.outcomes(run or self.run)}
+
+    def starts(self) -> list[int]:
+        return [host.calls["start_service"] for host in self.hosts]
+
+
+@dataclass
+class _Open:
+    site: Site
+    name: str
+    transport: MemoryTransport
+
+    @property
+    def run(self) -> Run:
+        found = self.site.store.run(self.name)
+        assert found is not None
+        return found
+
+    @property
+    def selection(self) -> Selection:
+        return self.site.selection()
+
+    async def work(self, claimed: ClaimedRun, stop: Stop) -> None:
+        await self.site.work(claimed, self.name, self.transport, stop)
+
+
+def some_hosts(count: int) -> list[MemoryHost]:
+    return [make_host() for _ in range(count)]
