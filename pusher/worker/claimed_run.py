@@ -167,6 +167,21 @@ class ClaimedRun:
         except ClaimLostError as error:
             raise LostError from error
 
+    def mark_done(self, journal: str, step: str, at: datetime) -> Future[Any]:
+        """Where it is lost, the next thing that is waited for says so."""
+        told: Future[Any] = Future()
+
+        def tell(done: Future[Any]) -> None:
+            error = done.exception()
+            if error is None or isinstance(error, ClaimLostError):
+                told.set_result(None)
+            else:
+                told.set_exception(error)
+
+        claim = self._claim_of(self._journals[journal])
+        self._store.mark_done(journal, step, at, claim).add_done_callback(tell)
+        return told
+
     async def close_journal(self, journal: str, closed_as: str) -> None:
         claim = self._claim_of(self._journals[journal])
         try:
@@ -174,18 +189,13 @@ class ClaimedRun:
         except ClaimLostError as error:
             raise LostError from error
 
-    def open_journals(
-        self, host: str, service: str, *, target: str = "", under: Collection[str] | None = ()
+    async def journals(
+        self, host: str, service: str, closed_as: str | None, *, target: str = "", under: Collection[str] | None = ()
     ) -> Sequence[Journal]:
-        found = self._store.open_journals(host, service, target=target, under=under)
+        found = await self._store.journals(host, service, closed_as, target=target, under=under)
         # Whoever began them, it is this target's claim by which they are closed.
         self._journals |= dict.fromkeys((journal.id for journal in found), target)
         return found
-
-    def closed_journals(
-        self, host: str, service: str, closed_as: str, *, target: str = "", under: Collection[str] | None = ()
-    ) -> Sequence[Journal]:
-        return self._store.closed_journals(host, service, closed_as, target=target, under=under)
 
     def _claim_of(self, target: str) -> Claim:
         claim = self._claims.get(target)
