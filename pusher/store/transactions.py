@@ -62,13 +62,14 @@ class Transactions:
     def __init__(self, engine: Engine, batches: Batches) -> None:
         self._engine, self._batches = engine, batches
         self._lost_at: float | None = None
+        # One for all: each is a cycle of its own, and a run has tens of thousands of transactions.
+        self._trying = Retrying(retry=retry_if_exception(self._may_pass), stop=stop_never, wait=PAUSE, reraise=True)
         self.is_connected = self.is_undone = False
 
     def do(self, work: Callable[[Connection], None]) -> None:
         """``work`` in one transaction, done again while a server is away, for ``AWAY`` seconds since it was missed."""
         number = self._batches.number()
-        trying = Retrying(retry=retry_if_exception(self._may_pass), stop=stop_never, wait=PAUSE, reraise=True)
-        trying(self._in_one, work, number)
+        self._trying(self._in_one, work, number)
         self._lost_at = None
 
     def together(self, connection: Connection) -> AbstractContextManager[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sqlite3
 import subprocess
@@ -52,6 +53,22 @@ def test_a_path_is_as_good_as_a_url(tmp_path: Path) -> None:
     again = open_store(f"sqlite:///{tmp_path}/deep/er/pusher.sqlite")
     assert again.run("r") is not None
     again.close()
+
+
+def test_a_transaction_leaves_no_garbage(tmp_path: Path) -> None:
+    """A run makes tens of thousands, and the search for it stops the run."""
+    store = open_store(str(tmp_path / "pusher.sqlite"))
+    writer = store._database.writer
+    writer.write_now(lambda _: None)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            writer.write_now(lambda _: None)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+    store.close()
 
 
 def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
