@@ -85,6 +85,8 @@ max_connections = 60
 fsync = {"on" if self._durable else "off"}
 full_page_writes = {"on" if self._durable else "off"}
 logging_collector = off
+# What it does in between holds up whoever follows the events of a run, in tests that do not expect to wait.
+autovacuum = off
 """
 
     def start(self) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     Dialect,
     Double,
+    FetchedValue,
     ForeignKey,
     Index,
     Integer,
@@ -27,7 +28,7 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
 )
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 metadata = MetaData()
 
@@ -99,6 +100,29 @@ Count = BigInteger().with_variant(Integer, "sqlite")
 """Of 64 bits; SQLite's INTEGER has them, and it counts up no other."""
 
 
+class _Xid8(UserDefinedType[str]):
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+class TransactionNumber(TypeDecorator[int]):
+    """PostgreSQL's number of a transaction, of 64 bits."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return _Xid8() if dialect.name == "postgresql" else BigInteger()
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:
+        return str(value) if value is not None and dialect.name == "postgresql" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        return None if value is None else int(value)
+
+
 def is_named(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
     """The same name in whatever case of ASCII."""
     return func.lower(column) == storable(name).translate(_LOWERED)
@@ -160,8 +184,10 @@ events = Table(
     Column("stage", Words, nullable=False),
     Column("kind", Words, nullable=False),
     Column("detail", Words, nullable=False),
+    # The transaction that wrote it, by which a server's are followed; 0 in a file, where they come one after the other.
+    Column("xid", TransactionNumber, nullable=False, server_default=FetchedValue()),
     Index("events_by_target", "run", "target", "id"),
-    Index("events_by_run", "run", "id"),
+    Index("events_by_run", "run", "xid", "id"),
 )
 
 outcomes = Table(

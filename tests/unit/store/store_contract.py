@@ -41,7 +41,7 @@ from pusher.models import (
     Verb,
 )
 from pusher.store import Store, StoreError, open_store, schema, writer
-from pusher.store.events import MOST_EVENTS
+from pusher.store.events import MOST_EVENTS, START, Place
 from pusher.store.writer import Writer
 
 _numbers = itertools.count(1)
@@ -242,8 +242,9 @@ class StoreContract:
         await store._database.writer.write(
             lambda c: c.execute(schema.events.insert(), {**_EVENT, "id": 2**31, "kind": "old"})
         )
-        assert [(number, event.kind) for number, event in store.events_since("r")] == [(2**31, "old")]
-        assert store.events_since("r", 2**31) == []
+        ((place, told),) = store.events_since("r")
+        assert (place.number, told.kind) == (2**31, "old")
+        assert store.events_since("r", place) == []
 
     async def test_names_are_the_same_in_whatever_ascii_case_and_in_the_order_of_their_characters(
         self, store: Store
@@ -330,10 +331,10 @@ class StoreContract:
         store.begin_run(a_run(run), {}, [])
         store.begin_run(a_run(other), {}, [])
         told: list[Event] = []
-        seen: list[tuple[int, Event]] = []
+        seen: list[tuple[Place, Event]] = []
 
         def look() -> None:
-            page = store.events_since(run, seen[-1][0] if seen else 0, limit)
+            page = store.events_since(run, seen[-1][0] if seen else START, limit)
             assert len(page) <= limit
             seen.extend(page)
 
@@ -352,7 +353,7 @@ class StoreContract:
         for _ in told:
             look()
         assert [event for _, event in seen] == told
-        assert [number for number, _ in seen] == sorted({number for number, _ in seen})
+        assert [place for place, _ in seen] == sorted({place for place, _ in seen})
 
     async def test_events_are_followed_from_another_process_and_never_all_at_once(self, store: Store, url: str) -> None:
         reader = open_store(url)
@@ -360,15 +361,17 @@ class StoreContract:
         for number in range(MOST_EVENTS + 1):
             store.event(an_event("ws01", str(number)))
         await store.outcome(an_outcome("ws01"))
-        first = reader.events_since("r", 0, 10**9)
+        first = reader.events_since("r", START, 10**9)
         assert len(first) == MOST_EVENTS == len(reader.events_since("r"))
         ((_, last),) = reader.events_since("r", first[-1][0])
         assert last.kind == str(MOST_EVENTS)
-        assert reader.events_since("r", -(10**30), 1) == first[:1]
-        assert reader.events_since("r", 10**30) == reader.events_since("no such run") == []
+        assert reader.events_since("r", Place(-(10**30), -1), 1) == first[:1]
+        for beyond in (Place(10**30, 0), Place(0, 10**30), Place(2**63 - 2, 0)):
+            assert reader.events_since("r", beyond) == []
+        assert reader.events_since("no such run") == []
         for limit in (0, -1):
             with pytest.raises(ValueError, match=str(limit)):
-                reader.events_since("r", 0, limit)
+                reader.events_since("r", START, limit)
         reader.close()
 
     async def test_attempts_come_in_their_order(self, store: Store) -> None:

@@ -17,7 +17,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from lab.postgresql import Server
@@ -26,9 +26,9 @@ from pusher.credentials.lockout.ledger import Ledger
 from pusher.problems import BadInput
 from pusher.store import open_store, postgresql_server
 from pusher.store.opening import HEAD
-from pusher.store.schema import metadata
+from pusher.store.schema import events, metadata
 from tests.contract.ledger_contract import LedgerContract, add
-from tests.unit.store.store_contract import StoreContract, a_run, an_event, an_outcome
+from tests.unit.store.store_contract import NOON, StoreContract, a_run, an_event, an_outcome
 from tests.unit.store.test_migrations import migrate
 from tests.unit.store.work_contract import WorkContract
 
@@ -237,6 +237,38 @@ def test_who_sets_that_nothing_is_written_is_not_overruled(postgresql: Server, s
     store.close()
 
 
+# Who follows a run that several write
+
+
+@pytest.mark.parametrize("number", ["first", "last"])
+async def test_an_event_that_is_committed_late_is_not_missed(server_store: str, number: str) -> None:
+    """Of two writers one begins first and commits last, whichever number it gets; who looks in between has both."""
+    stores = [open_store(server_store) for _ in range(2)]
+    stores[0].begin_run(a_run(), {}, [])
+    inside, gate = threading.Event(), threading.Event()
+    stores[0].event(an_event("ws01", "before")).result(30)
+
+    def slow(connection: Connection) -> None:
+        row = {"run": "r", "target": "ws01", "at": NOON, "stage": "reach", "kind": "committed late", "detail": ""}
+        if number == "first":
+            connection.execute(events.insert(), row)
+        inside.set()
+        gate.wait(30)
+        if number == "last":
+            connection.execute(events.insert(), row)
+
+    late = stores[0]._database.writer.submit(slow)
+    assert inside.wait(30)
+    stores[1].event(an_event("ws01", "committed first")).result(30)
+    seen = stores[1].events_since("r")
+    gate.set()
+    late.result(30)
+    seen += stores[1].events_since("r", seen[-1][0])
+    assert [event.kind for _, event in seen] == ["before", "committed late", "committed first"]
+    for store in stores:
+        store.close()
+
+
 # Migrations
 
 _OPENS = "import sys; from pusher.store import open_store; open_store(sys.argv[1]).close()"
@@ -249,6 +281,7 @@ def is_of_another_type(context: MigrationContext, _: Any, __: Any, found: Any, s
     return len(set(names)) > 1
 
 
+@pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
 def test_the_migrations_make_what_the_tables_say(server_store: str) -> None:
     store = open_store(server_store)
     with store._database.engine.connect() as connection:
@@ -284,7 +317,7 @@ async def test_a_store_of_the_fourth_schema_is_brought_up_with_all_it_holds(empt
     assert store.unfinished("r") == [("WS02", False), ("ws01", False)]
     store.event(an_event("ws01", "next"))
     await store.outcome(an_outcome("ws01", site="s" * 300))
-    assert [(number, event.kind) for number, event in store.events_since("r")] == [(1, "k"), (2, "next")]
+    assert [(place.number, event.kind) for place, event in store.events_since("r")] == [(1, "k"), (2, "next")]
     store.close()
 
 

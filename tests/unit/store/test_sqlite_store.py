@@ -174,7 +174,7 @@ def test_a_store_of_the_third_schema_is_brought_up_with_all_it_holds(tmp_path: P
     assert store.unfinished(run.id) == [("ws02", False)]
     assert [outcome.agent_version for outcome in store.outcomes(run.id)] == ["1.4.2"]
     assert [attempt.code for attempt in store.attempts(run.id, "ws01")] == ["timed-out", None]
-    assert [(number, event.kind) for number, event in store.events_since(run.id)] == [
+    assert [(place.number, event.kind) for place, event in store.events_since(run.id)] == [
         (1, "identity"), (2, "transport-failed"),
     ]  # fmt: skip
     (journal,) = store.open_journals("ws02", "labagent")
