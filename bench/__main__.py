@@ -3,8 +3,8 @@
 CPU is this process's user and system time (``resource.getrusage``); the lab's own work shares the same cores, so
 rates say what this machine can do with both, not what pusher alone could. Medians of several rounds are printed.
 ``python -m bench directory`` measures the directory instead (see ``directory``), ``python -m bench log`` the log,
-``python -m bench scale [N...]`` runs over many machines, ``python -m bench reports [N]`` the reports of a run, both
-without a lab.
+``python -m bench scale [N...]`` runs over many machines, ``python -m bench reports [N]`` the reports of a run,
+``python -m bench queue [N]`` what waits for workers, all without a lab.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import directory, log, reports, scale
+from bench import directory, log, queue, reports, scale
 from lab import Host, Lab, healthy
 from pusher.cli.execute import execute
 from pusher.models import Credential, Protocol, Secret, TransportKind, Verb
@@ -48,6 +48,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["reports"]:
         reports.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["queue"]:
+        queue.main(sys.argv[2:])
         return
     if sys.argv[1:] == ["costs"]:
         from bench import costs  # which takes this module's push
