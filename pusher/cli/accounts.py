@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from pusher.report.accounts import (
     cleared_words,
     counted_record,
     lost_words,
+    released_words,
 )
 from pusher.report.record import write_line
 from pusher.report.style import console_for
@@ -34,7 +35,7 @@ from pusher.report.text import visible
 from pusher.settings import next_commands
 from pusher.wiring.accounts import accounts_beside, accounts_to_test
 from pusher.wiring.directory import directory_secret
-from pusher.wiring.engine import open_engine
+from pusher.wiring.engine import Engine, open_engine
 from pusher.wiring.lockout import budget_note, run_id
 from pusher.wiring.sign_in import open_examiner
 
@@ -55,6 +56,8 @@ def try_accounts(file: Path | None, store: str | None, as_json: bool) -> int:
             asyncio.run(_try_all(accounts, opening, trials, as_json))
         except KeyboardInterrupt:
             interrupted = True  # a sign-in that was on its way is in the ledger
+        for line in released_words(_released(engine, {one.account.name for one in trials if one.found is Found.WORKS})):
+            print(line, file=sys.stderr)
     if not as_json and (trials or not interrupted):
         console_for(sys.stdout).print(accounts_page(trials))
     if interrupted:
@@ -132,14 +135,21 @@ def clear_account(
     with open_engine(store) as engine:
         guard = engine.guard(read)
         cleared = asyncio.run(_clear(guard, keys))
+        released = _released(engine, {account.name, *(one.name for one in read.accounts if one.user == account.user)})
         others = {key: guard.clear_command(key) for key, _ in guard.counted(keys[0].entry)}
     if as_json:
-        write_line(cleared_record(account, cleared), sys.stdout)
+        write_line(cleared_record(account, cleared, released), sys.stdout)
         return
     names = {(key.entry, key.domain): one for one in read.accounts for key in [account_key(one, "")]}
     beside = {command: names.get((key.entry, key.domain)) for key, command in others.items()}
     budget = next_commands(store, file).budget()
-    print("\n".join(cleared_words(account, cleared, beside, budget)))
+    print("\n".join([*cleared_words(account, cleared, beside, budget), *released_words(released)]))
+
+
+def _released(engine: Engine, names: Iterable[str]) -> int:
+    """Machines of queued runs that waited for somebody to see to an account of one of these names; they are ready."""
+    store = engine.store()
+    return sum(store.release(name) for name in sorted(names))
 
 
 def _keys(found: Sequence[Account], host: str | None) -> Sequence[AccountKey]:

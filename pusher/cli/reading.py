@@ -24,7 +24,7 @@ from pusher.report.render import Format, encoding_of, render
 from pusher.report.style import console_for
 from pusher.report.summary import summarise
 from pusher.report.tables import run_page, runs_table
-from pusher.report.text import visible
+from pusher.report.text import hosts, visible
 from pusher.runs import find
 from pusher.settings import next_commands
 
@@ -57,6 +57,9 @@ def show(run: str, host: str | None, store: str | None, as_json: bool) -> None:
         _print(run_page(found, summarise(outcomes), outcomes))
         if found.ended_at is None and (states := opened.work_states(found.id)):
             _print(_in_the_queue(states, opened.next_due(found.id)))
+            for account, count in opened.parked(found.id).items():
+                _print(f"{hosts(count)} wait for account {visible(account)} to be seen to. Once it is mended:")
+                print(visible(next_commands(store).clear(account)))
         elif unfinished := opened.unfinished(found.id):
             begun = sum(1 for _, was_begun in unfinished if was_begun)
             _print(

@@ -21,7 +21,7 @@ from pusher.models import Account
 from pusher.report.record import Record
 from pusher.report.style import facts, indented, plain
 from pusher.report.tables import keep_whole, table
-from pusher.report.text import failures, iso, visible, when
+from pusher.report.text import failures, hosts, iso, visible, when
 
 _STYLE: Mapping[Found, str] = MappingProxyType(
     {Found.WORKS: "green", Found.FAILS: "bold red", Found.NOT_TESTED: "yellow"}
@@ -223,13 +223,19 @@ def lost_words(account: Account) -> str:
     )
 
 
-def cleared_record(account: Account, cleared: Cleared) -> Record:
+def released_words(released: int) -> list[str]:
+    """Of machines of queued runs that waited for an account, and wait for a worker now."""
+    return [f"{hosts(released)} that waited for it in the queue: ready for a worker."] if released else []
+
+
+def cleared_record(account: Account, cleared: Cleared, released: int) -> Record:
     """The line of ``accounts clear --json``. ``forgotten`` is null where nobody knows how many there were."""
     return {
         "account": account.name,
         "user": account.user,
         "forgotten": cleared.forgotten,
         "still_counted_under_another_name": cleared.beside,
+        "released": released,
     }
 
 

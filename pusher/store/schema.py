@@ -274,14 +274,17 @@ work = Table(
     Column("epoch", Count, nullable=False),
     Column("due", Utc),
     Column("worker", Words),
+    Column("parked", Words),
     Column("waiting", Document),
     UniqueConstraint("run", "target"),
 )
-"""What waits to be done: a row a target of a queued run. ``host`` is the target's name in lower case."""
+"""What waits to be done: a row a target of a queued run. ``host`` is the target's name in lower case; ``parked``, the
+account that somebody has to see to before it is tried again."""
 
 # Of those that wait, or run, alone: a claim looks at no row of the many that are due later, or done.
 Index("work_ready", work.c.run, work.c.priority, work.c.id, **_where(work.c.state == "ready"))
 Index("work_waiting", work.c.due, **_where(work.c.state == "waiting"))
+Index("work_parked", work.c.parked, **_where(work.c.parked.is_not(None)))
 Index("work_running", work.c.worker, **_where(work.c.state == "running"))
 Index("work_running_on_host", work.c.host, unique=True, **_where(work.c.state == "running"))
 """At most one a host, whatever runs want it."""

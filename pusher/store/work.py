@@ -43,6 +43,7 @@ _WAITS = (
         state=WorkState.WAITING.value,
         worker=None,
         due=bindparam("its_due"),
+        parked=bindparam("on"),
         waiting=bindparam("kept", type_=_WORK.c.waiting.type),
     )
 )
@@ -55,10 +56,11 @@ _TRIES = (
 _QUEUED_AT = select(_RUNS.c.queued_at).where(_RUNS.c.id == _WORK.c.run).scalar_subquery()
 
 
+_FREE = {"state": WorkState.READY.value, "due": None, "parked": None}
 _PROMOTED = (
     update(_WORK)
     .where(_WORK.c.state == WorkState.WAITING.value, _WORK.c.due <= bindparam("now", type_=_WORK.c.due.type))
-    .values(state=WorkState.READY.value, due=None)
+    .values(**_FREE)
 )
 _IS_OVER = ~exists().where(_WORK.c.run == _RUNS.c.id, _WORK.c.state != WorkState.DONE.value)
 _RUNS_ENDED = (
@@ -172,13 +174,22 @@ class Work(Repository):
         """The outcome and the end of the work; False where the claim is good no more, and nothing is recorded."""
         return await self._leave_with(outcome, claim, _ENDED, {})
 
-    async def put_off(self, claim: Claim, outcome: Outcome, due: datetime, waiting: Mapping[str, Any]) -> bool:
+    async def put_off(
+        self, claim: Claim, outcome: Outcome, due: datetime, waiting: Mapping[str, Any], parked: str | None = None
+    ) -> bool:
         """The work waits until ``due``, with the outcome of its last attempt, which another one will replace; False
         where the claim is good no more.
 
-        ``waiting``: what the next claim is to know, in words of the caller's own.
+        ``waiting``: what the next claim is to know, in words of the caller's own. ``parked``: the account whose
+        ``release`` ends the wait, too.
         """
-        return await self._leave_with(outcome, claim, _WAITS, {"its_due": due, "kept": dict(waiting)})
+        kept = {"its_due": due, "kept": dict(waiting), "on": parked}
+        return await self._leave_with(outcome, claim, _WAITS, kept)
+
+    def release(self, account: str) -> int:
+        """Make ready what is parked on the account; how much that was."""
+        released = update(_WORK).where(_WORK.c.parked == account).values(**_FREE)
+        return self._database.writer.ask_now(lambda connection: connection.execute(released).rowcount)
 
     async def give_back(self, claim: Claim) -> bool:
         """The work is anybody's, at once; False where the claim is good no more."""
@@ -194,7 +205,8 @@ class Work(Repository):
 
         def end(connection: Connection) -> int:
             chosen = _WORK.c.id.in_(free.with_for_update(skip_locked=True).scalar_subquery())
-            query = update(_WORK).where(chosen).values(state=WorkState.DONE.value, due=None).returning(_WORK.c.target)
+            ended = {**_FREE, "state": WorkState.DONE.value}
+            query = update(_WORK).where(chosen).values(**ended).returning(_WORK.c.target)
             rows = [outcome_row(outcome_of(target)) for target in connection.execute(query).scalars()]
             if rows:
                 connection.execute(REPLACING[self._database.dialect], rows)
@@ -219,9 +231,18 @@ class Work(Repository):
         with self._database.reading() as connection:
             return {WorkState(state): count for state, count in connection.execute(query)}
 
+    def parked(self, run: str) -> dict[str, int]:
+        """How much of a run's work is parked on which account."""
+        query = select(_WORK.c.parked, func.count()).where(_WORK.c.run == run, _WORK.c.parked.is_not(None))
+        with self._database.reading() as connection:
+            rows = connection.execute(query.group_by(_WORK.c.parked)).all()
+            return {account: count for account, count in rows}  # noqa: C416
+
     def next_due(self, run: str) -> datetime | None:
-        """When the first of a run's work that waits is due; None where none does."""
-        query = select(func.min(_WORK.c.due)).where(_WORK.c.run == run, _WORK.c.state == WorkState.WAITING.value)
+        """When the first of a run's work that waits for a time alone is due; None where none does."""
+        query = select(func.min(_WORK.c.due)).where(
+            _WORK.c.run == run, _WORK.c.state == WorkState.WAITING.value, _WORK.c.parked.is_(None)
+        )
         with self._database.reading() as connection:
             due: datetime | None = connection.execute(query).scalar()
             return due

@@ -139,7 +139,7 @@ class ClaimedRun:
         if outcome.code in GIVEN_BACK:
             is_mine = await self._store.give_back(claim)
         elif (due := coming_back(outcome, claim, self._now())) is not None:
-            is_mine = await self._store.put_off(claim, outcome, due.at, due.kept)
+            is_mine = await self._store.put_off(claim, outcome, due.at, due.kept, due.parked)
         else:
             is_mine = await self._store.finish(claim, outcome)
         self._claims.pop(outcome.target, None)

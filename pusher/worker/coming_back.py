@@ -20,10 +20,11 @@ GIVEN_BACK = frozenset({Code.DRAINING, Code.INTERRUPTED, Code.LEASE_LOST})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delay:
-    """``kept``: what the next claim is to know."""
+    """``kept``: what the next claim is to know. ``parked``: the account that somebody may see to before ``at``."""
 
     at: datetime
     kept: Mapping[str, Any]
+    parked: str | None = None
 
 
 def coming_back(outcome: Outcome, claim: Claim, now: datetime) -> Delay | None:
@@ -31,8 +32,9 @@ def coming_back(outcome: Outcome, claim: Claim, now: datetime) -> Delay | None:
     if outcome.code is None or outcome.code == Code.CANCELLED:
         return None
     ended = Ended(code=Code(outcome.code), stage=outcome.stage, account=outcome.account)
-    due = again(ended, _waiting(claim), now)
-    if due is None or due.at is None:
+    before = _waiting(claim)
+    due = again(ended, before, now)
+    if due is None:
         return None
     waiting = due.waiting
     kept = {
@@ -40,7 +42,8 @@ def coming_back(outcome: Outcome, claim: Claim, now: datetime) -> Delay | None:
         "code": waiting.code.value if waiting.code is not None else None,
         "since": waiting.since.isoformat() if waiting.since is not None else None,
     }
-    return Delay(at=due.at, kept=kept)
+    # What is parked is tried a last time when it would be given up.
+    return Delay(at=due.at or before.give_up, kept=kept, parked=due.park)
 
 
 def _waiting(claim: Claim) -> Waiting:

@@ -284,8 +284,24 @@ def test_another_name_of_the_same_account_that_still_counts_is_told(bench: Bench
     assert "of a name that is not in this file, which" in clearing(bench, "other", "--yes").out
     bench.write(account() + account("CORPORATION\\svc", name="other"))
     assert [clearing(bench, name, "--yes", "--json").lines for name in ("push", "other")] == [
-        [{"account": "push", "user": "svc@corp.example", "forgotten": 1, "still_counted_under_another_name": 0}],
-        [{"account": "other", "user": "CORPORATION\\svc", "forgotten": 0, "still_counted_under_another_name": 0}],
+        [
+            {
+                "account": "push",
+                "user": "svc@corp.example",
+                "forgotten": 1,
+                "still_counted_under_another_name": 0,
+                "released": 0,
+            }
+        ],
+        [
+            {
+                "account": "other",
+                "user": "CORPORATION\\svc",
+                "forgotten": 0,
+                "still_counted_under_another_name": 0,
+                "released": 0,
+            }
+        ],
     ]
 
 

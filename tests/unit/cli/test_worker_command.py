@@ -105,6 +105,20 @@ def test_a_run_in_the_queue_is_cancelled_without_a_worker(place: Workplace) -> N
     assert again.status == 2 and "has ended already" in again.err
 
 
+def test_one_wrong_password_costs_one_failure_and_the_machines_wait_until_it_is_mended(place: Workplace) -> None:
+    made = queue(place)
+    place.let_in("")
+    assert set(work(place).values()) == {("failed", "wrong-password"), ("failed", "account-stopped")}
+    assert sum(host.calls["sign_in"] for host in place.hosts.values()) == 1
+    shown = flat(place.run("show", str(made["run"])).out)
+    assert "6 hosts wait for account push to be seen to. Once it is mended: pusher accounts clear push" in shown
+    assert work(place) == {}, "time alone brings none of them back"
+    place.let_in("abcdef")
+    said = place.run("accounts", "clear", "push", "--yes")
+    assert "6 hosts that waited for it in the queue: ready for a worker." in flat(said.out)
+    assert work(place) == dict.fromkeys("abcdef", ("ready", None))
+
+
 def test_an_inventory_that_cannot_be_read_any_more_leaves_the_run_to_others(place: Workplace) -> None:
     queue(place)
     (place.folder / "i.yaml").write_text("version: 1\ngroups: [\n")

@@ -167,6 +167,22 @@ class WorkContract:
         assert (first.waiting, again.waiting) == (None, {"tries": 1})
         assert again.queued_at == NOON
 
+    async def test_what_is_parked_on_an_account_waits_for_its_release_or_its_time(self, store: Store) -> None:
+        submit(store, {"r1": ("a", "b", "c"), "r2": ("d",)})
+        worker = await begin(store)
+        claims = [*await store.claim("r1", worker, 9), *await store.claim("r2", worker, 9)]
+        late, early = utc_now() + timedelta(days=7), utc_now() - timedelta(seconds=1)
+        for claim, account, due in zip(
+            claims, ["push", "push", "other", "push"], [late, early, late, late], strict=True
+        ):
+            assert await store.put_off(claim, outcome_of(claim), due, {}, account)
+        assert store.parked("r1") == {"push": 2, "other": 1} and store.next_due("r1") is None
+        assert (await store.tidy(nobody_is_gone)).promoted == 1
+        assert store.release("nobody") == 0 and store.release("push") == 2
+        assert store.parked("r1") == {"other": 1}
+        assert [one.target for one in await store.claim("r1", worker, 9)] == ["a", "b"]
+        assert [one.target for one in await store.claim("r2", worker, 9)] == ["d"]
+
     async def test_a_claim_knows_how_often_its_target_was_tried(self, store: Store) -> None:
         submit(store, {"r1": ("a",)})
         worker = await begin(store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -47,6 +48,19 @@ def test_what_fails_on_the_host_is_tried_ten_times() -> None:
     while (delay := coming_back(outcome(Code.FILE_IN_USE, Stage.SERVICE), claim(waiting), now)) is not None:
         waiting, now, tries = json.loads(json.dumps(delay.kept)), delay.at, tries + 1
     assert tries == 10
+
+
+def test_what_an_account_is_to_blame_for_waits_for_the_account_until_the_host_is_given_up() -> None:
+    failed = replace(outcome(Code.WRONG_PASSWORD, Stage.SIGN_IN), account="push")
+    delay = coming_back(failed, claim(), NOON)
+    assert delay is not None and (delay.parked, delay.at) == ("push", NOON + GIVE_UP_AFTER)
+    assert coming_back(failed, claim(json.loads(json.dumps(delay.kept))), delay.at) is None
+
+
+@pytest.mark.parametrize("code", [Code.TIMED_OUT, Code.FILE_IN_USE, Code.PUSH_IN_PROGRESS])
+def test_nothing_else_waits_for_an_account(code: Code) -> None:
+    delay = coming_back(replace(outcome(code), account="push"), claim(), NOON)
+    assert delay is not None and delay.parked is None
 
 
 @given(st.sampled_from(sorted(CATALOGUE)), st.sampled_from(Stage))

@@ -29,11 +29,13 @@ def upgrade() -> None:
         sa.Column("epoch", _COUNT, nullable=False),
         sa.Column("due", _TEXT),
         sa.Column("worker", _TEXT),
+        sa.Column("parked", _TEXT),
         sa.Column("waiting", sa.JSON),
         sa.UniqueConstraint("run", "target"),
     )
     op.create_index("work_ready", "work", ["run", "priority", "id"], **_only("state = 'ready'"))
     op.create_index("work_waiting", "work", ["due"], **_only("state = 'waiting'"))
+    op.create_index("work_parked", "work", ["parked"], **_only("parked IS NOT NULL"))
     op.create_index("work_running", "work", ["worker"], **_only("state = 'running'"))
     op.create_index("work_running_on_host", "work", ["host"], unique=True, **_only("state = 'running'"))
     op.create_table(
