@@ -4,7 +4,8 @@ CPU is this process's user and system time (``resource.getrusage``); the lab's o
 rates say what this machine can do with both, not what pusher alone could. Medians of several rounds are printed.
 ``python -m bench directory`` measures the directory instead (see ``directory``), ``python -m bench log`` the log,
 ``python -m bench scale [N...]`` runs over many machines, ``python -m bench reports [N]`` the reports of a run,
-``python -m bench queue [N]`` what waits for workers, all without a lab.
+``python -m bench queue [N]`` what waits for workers, ``python -m bench store`` what the store takes of pushes, all
+without a lab.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import directory, log, queue, reports, scale
+from bench import directory, log, queue, reports, scale, store
 from lab import Host, Lab, healthy
 from pusher.cli.execute import execute
 from pusher.models import Credential, Protocol, Secret, TransportKind, Verb
@@ -57,7 +58,7 @@ def main() -> None:
 
         costs.main()
         return
-    others = {"directory": directory.main, "log": log.main}
+    others = {"directory": directory.main, "log": log.main, "store": store.main}
     if len(sys.argv) == 2 and sys.argv[1] in others:
         others[sys.argv[1]]()
         return

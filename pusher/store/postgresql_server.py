@@ -14,7 +14,8 @@ from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, Executable, event
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_delay
 
@@ -207,11 +208,9 @@ class ServerBatches:
         return self._number
 
     def is_done(self, connection: Connection, number: int) -> bool:
-        driver: Any = connection.connection.driver_connection
-        row = (self._writer, number, utc_now().isoformat(timespec="microseconds"))
+        row = {"id": self._writer, "batch": number, "at": utc_now()}
         try:
-            with self.together(connection):  # with the transaction's beginning
-                return driver.execute(_NUMBERED, row).fetchone() is None
+            return connection.execute(_NUMBERED, row).first() is None
         except DBAPIError as error:
             # Nobody else takes this row: what holds it is our own, and passes.
             self._held = error if getattr(error.orig, "sqlstate", None) == _HELD else None
@@ -247,8 +246,12 @@ def forget_ended(engine: Engine) -> None:
         connection.execute(writers.delete().where(writers.c.at < utc_now() - _LONG_AGO))
 
 
-_NUMBERED = """
-INSERT INTO writers (id, batch, at) VALUES (%s, %s, %s)
-ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, at = excluded.at WHERE writers.batch < excluded.batch
-RETURNING batch
-"""
+def _numbered() -> Executable:
+    made = insert(writers)
+    changed = {"batch": made.excluded.batch, "at": made.excluded.at}
+    return made.on_conflict_do_update(
+        index_elements=[writers.c.id], set_=changed, where=writers.c.batch < made.excluded.batch
+    ).returning(writers.c.batch)
+
+
+_NUMBERED = _numbered()
