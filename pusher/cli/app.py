@@ -197,6 +197,7 @@ def retry(
     given: dict[str, Any],
     failed: Annotated[bool, typer.Option("--failed", help="Only those that failed.")] = False,
     unreachable: Annotated[bool, typer.Option("--unreachable", help="Only those that were not reached.")] = False,
+    queue: Queue = False,
     json: AsJson = False,
     quiet: Quiet = False,
     yes: Yes = False,
@@ -213,7 +214,7 @@ def retry(
     wanted = {Status.FAILED: failed, Status.UNREACHABLE: unreachable}
     statuses = frozenset(status for status, asked in wanted.items() if asked)
     made = made_from(run, statuses, given.get("store"), given)
-    _run(made.options, made.verb, json, quiet, ask=made.verb is Verb.REMOVE and not yes)
+    _run(made.options, made.verb, json, quiet, ask=made.verb is Verb.REMOVE and not yes, queue=queue)
 
 
 @app.command()

@@ -119,6 +119,18 @@ def test_one_wrong_password_costs_one_failure_and_the_machines_wait_until_it_is_
     assert work(place) == dict.fromkeys("abcdef", ("ready", None))
 
 
+def test_a_retry_goes_by_way_of_the_queue_and_keeps_to_what_its_run_spared(place: Workplace) -> None:
+    place.let_in("ab")
+    assert place.check("--exclude", "f").status == 1
+    place.let_in("abcdef")
+    said = place.run("accounts", "clear", "push", "--yes")
+    assert said.status == 0, said.err
+    retried = place.run("retry", "last", "--queue", "--json")
+    assert retried.status == 0, retried.err
+    assert json.loads(retried.out)["queued"] == 3
+    assert work(place) == dict.fromkeys("cde", ("ready", None))
+
+
 def test_an_inventory_that_cannot_be_read_any_more_leaves_the_run_to_others(place: Workplace) -> None:
     queue(place)
     (place.folder / "i.yaml").write_text("version: 1\ngroups: [\n")
