@@ -426,6 +426,42 @@ class StoreContract:
         }  # fmt: skip
         assert store.open_journals("m", "none", target="t", under=None) == []
 
+    async def test_a_finished_step_is_durable_with_the_next_intent_and_before_it(self, store: Store) -> None:
+        journal = await store.open_journal(host="h", service="s", run="r", target="t", before={}, at=NOON)
+        await store.mark(journal.id, "stage", Mark.INTENT, NOON)
+        done = store.mark_done(journal.id, "stage", NOON)
+        await store.mark(journal.id, "place", Mark.INTENT, NOON)
+        assert done.done()
+        (kept,) = await store.journals("H", "s", None)
+        assert [(one.step, one.mark) for one in kept.steps] == [
+            ("stage", Mark.INTENT), ("stage", Mark.DONE), ("place", Mark.INTENT),
+        ]  # fmt: skip
+        assert await store.journals("h", "s", "committed") == []
+        wrong = store.mark_done("no such journal", "stage", NOON)
+        assert isinstance(wrong.exception(30), StoreError)
+
+    async def test_the_event_loop_goes_on_while_journals_are_read(self, store: Store) -> None:
+        """However many are waited for already."""
+        gate = threading.Event()
+        for _ in range(store._database.readers._max_workers):
+            store._database.readers.submit(gate.wait, 30)
+        reading = asyncio.create_task(store.journals("h", "s", None))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not reading.done()
+        gate.set()
+        assert await reading == []
+
+    async def test_journals_are_read_by_two_questions_however_many_there_are(self, store: Store) -> None:
+        for number in range(5):
+            journal = await store.open_journal(host="h", service="s", run="r", target="t", before={}, at=NOON)
+            await store.mark(journal.id, f"step{number}", Mark.INTENT, NOON)
+        asked: list[object] = []
+        sqlalchemy_event.listen(store._database.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+        found = await store.journals("h", "s", None)
+        assert sorted(step.step for journal in found for step in journal.steps) == [f"step{n}" for n in range(5)]
+        assert len(asked) == 2
+
     async def test_a_mark_may_be_made_twice(self, store: Store) -> None:
         journal = await store.open_journal(host="h", service="s", run="r", target="t", before={}, at=NOON)
         for _ in range(2):

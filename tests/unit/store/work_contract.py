@@ -111,10 +111,12 @@ class WorkContract:
         ):
             with pytest.raises(ClaimLostError):
                 await late
+        assert isinstance(store.mark_done(journal.id, "stop", NOON, old).exception(30), ClaimLostError)
         assert not await store.finish(old, outcome_of(old, status=Status.FAILED))
         assert not await store.give_back(old) and not await store.put_off(old, outcome_of(old), NOON, {})
         (left,) = store.open_journals("a", "s")
         assert [step.mark for step in left.steps] == [Mark.INTENT], "for whoever has it now"
+        assert store.mark_done(journal.id, "stop", NOON, new).exception(30) is None
         assert list(store.outcomes("r1")) == []
         assert await store.finish(new, outcome_of(new)), "nothing of the old one was in its way"
         assert [outcome.status for outcome in store.outcomes("r1")] == [Status.INSTALLED]
