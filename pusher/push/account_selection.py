@@ -105,7 +105,7 @@ class AccountSelection:
             is_read_later=self._context.verb is not Verb.CHECK,
         )
         try:
-            self._claim(who)
+            await self._claim(who)
             checks, found = await self._recorder.timed("checks", prove(subject))
             self._recorder.checked(checks)
             # Removing may get by without a right that is missing; a machine that must not be touched is left alone all
@@ -116,12 +116,12 @@ class AccountSelection:
             await session.close()
             raise
 
-    def _claim(self, who: PeerIdentity) -> None:
+    async def _claim(self, who: PeerIdentity) -> None:
         """One machine under two names is worked on once.
 
         Only who has taken a sign-in is claimed: anybody can call itself something, and would keep the right one out.
         """
-        other = self._context.claims.claim(machine_key(self._target, self._address, who), self._target.name)
+        other = await self._context.claims.claim(machine_key(self._target, self._address, who), self._target.name)
         if other:
             itself = who.machine or self._address
             raise ProblemError(problem(Code.DUPLICATE, Stage.RIGHTS, f"{itself} is pushed to as {other}"))

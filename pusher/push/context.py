@@ -56,18 +56,23 @@ class Stop:
         await self._event.wait()
 
 
-class Claims:
+class MachineClaims(Protocol):
     """Which machine is worked on under which name in this run; ``identity.machine_key`` says what one machine is.
 
-    A claim is made on a session that has signed in, and between two of the loop's turns: of two at the same moment one
-    comes first.
+    A claim is made on a session that has signed in. Of two at the same moment one comes first.
     """
+
+    async def claim(self, key: str, target: str) -> str | None:
+        """The other target that holds ``key`` already; None where it is ``target``'s now."""
+
+
+class Claims:
+    """Those of a run that one process does."""
 
     def __init__(self) -> None:
         self._holders: dict[str, str] = {}
 
-    def claim(self, key: str, target: str) -> str | None:
-        """The other target that holds ``key`` already; None where it is ``target``'s now."""
+    async def claim(self, key: str, target: str) -> str | None:
         holder = self._holders.setdefault(key.lower(), target)
         return None if holder == target else holder
 
@@ -134,5 +139,5 @@ class RunContext:
     service_secret: Secret | None = None
     run_account: Account | None = None
     stop: Stop = field(default_factory=Stop)
-    claims: Claims = field(default_factory=Claims)
+    claims: MachineClaims = field(default_factory=Claims)
     losses: Losses = field(default_factory=Losses)

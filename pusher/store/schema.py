@@ -289,6 +289,15 @@ Index("work_running", work.c.worker, **_where(work.c.state == "running"))
 Index("work_running_on_host", work.c.host, unique=True, **_where(work.c.state == "running"))
 """At most one a host, whatever runs want it."""
 
+machines = Table(
+    "machines",
+    metadata,
+    Column("run", Words, ForeignKey("runs.id"), primary_key=True),
+    Column("key", Words, primary_key=True),
+    Column("target", Words, nullable=False),
+)
+"""Which machine is worked on under which name in a queued run, whichever worker has it."""
+
 workers = Table(
     "workers",
     metadata,

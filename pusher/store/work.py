@@ -21,8 +21,9 @@ from sqlalchemy.exc import IntegrityError
 from pusher.clock import utc_now
 from pusher.models import Claim, Outcome, WorkState
 from pusher.store import schema
-from pusher.store.database import Repository
+from pusher.store.database import Repository, unless_there
 from pusher.store.outcomes import REPLACING, outcome_row
+from pusher.store.schema import storable
 
 _WORK, _WORKERS, _RUNS, _ATTEMPTS = schema.work, schema.workers, schema.runs, schema.attempts
 UP, GONE = "up", "gone"
@@ -56,6 +57,8 @@ _TRIES = (
 _QUEUED_AT = select(_RUNS.c.queued_at).where(_RUNS.c.id == _WORK.c.run).scalar_subquery()
 
 
+_MACHINES = schema.machines
+_MACHINE = unless_there(_MACHINES)
 _FREE = {"state": WorkState.READY.value, "due": None, "parked": None}
 _PROMOTED = (
     update(_WORK)
@@ -169,6 +172,23 @@ class Work(Repository):
     async def is_good(self, claim: Claim) -> bool:
         """Whether it is good now."""
         return await self._database.writer.ask(lambda connection: hold(connection, claim))
+
+    async def claim_machine(self, claim: Claim, key: str) -> str | None:
+        """The other target of its run under whose name the machine ``key`` is worked on, or was; None where it is the
+        claim's from now on. ClaimLostError."""
+        row = {"run": claim.run, "key": key, "target": claim.target}
+
+        def claiming(connection: Connection) -> str:
+            if not hold(connection, claim):
+                return ""
+            connection.execute(_MACHINE[self._database.dialect], row)
+            known = select(_MACHINES.c.target).where(_MACHINES.c.run == claim.run, _MACHINES.c.key == storable(key))
+            return str(connection.execute(known).scalar_one())
+
+        holder = await self._database.writer.ask(claiming)
+        if not holder:
+            raise ClaimLostError(claim)
+        return None if holder == storable(claim.target) else holder
 
     async def finish(self, claim: Claim, outcome: Outcome) -> bool:
         """The outcome and the end of the work; False where the claim is good no more, and nothing is recorded."""

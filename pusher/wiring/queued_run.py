@@ -77,7 +77,8 @@ class QueuedRun:
 
     async def work(self, claimed: ClaimedRun, stop: Stop) -> None:
         audience = self._audience
-        async with self._resources.dispatcher(audience.watcher, audience.outcome, stop, claimed) as dispatcher:
+        opening = self._resources.dispatcher(audience.watcher, audience.outcome, stop, claimed, claimed)
+        async with opening as dispatcher:
             await dispatcher.run(claimed)
 
 

@@ -23,7 +23,7 @@ from pusher.credentials.lockout.process import this_process
 from pusher.log import Redactor
 from pusher.models import Account, Run, TransportKind
 from pusher.problems import Problem
-from pusher.push.context import RunContext, RunStore, Stop, Watcher
+from pusher.push.context import Claims, MachineClaims, RunContext, RunStore, Stop, Watcher
 from pusher.push.dispatcher import Dispatcher, Report
 from pusher.push.service_logon import service_account
 from pusher.report.unstored import Unstored
@@ -74,16 +74,24 @@ class RunResources:
 
     @asynccontextmanager
     async def dispatcher(
-        self, watcher: Watcher, report: Report, stop: Stop, store: RunStore | None = None
+        self,
+        watcher: Watcher,
+        report: Report,
+        stop: Stop,
+        store: RunStore | None = None,
+        claims: MachineClaims | None = None,
     ) -> AsyncIterator[Dispatcher]:
-        """With all that belongs to the event loop. ``store``: what its targets are written to; None: the store."""
+        """With all that belongs to the event loop.
+
+        ``store``: what its targets are written to; None: the store. ``claims``: None, of this process alone.
+        """
         plan, options = self.plan, self.plan.options
         guard = self.engine.guard(plan.accounts, self.run.id)
         unread = _said_once(self.note, plan.accounts.assume_threshold)
         nameservers = plan.inventory.nameservers
         async with open_sign_in(plan.accounts, guard, plan.directory_secret, nameservers, unread) as sign_in:
             yield Dispatcher(
-                self._context(sign_in, watcher, stop, store or self.store),
+                self._context(sign_in, watcher, stop, store or self.store, claims or Claims()),
                 Caps(total=self.concurrency, site=options.per_site, subnet=options.per_subnet),
                 RetryPolicy(attempts=options.attempts),
                 report,
@@ -94,7 +102,9 @@ class RunResources:
                 self.probes,
             )
 
-    def _context(self, sign_in: SignInResources, watcher: Watcher, stop: Stop, store: RunStore) -> RunContext:
+    def _context(
+        self, sign_in: SignInResources, watcher: Watcher, stop: Stop, store: RunStore, claims: MachineClaims
+    ) -> RunContext:
         plan, options = self.plan, self.plan.options
         secrets = dict(plan.secrets)
         account = service_account(plan.package)
@@ -122,6 +132,7 @@ class RunResources:
             watcher=watcher,
             now=utc_now,
             stop=stop,
+            claims=claims,
         )
 
 

@@ -1,7 +1,8 @@
 """A run's targets as a worker has them: claimed a few at a time, and written of only as long as the claim is good.
 
-It is the run's ``Supply``, and the ``RunStore`` that it writes to: so an attempt cannot write past its claim, and
-nothing else of a push knows that there is a queue. What must not live here: when a host comes back (``queue.again``).
+It is the run's ``Supply``, the ``RunStore`` that it writes to, and its ``MachineClaims``: so an attempt cannot write
+past its claim, and nothing else of a push knows that there is a queue. What must not live here: when a host comes back
+(``queue.again``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pusher.problems.outcomes import never_tried
 from pusher.push.supply import LostError
 from pusher.store import Store
 from pusher.store.work import ClaimLostError
-from pusher.worker.coming_back import GIVEN_BACK, coming_back
+from pusher.worker.coming_back import coming_back, is_given_back
 
 NOT_LISTED = problem(Code.EXCLUDED, Stage.RESOLVE, "the inventory has it no more")
 
@@ -117,6 +118,13 @@ class ClaimedRun:
 
     # -- what the run writes -------------------------------------------------------------------------------------
 
+    async def claim(self, key: str, target: str) -> str | None:
+        """As ``MachineClaims``: of all workers of the run."""
+        try:
+            return await self._store.claim_machine(self._claim_of(target), key.lower())
+        except ClaimLostError as error:
+            raise LostError from error
+
     async def hold(self, target: str) -> None:
         if not await self._store.is_good(self._claim_of(target)):
             raise LostError
@@ -136,7 +144,7 @@ class ClaimedRun:
         """The end of the work; or it is put off, where it is worth another try, or given back, where it had none."""
         claim = self._claim_of(outcome.target)
         outcome = replace(outcome, attempts=outcome.attempts + claim.tries)
-        if outcome.code in GIVEN_BACK:
+        if is_given_back(outcome):
             is_mine = await self._store.give_back(claim)
         elif (due := coming_back(outcome, claim, self._now())) is not None:
             is_mine = await self._store.put_off(claim, outcome, due.at, due.kept, due.parked)

@@ -11,11 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from pusher.models import Claim, Outcome
-from pusher.problems import Code
+from pusher.problems import CATALOGUE, Code
 from pusher.queue.again import GIVE_UP_AFTER, Ended, Waiting, again
-
-GIVEN_BACK = frozenset({Code.DRAINING, Code.INTERRUPTED, Code.LEASE_LOST})
-"""What ends an attempt since its worker ends: the work is as good as never begun, and anybody's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +22,11 @@ class Delay:
     at: datetime
     kept: Mapping[str, Any]
     parked: str | None = None
+
+
+def is_given_back(outcome: Outcome) -> bool:
+    """Whether the attempt ended since its worker did."""
+    return outcome.code is not None and CATALOGUE[outcome.code].given_back
 
 
 def coming_back(outcome: Outcome, claim: Claim, now: datetime) -> Delay | None:

@@ -117,7 +117,7 @@ INSTALL = [
     Row(Code.INTERRUPTED, Stage.RECORD, RETRY, CANCELLED,
         "pusher was ended while it worked on this target",
         "Run the same command again: it first undoes what was left, then installs.",
-        again_in_run=False, again=SOON),
+        again_in_run=False, again=SOON, given_back=True),
     Row(Code.FAILURE_LIMIT, Stage.RECORD, GIVE_UP, CANCELLED,
         "the run stopped at its limit of failures before this target",
         "Look at the first failures; retry the run when their cause is mended."),

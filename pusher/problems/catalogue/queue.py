@@ -17,12 +17,12 @@ QUEUE = [
     Row(Code.DRAINING, Stage.RECORD, RETRY, CANCELLED,
         "the worker was told to stop before this target was done",
         "Nothing to do: what was begun is undone, and the next worker that is free takes the target.",
-        again_in_run=False, again=WINDOW),
+        again_in_run=False, again=WINDOW, given_back=True),
     Row(Code.LEASE_LOST, Stage.RECORD, RETRY, CANCELLED,
         "the worker was frozen, or cut off from the store, for so long that it no longer holds this target",
         "Nothing to do: whoever takes the target next first undoes what was left. If it happens again, look at the "
         "load of the worker's machine and at its link to the store.",
-        again_in_run=False, again=WINDOW),
+        again_in_run=False, again=WINDOW, given_back=True),
     Row(Code.STORE_AWAY, Stage.RECORD, RETRY, CANCELLED,
         "the store's server was away for longer than can be waited for",
         "Look at the database server and the link to it. When it is back the target is tried again, and what was "

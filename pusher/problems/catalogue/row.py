@@ -83,6 +83,8 @@ class Row:
     """Where the next move is to retry: within the run. False: the reason will not be gone in seconds."""
     again: Again = Again.NEVER
     """When a host that waits in the queue is tried anew."""
+    given_back: bool = False
+    """The worker ended, not the attempt: what it had is anybody's, as if nobody had begun on it."""
     bars_removal: bool = False
     """It keeps a removal away too, which gets by without most of what an installation needs."""
     not_started: bool = False

@@ -273,11 +273,11 @@ def test_the_holder_of_a_claim_keeps_it_with_its_second_account_and_its_next_att
     ]
 
 
-def test_a_retry_is_no_duplicate_of_itself() -> None:
+async def test_a_retry_is_no_duplicate_of_itself() -> None:
     claims = Claims()
-    assert claims.claim("Machine guid", "ws01") is None
-    assert claims.claim("machine GUID", "ws01") is None
-    assert claims.claim("machine guid", "ws02") == "ws01"
+    assert await claims.claim("Machine guid", "ws01") is None
+    assert await claims.claim("machine GUID", "ws01") is None
+    assert await claims.claim("machine guid", "ws02") == "ws01"
 
 
 # Check and remove

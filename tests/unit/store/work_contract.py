@@ -185,6 +185,22 @@ class WorkContract:
         assert [one.target for one in await store.claim("r1", worker, 9)] == ["a", "b"]
         assert [one.target for one in await store.claim("r2", worker, 9)] == ["d"]
 
+    async def test_a_machine_of_two_names_is_worked_on_under_one_in_a_run(self, store: Store) -> None:
+        submit(store, {"r1": ("a", "b"), "r2": ("c",)})
+        first, second = await begin(store), await begin(store)
+        (one,), (other,) = await store.claim("r1", first, 1), await store.claim("r1", second, 1)
+        assert await store.claim_machine(one, "ws01 guid") is None
+        assert await store.claim_machine(one, "ws01 guid") is None, "it is its own still"
+        assert await store.claim_machine(other, "ws01 guid") == "a"
+        assert await store.claim_machine(other, "ws02 guid") is None
+        (third,) = await store.claim("r2", first, 1)
+        assert await store.claim_machine(third, "ws01 guid") is None, "of another run"
+        await store.finish(one, outcome_of(one))
+        assert await store.claim_machine(other, "ws01 guid") == "a", "after its end, too"
+        await store.give_back(other)
+        with pytest.raises(ClaimLostError):
+            await store.claim_machine(other, "ws03 guid")
+
     async def test_a_claim_knows_how_often_its_target_was_tried(self, store: Store) -> None:
         submit(store, {"r1": ("a",)})
         worker = await begin(store)

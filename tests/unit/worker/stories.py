@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -64,12 +64,12 @@ class Site:
     def __post_init__(self) -> None:
         self.run = self.submit()
 
-    def submit(self, priority: int = 100) -> str:
+    def submit(self, priority: int = 100, targets: Sequence[str] = ()) -> str:
         run = f"queued-{next(_numbers):04}"
         self.store.begin_run(
             Run(id=run, verb=Verb.PUSH, inventory="-", package="labagent", version="1.4.2", operator="-",
                 started_at=now()),
-            {}, [(host.name, None, None) for host in self.hosts], priority=priority,
+            {}, [(name, None, None) for name in targets or [host.name for host in self.hosts]], priority=priority,
         )  # fmt: skip
         return run
 
@@ -88,7 +88,7 @@ class Site:
     ) -> None:
         context = make_context(
             claimed, transport, package=PACKAGE, payload=PAYLOAD, run=run, stop=stop, now=now,
-            resolver=Names(self.addresses),
+            resolver=Names(self.addresses), claims=claimed,
         )  # fmt: skip
         dispatcher = Dispatcher(context, Caps(total=places, subnet=0), RetryPolicy(attempts=1), self.reported.append)
         await dispatcher.run(claimed)

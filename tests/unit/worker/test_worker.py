@@ -12,12 +12,12 @@ import pytest
 import structlog
 from sqlalchemy import text as sql
 
-from pusher.models import WorkState
+from pusher.models import Target, WorkState
 from pusher.problems import BadInput, Code
 from pusher.push.context import Stop
 from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, Moment
-from pusher.worker.claimed_run import ClaimedRun
+from pusher.worker.claimed_run import ClaimedRun, Selection
 from pusher.worker.worker import NameTakenError, Worker
 from tests.unit.push.flying import fly
 from tests.unit.push.harness import make_host
@@ -97,6 +97,26 @@ def test_two_runs_that_want_one_host_come_one_after_the_other(store: Store) -> N
     both = (site.statuses(), site.statuses(second))
     assert sorted({status for one in both for status in one.values()}) == ["installed", "unchanged"]
     assert site.starts() == [1] * 3
+
+
+def test_a_machine_of_two_names_is_worked_on_once_whichever_workers_have_them(store: Store) -> None:
+    async def story() -> Site:
+        site = Site(store, [])
+        site.hosts = some_hosts(1)
+        (name,), (address,) = site.addresses.keys(), site.addresses.values()
+        site.run = site.submit(targets=[name, address])
+        targets = {name: Target(name=name), address: Target(name=address)}
+        with mock.patch.object(site, "selection", lambda: Selection(targets=targets, spared={})):
+            workers = [site.worker(each, most=1) for each in ("a", "b")]
+            serving = [asyncio.create_task(worker.serve()) for worker in workers]
+            await until(lambda: is_done(site))
+            for worker in workers:
+                worker.leave()
+            await asyncio.gather(*serving)
+        return site
+
+    site = told(story)
+    assert sorted(site.statuses().values()) == ["installed", "skipped"] and site.starts() == [1]
 
 
 def test_a_second_worker_of_a_name_is_refused(store: Store) -> None:

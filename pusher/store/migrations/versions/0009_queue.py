@@ -39,6 +39,12 @@ def upgrade() -> None:
     op.create_index("work_running", "work", ["worker"], **_only("state = 'running'"))
     op.create_index("work_running_on_host", "work", ["host"], unique=True, **_only("state = 'running'"))
     op.create_table(
+        "machines",
+        sa.Column("run", _TEXT, sa.ForeignKey("runs.id"), primary_key=True),
+        sa.Column("key", _TEXT, primary_key=True),
+        sa.Column("target", _TEXT, nullable=False),
+    )
+    op.create_table(
         "workers",
         sa.Column("id", _TEXT, primary_key=True),
         sa.Column("name", _TEXT, nullable=False),
@@ -52,5 +58,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("workers")
+    op.drop_table("machines")
     op.drop_table("work")
     op.drop_column("runs", "queued_at")
