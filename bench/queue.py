@@ -105,7 +105,7 @@ async def _finished(store: Store, claims: Sequence[Claim]) -> None:
 async def _idle(store: Store) -> None:
     for _ in range(ROUNDS):
         await store.tidy(_nobody)
-        await asyncio.to_thread(store.runs_with_work)
+        await store.look()
 
 
 async def _tidied(store: Store) -> None:

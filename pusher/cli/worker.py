@@ -25,19 +25,21 @@ from pusher.cli.narrator import Narrator
 from pusher.credentials.lockout.process import Process, is_gone, this_process
 from pusher.models import Run
 from pusher.next_commands import NextCommands
-from pusher.problems import BadInput
 from pusher.report.style import console_for
 from pusher.report.text import hosts, visible
 from pusher.report.views import JsonView, PlainView, QuietView, Unfailing, View
-from pusher.settings import Options, next_commands
+from pusher.settings import next_commands
+from pusher.store import StoreNotThereError
 from pusher.wiring.engine import Engine, open_engine
 from pusher.wiring.queued_run import Audience, open_queued, submit
 from pusher.wiring.run_plan import RunPlan
-from pusher.worker.worker import NameTakenError, Worker, WorkerSettings
+from pusher.worker.worker import LEASE, NameTakenError, Worker, WorkerSettings
 
+_TAKEN, _AGAIN = LEASE.total_seconds() + 10, 5.0
+"""Seconds for which a name that another worker has is waited for, and between two tries."""
 _GRACE = 120.0
 """Seconds in which a worker that is asked to leave may end what it has begun, before it puts that back."""
-_DONE, _LEFT_TO_OTHERS = 0, 1
+_DONE, _NOT_DONE, _INTERRUPTED = 0, 1, 130
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +75,15 @@ def put_into_the_queue(plan: RunPlan, engine: Engine, as_json: bool) -> None:
 def work(asked: Asked, as_json: bool, quiet: bool) -> int:
     """Until it is told to leave, or has nothing left to do where it is to leave then; the exit status.
 
-    1 where a run could not be opened here.
+    1 where a run could not be worked on here, the store is not there (yet), or another worker has the name; 130 where
+    it was ended at once.
     """
     with open_engine(asked.store, asked.log) as engine:
+        try:
+            engine.store()
+        except StoreNotThereError as error:
+            _note(error.sentence)  # whoever starts it may start it again: a server comes up in its own time
+            return _NOT_DONE
         return asyncio.run(_serve(asked, engine, partial(_view, as_json, quiet, next_commands(asked.store))))
 
 
@@ -95,7 +103,7 @@ async def _serve(asked: Asked, engine: Engine, view: partial[View]) -> int:
         name=asked.name or socket.gethostname(),
         process=asdict(this_process()),
         is_gone=_is_gone,
-        most=asked.concurrency or Options.model_fields["concurrency"].default,
+        most=asked.concurrency,
         until_idle=asked.until_idle,
     )
 
@@ -110,19 +118,32 @@ async def _serve(asked: Asked, engine: Engine, view: partial[View]) -> int:
         return open_queued(run, engine, given, audience_of, note)
 
     worker = Worker(engine.store(), open_run, settings, note)
-    serving = asyncio.create_task(worker.serve())
+    serving = asyncio.create_task(_once_the_name_is_free(worker, settings.name))
     searching = asyncio.create_task(search_as_memory_grows())
     with _heeded(worker, serving), short_searches_only():
         try:
-            await serving
-        except NameTakenError:
-            found = f"a worker called {settings.name} is at work on this store"
-            raise BadInput(None, found, "another --name, or that one's end") from None
+            return await serving
         except asyncio.CancelledError:
             note("Left at once: what was in work is undone by whoever takes it up next.")
+            return _INTERRUPTED
         finally:
             searching.cancel()
-    return _LEFT_TO_OTHERS if worker.left else _DONE
+
+
+async def _once_the_name_is_free(worker: Worker, name: str) -> int:
+    """The exit status. A worker that was reset a moment ago has its name for as long as its lease lasts."""
+    until = time.monotonic() + _TAKEN
+    while not worker.is_leaving:
+        try:
+            await worker.serve()
+        except NameTakenError:
+            if time.monotonic() >= until:
+                _note(f"a worker called {name} is at work on this store; expected another --name, or that one's end")
+                return _NOT_DONE
+            await asyncio.sleep(_AGAIN)
+        else:
+            break
+    return _NOT_DONE if worker.left else _DONE
 
 
 def _note(words: str) -> None:
@@ -137,7 +158,7 @@ def _is_gone(process: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def _heeded(worker: Worker, serving: asyncio.Task[None]) -> Iterator[None]:
+def _heeded(worker: Worker, serving: asyncio.Task[int]) -> Iterator[None]:
     """Within it a first signal asks the worker to leave, and a second one ends it at once."""
     loop, count = asyncio.get_running_loop(), 0
 

@@ -169,6 +169,7 @@ class _Attempt:
             self._recorder.stage(Stage.REACH)
             try:
                 contact = await self._approach.connect(route)
+                await self._context.store.hold(self._target.name)
                 return await self._accounts.first_with_rights(contact)
             except BaseException as error:
                 await self._approach.close()
@@ -191,6 +192,7 @@ class _Attempt:
             )
             left_open = bool(await host_journal.left_open())
             wait = patience(access.route.transport.kind, left_open)
+            await self._context.store.hold(self._target.name)
             await stack.enter_async_context(host_lock(access.session, package, self._recorder, wait))
             driver = (Driver if package.installer is None else InstallerDriver)(
                 session=access.session,

@@ -10,10 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pusher.credentials.lockout.process import Process, is_gone_for_people
-from pusher.models import Outcome, Run, Stage, Target
-from pusher.problems import Code, problem
-from pusher.problems.outcomes import never_tried
+from pusher.models import Run
 from pusher.runs.recorded import Refusal, RunRefusedError, find, worker_of
+from pusher.worker.cancelled import end_cancelled
 
 if TYPE_CHECKING:
     from pusher.store import Store
@@ -47,14 +46,7 @@ def cancel(store: Store, name: str, at: datetime) -> Asked:
 
 def _cancel_queued(store: Store, run: Run, at: datetime) -> int:
     """What nobody works on ends here, since there may be no worker to end it; the rest by whoever works on it."""
-    found = problem(Code.CANCELLED, Stage.RECORD)
-
-    def cancelled(target: str) -> Outcome:
-        return never_tried(run.id, Target(name=target), None, found, at, at)
-
     store.ask_cancel(run.id, at)
-    ended = 0
-    while more := store.end_unclaimed(run.id, cancelled):
-        ended += more
+    ended = end_cancelled(store, run.id, at)
     store.end_runs()
     return ended

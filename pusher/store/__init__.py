@@ -7,9 +7,9 @@ that commits in batches, ``faults`` what the database library's exceptions mean,
 own, ``migrations`` the steps from one schema to the next.
 """
 
-from pusher.store.faults import StoreError
+from pusher.store.faults import StoreError, StoreNotThereError
 from pusher.store.opening import open_store
 from pusher.store.store import Store
 from pusher.store.urls import shown_url, url_to_paste
 
-__all__ = ["Store", "StoreError", "open_store", "shown_url", "url_to_paste"]
+__all__ = ["Store", "StoreError", "StoreNotThereError", "open_store", "shown_url", "url_to_paste"]

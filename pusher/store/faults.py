@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from pusher.problems import Code, ProblemError, problem
+from pusher.problems import BadInput, Code, ProblemError, problem
 
 _FULL, _LOCKED, _DAMAGED = Code.STORE_FULL, Code.STORE_LOCKED, Code.STORE_DAMAGED
 _AWAY, _REFUSED = Code.STORE_UNAVAILABLE, Code.STORE_REFUSED
@@ -85,6 +85,10 @@ CLASSES: Mapping[type[BaseException], Code] = {
 """By class, its own or the nearest above it."""
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class StoreNotThereError(BadInput):
+    """The server that a URL names does not answer: it may, later."""
 
 
 class StoreError(ProblemError):

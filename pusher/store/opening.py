@@ -14,7 +14,7 @@ from pusher import installation
 from pusher.problems import BadInput
 from pusher.store import postgresql_server, sqlite_file
 from pusher.store.database import Database
-from pusher.store.faults import StoreError
+from pusher.store.faults import StoreError, StoreNotThereError
 from pusher.store.postgresql_server import READERS, ServerBatches
 from pusher.store.sqlite_file import SqliteFile
 from pusher.store.store import Store
@@ -60,7 +60,8 @@ def open_store(url: str) -> Store:
         except (SQLAlchemyError, OSError, ImportError, StoreError, RuntimeError, MemoryError) as error:
             reason = (str(getattr(error, "orig", None) or error) or type(error).__name__).splitlines()[0]
             found = f"the store {shown_url(url)} cannot be opened: {reason}"
-            raise BadInput(None, found, "a writable database") from error
+            is_away = postgresql_server.is_passing(error)
+            raise (StoreNotThereError if is_away else BadInput)(None, found, "a writable database") from error
         stack.pop_all()
     return opened
 

@@ -83,6 +83,15 @@ class Tidied:
     ended: Sequence[str]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueLook:
+    """``ready``: runs of which something can be claimed, the most urgent first. ``cancelled``: runs that are, with work
+    that nobody has claimed."""
+
+    ready: Sequence[str]
+    cancelled: Sequence[str]
+
+
 class ClaimLostError(Exception):
     """The work is somebody else's by now: what was asked for by ``claim`` is not done."""
 
@@ -137,6 +146,12 @@ class Work(Repository):
 
         await self._database.writer.ask(leaving)
 
+    async def release_run(self, run: str, worker: str) -> int:
+        """Free whatever the worker has of the run, known to it or not; how much that was."""
+        mine = and_(_WORK.c.run == run, _WORK.c.worker == worker, _WORK.c.state == WorkState.RUNNING.value)
+        freed = update(_WORK).where(mine).values(state=WorkState.READY.value, worker=None)
+        return await self._database.writer.ask(lambda connection: connection.execute(freed).rowcount)
+
     async def tidy(self, is_gone: Callable[[Mapping[str, Any]], bool]) -> Tidied:
         """Free the claims of workers whose lease has lapsed, or whose process is gone; make ready what is due; record
         the end of queued runs of which all work is done."""
@@ -158,11 +173,13 @@ class Work(Repository):
         def claiming(connection: Connection) -> list[Claim]:
             if not self._is_up(connection, worker):
                 return []
-            try:
-                with connection.begin_nested():
-                    return _claimed(connection, run, worker, most)
-            except IntegrityError:  # another worker has claimed one of the hosts in the same moment
-                return []
+            for _ in range(_TRIES_TO_CLAIM):
+                try:
+                    with connection.begin_nested():
+                        return _claimed(connection, run, worker, most)
+                except IntegrityError:  # another worker has claimed one of the hosts in the same moment
+                    continue
+            return []
 
         return await self._database.writer.ask(claiming)
 
@@ -219,31 +236,30 @@ class Work(Repository):
         """Record the end of queued runs of which all work is done; which they are."""
         return self._database.writer.ask_now(lambda connection: _end_runs(connection, self._now(connection)))
 
-    def end_unclaimed(self, run: str, outcome_of: Callable[[str], Outcome], most: int = 500) -> int:
-        """End work of a run that nobody has claimed, each with its outcome; how much it was, at most ``most``."""
+    def end_unclaimed(self, run: str, outcome_of: Callable[[str, bool], Outcome], most: int = 500) -> int:
+        """End work of a run that nobody has claimed; how much it was, at most ``most``.
+
+        What an attempt has come to stays its outcome; ``outcome_of`` makes those of the others, and is told whether
+        something was begun there that nobody has undone.
+        """
         free = select(_WORK.c.id).where(_WORK.c.run == run, _WORK.c.state.in_(_UNCLAIMED)).limit(most)
 
         def end(connection: Connection) -> int:
             chosen = _WORK.c.id.in_(free.with_for_update(skip_locked=True).scalar_subquery())
             ended = {**_FREE, "state": WorkState.DONE.value}
             query = update(_WORK).where(chosen).values(**ended).returning(_WORK.c.target)
-            rows = [outcome_row(outcome_of(target)) for target in connection.execute(query).scalars()]
+            targets = list(connection.execute(query).scalars())
+            begun = set(connection.execute(_LEFT_OPEN, {"its_run": run}).scalars()) if targets else set()
+            rows = [outcome_row(outcome_of(target, target in begun)) for target in targets]
             if rows:
-                connection.execute(REPLACING[self._database.dialect], rows)
+                connection.execute(_OUTCOME[self._database.dialect], rows)
             return len(rows)
 
         return self._database.writer.ask_now(end)
 
-    def runs_with_work(self) -> list[str]:
-        """Runs that have work that is ready, the most urgent first."""
-        query = (
-            select(_WORK.c.run)
-            .where(_WORK.c.state == WorkState.READY.value)
-            .group_by(_WORK.c.run)
-            .order_by(func.min(_WORK.c.priority), func.min(_WORK.c.id))
-        )
-        with self._database.reading() as connection:
-            return list(connection.execute(query).scalars())
+    async def look(self) -> QueueLook:
+        """What there is to do, read beside the event loop."""
+        return await self._database.aside(lambda: self._database.read(_looked))
 
     def work_states(self, run: str) -> dict[WorkState, int]:
         """How much of a queued run's work is in which state; empty of another run."""
@@ -300,6 +316,11 @@ class Work(Repository):
                 connection.execute(update(_WORKERS).where(as_read).values(state=GONE))
 
 
+_OUTCOME = unless_there(schema.outcomes)
+_LEFT_OPEN = select(schema.journals.c.target).where(
+    schema.journals.c.run == bindparam("its_run"), schema.journals.c.closed_as.is_(None)
+)
+_TRIES_TO_CLAIM = 5
 _UNCLAIMED = (WorkState.READY.value, WorkState.WAITING.value)
 
 
@@ -324,12 +345,34 @@ def _is_up(worker: str, now: datetime) -> ColumnElement[bool]:
     return and_(_WORKERS.c.id == worker, _WORKERS.c.state == UP, _WORKERS.c.lease_until >= now)
 
 
-def _claimed(connection: Connection, run: str, worker: str, most: int) -> list[Claim]:
+def _is_free() -> ColumnElement[bool]:
+    """Nothing runs on its host."""
     other = _WORK.alias()
-    is_free = ~exists().where(other.c.host == _WORK.c.host, other.c.state == WorkState.RUNNING.value)
+    return ~exists().where(other.c.host == _WORK.c.host, other.c.state == WorkState.RUNNING.value)
+
+
+def _looked(connection: Connection) -> QueueLook:
+    goes_on = exists().where(_RUNS.c.id == _WORK.c.run, _RUNS.c.cancel_at.is_(None))
+    ready = (
+        select(_WORK.c.run)
+        .where(_WORK.c.state == WorkState.READY.value, _is_free(), goes_on)
+        .group_by(_WORK.c.run)
+        .order_by(func.min(_WORK.c.priority), func.min(_WORK.c.id))
+    )
+    cancelled = (
+        select(_RUNS.c.id)
+        .where(_RUNS.c.cancel_at.is_not(None), _RUNS.c.queued_at.is_not(None), _RUNS.c.ended_at.is_(None))
+        .where(exists().where(_WORK.c.run == _RUNS.c.id, _WORK.c.state.in_(_UNCLAIMED)))
+    )
+    return QueueLook(
+        ready=list(connection.execute(ready).scalars()), cancelled=list(connection.execute(cancelled).scalars())
+    )
+
+
+def _claimed(connection: Connection, run: str, worker: str, most: int) -> list[Claim]:
     chosen = (
         select(_WORK.c.id)
-        .where(_WORK.c.run == run, _WORK.c.state == WorkState.READY.value, is_free)
+        .where(_WORK.c.run == run, _WORK.c.state == WorkState.READY.value, _is_free())
         .order_by(_WORK.c.priority, _WORK.c.id)
         .limit(most)
         .with_for_update(skip_locked=True)

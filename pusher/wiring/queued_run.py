@@ -20,10 +20,12 @@ from pusher.problems.outcomes import never_tried
 from pusher.push.context import Stop, Watcher
 from pusher.settings import Options
 from pusher.store import Store
+from pusher.wiring.accounts import accounts_of
 from pusher.wiring.engine import Engine, Note
 from pusher.wiring.run_plan import RunPlan, prepare_run
 from pusher.wiring.run_resources import RunResources, new_run, open_run
 from pusher.worker.claimed_run import ClaimedRun, Selection
+from pusher.worker.own_thread import in_own_thread
 
 PRIORITY = 100
 """Of a run that nobody said anything about; the lower comes first."""
@@ -73,7 +75,7 @@ class QueuedRun:
 
     def __init__(self, resources: RunResources, selection: Selection, audience: Audience) -> None:
         self._resources, self._audience = resources, audience
-        self.run, self.selection = resources.run, selection
+        self.run, self.selection, self.places = resources.run, selection, resources.concurrency
 
     async def work(self, claimed: ClaimedRun, stop: Stop) -> None:
         audience = self._audience
@@ -88,7 +90,7 @@ async def open_queued(
 ) -> AsyncIterator[QueuedRun]:
     """The queued run ``name``. ``given``: options that are the worker's own. BadInput where it cannot be opened."""
     store = engine.store()
-    run, plan = await asyncio.to_thread(_prepared, name, store, engine, given)
+    run, plan = await in_own_thread(lambda: _prepared(name, store, engine, given))
     selection = Selection(
         targets={target.name: target for target in plan.targets()},
         spared={target.name: why for target, why in plan.left_out()},
@@ -102,7 +104,11 @@ def _prepared(name: str, store: Store, engine: Engine, given: Mapping[str, Any])
     if run is None:
         raise BadInput(None, f"the store has no run {name} any more", "a store that keeps its runs")
     names = frozenset(target.lower() for target in store.targets(run.id))
-    plan = prepare_run(Options.recorded(store.options(run.id), run.id, names, given), run.verb, engine)
+    # Its limit has been met: these are the targets. What the inventory lacks of them by now would make it bad input.
+    options = Options.recorded({**store.options(run.id), "limit": None}, run.id, names, given)
+    for account in accounts_of(options).accounts:
+        _refuse_asking(account)
+    plan = prepare_run(options, run.verb, engine)
     if plan.package is not None and (plan.package.name, plan.package.version) != (run.package, run.version):
         found = f"the package is {plan.package.name} {plan.package.version} by now"
         place = Source(file=str(plan.package.root))

@@ -17,12 +17,14 @@ from typing import Any
 
 from pusher.clock import Now
 from pusher.models import Attempt, Claim, Event, Journal, Mark, Outcome, Stage, Target
-from pusher.problems import Code, Problem, problem
+from pusher.problems import CATALOGUE, Code, Problem, ProblemError, problem
 from pusher.problems.outcomes import never_tried
+from pusher.push.context import Stop
 from pusher.push.supply import LostError
-from pusher.store import Store
+from pusher.store import Store, StoreError
 from pusher.store.work import ClaimLostError
 from pusher.worker.coming_back import coming_back, is_given_back
+from pusher.worker.lease import Lease
 
 NOT_LISTED = problem(Code.EXCLUDED, Stage.RESOLVE, "the inventory has it no more")
 
@@ -36,77 +38,90 @@ class Selection:
 
 
 class ClaimedRun:
-    """Of one run and one worker. ``fill`` claims until nothing is left to claim, never more than ``most`` at once."""
+    """Of one run and one worker. ``fill`` claims until nothing is left to claim, never more than ``most`` at once.
 
-    def __init__(self, store: Store, run: str, worker: str, most: int, selection: Selection, now: Now) -> None:
+    Where the store takes an outcome no more, ``stop`` is pulled: what is in work is put back, and ``failure`` says why.
+    Whatever is claimed still when the run has ended, known here or not, is the worker's to free.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        run: str,
+        worker: str,
+        most: int,
+        selection: Selection,
+        lease: Lease,
+        stop: Stop,
+        now: Now,
+    ) -> None:
         self._store, self._run, self._worker, self._most = store, run, worker, most
-        self._selection, self._now = selection, now
+        self._selection, self._lease, self._stop, self._now = selection, lease, stop, now
         self._claims: dict[str, Claim] = {}
         self._journals: dict[str, str] = {}
         self._there: deque[Target] = deque()
         self._wake: Callable[[], None] = lambda: None
         self._room = asyncio.Event()
-        self.is_exhausted = False
-
-    @property
-    def held(self) -> int:
-        """How many targets are claimed."""
-        return len(self._claims)
+        self.is_exhausted = self.has_claimed = False
+        self.failure: ProblemError | None = None
 
     # -- claiming ------------------------------------------------------------------------------------------------
 
     async def fill(self) -> None:
-        """Until there is nothing left to claim, or ``close``."""
+        """Until there is nothing left to claim, or ``close``, or the run is stopped by what ends with its worker."""
         try:
-            while not self.is_exhausted:
+            while not self._is_closed:
                 self._room.clear()
                 if (room := self._most - len(self._claims)) > 0:
                     found = await self._store.claim(self._run, self._worker, room)
+                    if not found or self._is_closed:
+                        break  # what came too late is freed with the rest
+                    self.has_claimed = True
                     await self._sort(found)
-                    if not found:
-                        break
                 else:
                     await self._room.wait()
+        except StoreError as error:
+            self._fail(error)
         finally:
-            self.is_exhausted = True
-            self._wake()
+            self.close()
 
-    async def close(self) -> None:
-        """Claim no more; what no attempt has begun on is anybody's again."""
+    @property
+    def _is_closed(self) -> bool:
+        code = self._stop.code
+        return self.is_exhausted or (code is not None and CATALOGUE[code].given_back)
+
+    def close(self) -> None:
+        """Claim no more, and begin on nothing more."""
         self.is_exhausted = True
+        self._there.clear()
         self._room.set()
-        while self._there:
-            await self._give_back(self._there.popleft().name)
         self._wake()
-
-    async def give_back(self) -> None:
-        """All that is still held: nobody works on it any more."""
-        self.is_exhausted = True
-        for target in list(self._claims):
-            await self._give_back(target)
 
     def lose(self) -> None:
         """The lease is over: nothing is held any more."""
-        self.is_exhausted = True
         self._claims.clear()
-        self._there.clear()
+        self.close()
 
     async def _sort(self, found: Sequence[Claim]) -> None:
+        """Those to work on, and those that end here, since the inventory spares or lacks them by now."""
+        spared = list[Claim]()
         for claim in found:
             if (target := self._selection.targets.get(claim.target)) is not None:
                 self._claims[claim.target] = claim
                 self._there.append(target)
             else:
-                why, now = self._selection.spared.get(claim.target, NOT_LISTED), self._now()
-                spared = never_tried(self._run, Target(name=claim.target), None, why, now, now)
-                await self._store.finish(claim, spared)
-        if found:
-            self._wake()
+                spared.append(claim)
+        self._wake()
+        for claim in spared:
+            why, now = self._selection.spared.get(claim.target, NOT_LISTED), self._now()
+            outcome = never_tried(self._run, Target(name=claim.target), None, why, now, now)
+            await self._store.finish(claim, outcome)
 
-    async def _give_back(self, target: str) -> None:
-        if (claim := self._claims.pop(target, None)) is not None:
-            await self._store.give_back(claim)
-            self._room.set()
+    def _fail(self, error: ProblemError) -> None:
+        """The store cannot be written: what is in work is put back, and done anew once it can."""
+        self.failure = self.failure or error
+        self._stop.cancel(Code.STORE_AWAY)
+        self.close()
 
     # -- the run's supply ----------------------------------------------------------------------------------------
 
@@ -133,27 +148,41 @@ class ClaimedRun:
         return self._store.target_began(run, target, at)
 
     def event(self, event: Event) -> Future[Any]:
-        return self._store.event(event)
+        return self._store.event(event) if event.target in self._claims else _nothing()
 
     def attempt(self, attempt: Attempt) -> Future[Any]:
         """Counted on from those of earlier claims."""
         claim = self._claims.get(attempt.target)
-        return self._store.attempt(replace(attempt, number=attempt.number + (claim.tries if claim else 0)))
+        if claim is None:
+            return _nothing()
+        return self._store.attempt(replace(attempt, number=attempt.number + claim.tries))
 
     async def outcome(self, outcome: Outcome) -> None:
-        """The end of the work; or it is put off, where it is worth another try, or given back, where it had none."""
+        """The end of the work; or it is put off, where it is worth another try, or freed, where it had none.
+
+        One that the store does not take is no outcome: the work is done anew.
+        """
         claim = self._claim_of(outcome.target)
-        outcome = replace(outcome, attempts=outcome.attempts + claim.tries)
-        if is_given_back(outcome):
-            is_mine = await self._store.give_back(claim)
-        elif (due := coming_back(outcome, claim, self._now())) is not None:
-            is_mine = await self._store.put_off(claim, outcome, due.at, due.kept, due.parked)
-        else:
-            is_mine = await self._store.finish(claim, outcome)
-        self._claims.pop(outcome.target, None)
-        self._room.set()
-        if not is_mine:
+        try:
+            is_recorded = await self._record(claim, replace(outcome, attempts=outcome.attempts + claim.tries))
+        except StoreError as error:
+            self._fail(error)
+            raise LostError from error
+        finally:
+            self._claims.pop(outcome.target, None)
+            self._room.set()
+        if not is_recorded:
             raise LostError
+
+    async def _record(self, claim: Claim, outcome: Outcome) -> bool:
+        if is_given_back(outcome):
+            if self._stop.code is None:  # nobody has told it to end: something is wrong here
+                self._fail(ProblemError(problem(Code(outcome.code or ""), outcome.stage, outcome.message or "")))
+            await self._store.give_back(claim)
+            return False
+        if (due := coming_back(outcome, claim, self._now())) is not None:
+            return await self._store.put_off(claim, outcome, due.at, due.kept, due.parked)
+        return await self._store.finish(claim, outcome)
 
     async def open_journal(
         self, *, host: str, service: str, run: str, target: str, before: Mapping[str, Any], at: datetime
@@ -207,6 +236,13 @@ class ClaimedRun:
 
     def _claim_of(self, target: str) -> Claim:
         claim = self._claims.get(target)
-        if claim is None:
+        if claim is None or self._lease.is_over:
             raise LostError
         return claim
+
+
+def _nothing() -> Future[Any]:
+    """Posted by one to whom the target belongs no more: it is not written."""
+    done: Future[Any] = Future()
+    done.set_result(None)
+    return done

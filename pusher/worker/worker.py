@@ -1,10 +1,10 @@
-"""The life of a worker: it registers, beats, opens the runs that have work, and leaves.
+"""The life of a worker: it registers, beats, takes up the runs that have work, and leaves.
 
-One task keeps the lease and one looks after the queue each second: it frees what gone workers had, makes
-ready what is due, ends runs that are done, hears of cancelled ones, and opens those with work that is ready, the most
-urgent first; another run is opened once the one before it has nothing left to claim. Where the lease is over, whatever
-this worker does stops at once, with nothing undone and nothing recorded, for others may be at it; then it begins anew
-under another id. What must not live here: what a run does to its targets, and how one is opened.
+One task keeps the lease and one looks after the queue each second: it frees what gone workers had, makes ready what is
+due, ends runs that are done or cancelled, and takes up those with work that can be claimed, the most urgent first;
+another run is taken up once the one before it has nothing left to claim. Where the lease is over, whatever this worker
+does stops at once, with nothing undone and nothing recorded, for others may be at it; then it begins anew under another
+id. What must not live here: what becomes of a run that is taken up (``run_in_hand``).
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 import structlog
 
 from pusher.clock import Now, utc_now
-from pusher.models import Run
-from pusher.problems import BadInput, Code
-from pusher.push.context import Stop
+from pusher.problems import Code
 from pusher.store import Store, StoreError
-from pusher.worker.claimed_run import ClaimedRun, Selection
+from pusher.worker.cancelled import end_cancelled
 from pusher.worker.lease import Lease, since_boot
+from pusher.worker.pauses import Pauses
+from pusher.worker.run_in_hand import Open, RunInHand
+
+T = TypeVar("T")
 
 LEASE = timedelta(seconds=90)
 _BEAT = 15.0
@@ -33,27 +34,13 @@ _ROUND = 1.0
 """Seconds between two looks at the queue, and between two looks at the lease."""
 _IDLE = 5.0
 """Seconds between two looks at the queue where there is nothing to do."""
-_REFUSED_FOR = 60.0
-"""Seconds for which a run that cannot be opened here is left to others."""
+_OPENS = 5.0
+"""Seconds for which a run that is being opened keeps others from being taken up."""
+_REFUSED_FOR, _NOTHING_FOR = 60.0, 2.0
+"""Seconds for which a run that cannot be opened here is left to others at first, and one of which nothing is free."""
 
 _log = structlog.get_logger()
 
-
-class OpenRun(Protocol):
-    """A queued run that is open on this machine: everything read, nothing contacted."""
-
-    @property
-    def run(self) -> Run: ...
-
-    @property
-    def selection(self) -> Selection: ...
-
-    async def work(self, claimed: ClaimedRun, stop: Stop) -> None:
-        """Do it: until ``claimed`` is exhausted and all that it had has ended."""
-
-
-Open = Callable[[str], AbstractAsyncContextManager[OpenRun]]
-"""Opens a run by its id; BadInput where that cannot be done here."""
 Note = Callable[[str], None]
 
 
@@ -65,32 +52,19 @@ class NameTakenError(Exception):
 class WorkerSettings:
     """``process`` says where the worker runs, and ``is_gone`` of another's whether it does no more.
 
-    ``most``: targets that are claimed at once. ``until_idle``: leave when nothing is ready, nor worked on.
+    ``most``: targets that are claimed at once; None: as many as the run has places. ``until_idle``: leave when there is
+    nothing to claim, nor worked on here.
     """
 
     name: str
     process: Mapping[str, Any]
     is_gone: Callable[[Mapping[str, Any]], bool]
-    most: int
+    most: int | None = None
     until_idle: bool = False
     lease: timedelta = LEASE
     beat: float = _BEAT
     clock: Callable[[], float] = since_boot
     now: Now = utc_now
-
-
-@dataclass(eq=False)
-class _Opened:
-    """A run that is worked on. ``claimed`` is None until it is open."""
-
-    run: str
-    stop: Stop = field(default_factory=Stop)
-    claimed: ClaimedRun | None = None
-    task: asyncio.Task[None] | None = None
-
-    @property
-    def may_have_more(self) -> bool:
-        return self.claimed is None or not self.claimed.is_exhausted
 
 
 class Worker:
@@ -100,14 +74,19 @@ class Worker:
         self._store, self._open, self._settings, self._note = store, open_run, settings, note
         self._id = ""
         self._lease = Lease(settings.lease, settings.clock)
-        self._opened: dict[str, _Opened] = {}
-        self._refused: dict[str, float] = {}
+        self._in_hand: dict[str, tuple[RunInHand, asyncio.Task[None]]] = {}
+        self._pauses = Pauses(self._lease.now)
+        self._unreleased: set[str] = set()
         self._leaving = asyncio.Event()
 
     @property
-    def left(self) -> frozenset[str]:
-        """Runs that could not be opened here, nor since."""
-        return frozenset(self._refused)
+    def left(self) -> Mapping[str, str]:
+        """Runs that could not be worked on here, nor since, and why."""
+        return self._pauses.reasons
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._leaving.is_set()
 
     def leave(self) -> None:
         """Take no more; what is in work comes to its end, and ``serve`` with it."""
@@ -115,8 +94,8 @@ class Worker:
 
     def hurry(self) -> None:
         """What is in work is put back at its next step, and waits for another worker."""
-        for opened in self._opened.values():
-            opened.stop.cancel(Code.DRAINING)
+        for run, _ in self._in_hand.values():
+            run.stop.cancel(Code.DRAINING)
 
     async def serve(self) -> None:
         """Until ``leave``, or nothing is left where it is to end then. NameTakenError, StoreError at the start.
@@ -131,7 +110,7 @@ class Worker:
                 task.result()
         finally:
             await _ended(*tasks)
-            await _ended(*(one.task for one in self._opened.values() if one.task is not None))
+            await _ended(*(task for _, task in self._in_hand.values()))
             with contextlib.suppress(StoreError):
                 await self._store.leave(self._id)
 
@@ -149,15 +128,19 @@ class Worker:
     async def _keep_the_lease(self) -> None:
         beating: asyncio.Task[None] | None = None
         next_beat = self._lease.now() + self._settings.beat
-        while True:
-            await asyncio.sleep(min(_ROUND, self._settings.beat))
-            if self._lease.is_over:
-                await _ended(*([beating] if beating is not None else []))
-                await self._begin_anew()
-                beating, next_beat = None, self._lease.now() + self._settings.beat
-            elif self._lease.now() >= next_beat and (beating is None or beating.done()):
-                next_beat = self._lease.now() + self._settings.beat
-                beating = asyncio.create_task(self._beat())
+        try:
+            while True:
+                await asyncio.sleep(min(_ROUND, self._settings.beat))
+                if self._lease.is_over:
+                    await _ended(*([beating] if beating is not None else []))
+                    await self._begin_anew()
+                    beating, next_beat = None, self._lease.now() + self._settings.beat
+                elif self._lease.now() >= next_beat and (beating is None or beating.done()):
+                    next_beat = self._lease.now() + self._settings.beat
+                    beating = asyncio.create_task(self._beat())
+        finally:
+            if beating is not None:
+                beating.cancel()
 
     async def _beat(self) -> None:
         asked = self._lease.now()
@@ -172,12 +155,13 @@ class Worker:
     async def _begin_anew(self) -> None:
         """Nothing more is done under the old id, not even put back."""
         self._note("The lease is over (the machine slept, or the store was away): what was in work is left to others.")
-        _log.error("lease-over", worker=self._id, runs=sorted(self._opened))
-        for opened in self._opened.values():
-            if opened.claimed is not None:
-                opened.claimed.lose()
-        await _ended(*(one.task for one in self._opened.values() if one.task is not None))
-        self._opened.clear()
+        _log.error("lease-over", worker=self._id, runs=sorted(self._in_hand))
+        for run, _ in self._in_hand.values():
+            if run.claimed is not None:
+                run.claimed.lose()
+        await _ended(*(task for _, task in self._in_hand.values()))
+        self._in_hand.clear()
+        self._unreleased.clear()
         while True:
             try:
                 with contextlib.suppress(StoreError):
@@ -197,20 +181,22 @@ class Worker:
             pause = _ROUND
             while not leaving.done():
                 found = await self._guarded(self._round())
-                is_idle = not found and not self._opened
+                is_idle = not found and not self._in_hand
                 if is_idle and found == 0 and self._settings.until_idle:
                     return
                 pause = min(pause + _ROUND, _IDLE) if is_idle else _ROUND
                 await asyncio.wait({leaving}, timeout=pause)
-            for opened in list(self._opened.values()):
-                if opened.claimed is not None:
-                    await self._guarded(opened.claimed.close())
-            while tasks := [one.task for one in self._opened.values() if one.task is not None]:
+            for run, task in list(self._in_hand.values()):
+                if run.claimed is not None:
+                    run.claimed.close()
+                else:
+                    task.cancel()
+            while tasks := [task for _, task in self._in_hand.values()]:
                 await asyncio.wait(tasks)
         finally:
             leaving.cancel()
 
-    async def _guarded(self, work: Awaitable[Any]) -> Any:
+    async def _guarded(self, work: Awaitable[T]) -> T | None:
         """The store may be away: the next round finds out what is to be done."""
         try:
             return await work
@@ -219,51 +205,48 @@ class Worker:
             return None
 
     async def _round(self) -> int:
-        """How many runs have work that is ready, or may have."""
+        """How many runs have work that can be claimed here."""
         store = self._store
+        for run in list(self._unreleased):
+            await self._release(run)
         for run in (await store.tidy(self._settings.is_gone)).ended:
+            self._pauses.end(run)
             self._note(f"Run {run} has ended.")
-        for opened in list(self._opened.values()):
-            if opened.stop.code is None and await asyncio.to_thread(store.cancel_asked, opened.run):
-                opened.stop.cancel()
-        waiting = [run for run in await asyncio.to_thread(store.runs_with_work) if not self._is_refused(run)]
+        for in_hand, _ in list(self._in_hand.values()):
+            if in_hand.stop.code is None and await asyncio.to_thread(store.cancel_asked, in_hand.run):
+                in_hand.stop.cancel()
+        seen = await store.look()
+        for run in seen.cancelled:
+            await asyncio.to_thread(end_cancelled, store, run, self._settings.now())
+        waiting = [run for run in seen.ready if not self._pauses.goes_on(run)]
         for run in waiting:
-            if run not in self._opened and not any(one.may_have_more for one in self._opened.values()):
-                opened = self._opened[run] = _Opened(run)
-                if await asyncio.to_thread(store.cancel_asked, run):
-                    opened.stop.cancel()
-                opened.task = asyncio.create_task(self._work(opened))
+            if run not in (self._in_hand.keys() | self._unreleased) and not any(
+                one.may_have_more(_OPENS) for one, _ in self._in_hand.values()
+            ):
+                self._take_up(run)
         return len(waiting)
 
-    def _is_refused(self, run: str) -> bool:
-        return self._refused.get(run, 0.0) > self._lease.now()
+    def _take_up(self, name: str) -> None:
+        run = RunInHand(name, self._store, self._id, self._lease, self._open, self._leaving.is_set)
+        self._in_hand[name] = (run, asyncio.create_task(self._work(run)))
 
-    async def _work(self, opened: _Opened) -> None:
+    async def _work(self, run: RunInHand) -> None:
         try:
-            async with self._open(opened.run) as found:
-                claimed = ClaimedRun(
-                    self._store, opened.run, self._id, self._settings.most, found.selection, self._settings.now
-                )
-                opened.claimed = claimed
-                self._refused.pop(opened.run, None)
-                filling = asyncio.create_task(claimed.fill())
-                try:
-                    await found.work(claimed, opened.stop)
-                finally:
-                    await _ended(filling)
-                    await claimed.give_back()
-        except BadInput as error:
-            self._refused[opened.run] = self._lease.now() + _REFUSED_FOR
-            self._note(f"Run {opened.run} is left to other workers: {error.sentence}")
-        except StoreError as error:
-            _log.error("run-left", run=opened.run, code=error.problem.code)
-        except Exception as error:  # a fault of ours in one run ends no other
-            self._refused[opened.run] = self._lease.now() + _REFUSED_FOR
-            _log.exception("internal-error", run=opened.run)
-            self._note(f"Run {opened.run} is left by a fault of pusher's own ({type(error).__name__}); see the log.")
+            left = await run.work(self._settings.most, self._settings.now)
+            if left is None:
+                self._pauses.end(run.run)
+            elif self._pauses.begin(run.run, _REFUSED_FOR if left.why else _NOTHING_FOR, left.why) and left.why:
+                self._note(f"Run {run.run} is left to other workers: {left.why}")
         finally:
-            if self._opened.get(opened.run) is opened:
-                del self._opened[opened.run]
+            self._unreleased.add(run.run)
+            await self._guarded(self._release(run.run))
+            if self._in_hand.get(run.run, (None,))[0] is run:
+                del self._in_hand[run.run]
+
+    async def _release(self, run: str) -> None:
+        """Nobody here works on what is claimed of it still. Until that is stored it is not taken up again."""
+        await self._store.release_run(run, self._id)
+        self._unreleased.discard(run)
 
 
 async def _ended(*tasks: asyncio.Task[Any]) -> None:

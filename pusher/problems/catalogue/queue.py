@@ -27,6 +27,6 @@ QUEUE = [
         "the store's server was away for longer than can be waited for",
         "Look at the database server and the link to it. When it is back the target is tried again, and what was "
         "left there is undone first.",
-        again_in_run=False, again=WINDOW),
+        again_in_run=False, again=WINDOW, given_back=True),
 ]
 # fmt: on

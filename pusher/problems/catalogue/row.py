@@ -84,7 +84,7 @@ class Row:
     again: Again = Again.NEVER
     """When a host that waits in the queue is tried anew."""
     given_back: bool = False
-    """The worker ended, not the attempt: what it had is anybody's, as if nobody had begun on it."""
+    """Not the target's matter, but its worker's: the target is anybody's, as if nobody had begun on it."""
     bars_removal: bool = False
     """It keeps a removal away too, which gets by without most of what an installation needs."""
     not_started: bool = False

@@ -11,7 +11,8 @@ from pusher.problems.codes import Code
 STORE = [
     Row(Code.STORE_FULL, Stage.RECORD, GIVE_UP, FAILED,
         "the disk of pusher's store is full",
-        "Free space on the disk that holds the store, then run the same command again; it undoes what was left."),
+        "Free space on the disk that holds the store, then run the same command again; it undoes what was left.",
+        given_back=True),
     Row(Code.STORE_LOCKED, Stage.RECORD, RETRY, FAILED,
         "another program keeps pusher's store locked",
         "End what holds it (a backup, a database tool), then run the same command again.",
@@ -23,13 +24,15 @@ STORE = [
     Row(Code.STORE_UNAVAILABLE, Stage.RECORD, GIVE_UP, FAILED,
         "pusher's store cannot be read or written",
         "Look at the disk or the database server that holds it and at the reason in the message, then run the same "
-        "command again."),
+        "command again.",
+        given_back=True),
     Row(Code.STORE_REFUSED, Stage.RECORD, GIVE_UP, FAILED,
         "pusher's store refuses an entry",
         "Please report it with the log lines of this target.",
         passing=True),
     Row(Code.STORE_LOST, Stage.RECORD, GIVE_UP, CANCELLED,
         "the run stopped before this target was done: outcomes could no longer be stored",
-        "Mend the store as the first failures say, then run the same command again."),
+        "Mend the store as the first failures say, then run the same command again.",
+        given_back=True),
 ]
 # fmt: on

@@ -94,6 +94,27 @@ def test_a_machine_that_has_left_the_inventory_meanwhile_is_left_out(place: Work
     assert not place.host("f").calls
 
 
+def test_a_machine_that_was_named_and_has_left_the_inventory_is_left_out_too(place: Workplace) -> None:
+    queue(place, "--limit", "f.corp.example")
+    place.inventory({"all": "abcde"})
+    work(place)
+    assert place.show().verdicts == {"f": ("skipped", "excluded")}
+
+
+def test_a_worker_whose_own_accounts_would_ask_leaves_the_run_to_others(place: Workplace) -> None:
+    queue(place)
+    mine = place.folder / "mine.toml"
+    mine.write_text(ACCOUNTS.replace("env:PUSH", "prompt"))
+    said = place.run("worker", "--until-idle", "--accounts", str(mine))
+    assert said.status == 1 and "its secret is asked for (prompt)" in said.err
+
+
+def test_a_store_that_is_not_there_yet_is_no_bad_input(place: Workplace) -> None:
+    said = place.run("worker", "--until-idle", "--store", "postgresql://pusher@127.0.0.1:1/none")
+    assert said.status == 1 and "cannot be opened" in said.err
+    assert place.run("worker", "--store", "nosuch://x").status == 2
+
+
 def test_a_run_in_the_queue_is_cancelled_without_a_worker(place: Workplace) -> None:
     made = queue(place)
     said = place.run("cancel", str(made["run"]))
@@ -139,13 +160,14 @@ def test_an_inventory_that_cannot_be_read_any_more_leaves_the_run_to_others(plac
     assert "In the queue: 6 ready" in flat(place.run("show", "last").out)
 
 
-def test_a_worker_of_a_name_that_is_at_work_is_refused(place: Workplace) -> None:
+def test_a_worker_of_a_name_that_is_at_work_is_refused(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pusher.cli.worker._TAKEN", 0.0)
     queue(place)
     store = open_store(str(place.folder / "data" / "pusher" / "pusher.sqlite"))
     asyncio.run(store.register("w1", {}, timedelta(seconds=90), lambda _: False))
     store.close()
     said = place.run("worker", "--name", "w1", "--until-idle")
-    assert said.status == 2
+    assert said.status == 1
     assert said.err.splitlines()[-1] == (
         "a worker called w1 is at work on this store; expected another --name, or that one's end"
     )

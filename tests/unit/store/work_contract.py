@@ -76,13 +76,43 @@ class WorkContract:
 
     async def test_a_run_that_is_not_queued_is_nobodys_work(self, store: Store) -> None:
         store.begin_run(a_run("r1"), {}, [("a", None, None)])
-        assert store.runs_with_work() == [] and store.work_states("r1") == {}
+        assert (await store.look()).ready == [] and store.work_states("r1") == {}
         assert store.end_runs() == []
 
     async def test_the_most_urgent_run_comes_first(self, store: Store) -> None:
         submit(store, {"r1": ("a",), "r2": ("b",)}, priority=100)
         submit(store, {"r3": ("c",)}, priority=10)
-        assert store.runs_with_work() == ["r3", "r1", "r2"]
+        assert (await store.look()).ready == ["r3", "r1", "r2"]
+
+    async def test_a_run_whose_hosts_are_worked_on_elsewhere_has_nothing_to_claim(self, store: Store) -> None:
+        submit(store, {"r1": ("a",), "r2": ("A",)})
+        worker = await begin(store)
+        await store.claim("r1", worker, 1)
+        assert (await store.look()).ready == []
+        assert await store.release_run("r2", worker) == 0 and await store.release_run("r1", "other") == 0
+        assert await store.release_run("r1", worker) == 1
+        assert (await store.look()).ready == ["r1", "r2"]
+
+    async def test_a_cancelled_run_is_not_worked_on_and_what_was_come_to_stays(self, store: Store) -> None:
+        submit(store, {"r1": ("a", "b", "c", "d")})
+        worker = await begin(store)
+        off, begun, _ = await store.claim("r1", worker, 3)
+        came = outcome_of(off, status=Status.UNREACHABLE, code="timed-out")
+        await store.put_off(off, came, utc_now() + timedelta(hours=1), {})
+        await store.open_journal(host="b", service="s", run="r1", target="b", before={}, at=NOON, claim=begun)
+        await store.give_back(begun)
+        await asyncio.to_thread(store.ask_cancel, "r1", NOON)
+        assert (await store.look()).ready == [] and (await store.look()).cancelled == ["r1"]
+
+        def ended(target: str, is_begun: bool) -> Outcome:
+            return an_outcome(
+                target, run="r1", status=Status.CANCELLED, code="interrupted" if is_begun else "cancelled"
+            )
+
+        assert await asyncio.to_thread(store.end_unclaimed, "r1", ended) == 3
+        found = {outcome.target: outcome.code for outcome in store.outcomes("r1")}
+        assert found == {"a": "timed-out", "b": "interrupted", "d": "cancelled"}
+        assert (await store.look()).cancelled == []
 
     async def test_two_runs_never_work_on_one_host_at_once(self, store: Store) -> None:
         submit(store)
@@ -228,8 +258,8 @@ class WorkContract:
         (claim, waiting) = await store.claim("r1", worker, 2)
         await store.put_off(waiting, outcome_of(waiting), utc_now() + timedelta(hours=1), {})
 
-        def cancelled(target: str) -> Outcome:
-            return an_outcome(target, run="r1", status=Status.FAILED, code="cancelled")
+        def cancelled(target: str, is_begun: bool) -> Outcome:
+            return an_outcome(target, run="r1", status=Status.FAILED, code="interrupted" if is_begun else "cancelled")
 
         assert await asyncio.to_thread(store.end_unclaimed, "r1", cancelled, 2) == 2
         assert await asyncio.to_thread(store.end_unclaimed, "r1", cancelled, 2) == 1

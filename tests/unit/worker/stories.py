@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,42 @@ class Heard(MemoryTransport):
         return super().due(call)
 
 
+class Mortal(Store):
+    """The store as a process has it that may be killed: then nothing that it asks for is done, nor answered."""
+
+    def __init__(self, store: Store) -> None:
+        self.__dict__.update(store.__dict__)
+        self.is_dead = False
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name in ("is_dead", "__dict__") or not callable(found) or not self.is_dead:
+            return found
+        if asyncio.iscoroutinefunction(found):
+            return _never
+        return lambda *_, **__: Future()
+
+
+async def _never(*_: Any, **__: Any) -> Any:
+    await asyncio.get_running_loop().create_future()
+
+
+@dataclass
+class Running:
+    """A worker's process."""
+
+    store: Mortal
+    transport: Heard
+    task: asyncio.Task[None]
+
+    async def kill(self) -> None:
+        self.store.is_dead = True
+        self.transport.die()
+        while not self.task.done():
+            self.task.cancel()
+            await asyncio.sleep(0.01)
+
+
 @dataclass
 class Site:
     """Hosts with a queued run over them."""
@@ -93,7 +130,21 @@ class Site:
         dispatcher = Dispatcher(context, Caps(total=places, subnet=0), RetryPolicy(attempts=1), self.reported.append)
         await dispatcher.run(claimed)
 
-    def worker(self, name: str, transport: MemoryTransport | None = None, **changes: Any) -> Worker:
+    def running(self, name: str, **changes: Any) -> Running:
+        store, transport = Mortal(self.store), self.transport()
+        serving = self.worker(name, transport, store, **changes).serve()
+        return Running(store, transport, asyncio.create_task(serving))
+
+    def worker(
+        self,
+        name: str,
+        transport: MemoryTransport | None = None,
+        store: Store | None = None,
+        opening: Callable[[str], Awaitable[object]] | None = None,
+        note: Callable[[str], None] = lambda _: None,
+        **changes: Any,
+    ) -> Worker:
+        """``opening``: what opening a run takes, or how it fails."""
         loop = asyncio.get_running_loop()
         defaults: dict[str, Any] = {"most": 5, "is_gone": lambda _: False, "clock": loop.time, "now": now}
         settings = WorkerSettings(name=name, process={"name": name}, **(defaults | changes))
@@ -101,9 +152,11 @@ class Site:
 
         @asynccontextmanager
         async def open_run(run: str) -> AsyncIterator[_Open]:
+            if opening is not None:
+                await opening(run)
             yield _Open(self, run, used)
 
-        return Worker(self.store, open_run, settings, lambda _: None)
+        return Worker(store or self.store, open_run, settings, note)
 
     def statuses(self, run: str = "") -> dict[str, str]:
         return {outcome.target: outcome.status.value for outcome in self.store.outcomes(run or self.run)}
@@ -127,6 +180,10 @@ class _Open:
     @property
     def selection(self) -> Selection:
         return self.site.selection()
+
+    @property
+    def places(self) -> int:
+        return 5
 
     async def work(self, claimed: ClaimedRun, stop: Stop) -> None:
         await self.site.work(claimed, self.name, self.transport, stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -10,6 +11,8 @@ from unittest import mock
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text as sql
 
 from pusher.models import Target, WorkState
@@ -18,6 +21,7 @@ from pusher.push.context import Stop
 from pusher.store import Store
 from pusher.transports.memory import Fault, How, MemoryHost, Moment
 from pusher.worker.claimed_run import ClaimedRun, Selection
+from pusher.worker.lease import Lease
 from pusher.worker.worker import NameTakenError, Worker
 from tests.unit.push.flying import fly
 from tests.unit.push.harness import make_host
@@ -172,11 +176,9 @@ def test_in_a_hurry_it_is_put_back_and_another_worker_does_it(store: Store) -> N
 def test_a_worker_that_is_killed_leaves_its_hosts_to_the_next_which_undoes_first(store: Store) -> None:
     async def story() -> Site:
         site = Site(store, some_hosts(4))
-        killed = asyncio.create_task(site.worker("killed", lease=SHORT, beat=5).serve())
+        killed = site.running("killed", lease=SHORT, beat=5)
         await until(lambda: all(site.starts()))
-        with mock.patch.object(store, "leave", _not_said), mock.patch.object(store, "give_back", _not_said):
-            killed.cancel()
-            await asyncio.gather(killed, return_exceptions=True)
+        await killed.kill()
         assert store.work_states(site.run) == {WorkState.RUNNING: 4}
         serving = asyncio.create_task(site.worker("next").serve())
         await until(lambda: is_done(site))
@@ -187,11 +189,6 @@ def test_a_worker_that_is_killed_leaves_its_hosts_to_the_next_which_undoes_first
     site = told(story)
     assert set(site.statuses().values()) == {"installed"} and site.starts() == [2] * 4
     assert [store.open_journals(host.name, "LabAgent") for host in site.hosts] == [[]] * 4
-
-
-async def _not_said(_: object) -> bool:
-    """By one that is killed."""
-    return True
 
 
 class _Frozen:
@@ -210,11 +207,12 @@ class _Frozen:
     async def begin(self) -> asyncio.Task[None]:
         store = self.site.store
         self.worker = await store.register(f"frozen-{self.site.run}", {}, SHORT, lambda _: False) or ""
-        claimed = ClaimedRun(store, self.site.run, self.worker, 5, self.site.selection(), now)
+        lease, stop = Lease(timedelta(days=1)), Stop()
+        claimed = ClaimedRun(store, self.site.run, self.worker, 5, self.site.selection(), lease, stop, now)
         filling = asyncio.create_task(claimed.fill())
 
         async def working() -> None:
-            await self.site.work(claimed, self.site.run, self.transport, Stop())
+            await self.site.work(claimed, self.site.run, self.transport, stop)
             await filling
 
         return asyncio.create_task(working())
@@ -260,6 +258,35 @@ def test_frozen_at_whatever_call_and_woken_it_touches_nothing_more(store: Store,
         wrong += found
     assert number > 20, "every call was met"
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.thorough
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(kills=st.lists(st.tuples(st.floats(0.1, 12), st.integers(0, 2)), max_size=6))
+def test_whatever_workers_are_killed_when_each_host_is_made_right_once(
+    store: Store, kills: list[tuple[float, int]]
+) -> None:
+    """Three at a time; for each that is killed another one comes."""
+
+    async def story() -> tuple[Site, list[dict[str, tuple[str, bool]]]]:
+        site = Site(store, some_hosts(8))
+        names = (f"{site.run}-{number}" for number in itertools.count())
+        workers = [site.running(next(names), lease=SHORT, beat=5, most=3) for _ in range(3)]
+        for pause, which in kills:
+            await asyncio.sleep(pause)
+            await workers[which].kill()
+            workers[which] = site.running(next(names), lease=SHORT, beat=5, most=3)
+        await until(lambda: is_done(site), 3600)
+        for worker in workers:
+            await worker.kill()
+        await store.tidy(lambda _: True)
+        return site, [look(host)["services"] for host in site.hosts]
+
+    site, services = told(story)
+    assert [[is_up for _, is_up in found.values()] for found in services] == [[True]] * 8
+    assert set(site.statuses().values()) <= {"installed", "unchanged"} and len(site.statuses()) == 8
+    assert [store.open_journals(host.name, "LabAgent") for host in site.hosts] == [[]] * 8
+    assert max(site.starts()) <= 1 + len(kills)
 
 
 def test_a_run_that_cannot_be_opened_here_is_left_to_others(store: Store) -> None:
@@ -314,7 +341,7 @@ def test_who_is_off_waits_and_is_done_when_it_is_back(store: Store) -> None:
         del transport.hosts[address]  # type: ignore[attr-defined]
         serving = asyncio.create_task(site.worker("w", transport).serve())
         await until(lambda: len(site.statuses()) == 2)
-        await asyncio.sleep(3 * 3600)
+        await asyncio.sleep(1.3 * 3600)
         between = site.statuses()[off.name]
         assert store.work_states(site.run) == {WorkState.DONE: 1, WorkState.WAITING: 1}
         transport.hosts[address] = off  # type: ignore[index]
@@ -325,4 +352,4 @@ def test_who_is_off_waits_and_is_done_when_it_is_back(store: Store) -> None:
 
     site, between = told(story)
     assert between == "unreachable" and set(site.statuses().values()) == {"installed"}
-    assert max(outcome.attempts for outcome in store.outcomes(site.run)) > 3
+    assert max(outcome.attempts for outcome in store.outcomes(site.run)) > 2

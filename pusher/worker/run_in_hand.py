@@ -1,0 +1,123 @@
+"""A run that a worker has taken up: from its opening until the worker holds nothing of it.
+
+Whatever goes wrong in one run ends no other and no worker: it comes to a sentence (``Left``), and what was claimed is
+freed by the worker. What must not live here: which run is taken up when (``worker``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from pusher.clock import Now
+from pusher.models import Run
+from pusher.problems import BadInput, ProblemError
+from pusher.push.context import Stop
+from pusher.store import Store, StoreError
+from pusher.worker.claimed_run import ClaimedRun, Selection
+from pusher.worker.lease import Lease
+
+_OPENING = 120.0
+"""Seconds in which a run must be open: its files read, its secrets had."""
+
+_log = structlog.get_logger()
+
+
+class OpenRun(Protocol):
+    """A queued run that is open on this machine: everything read, nothing contacted."""
+
+    @property
+    def run(self) -> Run: ...
+
+    @property
+    def selection(self) -> Selection: ...
+
+    @property
+    def places(self) -> int:
+        """How many of its targets are worked on at once."""
+
+    async def work(self, claimed: ClaimedRun, stop: Stop) -> None:
+        """Do it: until ``claimed`` is exhausted and all that it had has ended."""
+
+
+Open = Callable[[str], AbstractAsyncContextManager[OpenRun]]
+"""Opens a run by its id; BadInput or ProblemError where that cannot be done here."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Left:
+    """Why a run is left to others, or for a while. Without ``why`` there was nothing to claim."""
+
+    why: str = ""
+
+
+class RunInHand:
+    """``work`` once. ``is_leaving`` says whether the worker takes nothing more."""
+
+    def __init__(
+        self, run: str, store: Store, worker: str, lease: Lease, open_run: Open, is_leaving: Callable[[], bool]
+    ) -> None:
+        self.run, self.stop = run, Stop()
+        self._store, self._worker, self._lease = store, worker, lease
+        self._open, self._is_leaving = open_run, is_leaving
+        self._began = lease.now()
+        self.claimed: ClaimedRun | None = None
+
+    def may_have_more(self, opening: float) -> bool:
+        """Whether it may claim more; of one that is not open yet it is believed for ``opening`` seconds."""
+        if self.claimed is None:
+            return self._lease.now() - self._began < opening
+        return not self.claimed.is_exhausted
+
+    async def work(self, most: int | None, now: Now) -> Left | None:
+        """Until nothing is left of it to claim and all that was has ended; None where something was.
+
+        ``most``: targets that are claimed at once; None: as many as the run has places.
+        """
+        try:
+            return await self._work(most, now)
+        except BadInput as error:
+            return Left(why=error.sentence)
+        except TimeoutError:
+            return Left(
+                why=f"it could not be opened within {_OPENING:g} s; expected files and secrets that can be read"
+            )
+        except ProblemError as error:  # of the store's too
+            if isinstance(error, StoreError):
+                _log.error("run-left", run=self.run, code=error.problem.code)
+            return Left(why=f"{error.problem.code}: {error.problem.message}")
+        except Exception as error:  # a fault of ours
+            _log.exception("internal-error", run=self.run)
+            return Left(why=f"a fault of pusher's own ({type(error).__name__}), which is in the log")
+
+    async def _work(self, most: int | None, now: Now) -> Left | None:
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(_OPENING):
+                opened = await stack.enter_async_context(self._open(self.run))
+            if self._is_leaving():
+                return None
+            claimed = ClaimedRun(
+                self._store,
+                self.run,
+                self._worker,
+                most or opened.places,
+                opened.selection,
+                self._lease,
+                self.stop,
+                now,
+            )
+            self.claimed = claimed
+            filling = asyncio.create_task(claimed.fill())
+            try:
+                await opened.work(claimed, self.stop)
+            finally:
+                filling.cancel()
+                await asyncio.gather(filling, return_exceptions=True)
+            if claimed.failure is not None:
+                raise claimed.failure
+            return None if claimed.has_claimed else Left()

@@ -1,0 +1,240 @@
+"""What goes wrong on a worker's own side: its store, the opening of a run, a claim that is not its own any more."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import pytest
+import structlog
+
+from pusher.models import Claim, Outcome, WorkState
+from pusher.problems import BadInput, Code, ProblemError, problem
+from pusher.store import Store, StoreError
+from pusher.worker.own_thread import in_own_thread
+from pusher.worker.pauses import MOST, Pauses
+from pusher.worker.worker import Worker
+from tests.unit.worker.stories import Site, some_hosts
+from tests.unit.worker.test_worker import is_done, told, until
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with structlog.testing.capture_logs():
+        yield
+
+
+class Failing(Store):
+    """A store whose next ``failures`` outcomes are not taken."""
+
+    def __init__(self, store: Store, failures: int) -> None:
+        self.__dict__.update(store.__dict__)
+        self.failures = failures
+
+    async def finish(self, claim: Claim, outcome: Outcome) -> bool:
+        if self.failures:
+            self.failures -= 1
+            raise StoreError(problem(Code.STORE_UNAVAILABLE, detail="as the test wants it"))
+        return await super().finish(claim, outcome)
+
+
+async def left(worker: Worker, serving: asyncio.Task[None]) -> None:
+    worker.leave()
+    async with asyncio.timeout(600):
+        await serving
+
+
+@pytest.mark.parametrize("failures", [1, 5, 12])
+def test_a_store_that_takes_no_outcome_for_a_while_costs_no_host_one(store: Store, failures: int) -> None:
+    """Neither is a run ended by it, nor the worker kept from other runs."""
+
+    async def story() -> tuple[Site, str]:
+        site = Site(store, some_hosts(8))
+        second = site.submit()
+        worker = site.worker("w", store=Failing(store, failures))
+        serving = asyncio.create_task(worker.serve())
+        await until(lambda: is_done(site) and set(store.work_states(second)) == {WorkState.DONE}, 3600)
+        await left(worker, serving)
+        return site, second
+
+    site, second = told(story)
+    assert set(site.statuses().values()) <= {"installed", "unchanged"} and len(site.statuses()) == 8
+    assert set(site.statuses(second).values()) <= {"installed", "unchanged"}
+    assert [store.open_journals(host.name, "LabAgent") for host in site.hosts] == [[]] * 8
+
+
+def test_what_was_claimed_by_a_run_that_fails_at_its_start_is_freed(store: Store) -> None:
+    async def story() -> Site:
+        site, broken = Site(store, some_hosts(6)), [True]
+        work = site.work
+
+        async def failing(*arguments: Any) -> None:
+            if broken.pop() if broken else False:
+                await asyncio.sleep(0.5)  # by then some are claimed
+                raise RuntimeError("as the test wants it")
+            await work(*arguments)
+
+        with mock.patch.object(site, "work", failing):
+            notes = list[str]()
+            worker = site.worker("w", note=notes.append)
+            serving = asyncio.create_task(worker.serve())
+            await until(lambda: is_done(site))
+            await left(worker, serving)
+        assert notes[0] == (
+            f"Run {site.run} is left to other workers: a fault of pusher's own (RuntimeError), which is in the log"
+        )
+        return site
+
+    assert set(told(story).statuses().values()) == {"installed"}
+
+
+def test_a_worker_that_leaves_while_a_run_is_being_opened_begins_nothing(store: Store) -> None:
+    async def story() -> Site:
+        site, opening = Site(store, some_hosts(4)), list[str]()
+
+        async def slowly(run: str) -> None:
+            opening.append(run)
+            await asyncio.sleep(30)
+
+        worker = site.worker("w", opening=slowly)
+        serving = asyncio.create_task(worker.serve())
+        await until(lambda: bool(opening))
+        await left(worker, serving)
+        return site
+
+    site = told(story)
+    assert store.work_states(site.run) == {WorkState.READY: 4} and site.starts() == [0] * 4
+
+
+def test_a_run_that_hangs_while_it_is_opened_keeps_no_other_from_being_done(store: Store) -> None:
+    async def story() -> list[str]:
+        site, notes = Site(store, some_hosts(3)), list[str]()
+        other = site.submit()
+
+        async def hanging(run: str) -> None:
+            if run == site.run:
+                await asyncio.get_running_loop().create_future()
+
+        worker = site.worker("w", opening=hanging, note=notes.append)
+        serving = asyncio.create_task(worker.serve())
+        await until(lambda: set(store.work_states(other)) == {WorkState.DONE}, 60)
+        await until(lambda: len(notes) > 1)
+        await left(worker, serving)
+        return [note for note in notes if site.run in note]
+
+    (note,) = told(story)
+    assert "could not be opened within 120 s" in note
+
+
+def test_a_run_whose_hosts_are_busy_elsewhere_is_not_opened_over_and_over(store: Store) -> None:
+    async def story() -> list[str]:
+        site, opened = Site(store, some_hosts(1)), list[str]()
+        other = site.submit()
+        holder = await store.register("holder", {}, site.worker("x")._settings.lease, lambda _: False)
+        assert holder is not None and len(await store.claim(site.run, holder, 1)) == 1
+
+        async def counted(run: str) -> None:
+            opened.append(run)
+
+        worker = site.worker("w", opening=counted)
+        serving = asyncio.create_task(worker.serve())
+        await asyncio.sleep(60)
+        assert opened == []
+        await store.leave(holder)
+        await until(lambda: set(store.work_states(other)) == {WorkState.DONE} and is_done(site))
+        await left(worker, serving)
+        return opened
+
+    assert len(told(story)) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (BadInput(None, "no accounts file", "one"), "no accounts file; expected one"),
+        (ProblemError(problem(Code.DIRECTORY_UNREACHABLE, detail="dc1")), "directory-unreachable: "),
+    ],
+)
+def test_why_a_run_cannot_be_opened_is_said_once_and_tried_less_and_less(
+    store: Store, error: Exception, words: str
+) -> None:
+    async def story() -> tuple[list[str], int]:
+        site, notes, tries = Site(store, some_hosts(1)), list[str](), list[float]()
+
+        async def refused(_: str) -> None:
+            tries.append(asyncio.get_running_loop().time())
+            raise error
+
+        worker = site.worker("w", opening=refused, note=notes.append)
+        serving = asyncio.create_task(worker.serve())
+        await asyncio.sleep(3600)
+        await left(worker, serving)
+        assert list(worker.left) == [site.run]
+        return notes, len(tries)
+
+    notes, tries = told(story)
+    assert len(notes) == 1 and words in notes[0]
+    assert 3 < tries < 9
+
+
+def test_who_has_lost_a_target_signs_in_nowhere_for_it(store: Store) -> None:
+    """Though its own lease goes on: a clock was set, a server failed over."""
+
+    async def story() -> Site:
+        site = Site(store, some_hosts(1))
+        transport = site.transport()
+        probe = transport.probe
+
+        async def robbed(*arguments: Any) -> Any:
+            worker = await store.register("thief", {}, site.worker("x")._settings.lease, lambda _: False)
+            await store.release_run(site.run, first._id)
+            assert worker is not None and len(await store.claim(site.run, worker, 1)) == 1
+            return await probe(*arguments)
+
+        with mock.patch.object(transport, "probe", robbed):
+            first = site.worker("w", transport)
+            serving = asyncio.create_task(first.serve())
+            await asyncio.sleep(30)
+            await left(first, serving)
+        return site
+
+    site = told(story)
+    (host,) = site.hosts
+    assert host.calls["sign_in"] == 0 and site.statuses() == {}
+    assert "signed-in" not in {event.kind for event in store.events(site.run, host.name)}
+
+
+# -- the parts ---------------------------------------------------------------------------------------------------
+
+
+def test_pauses_double_up_to_an_hour_and_say_a_reason_once() -> None:
+    at = [0.0]
+    pauses = Pauses(lambda: at[0])
+    assert pauses.begin("r", 60, "why") and pauses.goes_on("r")
+    lasted = list[float]()
+    for _ in range(9):
+        began = at[0]
+        while pauses.goes_on("r"):
+            at[0] += 1
+        lasted.append(at[0] - began)
+        assert not pauses.begin("r", 60, "why")
+    assert lasted[:4] == [60, 120, 240, 480] and max(lasted) == MOST
+    assert pauses.begin("r", 60, "another") and pauses.reasons == {"r": "another"}
+    pauses.end("r")
+    assert not pauses.goes_on("r") and pauses.reasons == {}
+
+
+async def test_a_thread_that_hangs_is_waited_for_by_nobody() -> None:
+    hangs = threading.Event()
+    waiting = asyncio.ensure_future(in_own_thread(hangs.wait))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    hangs.set()
+    assert await in_own_thread(lambda: 42) == 42
+    with pytest.raises(ZeroDivisionError):
+        await in_own_thread(lambda: 1 // 0)
