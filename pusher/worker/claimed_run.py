@@ -67,6 +67,11 @@ class ClaimedRun:
 
     # -- claiming ------------------------------------------------------------------------------------------------
 
+    @property
+    def held(self) -> int:
+        """How many targets are claimed."""
+        return len(self._claims)
+
     async def fill(self) -> None:
         """Until there is nothing left to claim, or ``close``, or the run is stopped by what ends with its worker."""
         try:

@@ -25,6 +25,9 @@ from pusher.worker.lease import Lease
 _OPENING = 120.0
 """Seconds in which a run must be open: its files read, its secrets had."""
 
+_AHEAD = 2
+"""Targets claimed, as a multiple of those worked on at once: one that is silent keeps no other from being begun."""
+
 _log = structlog.get_logger()
 
 
@@ -65,8 +68,13 @@ class RunInHand:
         self.run, self.stop = run, Stop()
         self._store, self._worker, self._lease = store, worker, lease
         self._open, self._is_leaving = open_run, is_leaving
-        self._began = lease.now()
+        self._began, self.places = lease.now(), 0
         self.claimed: ClaimedRun | None = None
+
+    @property
+    def held(self) -> int:
+        """How many of its targets are claimed."""
+        return self.claimed.held if self.claimed is not None else 0
 
     def may_have_more(self, opening: float) -> bool:
         """Whether it may claim more; of one that is not open yet it is believed for ``opening`` seconds."""
@@ -77,7 +85,7 @@ class RunInHand:
     async def work(self, most: int | None, now: Now) -> Left | None:
         """Until nothing is left of it to claim and all that was has ended; None where something was.
 
-        ``most``: targets that are claimed at once; None: as many as the run has places.
+        ``most``: targets that are worked on at once; None: as many as the run has places.
         """
         try:
             return await self._work(most, now)
@@ -105,13 +113,13 @@ class RunInHand:
                 self._store,
                 self.run,
                 self._worker,
-                most or opened.places,
+                _AHEAD * (most or opened.places),
                 opened.selection,
                 self._lease,
                 self.stop,
                 now,
             )
-            self.claimed = claimed
+            self.claimed, self.places = claimed, opened.places
             filling = asyncio.create_task(claimed.fill())
             try:
                 await opened.work(claimed, self.stop)

@@ -52,7 +52,7 @@ class NameTakenError(Exception):
 class WorkerSettings:
     """``process`` says where the worker runs, and ``is_gone`` of another's whether it does no more.
 
-    ``most``: targets that are claimed at once; None: as many as the run has places. ``until_idle``: leave when there is
+    ``most``: targets that are worked on at once; None: as many as a run has places. ``until_idle``: leave when there is
     nothing to claim, nor worked on here.
     """
 
@@ -220,11 +220,18 @@ class Worker:
             await asyncio.to_thread(end_cancelled, store, run, self._settings.now())
         waiting = [run for run in seen.ready if not self._pauses.goes_on(run)]
         for run in waiting:
-            if run not in (self._in_hand.keys() | self._unreleased) and not any(
-                one.may_have_more(_OPENS) for one, _ in self._in_hand.values()
-            ):
+            if run not in self._in_hand and run not in self._unreleased and self._has_room:
                 self._take_up(run)
         return len(waiting)
+
+    @property
+    def _has_room(self) -> bool:
+        """For another run: those in hand claim no more, and what they have still leaves some."""
+        runs = [run for run, _ in self._in_hand.values()]
+        if any(run.may_have_more(_OPENS) for run in runs):
+            return False
+        places = self._settings.most or max((run.places for run in runs), default=0)
+        return not runs or sum(run.held for run in runs) < max(places, 1)
 
     def _take_up(self, name: str) -> None:
         run = RunInHand(name, self._store, self._id, self._lease, self._open, self._leaving.is_set)

@@ -14,6 +14,7 @@ import structlog
 from pusher.models import Claim, Outcome, WorkState
 from pusher.problems import BadInput, Code, ProblemError, problem
 from pusher.store import Store, StoreError
+from pusher.transports.memory import MemoryHost
 from pusher.worker.own_thread import in_own_thread
 from pusher.worker.pauses import MOST, Pauses
 from pusher.worker.worker import Worker
@@ -149,6 +150,29 @@ def test_a_run_whose_hosts_are_busy_elsewhere_is_not_opened_over_and_over(store:
         return opened
 
     assert len(told(story)) == 2
+
+
+def test_however_many_runs_there_are_few_more_hosts_are_worked_on_at_once_than_asked(store: Store) -> None:
+    """Those that a run still has when the next one is taken up, and that one's."""
+
+    async def story() -> int:
+        site, runs, hosts, most = Site(store, []), list[str](), list[MemoryHost](), 0
+        for _ in range(6):
+            site.hosts = some_hosts(4)
+            hosts += site.hosts
+            runs.append(site.submit())
+        site.hosts = hosts
+        for host in hosts:
+            host.latency = 1.0
+        worker = site.worker("w", most=2)
+        serving = asyncio.create_task(worker.serve())
+        while any(set(store.work_states(run)) != {WorkState.DONE} for run in runs):
+            most = max(most, sum(store.work_states(run).get(WorkState.RUNNING, 0) for run in runs))
+            await asyncio.sleep(1)
+        await left(worker, serving)
+        return most
+
+    assert 4 <= told(story) <= 1 + 4
 
 
 @pytest.mark.parametrize(
