@@ -51,7 +51,7 @@ class Access:
         reach = self.reach(person, permission)
         for name in self.places.of_kind.get(permission.asked_of, ()):
             place = self.places.of(name)
-            if _is_asked_of(permission, self, place) and decide(reach, place, token).allowed:
+            if self.is_asked_of(permission, place) and decide(reach, place, token).allowed:
                 yield name
 
     def anywhere(self, person: str, permission: Permission) -> bool:
@@ -64,16 +64,24 @@ class Access:
         inside = (n for scope in reach.allow for n in self.places.inside(scope, permission.asked_of))
         owned = (n for subject in reach.subjects for n in self.places.owned.get(subject, ()))
         places = map(self.places.of, (*owned, *inside))
-        return any(decide(reach, one).allowed for one in places if _is_asked_of(permission, self, one))
+        return any(decide(reach, one).allowed for one in places if self.is_asked_of(permission, one))
 
     def place(self, thing: str, permission: Permission) -> Place:
         """The place of what a permission is asked of. BadInput as ``may``."""
         if thing != SERVER and thing not in self.world.objects:
             raise BadInput(None, f"there is no object {thing!r}")
         place = self.places.of(thing)
-        if not _is_asked_of(permission, self, place):
+        if not self.is_asked_of(permission, place):
             raise BadInput(None, f"{permission} is not asked of {self.world.label(thing)}", _asked_of(permission))
         return place
+
+    def is_asked_of(self, permission: Permission, place: Place) -> bool:
+        """The server may be asked of everything; an object of its own kind; a static group of what it shall hold."""
+        if place.kind is None:
+            return True
+        if permission.creates:
+            return permission.asked_of is Kind.GROUP is place.kind and not self.world.objects[place.id].dynamic
+        return place.kind is permission.kind and permission.kind not in _ONLY_ON_THE_SERVER
 
     def reach(self, person: str, permission: Permission) -> Reach:
         """What bears on a person and a permission. A person who is not known is disabled."""
@@ -173,15 +181,6 @@ def _view_first(permission: Permission) -> Permission | None:
     if permission.is_view or (permission.creates and permission.asked_of is not Kind.GROUP):
         return None
     return view_of(permission.asked_of)
-
-
-def _is_asked_of(permission: Permission, access: Access, place: Place) -> bool:
-    """The server may be asked of everything; an object of its own kind; a static group of what it shall hold."""
-    if place.kind is None:
-        return True
-    if permission.creates:
-        return permission.asked_of is Kind.GROUP is place.kind and not access.world.objects[place.id].dynamic
-    return place.kind is permission.kind and permission.kind not in _ONLY_ON_THE_SERVER
 
 
 def _asked_of(permission: Permission) -> str:

@@ -56,11 +56,9 @@ class Places:
         return tuple(name for name in self._inside.get(scope, ()) if self.objects[name].kind is kind)
 
     def results_within(self, groups: Iterable[str]) -> tuple[str, ...]:
-        """The results that may come to hold what is in any of the groups, or in none: of the dynamic groups whose
-        ``within`` is one of them, or that have none.
-        """
+        """The results that never leave one of the groups: what is put into it may be found by them."""
         covering = frozenset(groups)
-        return tuple(result(one.id) for one in self._dynamic if one.within is None or one.within in covering)
+        return tuple(result(one.id) for one in self._dynamic if one.within in covering)
 
     def covers(self) -> Iterator[tuple[str, str]]:
         """The closure: each scope with each object it covers, but for the server, which covers everything."""
