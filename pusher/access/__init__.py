@@ -3,9 +3,9 @@
 Here live ``permissions`` and ``roles`` (what can be given), ``world`` (people, objects, grants), ``places`` (which
 scopes cover what), ``decide`` (the eight rules) and ``compiled``: one value that answers every question by them.
 ``checks`` refuses what cannot have been meant, ``guards`` what would give away more than one holds (``holding``);
-``why`` has the words, ``remains`` is what somebody still has, ``lacks`` what an act will miss. What must not live here:
-I/O, a clock, HTTP, SQL, and what a worker does with a yes: domain controllers, exclusions, windows and the lockout
-budget are lifted by no role.
+``why`` has the words, ``remains`` is what somebody still has, ``lacks`` what an act will miss, ``table`` prints what
+the predefined roles give. What must not live here: I/O, a clock, HTTP, SQL, and what a worker does
+with a yes: domain controllers, exclusions, windows and the lockout budget are lifted by no role.
 """
 
 from pusher.access.checks import check_grant, check_owner, check_world
