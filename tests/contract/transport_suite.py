@@ -30,7 +30,7 @@ async def code_of(call: Awaitable[object]) -> str:
 
 
 async def until(machine: Machine, look: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not await look():
             await machine.let_time_pass(0.1)
 
