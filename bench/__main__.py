@@ -4,8 +4,8 @@ CPU is this process's user and system time (``resource.getrusage``); the lab's o
 rates say what this machine can do with both, not what pusher alone could. Medians of several rounds are printed.
 ``python -m bench directory`` measures the directory instead (see ``directory``), ``python -m bench log`` the log,
 ``python -m bench scale [N...]`` runs over many machines, ``python -m bench reports [N]`` the reports of a run,
-``python -m bench queue [N]`` what waits for workers, ``python -m bench store`` what the store takes of pushes, all
-without a lab.
+``python -m bench queue [N]`` what waits for workers, ``python -m bench access [N]`` who may push to which of many
+machines, ``python -m bench store`` what the store takes of pushes, all without a lab.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import directory, log, queue, reports, scale, store
+from bench import access, directory, log, queue, reports, scale, store
 from lab import Host, Lab, healthy
 from pusher.cli.execute import execute
 from pusher.models import Credential, Protocol, Secret, TransportKind, Verb
@@ -50,6 +50,9 @@ def main() -> None:
     if sys.argv[1:2] == ["reports"]:
         reports.main(sys.argv[2:])
         return
+    if sys.argv[1:2] == ["access"]:
+        access.main(sys.argv[2:])
+        return
     if sys.argv[1:2] == ["queue"]:
         queue.main(sys.argv[2:])
         return
@@ -75,6 +78,7 @@ def main() -> None:
         finally:
             lab.down()
     scale.main(["1000"])
+    access.main([])
 
 
 def _pushes(folder: Path, kind: TransportKind) -> None:

@@ -42,16 +42,22 @@ class Access:
 
     def where(self, person: str, permission: Permission, token: Token | None = None) -> Condition:
         """The objects that the person may do it to, as a condition on their rows. BadInput as ``may``."""
-        if permission.kind in _ONLY_ON_THE_SERVER or permission.creates:
-            raise BadInput(None, f"{permission} is asked of no {permission.kind} that is there")
+        _check_of_objects(permission)
         return where(self.reach(person, permission), token)
 
     def which(self, person: str, permission: Permission, token: Token | None = None) -> Iterator[str]:
-        """The same objects by their ids, in the order of the world: each is decided."""
+        """The same objects by their ids, in the order of the world. BadInput as ``may``."""
+        _check_of_objects(permission)
         reach = self.reach(person, permission)
-        for name in self.places.of_kind.get(permission.asked_of, ()):
-            place = self.places.of(name)
-            if self.is_asked_of(permission, place) and decide(reach, place, token).allowed:
+        named = reach.scopes | ({token.within} if token is not None else set())
+        known: dict[tuple[object, ...], bool] = {}
+        for name in self.places.of_kind.get(permission.kind, ()):
+            one = self.world.objects[name]
+            # What is in the same groups and has the same owner is answered alike, where no grant names it.
+            like = (name,) if name in named else (one.parents, one.results, one.owner)
+            if like not in known:
+                known[like] = decide(reach, self.places.of(name), token).allowed
+            if known[like]:
                 yield name
 
     def anywhere(self, person: str, permission: Permission) -> bool:
@@ -111,7 +117,11 @@ class Access:
 
     def through(self, end: datetime) -> Access:
         """The same, but only what is allowed at least until then counts as allowed."""
-        return self if end <= self.lasting else _access(self.world, self.at, end, self.places)
+        if end <= self.lasting:
+            return self
+        if end not in self._lasting:
+            self._lasting[end] = _access(self.world, self.at, end, self.places)
+        return self._lasting[end]
 
     @cached_property
     def good_until(self) -> datetime | None:
@@ -120,6 +130,10 @@ class Access:
 
     @cached_property
     def _reaches(self) -> dict[tuple[str, Permission], Reach]:
+        return {}
+
+    @cached_property
+    def _lasting(self) -> dict[datetime, Access]:
         return {}
 
     @cached_property
@@ -174,6 +188,11 @@ def _access(world: World, at: datetime, lasting: datetime, places: Places) -> Ac
 
 
 _ONLY_ON_THE_SERVER = frozenset({Kind.PERSON, Kind.ROLE, Kind.AUDIT, Kind.SETTINGS})
+
+
+def _check_of_objects(permission: Permission) -> None:
+    if permission.kind in _ONLY_ON_THE_SERVER or permission.creates:
+        raise BadInput(None, f"{permission} is asked of no {permission.kind} that is there")
 
 
 def _view_first(permission: Permission) -> Permission | None:

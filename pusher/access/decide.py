@@ -65,6 +65,11 @@ class Reach:
     view: Reach | None = None
 
     @property
+    def scopes(self) -> frozenset[str]:
+        """All that its grants name, and those of its view."""
+        return frozenset((*self.allow, *self.deny)) | (self.view.scopes if self.view is not None else frozenset())
+
+    @property
     def lacks_capability(self) -> bool:
         return self.permission in OUTWARD and (self.capability is None or self.capability_denied is not None)
 

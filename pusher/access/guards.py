@@ -10,6 +10,7 @@ change              wants                                      and, over what it
 ``may_revoke``      manage-access; server: person.modify       all that a deny took
 ``may_put``         assign, on both                            all that grants on the group give
 ``may_take_out``    assign, on both                            all that denies on the group took
+``may_delete``      delete                                     all that denies took of what is in it
 ``may_find_anew``   modify of the dynamic group                all that grants on its result give, and denies took
 ``may_give_to``     change-ownership                           all that an owner has
 ``may_join``        person.modify                              all that the group has
@@ -18,7 +19,8 @@ change              wants                                      and, over what it
 ``may_change_role`` role.modify                                all that its grants give more, and its denies take less
 =================== ========================================== ====================================================
 
-A grant is changed by revoking it and granting another. A token makes none of these changes.
+A grant is changed by revoking it and granting another. A token makes none of these changes. Each guard raises KeyError
+for an object that is not there, and BadInput for what is not done to its kind: nobody deletes a run.
 What must not live here: whether the changed world fits together (``checks``), and making the change.
 """
 
@@ -29,7 +31,7 @@ from datetime import datetime
 
 from pusher.access.compiled import Access, compiled
 from pusher.access.holding import Part, given, given_back, in_force, lacking, owned
-from pusher.access.permissions import Kind, Permission
+from pusher.access.permissions import Kind, Permission, read_permission
 from pusher.access.roles import SERVER_ADMINISTRATOR, Role, has_part, with_role
 from pusher.access.world import FOREVER, RESULT, SERVER, Effect, Grant, Standing, World, result
 from pusher.problems import BadInput
@@ -40,8 +42,12 @@ P = Permission
 
 def may_grant(access: Access, person: str, grant: Grant) -> Parts:
     """What they lack to make a grant."""
-    gives = given(access.world, grant.role, grant.scope) if grant.effect is Effect.ALLOW else ()
-    return _sorted(_manage(access, person, grant.scope), lacking(access, person, gives, grant.ends))
+    return _sorted(_to_grant(access, person, grant))
+
+
+def could_grant(access: Access, person: str, grant: Grant) -> bool:
+    """Whether that is nothing: sooner told than all that is lacking."""
+    return next(_to_grant(access, person, grant), None) is None
 
 
 def may_revoke(access: Access, person: str, grant: Grant) -> Parts:
@@ -80,8 +86,18 @@ def may_find_anew(access: Access, person: str, group: str, within: str | None) -
 
 def may_give_to(access: Access, person: str, thing: str) -> Parts:
     """What they lack to make somebody else the owner of an object."""
-    change = Permission(f"{access.world.objects[thing].kind}.change-ownership")
+    change = _to("change-ownership", access, thing)
     return _sorted(_may(access, person, change, thing), lacking(access, person, owned(access, thing), FOREVER))
+
+
+def may_delete(access: Access, person: str, thing: str) -> Parts:
+    """What they lack to delete an object; a group goes with all denies that reach what is in it."""
+    places = access.places
+    lost = set(places.of(thing).scopes) - {SERVER}
+    found = (one for one in in_force(access, (result(thing),)) if one.effect is Effect.DENY)
+    lacks = [lacking(access, person, given_back(access.world, one.role, one.scope), one.ends) for one in found]
+    own = _may(access, person, _to("delete", access, thing), thing)
+    return _sorted(own, _moved(access, person, thing, lost, Effect.DENY), *lacks)
 
 
 def may_join(access: Access, person: str, member: str, group: str) -> Parts:
@@ -103,7 +119,7 @@ def may_enable(access: Access, person: str, other: str) -> Parts:
 
 def may_change_role(access: Access, person: str, new: Role) -> Parts:
     """What they lack to put a role into the place of the one of its name, wherever that is given or included."""
-    lacks = [_may(access, person, P.ROLE_MODIFY, SERVER)]
+    lacks: list[Iterable[Part]] = [_may(access, person, P.ROLE_MODIFY, SERVER)]
     for grant in (one for some in access.grants.values() for one in some if has_part(one.role, new.name)):
         allows = grant.effect is Effect.ALLOW
         means = given if allows else given_back
@@ -132,6 +148,12 @@ def check_administrators(before: World, after: World, at: datetime) -> None:
         raise BadInput(None, f"after {who} nobody is left to administer the server", "another administrator first")
 
 
+def _to_grant(access: Access, person: str, grant: Grant) -> Iterator[Part]:
+    yield from _manage(access, person, grant.scope)
+    if grant.effect is Effect.ALLOW:
+        yield from lacking(access, person, given(access.world, grant.role, grant.scope), grant.ends)
+
+
 def _sorted(*lacks: Iterable[Part]) -> Parts:
     return tuple(sorted({part for some in lacks for part in some}))
 
@@ -140,15 +162,19 @@ def _may(access: Access, person: str, permission: Permission, thing: str) -> Par
     return () if access.may(person, permission, thing).allowed else (Part(permission=permission, scope=thing),)
 
 
+def _to(action: str, access: Access, thing: str) -> Permission:
+    return read_permission(f"{access.world.objects[thing].kind}.{action}")
+
+
 def _manage(access: Access, person: str, scope: str) -> Parts:
     if scope == SERVER:
         return _may(access, person, P.PERSON_MODIFY, SERVER)
     thing = scope.removeprefix(RESULT)
-    return _may(access, person, Permission(f"{access.world.objects[thing].kind}.manage-access"), thing)
+    return _may(access, person, _to("manage-access", access, thing), thing)
 
 
 def _assign(access: Access, person: str, thing: str, group: str) -> Parts:
-    own = Permission(f"{access.world.objects[thing].kind}.assign")
+    own = _to("assign", access, thing)
     return (*_may(access, person, own, thing), *_may(access, person, P.GROUP_ASSIGN, group))
 
 
@@ -166,7 +192,7 @@ def _moved(access: Access, person: str, thing: str, scopes: set[str], effect: Ef
 
 def _people(access: Access, person: str, subjects: Iterable[str], effect: Effect) -> Parts:
     """What they lack of what grants to some subjects give, or their denies took, and of what is theirs."""
-    lacks = [_may(access, person, P.PERSON_MODIFY, SERVER)]
+    lacks: list[Iterable[Part]] = [_may(access, person, P.PERSON_MODIFY, SERVER)]
     for subject in subjects:
         for grant in access.grants.get(subject, ()):
             if grant.effect is effect:

@@ -58,10 +58,10 @@ def owned(access: Access, thing: str) -> Iterator[Part]:
             yield Part(permission=permission, scope=thing)
 
 
-def lacking(access: Access, person: str, parts: Iterable[Part], through: datetime) -> tuple[Part, ...]:
-    """Those of the parts that the person does not hold until then at least; in order, none twice."""
+def lacking(access: Access, person: str, parts: Iterable[Part], through: datetime) -> Iterator[Part]:
+    """Those of the parts that the person does not hold until then at least."""
     then = access.through(through)
-    return tuple(sorted({part for part in parts if not holds(then, person, part)}))
+    return (part for part in parts if not holds(then, person, part))
 
 
 def holds(access: Access, person: str, part: Part) -> bool:

@@ -35,10 +35,12 @@ class Places:
 
     def of(self, name: str) -> Place:
         """The place of an object or of the server. KeyError where there is none of that id."""
-        if name == SERVER:
-            return WHOLE_SERVER
-        one = self.objects[name]
-        return Place(id=name, kind=one.kind, owner=one.owner, scopes=(*self._covering(one), SERVER))
+        found = self._found.get(name)
+        if found is None:
+            one = self.objects[name]
+            found = Place(id=name, kind=one.kind, owner=one.owner, scopes=(*self._covering(one), SERVER))
+            self._found[name] = found
+        return found
 
     def newcomer(self, scope: str) -> tuple[str, ...]:
         """The scopes that will cover whatever joins a scope later, the server last. KeyError where it is none."""
@@ -94,7 +96,15 @@ class Places:
         return {scope: tuple(names) for scope, names in found.items()}
 
     @cached_property
+    def _found(self) -> dict[str, Place]:
+        return {SERVER: WHOLE_SERVER}
+
+    @cached_property
     def _known(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    @cached_property
+    def _together(self) -> dict[tuple[object, ...], tuple[str, ...]]:
         return {}
 
     def _above(self, group: str) -> tuple[str, ...]:
@@ -112,12 +122,15 @@ class Places:
         return self._known[group]
 
     def _covering(self, one: Object) -> tuple[str, ...]:
-        found = dict.fromkeys((one.id,))
-        if one.kind in IN_GROUPS:
-            found |= dict.fromkeys(scope for group in one.parents for scope in self._above(group))
-        if one.kind is Kind.MACHINE:
-            found |= dict.fromkeys(result(group) for group in one.results if self._may_find(group, found))
-        return tuple(found)
+        """The thing itself, and what covers whatever is where it is: worked out once for all that are there."""
+        where = one.kind, one.parents, one.results
+        if where not in self._together:
+            found = dict.fromkeys(scope for group in one.parents for scope in self._above(group))
+            if one.kind is Kind.MACHINE:
+                found |= dict.fromkeys(result(group) for group in one.results if self._may_find(group, found))
+            self._together[where] = tuple(found) if one.kind in IN_GROUPS else ()
+        around = self._together[where]
+        return (one.id, *around) if one.kind is not Kind.GROUP else tuple(dict.fromkeys((one.id, *around)))
 
     def _may_find(self, group: str, around: Mapping[str, None]) -> bool:
         """A result never leaves its ``within``, whatever was written into it last."""

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from pusher.access.compiled import Access
 from pusher.access.decide import Answer, Rule
-from pusher.access.guards import may_grant, may_revoke
+from pusher.access.guards import could_grant, may_revoke
 from pusher.access.permissions import OBJECTS, Kind, Permission, view_of
 from pusher.access.roles import Level, Role
 from pusher.access.world import SERVER, Effect, Grant, Standing, Token
@@ -238,6 +238,6 @@ def _grantors(access: Access, answer: Answer, options: Iterable[Grant]) -> Itera
         elif answer.grant is not None:
             can = not may_revoke(access, name, answer.grant)
         else:
-            can = any(not may_grant(access, name, one) for one in options)
+            can = any(could_grant(access, name, one) for one in options)
         if can:
             yield name

@@ -34,6 +34,7 @@ from tests.unit.access.worlds import (
     CREWS,
     DEPLOYMENT_ADMINISTRATOR,
     EVERY_ROLE,
+    FINDERS,
     FULL_CONTROL,
     GROUPS,
     MACHINES,
@@ -115,6 +116,13 @@ def finding_anew(draw: st.DrawFn, access: Access) -> Change:
     return guards.may_find_anew(access, "ann", group, within), after
 
 
+def deleting(draw: st.DrawFn, access: Access) -> Change:
+    """Who was in it is in nothing of that name from then on."""
+    thing = draw(st.sampled_from([*GROUPS, *FINDERS]))
+    kept = {name: one for name, one in access.world.objects.items() if name != thing}
+    return guards.may_delete(access, "ann", thing), replace(access.world, objects=kept)
+
+
 def giving_to(draw: st.DrawFn, access: Access) -> Change:
     thing = draw(st.sampled_from(sorted(access.world.objects)))
     return guards.may_give_to(access, "ann", thing), put(access.world, thing, owner=draw(st.sampled_from(SUBJECTS)))
@@ -152,7 +160,8 @@ def plain_permissions() -> set[Permission]:
 
 
 CHANGES: list[Callable[[st.DrawFn, Access], Change]] = [
-    granting, revoking, putting, taking_out, finding_anew, giving_to, joining, leaving, enabling, changing_a_role,
+    granting, revoking, putting, taking_out, finding_anew, deleting, giving_to, joining, leaving, enabling,
+    changing_a_role,
 ]  # fmt: skip
 
 holdings = st.lists(
@@ -186,7 +195,7 @@ def test_nobody_gives_what_they_do_not_hold(change: Callable[[st.DrawFn, Access]
     for at in (NOW, SOON - timedelta(seconds=1), SOON + timedelta(days=1)):
         before, then = compiled(of, at), compiled(after, at)
         for person in ("ann", "bob", "eve"):
-            for permission, thing in questions(of):
+            for permission, thing in questions(after):
                 gained = (
                     then.may(person, permission, thing).allowed and not before.may(person, permission, thing).allowed
                 )
@@ -322,6 +331,24 @@ def test_what_leaves_a_group_leaves_its_denies() -> None:
                     ("bob", WRITER, A, SERVER), ("bob", WRITER, D, "lab"))  # fmt: skip
     assert lacks(guards.may_take_out(access, "eve", "ws1", "lab")) == ["machine.modify on ws1"]
     assert guards.may_take_out(access, "eve", "ws2", "paris") == ()
+
+
+def test_a_group_is_deleted_with_the_denies_that_reach_what_is_in_it() -> None:
+    deletes = read_role("Deletes", ["machine.view", "group.view", "group.delete"])
+    for scope in ("lab", "paris"):
+        access = at_now(("eve", deletes, A, SERVER), ("bob", WRITER, D, scope))
+        assert "machine.modify on lab" in lacks(guards.may_delete(access, "eve", "lab"))
+        assert guards.may_delete(access, "eve", "anns") == ()
+    access = at_now(("eve", deletes, A, SERVER), ("bob", WRITER, D, result("stale")))
+    assert lacks(guards.may_delete(access, "eve", "stale")) == ["machine.modify on result:stale"]
+    assert lacks(guards.may_delete(access, "bob", "stale"))[0] == "group.delete on stale"
+
+
+def test_what_is_not_done_to_a_kind_is_a_sentence() -> None:
+    with pytest.raises(BadInput, match="there is no permission 'run.delete'"):
+        guards.may_delete(at_now(), "ann", "run1")
+    with pytest.raises(BadInput, match="there is no permission 'run.assign'"):
+        guards.may_put(at_now(), "ann", "run1", "lab")
 
 
 def test_a_member_gets_what_the_group_has_and_what_it_owns() -> None:

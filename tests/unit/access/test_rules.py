@@ -39,6 +39,7 @@ from tests.unit.access.worlds import (
     OPERATOR,
     PEOPLE,
     PUSHER,
+    REPORTER,
     ROLES,
     SCOPES,
     SERVER_ADMINISTRATOR,
@@ -210,6 +211,12 @@ def test_rule_3_a_server_wide_deny_takes_the_capability_from_the_owner_too(role:
     assert ask(elsewhere, "ann", "machine.push", "ws2").rule is Rule.OWNER, "a deny on the object yields to its owner"
 
 
+def test_rule_3_a_deny_takes_no_capability_that_its_role_merely_includes() -> None:
+    of = world(("ann", DEPLOYMENT_ADMINISTRATOR, A, SERVER), ("ann", VIEWER, A, SERVER), ("ann", REPORTER, D, SERVER))
+    assert ask(of, "ann", "machine.push", "ws1").allowed
+    assert ask(of, "ann", "account.test", "push-2026").rule is Rule.CAPABILITY
+
+
 def test_rule_4_ownership_is_of_the_object_alone() -> None:
     of = world(("ann", MODIFIER, D, SERVER), objects=[Object(id="ws2", kind=Kind.MACHINE, parents=("anns",))])
     assert ask(of, "ann", "group.modify", "anns").rule is Rule.OWNER
@@ -303,6 +310,8 @@ def test_what_cannot_be_asked_is_a_sentence(permission: Permission, thing: str, 
 def test_what_is_asked_of_no_object_has_no_condition(permission: Permission) -> None:
     with pytest.raises(BadInput, match="is asked of no"):
         compiled(world(), NOW).where("ann", permission)
+    with pytest.raises(BadInput, match="is asked of no"):
+        next(compiled(world(), NOW).which("ann", permission))
 
 
 def test_the_kinds_of_the_worlds_are_those_with_objects() -> None:

@@ -54,8 +54,14 @@ RESTRICTED = Role(
 )
 WRITER = read_role("Writer", ["machine.modify", "group.modify"])
 MAKER = read_role("Maker", ["machine.create", "group.create", "group.assign", "machine.assign"])
+REPORTER = Role(
+    name="Reporter",
+    includes=(OPERATOR,),
+    adds=frozenset({P.REPORT_VIEW, P.REPORT_EXPORT}),
+    capabilities=frozenset({P.MACHINE_PUSH, P.ACCOUNT_TEST}),
+)
 ROLES = (*PREDEFINED, RESTRICTED)
-EVERY_ROLE = (*ROLES, WRITER, MAKER)
+EVERY_ROLE = (*ROLES, WRITER, MAKER, REPORTER)
 
 PEOPLE = ("ann", "bob", "eve", "root")
 CREWS = ("helpdesk", "staff", "night")
@@ -93,7 +99,7 @@ def world(*rows: tuple[str, Role, Effect, str], objects: Sequence[Object] = ()) 
         },
         objects={one.id: one for one in here},
         grants=grants(*rows),
-        roles=EVERY_ROLE,
+        roles=(*ROLES, WRITER, MAKER),
     )
 
 
@@ -171,6 +177,7 @@ __all__ = [
     "CREWS",
     "DEPLOYMENT_ADMINISTRATOR",
     "EVERY_ROLE",
+    "FINDERS",
     "FULL_CONTROL",
     "GROUPS",
     "MACHINES",
@@ -181,6 +188,7 @@ __all__ = [
     "PAST",
     "PEOPLE",
     "PUSHER",
+    "REPORTER",
     "RESTRICTED",
     "ROLES",
     "SCOPES",
