@@ -345,9 +345,9 @@ def test_a_group_is_deleted_with_the_denies_that_reach_what_is_in_it() -> None:
 
 
 def test_what_is_not_done_to_a_kind_is_a_sentence() -> None:
-    with pytest.raises(BadInput, match="there is no permission 'run.delete'"):
+    with pytest.raises(BadInput, match=r"there is no permission 'run\.delete'"):
         guards.may_delete(at_now(), "ann", "run1")
-    with pytest.raises(BadInput, match="there is no permission 'run.assign'"):
+    with pytest.raises(BadInput, match=r"there is no permission 'run\.assign'"):
         guards.may_put(at_now(), "ann", "run1", "lab")
 
 
