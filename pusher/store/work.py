@@ -207,9 +207,12 @@ class Work(Repository):
             raise ClaimLostError(claim)
         return None if holder == storable(claim.target) else holder
 
-    async def finish(self, claim: Claim, outcome: Outcome) -> bool:
-        """The outcome and the end of the work; False where the claim is good no more, and nothing is recorded."""
-        return await self._leave_with(outcome, claim, _ENDED, {})
+    async def finish(self, claim: Claim, outcome: Outcome, *, unless_there: bool = False) -> bool:
+        """The outcome and the end of the work; False where the claim is good no more, and nothing is recorded.
+
+        ``unless_there``: an outcome that an earlier attempt has left stays.
+        """
+        return await self._leave_with(outcome, claim, _ENDED, {}, _OUTCOME if unless_there else REPLACING)
 
     async def put_off(
         self, claim: Claim, outcome: Outcome, due: datetime, waiting: Mapping[str, Any], parked: str | None = None
@@ -285,11 +288,18 @@ class Work(Repository):
 
     # -- the parts -----------------------------------------------------------------------------------------------
 
-    async def _leave_with(self, outcome: Outcome, claim: Claim, statement: Any, values: Mapping[str, Any]) -> bool:
+    async def _leave_with(
+        self,
+        outcome: Outcome,
+        claim: Claim,
+        statement: Any,
+        values: Mapping[str, Any],
+        recording: Mapping[str, Any] = REPLACING,
+    ) -> bool:
         def leaving(connection: Connection) -> bool:
             if not _changes(connection, statement, claim, values):
                 return False
-            connection.execute(REPLACING[self._database.dialect], outcome_row(outcome))
+            connection.execute(recording[self._database.dialect], outcome_row(outcome))
             return True
 
         return await self._database.writer.ask(leaving)

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from pusher.clock import Now
-from pusher.models import Attempt, Claim, Event, Journal, Mark, Outcome, Stage, Target
+from pusher.models import Attempt, Claim, Event, Journal, Mark, Outcome, Stage, Status, Target
 from pusher.problems import CATALOGUE, Code, Problem, ProblemError, problem
 from pusher.problems.outcomes import never_tried
 from pusher.push.context import Stop
@@ -88,7 +88,8 @@ class ClaimedRun:
         except StoreError as error:
             self._fail(error)
         finally:
-            self.close()
+            self.is_exhausted = True  # what is claimed by now is begun on yet
+            self._wake()
 
     @property
     def _is_closed(self) -> bool:
@@ -143,11 +144,11 @@ class ClaimedRun:
         try:
             return await self._store.claim_machine(self._claim_of(target), key.lower())
         except ClaimLostError as error:
-            raise LostError from error
+            raise self._lost(target) from error
 
     async def hold(self, target: str) -> None:
         if not await self._store.is_good(self._claim_of(target)):
-            raise LostError
+            raise self._lost(target)
 
     def target_began(self, run: str, target: str, at: datetime) -> Future[Any]:
         return self._store.target_began(run, target, at)
@@ -182,12 +183,15 @@ class ClaimedRun:
     async def _record(self, claim: Claim, outcome: Outcome) -> bool:
         if is_given_back(outcome):
             if self._stop.code is None:  # nobody has told it to end: something is wrong here
-                self._fail(ProblemError(problem(Code(outcome.code or ""), outcome.stage, outcome.message or "")))
+                found = problem(Code(outcome.code or ""), outcome.stage)
+                self._fail(ProblemError(replace(found, message=outcome.message or found.message)))
             await self._store.give_back(claim)
             return False
         if (due := coming_back(outcome, claim, self._now())) is not None:
             return await self._store.put_off(claim, outcome, due.at, due.kept, due.parked)
-        return await self._store.finish(claim, outcome)
+        # What an earlier attempt has come to is not taken back by a run that ends before the next one.
+        is_never_tried = outcome.status is Status.CANCELLED and outcome.attempts == claim.tries
+        return await self._store.finish(claim, outcome, unless_there=is_never_tried)
 
     async def open_journal(
         self, *, host: str, service: str, run: str, target: str, before: Mapping[str, Any], at: datetime
@@ -198,7 +202,7 @@ class ClaimedRun:
                 host=host, service=service, run=run, target=target, before=before, at=at, claim=claim
             )
         except ClaimLostError as error:
-            raise LostError from error
+            raise self._lost(target) from error
         self._journals[made.id] = target
         return made
 
@@ -207,7 +211,7 @@ class ClaimedRun:
         try:
             await self._store.mark(journal, step, mark, at, claim)
         except ClaimLostError as error:
-            raise LostError from error
+            raise self._lost(claim.target) from error
 
     def mark_done(self, journal: str, step: str, at: datetime) -> Future[Any]:
         """Where it is lost, the next thing that is waited for says so."""
@@ -229,7 +233,7 @@ class ClaimedRun:
         try:
             await self._store.close_journal(journal, closed_as, claim)
         except ClaimLostError as error:
-            raise LostError from error
+            raise self._lost(claim.target) from error
 
     async def journals(
         self, host: str, service: str, closed_as: str | None, *, target: str = "", under: Collection[str] | None = ()
@@ -242,8 +246,14 @@ class ClaimedRun:
     def _claim_of(self, target: str) -> Claim:
         claim = self._claims.get(target)
         if claim is None or self._lease.is_over:
-            raise LostError
+            raise self._lost(target)
         return claim
+
+    def _lost(self, target: str) -> LostError:
+        """It is somebody else's, and takes up no room here any more."""
+        self._claims.pop(target, None)
+        self._room.set()
+        return LostError()
 
 
 def _nothing() -> Future[Any]:

@@ -23,10 +23,10 @@ class Pauses:
         self._known: dict[str, _Pause] = {}
 
     def begin(self, run: str, seconds: float, why: str = "") -> bool:
-        """Leave the run alone: for ``seconds``, or twice as long as the last time, at most an hour. True where ``why``
-        is another reason than that time: it is worth saying."""
+        """Leave the run alone: for ``seconds``; where there is a reason, again and again, each time for twice as long,
+        at most an hour. True where ``why`` is another reason than the last time: it is worth saying."""
         before = self._known.get(run)
-        lasts = seconds if before is None else min(before.seconds * 2, MOST)
+        lasts = min(before.seconds * 2, MOST) if why and before is not None and before.why else seconds
         self._known[run] = _Pause(self._clock() + lasts, lasts, why)
         return before is None or before.why != why
 

@@ -54,7 +54,8 @@ Open = Callable[[str], AbstractAsyncContextManager[OpenRun]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Left:
-    """Why a run is left to others, or for a while. Without ``why`` there was nothing to claim."""
+    """A run is left: to others, and ``why``; or without a reason for a while, since nothing was there to claim, or the
+    store was away."""
 
     why: str = ""
 
@@ -66,9 +67,10 @@ class RunInHand:
         self, run: str, store: Store, worker: str, lease: Lease, open_run: Open, is_leaving: Callable[[], bool]
     ) -> None:
         self.run, self.stop = run, Stop()
-        self._store, self._worker, self._lease = store, worker, lease
+        self._store, self._lease = store, lease
         self._open, self._is_leaving = open_run, is_leaving
-        self._began, self.places = lease.now(), 0
+        self.worker, self._began, self.places = worker, lease.now(), 0
+        self.is_opening = True
         self.claimed: ClaimedRun | None = None
 
     @property
@@ -91,28 +93,27 @@ class RunInHand:
             return await self._work(most, now)
         except BadInput as error:
             return Left(why=error.sentence)
-        except TimeoutError:
-            return Left(
-                why=f"it could not be opened within {_OPENING:g} s; expected files and secrets that can be read"
-            )
-        except ProblemError as error:  # of the store's too
-            if isinstance(error, StoreError):
-                _log.error("run-left", run=self.run, code=error.problem.code)
+        except StoreError as error:
+            _log.error("run-left", run=self.run, code=error.problem.code)
+            return Left()
+        except ProblemError as error:
             return Left(why=f"{error.problem.code}: {error.problem.message}")
         except Exception as error:  # a fault of ours
             _log.exception("internal-error", run=self.run)
             return Left(why=f"a fault of pusher's own ({type(error).__name__}), which is in the log")
+        finally:
+            self.is_opening = False
 
     async def _work(self, most: int | None, now: Now) -> Left | None:
         async with AsyncExitStack() as stack:
-            async with asyncio.timeout(_OPENING):
-                opened = await stack.enter_async_context(self._open(self.run))
+            opened = await self._opened(stack)
+            self.is_opening = False
             if self._is_leaving():
                 return None
             claimed = ClaimedRun(
                 self._store,
                 self.run,
-                self._worker,
+                self.worker,
                 _AHEAD * (most or opened.places),
                 opened.selection,
                 self._lease,
@@ -129,3 +130,13 @@ class RunInHand:
             if claimed.failure is not None:
                 raise claimed.failure
             return None if claimed.has_claimed else Left()
+
+    async def _opened(self, stack: AsyncExitStack) -> OpenRun:
+        try:
+            async with asyncio.timeout(_OPENING) as limit:
+                return await stack.enter_async_context(self._open(self.run))
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            found = f"it could not be opened within {_OPENING:g} s"
+            raise BadInput(None, found, "files and secrets that can be read") from error

@@ -36,8 +36,9 @@ _IDLE = 5.0
 """Seconds between two looks at the queue where there is nothing to do."""
 _OPENS = 5.0
 """Seconds for which a run that is being opened keeps others from being taken up."""
-_REFUSED_FOR, _NOTHING_FOR = 60.0, 2.0
-"""Seconds for which a run that cannot be opened here is left to others at first, and one of which nothing is free."""
+_REFUSED_FOR, _NOTHING_FOR = 60.0, 5.0
+"""Seconds for which a run that cannot be opened here is left to others at first, and one of which nothing was free, or
+that the store did not take."""
 
 _log = structlog.get_logger()
 
@@ -76,7 +77,7 @@ class Worker:
         self._lease = Lease(settings.lease, settings.clock)
         self._in_hand: dict[str, tuple[RunInHand, asyncio.Task[None]]] = {}
         self._pauses = Pauses(self._lease.now)
-        self._unreleased: set[str] = set()
+        self._unreleased: set[tuple[str, str]] = set()
         self._leaving = asyncio.Event()
 
     @property
@@ -154,13 +155,13 @@ class Worker:
 
     async def _begin_anew(self) -> None:
         """Nothing more is done under the old id, not even put back."""
-        self._note("The lease is over (the machine slept, or the store was away): what was in work is left to others.")
+        self._say("The lease is over (the machine slept, or the store was away): what was in work is left to others.")
         _log.error("lease-over", worker=self._id, runs=sorted(self._in_hand))
         for run, _ in self._in_hand.values():
             if run.claimed is not None:
                 run.claimed.lose()
-        await _ended(*(task for _, task in self._in_hand.values()))
-        self._in_hand.clear()
+        while self._in_hand:
+            await _ended(*(task for _, task in self._in_hand.values()))
         self._unreleased.clear()
         while True:
             try:
@@ -189,9 +190,9 @@ class Worker:
             for run, task in list(self._in_hand.values()):
                 if run.claimed is not None:
                     run.claimed.close()
-                else:
+                elif run.is_opening:
                     task.cancel()
-            while tasks := [task for _, task in self._in_hand.values()]:
+            while tasks := [task for _, task in self._in_hand.values() if not task.done()]:
                 await asyncio.wait(tasks)
         finally:
             leaving.cancel()
@@ -207,26 +208,27 @@ class Worker:
     async def _round(self) -> int:
         """How many runs have work that can be claimed here."""
         store = self._store
-        for run in list(self._unreleased):
-            await self._release(run)
+        for run, worker in list(self._unreleased):
+            await self._release(run, worker)
         for run in (await store.tidy(self._settings.is_gone)).ended:
-            self._pauses.end(run)
-            self._note(f"Run {run} has ended.")
+            self._say(f"Run {run} has ended.")
         for in_hand, _ in list(self._in_hand.values()):
             if in_hand.stop.code is None and await asyncio.to_thread(store.cancel_asked, in_hand.run):
                 in_hand.stop.cancel()
         seen = await store.look()
         for run in seen.cancelled:
             await asyncio.to_thread(end_cancelled, store, run, self._settings.now())
-        waiting = [run for run in seen.ready if not self._pauses.goes_on(run)]
-        for run in waiting:
-            if run not in self._in_hand and run not in self._unreleased and self._has_room:
+        for run in self._pauses.reasons.keys() - set(seen.ready):
+            self._pauses.end(run)
+        for run in seen.ready:
+            if not self._pauses.goes_on(run) and self._may_take_up(run):
                 self._take_up(run)
-        return len(waiting)
+        return len(set(seen.ready) - self._pauses.reasons.keys())
 
-    @property
-    def _has_room(self) -> bool:
-        """For another run: those in hand claim no more, and what they have still leaves some."""
+    def _may_take_up(self, name: str) -> bool:
+        """It is free, and there is room: the runs in hand claim no more, and what they have still leaves some."""
+        if name in self._in_hand or name in {run for run, _ in self._unreleased} or self._lease.is_over:
+            return False
         runs = [run for run, _ in self._in_hand.values()]
         if any(run.may_have_more(_OPENS) for run in runs):
             return False
@@ -243,17 +245,22 @@ class Worker:
             if left is None:
                 self._pauses.end(run.run)
             elif self._pauses.begin(run.run, _REFUSED_FOR if left.why else _NOTHING_FOR, left.why) and left.why:
-                self._note(f"Run {run.run} is left to other workers: {left.why}")
+                self._say(f"Run {run.run} is left to other workers: {left.why}")
         finally:
-            self._unreleased.add(run.run)
-            await self._guarded(self._release(run.run))
-            if self._in_hand.get(run.run, (None,))[0] is run:
+            self._unreleased.add((run.run, run.worker))
+            try:
+                await self._guarded(self._release(run.run, run.worker))
+            finally:
                 del self._in_hand[run.run]
 
-    async def _release(self, run: str) -> None:
+    async def _release(self, run: str, worker: str) -> None:
         """Nobody here works on what is claimed of it still. Until that is stored it is not taken up again."""
-        await self._store.release_run(run, self._id)
-        self._unreleased.discard(run)
+        await self._store.release_run(run, worker)
+        self._unreleased.discard((run, worker))
+
+    def _say(self, words: str) -> None:
+        with contextlib.suppress(Exception):  # who reads it no more costs no host anything
+            self._note(words)
 
 
 async def _ended(*tasks: asyncio.Task[Any]) -> None:

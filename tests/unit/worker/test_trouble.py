@@ -10,15 +10,18 @@ from unittest import mock
 
 import pytest
 import structlog
+from sqlalchemy import text as sql
 
-from pusher.models import Claim, Outcome, WorkState
+from pusher.models import Claim, Outcome, Status, WorkState
 from pusher.problems import BadInput, Code, ProblemError, problem
+from pusher.scheduler.admission import Caps
 from pusher.store import Store, StoreError
 from pusher.transports.memory import MemoryHost
 from pusher.worker.own_thread import in_own_thread
 from pusher.worker.pauses import MOST, Pauses
 from pusher.worker.worker import Worker
-from tests.unit.worker.stories import Site, some_hosts
+from tests.unit.store.store_contract import an_attempt, an_outcome
+from tests.unit.worker.stories import Site, now, some_hosts
 from tests.unit.worker.test_worker import is_done, told, until
 
 
@@ -35,11 +38,19 @@ class Failing(Store):
         self.__dict__.update(store.__dict__)
         self.failures = failures
 
-    async def finish(self, claim: Claim, outcome: Outcome) -> bool:
+    async def finish(self, claim: Claim, outcome: Outcome, *, unless_there: bool = False) -> bool:
         if self.failures:
             self.failures -= 1
             raise StoreError(problem(Code.STORE_UNAVAILABLE, detail="as the test wants it"))
-        return await super().finish(claim, outcome)
+        return await super().finish(claim, outcome, unless_there=unless_there)
+
+
+async def lapsed(worker: Worker) -> None:
+    """Its lease is over by the store's clock, and it has noticed."""
+    before = worker._id
+    late = sql("UPDATE workers SET lease_until = '2000-01-01T00:00:00.000000+00:00'")
+    worker._store._database.writer.write_now(lambda connection: connection.execute(late))
+    await until(lambda: worker._id != before, 100)
 
 
 async def left(worker: Worker, serving: asyncio.Task[None]) -> None:
@@ -229,6 +240,121 @@ def test_who_has_lost_a_target_signs_in_nowhere_for_it(store: Store) -> None:
     (host,) = site.hosts
     assert host.calls["sign_in"] == 0 and site.statuses() == {}
     assert "signed-in" not in {event.kind for event in store.events(site.run, host.name)}
+
+
+def test_a_slow_host_keeps_none_of_those_that_were_claimed_with_it(store: Store) -> None:
+    """Nothing more is there to claim by the time that the last of them are begun on."""
+
+    async def story() -> dict[str, str]:
+        site = Site(store, some_hosts(20))
+        slow = site.hosts[0]
+        slow.latency = 50.0
+        worker = site.worker("w", most=10)
+        with mock.patch("tests.unit.worker.stories.Caps", lambda **_: Caps(total=2, subnet=0)):
+            serving = asyncio.create_task(worker.serve())
+            await until(lambda: len(site.statuses()) == 19, 300)
+            found = site.statuses()
+            assert slow.name not in found, "it is worked on still"
+            worker.leave()
+            worker.hurry()
+            await serving
+        return found
+
+    assert set(told(story).values()) == {"installed"}
+
+
+def test_whose_claims_are_all_lost_at_once_goes_on_with_others(store: Store) -> None:
+    """A server failed over to one that lacks the last commits, the worker's own row not among them."""
+
+    async def story() -> Site:
+        site = Site(store, some_hosts(6))
+        other = site.submit()
+        worker = site.worker("w", most=1)
+        serving = asyncio.create_task(worker.serve())
+        await until(lambda: any(site.starts()))
+        await store.release_run(site.run, worker._id)
+        await until(lambda: is_done(site) and set(store.work_states(other)) == {WorkState.DONE}, 3600)
+        await left(worker, serving)
+        return site
+
+    assert set(told(story).statuses().values()) <= {"installed", "unchanged"}
+
+
+def test_a_worker_whose_lease_is_over_begins_anew_and_ends_its_runs(store: Store) -> None:
+    async def story() -> tuple[Site, str]:
+        site, notes = Site(store, some_hosts(6)), list[str]()
+        second = site.submit()
+        worker = site.worker("w", note=notes.append)
+        serving = asyncio.create_task(worker.serve())
+        for _ in range(3):
+            await until(lambda: WorkState.RUNNING in store.work_states(site.run) | store.work_states(second))
+            await lapsed(worker)
+        await until(lambda: is_done(site) and set(store.work_states(second)) == {WorkState.DONE}, 3600)
+        await left(worker, serving)
+        assert len([note for note in notes if "The lease is over" in note]) == 3
+        return site, second
+
+    site, second = told(story)
+    assert set(site.statuses().values()) | set(site.statuses(second).values()) <= {"installed", "unchanged"}
+    assert [store.open_journals(host.name, "LabAgent") for host in site.hosts] == [[]] * 6
+
+
+def test_a_worker_that_leaves_while_a_run_is_being_freed_ends(store: Store) -> None:
+    async def story() -> None:
+        site, freeing = Site(store, some_hosts(1)), list[str]()
+
+        class Slow(Store):
+            def __init__(self) -> None:
+                self.__dict__.update(store.__dict__)
+
+            async def release_run(self, run: str, worker: str) -> int:
+                freeing.append(run)
+                await asyncio.sleep(5)
+                return await super().release_run(run, worker)
+
+        async def refused(_: str) -> None:
+            raise BadInput(None, "no accounts file", "one")
+
+        worker = site.worker("w", store=Slow(), opening=refused)
+        serving = asyncio.create_task(worker.serve())
+        await until(lambda: bool(freeing))
+        await left(worker, serving)
+
+    told(story)
+
+
+def test_what_a_host_has_come_to_stays_when_its_run_is_cancelled_before_its_next_try(store: Store) -> None:
+    async def story() -> Site:
+        site = Site(store, some_hosts(2))
+        slow, other = site.hosts
+        slow.latency = 30.0
+        holder = await store.register("holder", {}, site.worker("x")._settings.lease, lambda _: False)
+        claims = await store.claim(site.run, holder or "", 2)
+        (claim,) = (one for one in claims if one.target == other.name)
+        came = an_outcome(other.name, run=site.run, status=Status.FAILED, code="undo-failed", attempts=1)
+        await asyncio.wrap_future(store.attempt(an_attempt(run=site.run, target=other.name)))
+        await store.put_off(claim, came, now(), {})
+        await store.leave(holder or "")
+        worker = site.worker("w", most=1)
+        with mock.patch("tests.unit.worker.stories.Caps", lambda **_: Caps(total=1, subnet=0)):
+            serving = asyncio.create_task(worker.serve())
+            await until(lambda: store.work_states(site.run) == {WorkState.RUNNING: 2})
+            store.ask_cancel(site.run, now())
+            await until(lambda: is_done(site))
+            await left(worker, serving)
+        return site
+
+    site = told(story)
+    assert {outcome.code for outcome in store.outcomes(site.run)} == {"undo-failed", "cancelled"}
+
+
+def test_until_idle_waits_for_a_store_that_was_away_for_a_moment(store: Store) -> None:
+    async def story() -> Site:
+        site = Site(store, some_hosts(8))
+        await site.worker("w", store=Failing(store, 1), until_idle=True).serve()
+        return site
+
+    assert len(told(story).statuses()) == 8
 
 
 # -- the parts ---------------------------------------------------------------------------------------------------
