@@ -184,6 +184,7 @@ class Worker:
                 found = await self._guarded(self._round())
                 is_idle = not found and not self._in_hand
                 if is_idle and found == 0 and self._settings.until_idle:
+                    await self._guarded(self._tidy())  # the last of them may have ended behind this round's back
                     return
                 pause = min(pause + _ROUND, _IDLE) if is_idle else _ROUND
                 await asyncio.wait({leaving}, timeout=pause)
@@ -194,6 +195,7 @@ class Worker:
                     task.cancel()
             while tasks := [task for _, task in self._in_hand.values() if not task.done()]:
                 await asyncio.wait(tasks)
+            await self._guarded(self._tidy())
         finally:
             leaving.cancel()
 
@@ -210,8 +212,7 @@ class Worker:
         store = self._store
         for run, worker in list(self._unreleased):
             await self._release(run, worker)
-        for run in (await store.tidy(self._settings.is_gone)).ended:
-            self._say(f"Run {run} has ended.")
+        await self._tidy()
         for in_hand, _ in list(self._in_hand.values()):
             if in_hand.stop.code is None and await asyncio.to_thread(store.cancel_asked, in_hand.run):
                 in_hand.stop.cancel()
@@ -224,6 +225,10 @@ class Worker:
             if not self._pauses.goes_on(run) and self._may_take_up(run):
                 self._take_up(run)
         return len(set(seen.ready) - self._pauses.reasons.keys())
+
+    async def _tidy(self) -> None:
+        for run in (await self._store.tidy(self._settings.is_gone)).ended:
+            self._say(f"Run {run} has ended.")
 
     def _may_take_up(self, name: str) -> bool:
         """It is free, and there is room: the runs in hand claim no more, and what they have still leaves some."""
