@@ -107,9 +107,9 @@ async def _serve(asked: Asked, engine: Engine, view: partial[View]) -> int:
         until_idle=asked.until_idle,
     )
 
-    def audience_of(plan: RunPlan, run: Run) -> Audience:
+    def audience_of(plan: RunPlan, run: Run, count: int) -> Audience:
         narrator = Narrator(run, Unfailing(view()), plan.no_accounts)
-        narrator.started(plan.count())
+        narrator.started(count)
         for words in plan.notes():
             narrator.note(words)
         return Audience(watcher=narrator, outcome=narrator.outcome)

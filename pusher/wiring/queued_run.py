@@ -14,7 +14,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pusher.models import Account, Outcome, Run, Source
+from pusher.credentials.accounts_file import AccountsFile
+from pusher.install.package import PACKAGE_FILE
+from pusher.models import Outcome, Run, Source
 from pusher.problems import BadInput
 from pusher.problems.outcomes import never_tried
 from pusher.push.context import Stop, Watcher
@@ -44,8 +46,10 @@ class Submitted:
 
 async def submit(plan: RunPlan, engine: Engine) -> Submitted:
     """Record the run and put its targets into the queue. BadInput where no worker could take it up."""
-    for account in plan.accounts.accounts:
-        _refuse_asking(account)
+    _refuse_asking(plan.accounts)
+    service = plan.package.service if plan.package is not None else None
+    if service is not None and service.secret == _ASKED_FOR and plan.package is not None:
+        raise _nobody_to_ask("the service's account", Source(file=str(plan.package.root / PACKAGE_FILE)))
     store, run = engine.store(), new_run(plan)
     targets = [(target.name, target.address, target.site) for target in plan.targets()]
     await asyncio.to_thread(store.begin_run, run, plan.options.to_json(), targets, None, PRIORITY)
@@ -56,10 +60,17 @@ async def submit(plan: RunPlan, engine: Engine) -> Submitted:
     return Submitted(run=run, queued=len(targets), spared=len(spared))
 
 
-def _refuse_asking(account: Account) -> None:
-    if account.secret == _ASKED_FOR:
-        found = f"account {account.name}: its secret is asked for (prompt), and a worker has nobody to ask"
-        raise BadInput(account.source, found, "env:NAME, file:PATH, keyring:NAME or vault:PATH")
+def _refuse_asking(accounts: AccountsFile) -> None:
+    for account in accounts.accounts:
+        if account.secret == _ASKED_FOR:
+            raise _nobody_to_ask(f"account {account.name}", account.source)
+    if accounts.directory is not None and accounts.directory.secret == _ASKED_FOR:
+        raise _nobody_to_ask("the directory's reader", accounts.directory.source)
+
+
+def _nobody_to_ask(whose: str, place: Source | None) -> BadInput:
+    found = f"{whose}: its secret is asked for (prompt), and a worker has nobody to ask"
+    return BadInput(place, found, "env:NAME, file:PATH, keyring:NAME or vault:PATH")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,17 +97,25 @@ class QueuedRun:
 
 @asynccontextmanager
 async def open_queued(
-    name: str, engine: Engine, given: Mapping[str, Any], audience_of: Callable[[RunPlan, Run], Audience], note: Note
+    name: str,
+    engine: Engine,
+    given: Mapping[str, Any],
+    audience_of: Callable[[RunPlan, Run, int], Audience],
+    note: Note,
 ) -> AsyncIterator[QueuedRun]:
-    """The queued run ``name``. ``given``: options that are the worker's own. BadInput where it cannot be opened."""
+    """The queued run ``name``. ``given``: options that are the worker's own. BadInput where it cannot be opened.
+
+    ``audience_of`` is told how many targets the run has that may be worked on.
+    """
     store = engine.store()
     run, plan = await in_own_thread(lambda: _prepared(name, store, engine, given))
+    names = frozenset(await in_own_thread(lambda: store.targets(run.id)))
     selection = Selection(
-        targets={target.name: target for target in plan.targets()},
+        targets={target.name: target for target in plan.targets() if target.name in names},
         spared={target.name: why for target, why in plan.left_out()},
     )
     with open_run(plan, engine, note, run) as resources:
-        yield QueuedRun(resources, selection, audience_of(plan, run))
+        yield QueuedRun(resources, selection, audience_of(plan, run, len(selection.targets)))
 
 
 def _prepared(name: str, store: Store, engine: Engine, given: Mapping[str, Any]) -> tuple[Run, RunPlan]:
@@ -106,8 +125,7 @@ def _prepared(name: str, store: Store, engine: Engine, given: Mapping[str, Any])
     names = frozenset(target.lower() for target in store.targets(run.id))
     # Its limit has been met: these are the targets. What the inventory lacks of them by now would make it bad input.
     options = Options.recorded({**store.options(run.id), "limit": None}, run.id, names, given)
-    for account in accounts_of(options).accounts:
-        _refuse_asking(account)
+    _refuse_asking(accounts_of(options))
     plan = prepare_run(options, run.verb, engine)
     if plan.package is not None and (plan.package.name, plan.package.version) != (run.package, run.version):
         found = f"the package is {plan.package.name} {plan.package.version} by now"

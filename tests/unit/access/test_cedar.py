@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import cedarpy
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -18,8 +19,6 @@ from pusher.access import ALL, OUTWARD, SERVER, Effect, Grant, Kind, Permission,
 from tests.unit.access import plain
 from tests.unit.access.test_rules import questions
 from tests.unit.access.worlds import CREWS, NOW, PEOPLE, disabled, worlds
-
-cedarpy = pytest.importorskip("cedarpy", reason="cedarpy is not installed: .ci/setup.sh installs what the lock names")
 
 OWNED = "resource has owner && principal in resource.owner"
 

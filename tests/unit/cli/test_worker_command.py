@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ import pytest
 
 from pusher.store import open_store
 from tests.unit.cli.workplace import ACCOUNTS, Workplace
+from tests.unit.push.harness import program
 
 
 def queue(place: Workplace, *options: str) -> dict[str, object]:
@@ -83,6 +85,35 @@ def test_a_secret_that_is_asked_for_is_refused_before_anything_is_queued(place: 
     assert "account push: its secret is asked for (prompt), and a worker has nobody to ask; expected" in said.err
     assert "accounts.toml:" in said.err
     assert "No runs" in place.run("runs").out or place.run("runs", "--json").out == ""
+
+
+def test_a_services_secret_that_is_asked_for_is_refused_too(place: Workplace) -> None:
+    folder = place.folder / "package"
+    folder.mkdir()
+    content = program("1")
+    (folder / "agent.exe").write_bytes(content)
+    (folder / "package.toml").write_text(
+        'name = "agent"\nversion = "1"\n[[file]]\nsource = "agent.exe"\ndest = \'agent\\agent.exe\'\n'
+        f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n'
+        '[service]\nname = "Agent"\ndisplay_name = "Agent"\ncommand = \'%SystemRoot%\\agent\\agent.exe\'\n'
+        "account = 'CORP\\svc'\nsecret = \"prompt\"\n"
+    )
+    said = place.run("push", "i.yaml", "--queue", "--package", str(folder))
+    assert said.status == 2 and "the service's account: its secret is asked for (prompt)" in said.err, said.err
+
+
+def test_who_works_on_a_run_of_some_machines_is_told_of_those(place: Workplace) -> None:
+    queue(place, "--limit", "a,b")
+    said = place.run("worker", "--until-idle")
+    assert "(2 hosts)" in said.out, said.out
+
+
+def test_a_directorys_reader_whose_secret_is_asked_for_is_refused_too(place: Workplace) -> None:
+    directory = "[directory]\ndomain = 'corp.example'\nuser = 'reader@corp.example'\nsecret = 'prompt'\n"
+    place.accounts(ACCOUNTS + directory)
+    said = place.run("check", "i.yaml", "--queue")
+    assert said.status == 2 and "the directory's reader: its secret is asked for (prompt)" in said.err, said.err
+    assert place.run("runs", "--json").out == ""
 
 
 def test_a_machine_that_has_left_the_inventory_meanwhile_is_left_out(place: Workplace) -> None:
