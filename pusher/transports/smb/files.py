@@ -55,7 +55,7 @@ CHUNK = 1024 * 1024
 _GOES = (0.1, 0.2, 0.4, 0.8, 1.0)
 """Seconds between two looks at a removed file that another process has open."""
 _END_OF_FILE, _CANNOT_DELETE, _DELETE_PENDING = 0xC0000011, 0xC0000121, 0xC0000056
-_NAME_COLLISION, _NOT_EMPTY = 0xC0000035, 0xC0000101
+_NAME_COLLISION, _NOT_EMPTY, _SHARING_VIOLATION = 0xC0000035, 0xC0000101, 0xC0000043
 ABSENT = (0xC0000034, 0xC000003A)
 """OBJECT_NAME_NOT_FOUND, OBJECT_PATH_NOT_FOUND."""
 
@@ -97,6 +97,13 @@ class Files:
 
     async def remove_folder(self, path: RemotePath) -> bool:
         with translating(Operation.FOLDER, str(path)):
+            for pause in _GOES:
+                try:
+                    return await self._remove(path, Options.DIRECTORY_FILE)
+                except NtStatusError as error:
+                    if error.status != _SHARING_VIOLATION:
+                        raise
+                await self._sleep(pause)  # a virus scanner or an indexer has it open
             return await self._remove(path, Options.DIRECTORY_FILE)
 
     async def remove(self, path: RemotePath) -> bool:

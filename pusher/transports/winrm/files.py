@@ -42,8 +42,8 @@ _ATTRIB = "\\System32\\attrib.exe"
 PROBE = "pusher-check.tmp"
 """The file that is made to see whether one can be: one name, so that what a power cut leaves is gone by the next."""
 _SECOND_LOOK = (0.0, 0.3, 0.5)
-"""Seconds before each try to make a file: on a busy machine the first command after its start was seen to be lost, and
-another pusher may make and remove the same file at the same moment."""
+"""Seconds before each try to make a file or to remove a folder: on a busy machine the first command after its start was
+seen to be lost, and another pusher or a scanner may have the same file or folder open at the same moment."""
 _PAUSES = (0.1, 0.3, 1.0, 0.0)
 
 
@@ -158,11 +158,13 @@ class Files:
                 if self._cim.get(FILE, there) is not None:
                     raise ProblemError(of(Code.PATH_NOT_FOUND, Operation.FOLDER, f"{path} is a file"))
                 return False
-            self.run_line(f"rmdir {quoted(there)}")
-            if self._cim.get(FOLDER, there) is None:
-                return True
-            if self.run_line(f"dir /a /b {quoted(there)}", keep=1).stdout:
-                return False  # something is in it, whatever it is
+            for pause in _SECOND_LOOK:
+                time.sleep(pause)  # a virus scanner or an indexer has an empty folder open for a moment
+                self.run_line(f"rmdir {quoted(there)}")
+                if self._cim.get(FOLDER, there) is None:
+                    return True
+                if self.run_line(f"dir /a /b {quoted(there)}", keep=1).stdout:
+                    return False  # something is in it, whatever it is
             raise ProblemError(from_win32(5, Operation.FOLDER, f"{path} is empty and cannot be removed"))
 
         return guarded(Operation.FOLDER, work, str(path))

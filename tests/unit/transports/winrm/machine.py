@@ -48,6 +48,7 @@ class Running:
 @dataclass
 class FakeMachine:
     """``files`` and ``folders`` by lower-case path; ``denied`` folders cannot be written; ``busy`` files are open.
+    ``open_folders``: each entry makes one removal of that folder fail.
 
     ``slow``: how many requests are answered before a command that was started has begun, and ``gap``: how many more
     before it has opened its file.
@@ -60,6 +61,7 @@ class FakeMachine:
     denied: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
+    open_folders: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     free: int = 1_000_000_000
     slow: int = 0
@@ -271,7 +273,9 @@ class FakeMachine:
     def _rmdir(self, run: Running, path: str) -> None:
         path = path.lower()
         run.code = 0  # whatever comes of it: so it is on Windows too
-        if not self._inside(path) and _above(path) not in self.denied:
+        if path in self.open_folders:
+            self.open_folders.remove(path)
+        elif not self._inside(path) and _above(path) not in self.denied:
             self.folders.discard(path)
 
     def _dir(self, run: Running, path: str) -> None:

@@ -151,6 +151,13 @@ def test_folders(machine: FakeMachine, files: Files) -> None:
     assert files.remove_folder(folder) is False
 
 
+def test_a_folder_that_a_scanner_has_open_for_a_moment_is_removed(machine: FakeMachine, files: Files) -> None:
+    machine.folders.add(PLACE + "new")
+    machine.open_folders = [PLACE + "new"] * 2
+    assert files.remove_folder(TEMP.child("new")) is True
+    assert PLACE + "new" not in machine.folders
+
+
 def test_only_one_folder_is_made(machine: FakeMachine, files: Files) -> None:
     before = set(machine.folders)
     assert code_of(lambda: files.make_folder(TEMP.child("a").child("b"))) == "path-not-found"
