@@ -115,6 +115,16 @@ def unless_there(table: Table) -> Mapping[str, Executable]:
     return MappingProxyType({name: made.on_conflict_do_nothing() for name, made in inserts.items()})
 
 
+def replacing(table: Table) -> Mapping[str, Executable]:
+    """Inserts a row, or gives the one of its key these values. By the engine's name."""
+    found = {}
+    for name, insert in _INSERTS.items():
+        made = insert(table).inline()
+        values = {one.name: made.excluded[one.name] for one in table.columns if not one.primary_key}
+        found[name] = made.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=values)
+    return MappingProxyType(found)
+
+
 class Repository:
     """The calls on one noun."""
 

@@ -10,6 +10,7 @@ from pusher.store.events import Events
 from pusher.store.journals import Journals
 from pusher.store.outcomes import Outcomes
 from pusher.store.queries import Queries
+from pusher.store.registry import Registry
 from pusher.store.runs import Runs
 from pusher.store.work import Work
 
@@ -23,6 +24,7 @@ class Store(Runs, Outcomes, Events, Journals, Work, Queries):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.ledger = BudgetLedger(database)
+        self.registry = Registry(database)
 
     @property
     def name(self) -> str:

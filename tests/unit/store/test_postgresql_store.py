@@ -28,6 +28,7 @@ from pusher.store import open_store, postgresql_server
 from pusher.store.opening import HEAD
 from pusher.store.schema import events, metadata
 from tests.contract.ledger_contract import LedgerContract, add
+from tests.unit.store.registry_contract import RegistryContract
 from tests.unit.store.store_contract import NOON, StoreContract, a_run, an_event, an_outcome
 from tests.unit.store.test_migrations import migrate
 from tests.unit.store.work_contract import WorkContract
@@ -42,6 +43,12 @@ class TestPostgresqlStore(StoreContract):
 
 
 class TestPostgresqlWork(WorkContract):
+    @pytest.fixture
+    def url(self, server_store: str) -> str:
+        return server_store
+
+
+class TestPostgresqlRegistry(RegistryContract):
     @pytest.fixture
     def url(self, server_store: str) -> str:
         return server_store

@@ -23,6 +23,7 @@ from pusher.problems import BadInput, ProblemError
 from pusher.store import StoreError, open_store, shown_url
 from pusher.store.opening import HEAD
 from pusher.store.schema import metadata
+from tests.unit.store.registry_contract import RegistryContract
 from tests.unit.store.store_contract import StoreContract, a_run, an_outcome
 from tests.unit.store.test_migrations import migrate
 from tests.unit.store.work_contract import WorkContract
@@ -35,6 +36,12 @@ class TestSqliteStore(StoreContract):
 
 
 class TestSqliteWork(WorkContract):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path}/pusher.sqlite"
+
+
+class TestSqliteRegistry(RegistryContract):
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/pusher.sqlite"
