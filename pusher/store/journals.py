@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, insert, or_, select, update
 
 from pusher.models import Claim, Journal, JournalStep, Mark
+from pusher.store.claims import ClaimLostError, hold
 from pusher.store.database import Repository, unless_there
 from pusher.store.schema import journal_steps, journals
-from pusher.store.work import ClaimLostError, hold
 from pusher.store.writer import Row
 
 _OPENED = insert(journals)

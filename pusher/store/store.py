@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pusher.store.budget import BudgetLedger
+from pusher.store.claims import Claims
 from pusher.store.database import Database
 from pusher.store.events import Events
 from pusher.store.journals import Journals
@@ -13,9 +14,10 @@ from pusher.store.queries import Queries
 from pusher.store.registry import Registry
 from pusher.store.runs import Runs
 from pusher.store.work import Work
+from pusher.store.workers import Workers
 
 
-class Store(Runs, Outcomes, Events, Journals, Work, Queries):
+class Store(Runs, Outcomes, Events, Journals, Workers, Claims, Work, Queries):
     """Writing goes through a thread that commits in batches; reading happens at once.
 
     Every call may raise StoreError (``store-…``). What is posted raises nothing: its future tells how it went.

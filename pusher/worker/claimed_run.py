@@ -22,7 +22,7 @@ from pusher.problems.outcomes import never_tried
 from pusher.push.context import Stop
 from pusher.push.supply import LostError
 from pusher.store import Store, StoreError
-from pusher.store.work import ClaimLostError
+from pusher.store.claims import ClaimLostError
 from pusher.worker.coming_back import coming_back, is_given_back
 from pusher.worker.lease import Lease
 

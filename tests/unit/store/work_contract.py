@@ -17,7 +17,7 @@ from sqlalchemy import text as sql
 from pusher.clock import utc_now
 from pusher.models import Claim, Mark, Outcome, Status, WorkState
 from pusher.store import Store, open_store
-from pusher.store.work import ClaimLostError
+from pusher.store.claims import ClaimLostError
 from tests.unit.store.store_contract import NOON, a_run, an_attempt, an_outcome
 
 LEASE = timedelta(seconds=90)

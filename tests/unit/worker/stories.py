@@ -33,7 +33,7 @@ _numbers = itertools.count(1)
 def flying_store_time() -> Iterator[None]:
     """Within a flying loop: the store's clock is the loop's."""
     loop = asyncio.get_running_loop()
-    with mock.patch("pusher.store.work.utc_now", lambda: _BEGAN + timedelta(seconds=loop.time())):
+    with mock.patch("pusher.store.server_time.utc_now", lambda: _BEGAN + timedelta(seconds=loop.time())):
         yield
 
 
