@@ -5,11 +5,13 @@ What must not live here: what makes an entry proof against changes, which takes 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Text, cast, insert, select, update
 
 from pusher.models.audit import AuditEntry, Decision, SealedEntry
 from pusher.store.database import Repository
@@ -31,7 +33,7 @@ class Entries:
         return None if found is None else str(found)
 
     def last(self) -> SealedEntry | None:
-        row = self._connection.execute(select(audit).order_by(audit.c.seq.desc()).limit(1)).mappings().first()
+        row = self._connection.execute(_EVERY.order_by(audit.c.seq.desc()).limit(1)).mappings().first()
         return None if row is None else _sealed(dict(row))
 
     def begin(self, chain: str) -> None:
@@ -55,7 +57,7 @@ class Audit(Repository):
     def entries(self) -> Iterator[SealedEntry]:
         """All of them in their order, a few at a time."""
         with self._database.reading_at_leisure() as connection:
-            query = select(audit).order_by(audit.c.seq).execution_options(yield_per=500)
+            query = _EVERY.order_by(audit.c.seq).execution_options(yield_per=500)
             for row in connection.execute(query).mappings():
                 yield _sealed(dict(row))
 
@@ -86,9 +88,30 @@ def _document(value: Any) -> Any:
     return [_document(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
+_AS_TEXT = ("at", *_DOCUMENTS)
+_EVERY = select(
+    *(one for one in audit.c if one.name not in _AS_TEXT), *(cast(audit.c[one], Text).label(one) for one in _AS_TEXT)
+)
+"""What was written over by hand may be neither a time nor a document, and still has to be read to be told of."""
+
+
 def _sealed(row: Mapping[str, Any]) -> SealedEntry:
     values = {name: row["grant_id" if name == "grant" else name] for name in _ENTRY}
-    # What was written over by hand is no decision of ours, and still has to be read to be told of.
+    values |= {name: _read(values[name]) for name in _DOCUMENTS}
     known = values["decision"] in list(Decision)
-    entry = AuditEntry(**{**values, "decision": Decision(values["decision"]) if known else values["decision"]})
-    return SealedEntry(entry=entry, **{name: row[name] for name in _SEALED})
+    values["decision"] = Decision(values["decision"]) if known else values["decision"]
+    return SealedEntry(entry=AuditEntry(**{**values, "at": _time(row["at"])}), **{name: row[name] for name in _SEALED})
+
+
+def _read(text: Any) -> Any:
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return {"unreadable": text}
+
+
+def _time(text: Any) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return datetime.min.replace(tzinfo=UTC)

@@ -44,7 +44,8 @@ roles = Table(
     Column("capabilities", Document, nullable=False),
     Column("removed", Count, nullable=False),
 )
-"""A row each time that a custom role is saved; the newest counts. ``removed``: 1 in the last one of one that is gone."""
+"""A row each time that a custom role is saved; the newest counts. ``removed``: 1 in the last one of a role's that is
+gone."""
 
 grants = Table(
     "grants",

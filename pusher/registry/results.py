@@ -1,0 +1,80 @@
+"""What dynamic groups find: their queries over the machines that there are now.
+
+A query is written as ``--limit``: a glob on names, ``group:NAME``, ``site:NAME``, ``~REGEX``, commas between, ``!`` and
+``&`` before. It speaks of static groups alone, so that no result depends on another.
+What must not live here: what follows from being found (``access``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from pusher.access.places import Places
+from pusher.models import Target
+from pusher.models.registry import GroupOrigin, MachineGroupRow, Things
+from pusher.problems import BadInput
+from pusher.registry.world import objects_of
+from pusher.store.registry_change import RegistryChange
+from pusher.targets.selection import Selector, Subject, parse_selector
+
+
+def read_query(query: str, groups: Iterable[str]) -> Selector:
+    """The query, understood; ``groups``: the names of the static groups. BadInput where it cannot be read."""
+    known = {name.lower(): name for name in groups}
+    selector = parse_selector(query, None, tuple(known.values()))
+    if not selector.limit:
+        raise BadInput(None, "the query is empty", "a pattern such as ws0*.paris.example, group:paris, site:paris")
+    for _, _, term in selector.terms:
+        if term.subject is Subject.GROUP and term.literal is not None and term.literal not in known:
+            expected = ", ".join(sorted(known.values())) or "a static group; there is none"
+            raise BadInput(None, f"the query {query!r} names the group {term.literal!r}, which is not there", expected)
+    return selector
+
+
+def groups_named(query: str, groups: Iterable[str]) -> frozenset[str]:
+    """The static groups that a query names outright, in lower case."""
+    terms = read_query(query, groups).terms
+    return frozenset(term.literal for _, _, term in terms if term.subject is Subject.GROUP and term.literal is not None)
+
+
+def static_names(things: Things) -> dict[str, str]:
+    """The names of the static groups by their ids."""
+    static = {one.id for one in things.groups if one.origin is not GroupOrigin.DYNAMIC}
+    return {one.id: one.name for one in things.objects if one.id in static}
+
+
+def refresh_results(change: RegistryChange, things: Things) -> Things:
+    """With what each dynamic group finds now, written where it differs."""
+    dynamic = [one for one in things.groups if one.origin is GroupOrigin.DYNAMIC]
+    ids = {one.id for one in dynamic}
+    before = {pair for pair in things.members if pair[1] in ids}
+    after = set(_found(dynamic, things)) if dynamic else set()
+    if before == after:
+        return things
+    change.take_out(before - after)
+    change.put_into(after - before)
+    return replace(things, members=tuple(sorted((set(things.members) - before) | after)))
+
+
+def _found(dynamic: Iterable[MachineGroupRow], things: Things) -> Iterable[tuple[str, str]]:
+    names = static_names(things)
+    targets = dict(_targets(things, names))
+    for group in dynamic:
+        selector = read_query(group.query or "", names.values())
+        within = names.get(group.within) if group.within is not None else None
+        for machine, target in targets.items():
+            if group.within is not None and within not in target.groups:
+                continue
+            if selector.decide(target).included:
+                yield machine, group.id
+
+
+def _targets(things: Things, names: Mapping[str, str]) -> Iterable[tuple[str, Target]]:
+    """The machines that are not gone, as a selector looks at them."""
+    places = Places(objects=objects_of(things))
+    called = {one.id: one.name for one in things.objects}
+    for one in things.machines:
+        if one.gone_at is None:
+            groups = tuple(names[scope] for scope in places.of(one.id).scopes if scope in names)
+            yield one.id, Target(name=called[one.id], address=one.address, site=one.site, groups=groups)
