@@ -41,11 +41,13 @@ class Option:
 
     ``otherwise``: what holds where it is not given, in words, where the field's own default does not say it.
     ``in_environment``: whether a variable may give it. What a run is about may not: it is said each time.
+    ``in_queue``: whether it is about a run's turn in the queue, and says nothing of one that is begun at once.
     """
 
     help: str
     otherwise: str | None = None
     in_environment: bool = True
+    in_queue: bool = False
     positional: bool = False
 
 
@@ -160,6 +162,16 @@ class Options(_Recorded):
         float, Field(ge=0.1, allow_inf_nan=False), Option(help="Seconds to wait for a connection.")
     ] = 5.0
     max_failures: Annotated[int, Field(ge=0), Option(help="Stop the run after this many failures; 0: never.")] = 0
+    priority: Annotated[
+        int | None,
+        Field(ge=0, le=999),
+        Option(
+            help="With --queue, who comes first: the lower.",
+            otherwise="100; 50 of a retry",
+            in_environment=False,
+            in_queue=True,
+        ),
+    ] = None
     origin: Origin | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -206,14 +218,13 @@ class Options(_Recorded):
             raise BadInput(None, f"the record of run {run} has no {name} that can be used", "another run") from error
 
 
-_TOLD_ANEW = frozenset({"limit", "exclude", "origin"})
-"""What a later run does not take over as it is: its origin has it."""
-
-
 OPTIONS: Mapping[str, Option] = MappingProxyType(
     {name: option for name, field in Options.model_fields.items() if (option := _defined(field, Option)) is not None}
 )
 """Every option by its field's name."""
+
+_TOLD_ANEW = frozenset({"limit", "exclude", "origin"}) | {name for name, one in OPTIONS.items() if one.in_queue}
+"""What a later run does not take over as it is: its origin has it, or it was about the earlier one's turn."""
 
 
 def is_recorded(field: FieldInfo) -> bool:
@@ -259,7 +270,7 @@ def _expected(name: str) -> str:
     if get_origin(kind) is Literal:
         *others, last = get_args(kind)
         return f"{', '.join(others)} or {last}"
-    number = "a whole number" if kind is int else "a number"
+    number = "a whole number" if int in (kind, *get_args(kind)) else "a number"
     return f"{number} from {least} to {most}" if most is not None else f"{number}, {least} or more"
 
 

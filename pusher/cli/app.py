@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from pusher import __version__
-from pusher.cli.options import AsJson, Quiet, flag, with_options, with_options_of_a_run, with_run_options
+from pusher.cli.options import AsJson, Quiet, flag, spelled, with_options, with_options_of_a_run, with_run_options
 from pusher.cli.streams import ended_with, lasting_streams
 from pusher.models import Status, Verb
 from pusher.problems import BadInput, ProblemError
@@ -357,6 +357,8 @@ def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = F
     from pusher.wiring.engine import open_engine
     from pusher.wiring.run_plan import prepare_run
 
+    if not queue:
+        _refuse_what_is_for_the_queue(options)
     with open_engine(options.store, options.log) as engine:
         plan = prepare_run(options, verb, engine, with_secrets=not queue)
         if ask:
@@ -372,6 +374,12 @@ def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = F
 
         status = execute(plan, view_for(as_json, quiet, next_commands(options.store)), engine)
     raise typer.Exit(status)
+
+
+def _refuse_what_is_for_the_queue(options: Options) -> None:
+    for name, option in OPTIONS.items():
+        if option.in_queue and getattr(options, name) not in (None, False):
+            raise BadInput(None, f"{spelled(name)} is for a run in the queue", "--queue with it")
 
 
 def _somebody_to_ask(before: str) -> None:

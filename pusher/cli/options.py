@@ -38,7 +38,7 @@ def flag(name: str, *, help: str | None = None, kept: bool = False) -> Any:
         return typer.Argument(help=asked.help)
     otherwise = f" [default: {asked.otherwise}]" if asked.otherwise and not kept else ""
     return typer.Option(
-        _spelled(name),
+        spelled(name),
         help=help or asked.help + otherwise,
         min=least,
         max=most,
@@ -63,12 +63,13 @@ def _callback(name: str, *, in_environment: bool) -> Callable[..., Any]:
         if source is None or source.name in _NOT_GIVEN:
             found = from_environment(name) if in_environment else None
             return value if found is None else found
-        return checked(name, value, _spelled(name))
+        return checked(name, value, spelled(name))
 
     return given
 
 
-def _spelled(name: str) -> str:
+def spelled(name: str) -> str:
+    """As a command line has the option."""
     return "--" + name.replace("_", "-")
 
 

@@ -56,7 +56,7 @@ def show(run: str, host: str | None, store: str | None, as_json: bool) -> None:
         outcomes = list(opened.outcomes(found.id))
         _print(run_page(found, summarise(outcomes), outcomes))
         if found.ended_at is None and (states := opened.work_states(found.id)):
-            _print(_in_the_queue(states, opened.next_due(found.id)))
+            _print(_in_the_queue(states, opened.next_due(found.id), found.priority))
             for account, count in opened.parked(found.id).items():
                 _print(f"{hosts(count)} wait for account {visible(account)} to be seen to. Once it is mended:")
                 print(visible(next_commands(store).clear(account)))
@@ -69,7 +69,7 @@ def show(run: str, host: str | None, store: str | None, as_json: bool) -> None:
             print(visible(next_commands(store).retry(found.id)))
 
 
-def _in_the_queue(states: Mapping[WorkState, int], next_due: datetime | None) -> str:
+def _in_the_queue(states: Mapping[WorkState, int], next_due: datetime | None, priority: int | None) -> str:
     due = f" (the first until {next_due:%Y-%m-%d %H:%M} UTC)" if next_due is not None else ""
     parts = [
         (WorkState.RUNNING, "in work"),
@@ -79,7 +79,7 @@ def _in_the_queue(states: Mapping[WorkState, int], next_due: datetime | None) ->
     return (
         "In the queue: "
         + (", ".join(f"{states[state]:,} {words}" for state, words in parts if state in states) or "nothing")
-        + "."
+        + f". Its priority is {priority}."
     )
 
 

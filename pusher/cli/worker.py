@@ -61,7 +61,7 @@ def put_into_the_queue(plan: RunPlan, engine: Engine, as_json: bool) -> None:
     made = asyncio.run(submit(plan, engine))
     run, following = made.run.id, next_commands(plan.options.store)
     if as_json:
-        print(json.dumps({"run": run, "queued": made.queued, "left_out": made.spared}))
+        print(json.dumps({"run": run, "queued": made.queued, "left_out": made.spared, "priority": made.run.priority}))
         return
     left_out = f"; {made.spared:,} left out" if made.spared else ""
     console_for(sys.stdout).print(

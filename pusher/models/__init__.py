@@ -23,7 +23,7 @@ from pusher.models.packages import (
 )
 from pusher.models.runs import Event, Run
 from pusher.models.targets import DOMAIN_CONTROLLERS, Target, WinrmSettings
-from pusher.models.work import Claim, WorkState
+from pusher.models.work import Claim, ReadyWork, WorkState
 
 __all__ = [
     "DOMAIN_CONTROLLERS",
@@ -51,6 +51,7 @@ __all__ = [
     "Package",
     "PackageFile",
     "Protocol",
+    "ReadyWork",
     "Run",
     "Secret",
     "ServiceSpec",

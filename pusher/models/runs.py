@@ -11,7 +11,10 @@ from pusher.models.common import Stage, Status, Verb
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One invocation over an inventory. ``counts`` maps a status to how many targets ended so."""
+    """One invocation over an inventory. ``counts`` maps a status to how many targets ended so.
+
+    ``priority``: of a run in the queue, from 0; the lower comes first.
+    """
 
     id: str
     verb: Verb
@@ -22,6 +25,7 @@ class Run:
     started_at: datetime
     ended_at: datetime | None = None
     parent: str | None = None
+    priority: int | None = None
     counts: Mapping[Status, int] = field(default_factory=dict, hash=False)
 
     @property

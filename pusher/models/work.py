@@ -25,8 +25,8 @@ class Claim:
     """A worker's right to work on a target: good as long as the work runs at its ``epoch``, which tells it from each
     claim of the same work before it and after.
 
-    ``tries``: attempts that were made before it. ``queued_at``: when the run was; ``waiting``: what whoever put the
-    work off keeps of it, if it was.
+    ``priority``: the lower comes first. ``tries``: attempts that were made before it. ``queued_at``: when the run was;
+    ``waiting``: what whoever put the work off keeps of it, if it was.
     """
 
     work: int
@@ -35,4 +35,15 @@ class Claim:
     epoch: int
     tries: int
     queued_at: datetime
+    priority: int = 100
     waiting: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadyWork:
+    """How much of a run's work is ready at one priority, and since when the first of it has been."""
+
+    run: str
+    priority: int
+    count: int
+    since: datetime

@@ -58,6 +58,7 @@ def run_record(run: Run) -> Record:
         "parent": run.parent,
         "counts": {status.value: run.counts.get(status, 0) for status in Status},
         "total": run.total,
+        "priority": run.priority,
     }
 
 

@@ -41,6 +41,7 @@ _WAITS = (
         worker=None,
         due=bindparam("its_due"),
         parked=bindparam("on"),
+        priority=bindparam("its_priority"),
         waiting=bindparam("kept", type_=_WORK.c.waiting.type),
     )
 )
@@ -67,8 +68,11 @@ class ClaimLostError(Exception):
 class Claims(Repository):
     """What a call tells is durable."""
 
-    async def claim(self, run: str, worker: str, most: int) -> list[Claim]:
-        """The next of a run's work that is ready, of hosts on which nothing runs; none where the worker is gone."""
+    async def claim(self, run: str, worker: str, most: int, priority: int | None = None) -> list[Claim]:
+        """The next of a run's work that is ready, of hosts on which nothing runs; none where the worker is gone.
+
+        ``priority``: of that alone; None: the most urgent.
+        """
 
         def claiming(connection: Connection) -> list[Claim]:
             if not stays_up(connection, worker):
@@ -76,7 +80,7 @@ class Claims(Repository):
             for _ in range(_TRIES_TO_CLAIM):
                 try:
                     with connection.begin_nested():
-                        return _claimed(connection, run, worker, most)
+                        return _claimed(connection, run, worker, most, priority)
                 except IntegrityError:  # another worker has claimed one of the hosts in the same moment
                     continue
             return []
@@ -115,15 +119,22 @@ class Claims(Repository):
         return await self._leave_with(outcome, claim, _ENDED, {}, _OUTCOME if unless_there else REPLACING)
 
     async def put_off(
-        self, claim: Claim, outcome: Outcome, due: datetime, waiting: Mapping[str, Any], parked: str | None = None
+        self,
+        claim: Claim,
+        outcome: Outcome,
+        due: datetime,
+        waiting: Mapping[str, Any],
+        parked: str | None = None,
+        priority: int | None = None,
     ) -> bool:
         """The work waits until ``due``, with the outcome of its last attempt, which another one will replace; False
         where the claim is good no more.
 
         ``waiting``: what the next claim is to know, in words of the caller's own. ``parked``: the account whose
-        ``release`` ends the wait, too.
+        ``release`` ends the wait, too. ``priority``: with which it comes back; None: with the one that it had.
         """
-        kept = {"its_due": due, "kept": dict(waiting), "on": parked}
+        kept = {"its_due": due, "kept": dict(waiting), "on": parked,
+                "its_priority": claim.priority if priority is None else priority}  # fmt: skip
         return await self._leave_with(outcome, claim, _WAITS, kept)
 
     async def give_back(self, claim: Claim) -> bool:
@@ -167,10 +178,13 @@ def is_free() -> ColumnElement[bool]:
     return ~exists().where(other.c.host == _WORK.c.host, other.c.state == WorkState.RUNNING.value)
 
 
-def _claimed(connection: Connection, run: str, worker: str, most: int) -> list[Claim]:
+def _claimed(connection: Connection, run: str, worker: str, most: int, priority: int | None) -> list[Claim]:
+    is_meant = and_(_WORK.c.run == run, _WORK.c.state == WorkState.READY.value)
+    if priority is not None:
+        is_meant = and_(is_meant, _WORK.c.priority == priority)
     chosen = (
         select(_WORK.c.id)
-        .where(_WORK.c.run == run, _WORK.c.state == WorkState.READY.value, is_free())
+        .where(is_meant, is_free())
         .order_by(_WORK.c.priority, _WORK.c.id)
         .limit(most)
         .with_for_update(skip_locked=True)
@@ -179,13 +193,19 @@ def _claimed(connection: Connection, run: str, worker: str, most: int) -> list[C
         update(_WORK)
         .where(_WORK.c.id.in_(chosen.scalar_subquery()))
         .values(state=WorkState.RUNNING.value, epoch=_WORK.c.epoch + 1, worker=worker)
-        .returning(_WORK.c.id, _WORK.c.run, _WORK.c.target, _WORK.c.epoch, _WORK.c.waiting, _TRIES, _QUEUED_AT)
+        .returning(
+            *(_WORK.c.id, _WORK.c.run, _WORK.c.target, _WORK.c.epoch, _WORK.c.priority, _WORK.c.waiting),
+            *(_TRIES, _QUEUED_AT),
+        )
     )
     found = [
-        Claim(work=work, run=run, target=target, epoch=epoch, waiting=waiting, tries=tries, queued_at=queued_at)
-        for work, run, target, epoch, waiting, tries, queued_at in connection.execute(query)
-    ]
-    return sorted(found, key=lambda claim: claim.work)
+        Claim(
+            work=row.id, run=row.run, target=row.target, epoch=row.epoch, priority=row.priority, waiting=row.waiting,
+            tries=row[6], queued_at=row[7],
+        )
+        for row in connection.execute(query)
+    ]  # fmt: skip
+    return sorted(found, key=lambda claim: (claim.priority, claim.work))
 
 
 def _changes(

@@ -66,6 +66,7 @@ def read_runs(connection: Connection, query: Select[Any]) -> list[Run]:
                 started_at=row["started_at"],
                 ended_at=row["ended_at"],
                 parent=row["parent"],
+                priority=row["priority"],
                 counts={Status(status): count for status, count in connection.execute(counting)},
             )
         )

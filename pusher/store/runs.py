@@ -55,6 +55,7 @@ class Runs(Repository):
             "started_at": run.started_at,
             "worker": dict(worker) if worker is not None else None,
             "queued_at": run.started_at if priority is not None else None,
+            "priority": priority,
         }
 
         def begin(connection: Connection) -> None:
@@ -64,7 +65,7 @@ class Runs(Repository):
                 connection.execute(_TARGET[self._database.dialect], rows)
                 if priority is not None:
                     names = [name for name, _, _ in batch]
-                    connection.execute(_WORK_ITEM[self._database.dialect], work_rows(run.id, names, priority))
+                    connection.execute(_WORK_ITEM[self._database.dialect], work_rows(run, names, priority))
 
         self._database.write(begin)
 

@@ -149,6 +149,7 @@ runs = Table(
     Column("cancel_at", Utc),
     Column("worker", Document),
     Column("queued_at", Utc),
+    Column("priority", Count),
 )
 
 targets = Table(
@@ -276,10 +277,11 @@ work = Table(
     Column("worker", Words),
     Column("parked", Words),
     Column("waiting", Document),
+    Column("ready_at", Utc),
     UniqueConstraint("run", "target"),
 )
 """What waits to be done: a row a target of a queued run. ``host`` is the target's name in lower case; ``parked``, the
-account that somebody has to see to before it is tried again."""
+account that somebody has to see to before it is tried again; ``ready_at``, since when nothing but room is wanted."""
 
 # Of those that wait, or run, alone: a claim looks at no row of the many that are due later, or done.
 Index("work_ready", work.c.run, work.c.priority, work.c.id, **_where(work.c.state == "ready"))

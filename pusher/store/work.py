@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, func, select, update
 
-from pusher.models import Outcome, WorkState
+from pusher.models import Outcome, ReadyWork, Run, WorkState
 from pusher.store import schema
 from pusher.store.claims import is_free
 from pusher.store.database import Repository, unless_there
@@ -28,17 +28,16 @@ _LEFT_OPEN = select(schema.journals.c.target).where(
     schema.journals.c.run == bindparam("its_run"), schema.journals.c.closed_as.is_(None)
 )
 
+_NOW = bindparam("now", type_=_WORK.c.ready_at.type)
 _FREE = {"state": WorkState.READY.value, "due": None, "parked": None}
 _PROMOTED = (
-    update(_WORK)
-    .where(_WORK.c.state == WorkState.WAITING.value, _WORK.c.due <= bindparam("now", type_=_WORK.c.due.type))
-    .values(**_FREE)
+    update(_WORK).where(_WORK.c.state == WorkState.WAITING.value, _WORK.c.due <= _NOW).values(**_FREE, ready_at=_NOW)
 )
 _IS_OVER = ~exists().where(_WORK.c.run == _RUNS.c.id, _WORK.c.state != WorkState.DONE.value)
 _RUNS_ENDED = (
     update(_RUNS)
     .where(_RUNS.c.queued_at.is_not(None), _RUNS.c.ended_at.is_(None), _IS_OVER)
-    .values(ended_at=bindparam("now", type_=_RUNS.c.ended_at.type))
+    .values(ended_at=_NOW)
     .returning(_RUNS.c.id)
 )
 
@@ -54,11 +53,16 @@ class Tidied:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueueLook:
-    """``ready``: runs of which something can be claimed, the most urgent first. ``cancelled``: runs that are, with work
-    that nobody has claimed."""
+    """``work`` that can be claimed, the most urgent first. ``cancelled``: runs that are, with work that nobody has
+    claimed."""
 
-    ready: Sequence[str]
+    work: Sequence[ReadyWork]
     cancelled: Sequence[str]
+
+    @property
+    def ready(self) -> list[str]:
+        """Runs of which something can be claimed, the most urgent first."""
+        return list(dict.fromkeys(one.run for one in self.work))
 
 
 class Work(Repository):
@@ -79,8 +83,8 @@ class Work(Repository):
 
     def release(self, account: str) -> int:
         """Make ready what is parked on the account; how much that was."""
-        released = update(_WORK).where(_WORK.c.parked == account).values(**_FREE)
-        return self._database.writer.ask_now(lambda connection: connection.execute(released).rowcount)
+        released = update(_WORK).where(_WORK.c.parked == account).values(**_FREE, ready_at=_NOW)
+        return self._database.writer.ask_now(lambda c: c.execute(released, {"now": now_of(c)}).rowcount)
 
     def end_runs(self) -> list[str]:
         """Record the end of queued runs of which all work is done; which they are."""
@@ -134,11 +138,11 @@ class Work(Repository):
             return due
 
 
-def work_rows(run: str, targets: Sequence[str], priority: int) -> list[dict[str, Any]]:
+def work_rows(run: Run, targets: Sequence[str], priority: int) -> list[dict[str, Any]]:
     """Of a run that is submitted."""
     return [
-        {"run": run, "target": target, "host": target.lower(), "state": WorkState.READY.value, "priority": priority,
-         "epoch": 0}
+        {"run": run.id, "target": target, "host": target.lower(), "state": WorkState.READY.value, "priority": priority,
+         "epoch": 0, "ready_at": run.started_at}
         for target in targets
     ]  # fmt: skip
 
@@ -146,10 +150,10 @@ def work_rows(run: str, targets: Sequence[str], priority: int) -> list[dict[str,
 def _looked(connection: Connection) -> QueueLook:
     goes_on = exists().where(_RUNS.c.id == _WORK.c.run, _RUNS.c.cancel_at.is_(None))
     ready = (
-        select(_WORK.c.run)
+        select(_WORK.c.run, _WORK.c.priority, func.count(), func.min(_WORK.c.ready_at))
         .where(_WORK.c.state == WorkState.READY.value, is_free(), goes_on)
-        .group_by(_WORK.c.run)
-        .order_by(func.min(_WORK.c.priority), func.min(_WORK.c.id))
+        .group_by(_WORK.c.run, _WORK.c.priority)
+        .order_by(_WORK.c.priority, func.min(_WORK.c.id))
     )
     cancelled = (
         select(_RUNS.c.id)
@@ -157,7 +161,11 @@ def _looked(connection: Connection) -> QueueLook:
         .where(exists().where(_WORK.c.run == _RUNS.c.id, _WORK.c.state.in_(_UNCLAIMED)))
     )
     return QueueLook(
-        ready=list(connection.execute(ready).scalars()), cancelled=list(connection.execute(cancelled).scalars())
+        work=[
+            ReadyWork(run=run, priority=priority, count=count, since=since)
+            for run, priority, count, since in connection.execute(ready)
+        ],
+        cancelled=list(connection.execute(cancelled).scalars()),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pusher.credentials.accounts_file import AccountsFile
@@ -20,6 +20,7 @@ from pusher.models import Outcome, Run, Source
 from pusher.problems import BadInput
 from pusher.problems.outcomes import never_tried
 from pusher.push.context import Stop, Watcher
+from pusher.queue.priority import CAMPAIGN, RETRY_BY_HAND
 from pusher.settings import Options
 from pusher.store import Store
 from pusher.wiring.accounts import accounts_of
@@ -29,8 +30,6 @@ from pusher.wiring.run_resources import RunResources, new_run, open_run
 from pusher.worker.claimed_run import ClaimedRun, Selection
 from pusher.worker.own_thread import in_own_thread
 
-PRIORITY = 100
-"""Of a run that nobody said anything about; the lower comes first."""
 _BATCH = 250
 _ASKED_FOR = "prompt"
 
@@ -50,14 +49,22 @@ async def submit(plan: RunPlan, engine: Engine) -> Submitted:
     service = plan.package.service if plan.package is not None else None
     if service is not None and service.secret == _ASKED_FOR and plan.package is not None:
         raise _nobody_to_ask("the service's account", Source(file=str(plan.package.root / PACKAGE_FILE)))
-    store, run = engine.store(), new_run(plan)
+    store, priority = engine.store(), _priority(plan)
+    run = replace(new_run(plan), priority=priority)
     targets = [(target.name, target.address, target.site) for target in plan.targets()]
-    await asyncio.to_thread(store.begin_run, run, plan.options.to_json(), targets, None, PRIORITY)
+    await asyncio.to_thread(store.begin_run, run, plan.options.to_json(), targets, None, priority)
     spared = [never_tried(run.id, target, target.address, why, run.started_at, run.started_at)
               for target, why in plan.left_out()]  # fmt: skip
     for at in range(0, len(spared), _BATCH):
         await asyncio.gather(*map(store.outcome, spared[at : at + _BATCH]))
     return Submitted(run=run, queued=len(targets), spared=len(spared))
+
+
+def _priority(plan: RunPlan) -> int:
+    """As it was asked for; else a person who retries waits for something, and a campaign need not end today."""
+    if plan.options.priority is not None:
+        return plan.options.priority
+    return CAMPAIGN if plan.options.origin is None else RETRY_BY_HAND
 
 
 def _refuse_asking(accounts: AccountsFile) -> None:

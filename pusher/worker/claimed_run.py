@@ -8,7 +8,7 @@ past its claim, and nothing else of a push knows that there is a queue. What mus
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -25,6 +25,7 @@ from pusher.store import Store, StoreError
 from pusher.store.claims import ClaimLostError
 from pusher.worker.coming_back import coming_back, is_given_back
 from pusher.worker.lease import Lease
+from pusher.worker.turns import Share
 
 NOT_LISTED = problem(Code.EXCLUDED, Stage.RESOLVE, "the inventory has it no more")
 
@@ -38,7 +39,8 @@ class Selection:
 
 
 class ClaimedRun:
-    """Of one run and one worker. ``fill`` claims until nothing is left to claim, never more than ``most`` at once.
+    """Of one run and one worker. ``fill`` claims until nothing is left to claim, never more than ``most`` at once, nor
+    more than it is allowed (``allow``).
 
     Where the store takes an outcome no more, ``stop`` is pulled: what is in work is put back, and ``failure`` says why.
     Whatever is claimed still when the run has ended, known here or not, is the worker's to free.
@@ -62,6 +64,7 @@ class ClaimedRun:
         self._there: deque[Target] = deque()
         self._wake: Callable[[], None] = lambda: None
         self._room = asyncio.Event()
+        self._allowed: dict[int, int] | None = None
         self.is_exhausted = self.has_claimed = False
         self.failure: ProblemError | None = None
 
@@ -72,24 +75,49 @@ class ClaimedRun:
         """How many targets are claimed."""
         return len(self._claims)
 
+    @property
+    def held_by_priority(self) -> Counter[int]:
+        return Counter(claim.priority for claim in self._claims.values())
+
+    def allow(self, share: Share | None) -> None:
+        """From now on no more than that many targets are claimed, by their priority; None: as many as there is room
+        for. What is claimed already stays so."""
+        self._allowed = dict(share) if share is not None else None
+        self._room.set()
+
     async def fill(self) -> None:
         """Until there is nothing left to claim, or ``close``, or the run is stopped by what ends with its worker."""
         try:
             while not self._is_closed:
                 self._room.clear()
-                if (room := self._most - len(self._claims)) > 0:
-                    found = await self._store.claim(self._run, self._worker, room)
-                    if not found or self._is_closed:
-                        break  # what came too late is freed with the rest
+                room, priority = self._wanted()
+                if room <= 0:
+                    await self._room.wait()
+                    continue
+                found = await self._store.claim(self._run, self._worker, room, priority)
+                if self._is_closed:
+                    break  # what came too late is freed with the rest
+                if found:
                     self.has_claimed = True
                     await self._sort(found)
-                else:
-                    await self._room.wait()
+                elif priority is None:
+                    break
+                elif self._allowed is not None:
+                    self._allowed[priority] = 0  # until it is known anew what there is
         except StoreError as error:
             self._fail(error)
         finally:
             self.is_exhausted = True  # what is claimed by now is begun on yet
             self._wake()
+
+    def _wanted(self) -> tuple[int, int | None]:
+        """How many may be claimed next, and of which priority; None: of any."""
+        room = self._most - len(self._claims)
+        if self._allowed is None:
+            return room, None
+        held = self.held_by_priority
+        free = ((min(room, most - held[priority]), priority) for priority, most in sorted(self._allowed.items()))
+        return next(((count, priority) for count, priority in free if count > 0), (0, None))
 
     @property
     def _is_closed(self) -> bool:
@@ -188,7 +216,7 @@ class ClaimedRun:
             await self._store.give_back(claim)
             return False
         if (due := coming_back(outcome, claim, self._now())) is not None:
-            return await self._store.put_off(claim, outcome, due.at, due.kept, due.parked)
+            return await self._store.put_off(claim, outcome, due.at, due.kept, due.parked, due.priority)
         # What an earlier attempt has come to is not taken back by a run that ends before the next one.
         is_never_tried = outcome.status is Status.CANCELLED and outcome.attempts == claim.tries
         return await self._store.finish(claim, outcome, unless_there=is_never_tried)

@@ -11,16 +11,19 @@ from datetime import datetime
 from typing import Any
 
 from pusher.models import Claim, Outcome
-from pusher.problems import CATALOGUE, Code
+from pusher.problems import CATALOGUE, Again, Code
 from pusher.queue.again import GIVE_UP_AFTER, Ended, Waiting, again
+from pusher.queue.priority import BACKGROUND_RETRY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delay:
-    """``kept``: what the next claim is to know. ``parked``: the account that somebody may see to before ``at``."""
+    """``kept``: what the next claim is to know. ``priority``: that of the next try. ``parked``: the account that
+    somebody may see to before ``at``."""
 
     at: datetime
     kept: Mapping[str, Any]
+    priority: int
     parked: str | None = None
 
 
@@ -45,7 +48,10 @@ def coming_back(outcome: Outcome, claim: Claim, now: datetime) -> Delay | None:
         "since": waiting.since.isoformat() if waiting.since is not None else None,
     }
     # What is parked is tried a last time when it would be given up.
-    return Delay(at=due.at or before.give_up, kept=kept, parked=due.park)
+    # Whoever has had a turn lets others have theirs first; who had none, for no fault of its own, keeps its place.
+    had_a_turn = due.why in (Again.SOON, Again.HOURLY)
+    priority = max(claim.priority, BACKGROUND_RETRY) if had_a_turn else claim.priority
+    return Delay(at=due.at or before.give_up, kept=kept, priority=priority, parked=due.park)
 
 
 def _waiting(claim: Claim) -> Waiting:

@@ -7,7 +7,7 @@ freed by the worker. What must not live here: which run is taken up when (``work
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,11 +21,12 @@ from pusher.push.context import Stop
 from pusher.store import Store, StoreError
 from pusher.worker.claimed_run import ClaimedRun, Selection
 from pusher.worker.lease import Lease
+from pusher.worker.turns import Share
 
 _OPENING = 120.0
 """Seconds in which a run must be open: its files read, its secrets had."""
 
-_AHEAD = 2
+AHEAD = 2
 """Targets claimed, as a multiple of those worked on at once: one that is silent keeps no other from being begun."""
 
 _log = structlog.get_logger()
@@ -72,17 +73,31 @@ class RunInHand:
         self.worker, self._began, self.places = worker, lease.now(), 0
         self.is_opening = True
         self.claimed: ClaimedRun | None = None
+        self._share: Share | None = None
 
     @property
     def held(self) -> int:
         """How many of its targets are claimed."""
         return self.claimed.held if self.claimed is not None else 0
 
-    def may_have_more(self, opening: float) -> bool:
-        """Whether it may claim more; of one that is not open yet it is believed for ``opening`` seconds."""
-        if self.claimed is None:
-            return self._lease.now() - self._began < opening
-        return not self.claimed.is_exhausted
+    @property
+    def held_by_priority(self) -> Mapping[int, int]:
+        return self.claimed.held_by_priority if self.claimed is not None else {}
+
+    @property
+    def may_have_more(self) -> bool:
+        """Whether it may claim more than it has."""
+        return self.claimed is None or not self.claimed.is_exhausted
+
+    def holds_up_others(self, opening: float) -> bool:
+        """Whether it is not known yet what it will claim; that is waited for ``opening`` seconds."""
+        return self.claimed is None and self._lease.now() - self._began < opening
+
+    def allow(self, share: Share | None) -> None:
+        """See ``ClaimedRun.allow``."""
+        self._share = share
+        if self.claimed is not None:
+            self.claimed.allow(share)
 
     async def work(self, most: int | None, now: Now) -> Left | None:
         """Until nothing is left of it to claim and all that was has ended; None where something was.
@@ -114,12 +129,13 @@ class RunInHand:
                 self._store,
                 self.run,
                 self.worker,
-                _AHEAD * (most or opened.places),
+                AHEAD * (most or opened.places),
                 opened.selection,
                 self._lease,
                 self.stop,
                 now,
             )
+            claimed.allow(self._share)
             self.claimed, self.places = claimed, opened.places
             filling = asyncio.create_task(claimed.fill())
             try:

@@ -1,8 +1,8 @@
 """The life of a worker: it registers, beats, takes up the runs that have work, and leaves.
 
 One task keeps the lease and one looks after the queue each second: it frees what gone workers had, makes ready what is
-due, ends runs that are done or cancelled, and takes up those with work that can be claimed, the most urgent first;
-another run is taken up once the one before it has nothing left to claim. Where the lease is over, whatever this worker
+due, ends runs that are done or cancelled, shares its places among the runs with work that can be claimed (``turns``),
+and takes those up, the most urgent first. Where the lease is over, whatever this worker
 does stops at once, with nothing undone and nothing recorded, for others may be at it; then it begins anew under another
 id. What must not live here: what becomes of a run that is taken up (``run_in_hand``).
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -19,12 +19,14 @@ from typing import Any, TypeVar
 import structlog
 
 from pusher.clock import Now, utc_now
+from pusher.models import ReadyWork
 from pusher.problems import Code
 from pusher.store import Store, StoreError
 from pusher.worker.cancelled import end_cancelled
 from pusher.worker.lease import Lease, since_boot
 from pusher.worker.pauses import Pauses
-from pusher.worker.run_in_hand import Open, RunInHand
+from pusher.worker.run_in_hand import AHEAD, Open, RunInHand
+from pusher.worker.turns import Share, shares
 
 T = TypeVar("T")
 
@@ -221,27 +223,39 @@ class Worker:
             await asyncio.to_thread(end_cancelled, store, run, self._settings.now())
         for run in self._pauses.reasons.keys() - set(seen.ready):
             self._pauses.end(run)
-        for run in seen.ready:
-            if not self._pauses.goes_on(run) and self._may_take_up(run):
-                self._take_up(run)
+        self._share_out(seen.work)
         return len(set(seen.ready) - self._pauses.reasons.keys())
 
     async def _tidy(self) -> None:
         for run in (await self._store.tidy(self._settings.is_gone)).ended:
             self._say(f"Run {run} has ended.")
 
-    def _may_take_up(self, name: str) -> bool:
-        """It is free, and there is room: the runs in hand claim no more, and what they have still leaves some."""
-        if name in self._in_hand or name in {run for run, _ in self._unreleased} or self._lease.is_over:
-            return False
-        runs = [run for run, _ in self._in_hand.values()]
-        if any(run.may_have_more(_OPENS) for run in runs):
-            return False
-        places = self._settings.most or max((run.places for run in runs), default=0)
-        return not runs or sum(run.held for run in runs) < max(places, 1)
+    def _share_out(self, work: Sequence[ReadyWork]) -> None:
+        """Who may claim how much; and a run that may is taken up, the most urgent first."""
+        in_hand = {name: run for name, (run, _) in self._in_hand.items()}
+        places = max(self._settings.most or max((run.places for run in in_hand.values()), default=0), 1)
+        mine = [one for one in work
+                if (in_hand[one.run].may_have_more if one.run in in_hand else self._may_take_up(one.run))]  # fmt: skip
+        # A few are claimed ahead, where that takes no other run's places.
+        room = places if len({*in_hand, *(one.run for one in mine)}) > 1 else AHEAD * places
+        found = shares(mine, {name: run.held_by_priority for name, run in in_hand.items()}, room, self._settings.now())
+        for name, run in in_hand.items():
+            run.allow(found.get(name))
+        if any(run.holds_up_others(_OPENS) for run in in_hand.values()):
+            return
+        for name in dict.fromkeys(one.run for one in mine):
+            share = found[name]
+            if name not in in_hand and (share is None or any(share.values())):
+                self._take_up(name, share)
+                return
 
-    def _take_up(self, name: str) -> None:
+    def _may_take_up(self, name: str) -> bool:
+        is_held_still = name in {run for run, _ in self._unreleased}
+        return not (is_held_still or self._lease.is_over or self._pauses.goes_on(name))
+
+    def _take_up(self, name: str, share: Share | None) -> None:
         run = RunInHand(name, self._store, self._id, self._lease, self._open, self._leaving.is_set)
+        run.allow(share)
         self._in_hand[name] = (run, asyncio.create_task(self._work(run)))
 
     async def _work(self, run: RunInHand) -> None:

@@ -183,6 +183,37 @@ def test_a_retry_goes_by_way_of_the_queue_and_keeps_to_what_its_run_spared(place
     assert work(place) == dict.fromkeys("cde", ("ready", None))
 
 
+def test_a_priority_is_kept_shown_and_decides_who_is_first(place: Workplace) -> None:
+    campaign, button = queue(place, "--limit", "a,b"), queue(place, "--limit", "c,d", "--priority", "10")
+    assert (campaign["priority"], button["priority"]) == (100, 10)
+    assert "Its priority is 10." in flat(place.run("show", str(button["run"])).out)
+    assert [json.loads(line)["priority"] for line in place.run("runs", "--json").out.splitlines()] == [10, 100]
+    said = place.run("worker", "--until-idle", "--json", "--concurrency", "1")
+    order = [json.loads(line)["target"][0] for line in said.out.splitlines()]
+    assert (set(order[:2]), set(order[2:])) == (set("cd"), set("ab"))
+
+
+def test_a_retry_by_hand_has_a_priority_of_its_own(place: Workplace) -> None:
+    place.let_in("")
+    queue(place, "--priority", "400")
+    work(place)
+    place.run("cancel", "last")
+    place.let_in("abcdef")
+    place.run("accounts", "clear", "push", "--yes")
+    assert json.loads(place.run("retry", "last", "--queue", "--json").out)["priority"] == 50
+    assert json.loads(place.run("retry", "last", "--queue", "--json", "--priority", "0").out)["priority"] == 0
+
+
+@pytest.mark.parametrize(("given", "sentence"), [
+    (["--priority", "10"], "--priority is for a run in the queue; expected --queue with it"),
+    (["--priority", "1000", "--queue"], "--priority"),
+])  # fmt: skip
+def test_a_priority_that_says_nothing_is_refused(place: Workplace, given: list[str], sentence: str) -> None:
+    said = place.run("check", "i.yaml", *given)
+    assert said.status == 2 and sentence in said.err
+    assert place.run("runs", "--json").out == ""
+
+
 def test_an_inventory_that_cannot_be_read_any_more_leaves_the_run_to_others(place: Workplace) -> None:
     queue(place)
     (place.folder / "i.yaml").write_text("version: 1\ngroups: [\n")

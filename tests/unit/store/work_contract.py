@@ -84,6 +84,48 @@ class WorkContract:
         submit(store, {"r3": ("c",)}, priority=10)
         assert (await store.look()).ready == ["r3", "r1", "r2"]
 
+    async def test_what_is_ready_is_told_by_run_and_priority(self, store: Store) -> None:
+        submit(store, {"r1": ("a", "b", "c")}, priority=100)
+        submit(store, {"r2": ("d",)}, priority=10)
+        worker = await begin(store)
+        (claim,) = await store.claim("r1", worker, 1)
+        assert (claim.target, claim.priority) == ("a", 100)
+        due = utc_now() - timedelta(hours=2)
+        assert await store.put_off(claim, outcome_of(claim), due, {}, priority=200)
+        before = utc_now()
+        await store.tidy(nobody_is_gone)
+        found = {(one.run, one.priority): one for one in (await store.look()).work}
+        assert list(found) == [("r2", 10), ("r1", 100), ("r1", 200)]
+        assert [one.count for one in found.values()] == [1, 2, 1]
+        assert found["r1", 100].since == NOON, "since it was submitted"
+        assert found["r1", 200].since >= before - timedelta(seconds=30), "not since it was due: nobody looked before"
+
+    async def test_work_of_one_priority_can_be_claimed_alone(self, store: Store) -> None:
+        submit(store, {"r1": ("a", "b", "c")}, priority=100)
+        worker = await begin(store)
+        (claim,) = await store.claim("r1", worker, 1)
+        await store.put_off(claim, outcome_of(claim), utc_now() - timedelta(hours=2), {}, priority=200)
+        await store.tidy(nobody_is_gone)
+        assert await store.claim("r1", worker, 9, 150) == []
+        assert [one.target for one in await store.claim("r1", worker, 9, 200)] == ["a"]
+        assert [one.target for one in await store.claim("r1", worker, 9)] == ["b", "c"]
+
+    async def test_the_most_urgent_of_a_run_comes_first_and_what_is_put_off_keeps_its_place(self, store: Store) -> None:
+        submit(store, {"r1": ("a", "b", "c")}, priority=100)
+        worker = await begin(store)
+        first, second, _ = await store.claim("r1", worker, 3)
+        early = utc_now() - timedelta(hours=2)
+        await store.put_off(first, outcome_of(first), early, {}, priority=200)
+        await store.put_off(second, outcome_of(second), early, {})
+        await store.tidy(nobody_is_gone)
+        assert [(one.target, one.priority) for one in await store.claim("r1", worker, 9)] == [("b", 100), ("a", 200)]
+
+    async def test_a_run_knows_its_priority(self, store: Store) -> None:
+        submit(store, {"r1": ("a",)}, priority=7)
+        store.begin_run(a_run("r2"), {}, [("b", None, None)])
+        found = {run.id: run.priority for run in store.runs()}
+        assert found == {"r1": 7, "r2": None}
+
     async def test_a_run_whose_hosts_are_worked_on_elsewhere_has_nothing_to_claim(self, store: Store) -> None:
         submit(store, {"r1": ("a",), "r2": ("A",)})
         worker = await begin(store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
 from unittest import mock
@@ -101,6 +101,50 @@ def test_two_runs_that_want_one_host_come_one_after_the_other(store: Store) -> N
     both = (site.statuses(), site.statuses(second))
     assert sorted({status for one in both for status in one.values()}) == ["installed", "unchanged"]
     assert site.starts() == [1] * 3
+
+
+def order_of(site: Site, runs: Collection[str]) -> list[str]:
+    """The runs of the outcomes, in the order in which they were reported."""
+    return [outcome.run for outcome in site.reported if outcome.run in runs]
+
+
+def test_who_is_urgent_is_not_behind_a_campaign_that_has_begun(store: Store) -> None:
+    async def story() -> tuple[Site, str, int]:
+        site = Site(store, some_hosts(60))
+        site.hosts += some_hosts(30)
+        serving = asyncio.create_task(site.worker("w", most=5).serve())
+        await until(lambda: len(site.reported) >= 5)
+        button = site.submit(priority=10, targets=[host.name for host in site.hosts[60:]])
+        before = len(site.reported)
+        await until(lambda: set(store.work_states(button)) == {WorkState.DONE})
+        between = len(site.reported) - before
+        await until(lambda: is_done(site))
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        return site, button, between
+
+    site, button, between = told(story)
+    assert len(site.statuses()) == 60 and len(site.statuses(button)) == 30
+    assert between <= 30 + 16, "the campaign ended what it had in hand, and a few that were claimed before it was seen"
+    assert order_of(site, [site.run, button])[-10:] == [site.run] * 10
+
+
+def test_a_campaign_that_has_waited_for_an_hour_has_a_tenth_of_the_places(store: Store) -> None:
+    async def story() -> tuple[Site, str]:
+        site = Site(store, some_hosts(100))
+        late, others = site.run, some_hosts(200)
+        await asyncio.sleep(3700)
+        site.hosts += others
+        urgent = site.submit(priority=10, targets=[host.name for host in others])
+        serving = asyncio.create_task(site.worker("w", most=20).serve())
+        await until(lambda: len(site.statuses(urgent)) == 200)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        return site, late
+
+    site, late = told(story)
+    done = len([one for one in site.reported if one.run == late])
+    assert 10 <= done <= 50, "two of twenty places, as long as it took"
 
 
 def test_a_machine_of_two_names_is_worked_on_once_whichever_workers_have_them(store: Store) -> None:
