@@ -280,6 +280,13 @@ def data_folder() -> Path:
     return Path(home) / "pusher"
 
 
+def audit_key() -> Path:
+    """The key that seals the audit, outside of the store: ``PUSHER_AUDIT_KEY``, or a file beside the configuration."""
+    named = os.environ.get(f"{_PREFIX}AUDIT_KEY")
+    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(named) if named else Path(home) / "pusher" / "audit.key"
+
+
 def place_of_store(url: str | None) -> str:
     """``url``, or the file of the user's own store."""
     return url or str(data_folder() / "pusher.sqlite")

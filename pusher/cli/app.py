@@ -11,7 +11,18 @@ from typing import Annotated, Any
 import typer
 
 from pusher import __version__
-from pusher.cli.options import AsJson, Quiet, flag, spelled, with_options, with_options_of_a_run, with_run_options
+from pusher.cli import audit
+from pusher.cli.options import (
+    AsJson,
+    Quiet,
+    StoreUrl,
+    flag,
+    group_of_commands,
+    spelled,
+    with_options,
+    with_options_of_a_run,
+    with_run_options,
+)
 from pusher.cli.streams import ended_with, lasting_streams
 from pusher.models import Status, Verb
 from pusher.problems import BadInput, ProblemError
@@ -28,19 +39,13 @@ app = typer.Typer(
     f"{', '.join(filter(None, map(variable, OPTIONS)))}. A retry keeps to its run's options.",
 )
 
-accounts_app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="The push accounts of an accounts file.",
-)
+accounts_app = group_of_commands("The push accounts of an accounts file.")
 app.add_typer(accounts_app, name="accounts")
+app.add_typer(audit.app, name="audit")
 
 BAD_INPUT = 2
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before removing.")]
-StoreUrl = Annotated[str | None, flag("store")]
 AccountsFile = Annotated[
     Path | None, flag("accounts", help="The accounts file. [default: accounts.toml in this folder]")
 ]

@@ -73,6 +73,16 @@ def spelled(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+StoreUrl = Annotated[str | None, flag("store")]
+
+
+def group_of_commands(help: str) -> typer.Typer:
+    """An app of commands that stands under a word of its own."""
+    return typer.Typer(
+        no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=help
+    )
+
+
 def with_options(*names: str, required: Sequence[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """``command(options, …own)`` becomes a command with the options of these names spelled out, in this order.
 

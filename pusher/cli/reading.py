@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 
 from pusher.cli.run_requests import store_of_runs
 from pusher.cli.streams import in_utf_8
+from pusher.cli.whole_file import whole_file
 from pusher.models import Run, WorkState
 from pusher.next_commands import NextCommands
 from pusher.problems import BadInput
@@ -107,32 +105,10 @@ def report(run: str, format: str, output: Path | None, store: str | None) -> Non
             render(format, found, outcomes, sys.stdout, following)
             return
         try:
-            with _whole(output, encoding_of(format)) as file:
+            with whole_file(output, encoding_of(format)) as file:
                 render(format, found, outcomes, file, following)
         except OSError as error:
             raise BadInput(None, f"{output} cannot be written: {error.strerror}", "a writable file") from error
-
-
-@contextmanager
-def _whole(output: Path, encoding: str) -> Iterator[TextIO]:
-    """A file that is there whole, or as it was before, whatever ends the writing.
-
-    What is no file (a pipe, a device) is written as it comes.
-    """
-    place = output.resolve()
-    if place.exists() and not place.is_file():
-        with place.open("w", encoding=encoding, newline="") as stream:
-            yield stream
-        return
-    part = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
-        with part.open("x", encoding=encoding, newline="") as file:
-            yield file
-        if place.exists():
-            shutil.copymode(place, part)
-        part.replace(place)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _print(what: RenderableType) -> None:

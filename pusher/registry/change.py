@@ -129,7 +129,7 @@ class Registrar:
         if found is not None:
             return found
         if self._store.registry.audit.chain() is not None:
-            raise _key_missing(self._key)
+            raise key_missing(self._key)
         return make_key(self._key)
 
     def _draft(self, change: RegistryChange) -> Draft:
@@ -206,9 +206,9 @@ def _append(entries: Entries, key: Secret, entry: AuditEntry, store: str) -> Anc
 def _check_key(entries: Entries, key: Secret, path: Path) -> None:
     last = entries.last()
     if last is not None and last.key != name_of(key):
-        raise _key_missing(path)
+        raise key_missing(path)
 
 
-def _key_missing(path: Path) -> BadInput:
+def key_missing(path: Path) -> BadInput:
     found = "the audit of this store was written with another key than the one here"
     return BadInput(Source(file=str(path)), found, "the key's file as it is where the audit was begun")

@@ -56,6 +56,8 @@ class Workplace:
         self._users = dict(self.hosts["10.0.0.1"].users)
         monkeypatch.setenv("PUSH", SECRET)
         monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        monkeypatch.delenv("PUSHER_AUDIT_KEY", raising=False)
         monkeypatch.chdir(folder)
         transports = {TransportKind.SMB: MemoryTransport(self.hosts)}
         monkeypatch.setattr("pusher.wiring.run_resources.open_transports", lambda *_: nullcontext(transports))
