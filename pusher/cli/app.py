@@ -43,6 +43,15 @@ accounts_app = group_of_commands("The push accounts of an accounts file.")
 app.add_typer(accounts_app, name="accounts")
 app.add_typer(audit.app, name="audit")
 
+packages_app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="The packages that the store has for runs in the queue, by their content.",
+)
+app.add_typer(packages_app, name="packages")
+
 BAD_INPUT = 2
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before removing.")]
@@ -58,6 +67,9 @@ Identify = Annotated[
 ]
 Queue = Annotated[
     bool, typer.Option("--queue", help="Leave it to the workers (pusher worker), and return once it is in the queue.")
+]
+WhichPackage = Annotated[
+    str, typer.Argument(metavar="PACKAGE", help="A package's digest, its beginning, or a name that only one has.")
 ]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, or 'last'.")]
 
@@ -323,6 +335,58 @@ def clear_account(
         who = host if found[0].is_local else "the domain"
         _confirmed(f"Has {who} forgotten the failed sign-ins of {found[0].user}?")
     clear(found, accounts, store, json, host)
+
+
+@packages_app.command("add")
+def add_package(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The package's folder, with its package.toml.")],
+    store: StoreUrl = None,
+    json: AsJson = False,
+) -> None:
+    """Store a package, and print its digest: the SHA-256 of all that its package.toml says, its files' hashes with it.
+
+    push --queue does it by itself; a file that is there already, of whatever package, is not stored again.
+
+    Example: pusher packages add packages/labagent
+    """
+    from pusher.cli import packages
+
+    packages.add(folder, store, json)
+
+
+@packages_app.command("list")
+def list_packages(store: StoreUrl = None, json: AsJson = False) -> None:
+    """List the packages, the newest first.
+
+    Example: pusher packages list
+    """
+    from pusher.cli import packages
+
+    packages.list_packages(store, json)
+
+
+@packages_app.command("show")
+def show_package(package: WhichPackage, store: StoreUrl = None, json: AsJson = False) -> None:
+    """Show a package's files, and the runs in the queue that need it.
+
+    Example: pusher packages show labagent
+    """
+    from pusher.cli import packages
+
+    packages.show(package, store, json)
+
+
+@packages_app.command("remove")
+def remove_package(package: WhichPackage, store: StoreUrl = None, json: AsJson = False) -> None:
+    """Forget a package, with the files that no other one has; not where a run in the queue needs it.
+
+    No machine is touched: to take it off machines is pusher remove.
+
+    Example: pusher packages remove labagent
+    """
+    from pusher.cli import packages
+
+    packages.remove(package, store, json)
 
 
 @app.command()

@@ -115,7 +115,14 @@ class _PackageModel(FormatModel):
 
 def load_package(folder: Path, verify_hashes: bool = True) -> Package:
     """The package in ``folder``; raises BadInput. Its ``source`` is the place of the service's command."""
-    document = read_toml(folder / PACKAGE_FILE)
+    return package_of(read_toml(folder / PACKAGE_FILE), folder, verify_hashes)
+
+
+def package_of(document: Document, folder: Path, verify_hashes: bool = True, *, by_hash: bool = False) -> Package:
+    """The package that ``document`` describes; as ``load_package``.
+
+    ``by_hash``: its files lie in ``folder`` under their hashes, and their ``source`` only tells what they are called.
+    """
     model = validate(_PackageModel, document)
     _refuse_what_does_not_belong(document, model)
     dests = [_dest(document, model, number) for number in range(len(model.file))]
@@ -124,7 +131,7 @@ def load_package(folder: Path, verify_hashes: bool = True) -> Package:
     if model.service is not None:
         _check_command(document, model.service.command, dests)
     files = tuple(
-        _file(document, number, entry, dest, folder, verify_hashes)
+        _file(document, number, entry, dest, folder, verify_hashes, by_hash)
         for number, (entry, dest) in enumerate(zip(model.file, dests, strict=True))
     )
     installer = detect = None
@@ -136,7 +143,7 @@ def load_package(folder: Path, verify_hashes: bool = True) -> Package:
     return Package(
         name=model.name,
         version=model.version,
-        root=folder,
+        root=Path(document.file).parent,
         files=files,
         service=_service(document, model.service),
         installer=installer,
@@ -222,7 +229,9 @@ def _service_secret(document: Document, model: _ServiceModel) -> str | None:
 # -- files ------------------------------------------------------------------------------------------------
 
 
-def _file(document: Document, number: int, entry: _FileModel, dest: str, folder: Path, verify: bool) -> PackageFile:
+def _file(
+    document: Document, number: int, entry: _FileModel, dest: str, folder: Path, verify: bool, by_hash: bool
+) -> PackageFile:
     place: Place = ("file", number, "source")
 
     def refuse(found: str, expected: str = "") -> NoReturn:
@@ -234,7 +243,7 @@ def _file(document: Document, number: int, entry: _FileModel, dest: str, folder:
         refuse("leads out of the package's folder", "a path inside it")
     if source.endswith("/"):
         refuse("is not a file", "a file")
-    path = folder / relative
+    path = folder / (entry.sha256.lower() if by_hash else relative)
     try:
         if not path.resolve().is_relative_to(folder.resolve()):
             refuse("is a link that leads out of the package's folder", "a file inside it")

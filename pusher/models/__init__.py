@@ -7,6 +7,7 @@ Everybody imports them from here, whatever the file: a noun may move to another 
 
 from pusher.models.accounts import Account, Credential, Secret
 from pusher.models.common import SUCCESSES, NextMove, Protocol, Source, Stage, Status, TransportKind, Verb
+from pusher.models.content import ContentKind, RunNeeds, Stored
 from pusher.models.journals import Journal, JournalStep, Mark
 from pusher.models.outcomes import AccountTried, Attempt, Check, CheckResult, Outcome, StepTime
 from pusher.models.packages import (
@@ -37,6 +38,7 @@ __all__ = [
     "Check",
     "CheckResult",
     "Claim",
+    "ContentKind",
     "Credential",
     "Detect",
     "DetectBy",
@@ -53,12 +55,14 @@ __all__ = [
     "Protocol",
     "ReadyWork",
     "Run",
+    "RunNeeds",
     "Secret",
     "ServiceSpec",
     "Source",
     "Stage",
     "Status",
     "StepTime",
+    "Stored",
     "Target",
     "TransportKind",
     "Verb",

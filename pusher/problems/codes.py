@@ -185,3 +185,5 @@ class Code(StrEnum):
     DRAINING = "draining"
     LEASE_LOST = "lease-lost"
     STORE_AWAY = "store-away"
+    CONTENT_MISSING = "content-missing"
+    CONTENT_ALTERED = "content-altered"

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from pusher.models import Run
+from pusher.models import Run, RunNeeds
 from pusher.store import schema
 from pusher.store.database import Repository, unless_there
 from pusher.store.queries import read_runs
@@ -37,11 +37,13 @@ class Runs(Repository):
         targets: Collection[tuple[str, str | None, str | None]],
         worker: Mapping[str, Any] | None = None,
         priority: int | None = None,
+        needs: RunNeeds | None = None,
     ) -> None:
         """Record the run and every target's (name, address, site) before anything is contacted.
 
         ``worker``: the process that works on it, in words of the caller's own. ``priority``: of a run that is queued,
-        so that its targets wait for workers; the lower comes first. StoreError where it is not known to be recorded.
+        so that its targets wait for workers; the lower comes first. ``needs``: what those have from the store.
+        StoreError where it is not known to be recorded.
         """
         row = {
             "id": run.id,
@@ -56,6 +58,7 @@ class Runs(Repository):
             "worker": dict(worker) if worker is not None else None,
             "queued_at": run.started_at if priority is not None else None,
             "priority": priority,
+            "package_digest": needs.package if needs is not None else None,
         }
 
         def begin(connection: Connection) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -150,6 +151,7 @@ runs = Table(
     Column("worker", Document),
     Column("queued_at", Utc),
     Column("priority", Count),
+    Column("package_digest", Words),
 )
 
 targets = Table(
@@ -312,3 +314,35 @@ workers = Table(
 )
 Index("workers_up", workers.c.name, unique=True, **_where(workers.c.state == "up"))
 """Who takes work: a row each time that one starts. ``state``: ``up`` or ``gone``; who is gone never comes back."""
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("sha256", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("size", Count, nullable=False),
+    Column("begun_at", Utc, nullable=False),
+    Column("stored_at", Utc),
+)
+Index("blobs_stored", blobs.c.sha256, unique=True, **_where(blobs.c.stored_at.is_not(None)))
+"""Content by its hash: a row each time that somebody begins to store some. Once it is whole, and hashed, it is
+``stored_at``; of two who store the same, one comes first, and the other's goes."""
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("blob", Words, ForeignKey("blobs.id"), primary_key=True),
+    Column("number", Count, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),
+)
+"""The bytes of a blob, in pieces of a megabyte at most."""
+
+parts = Table(
+    "parts",
+    metadata,
+    Column("whole", Words, primary_key=True),
+    Column("part", Words, primary_key=True),
+    Index("parts_by_part", "part"),
+)
+"""Which content names which other (a package its files): both by their hashes."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pusher.store.budget import BudgetLedger
 from pusher.store.claims import Claims
+from pusher.store.content import Content
 from pusher.store.database import Database
 from pusher.store.events import Events
 from pusher.store.journals import Journals
@@ -17,7 +18,7 @@ from pusher.store.work import Work
 from pusher.store.workers import Workers
 
 
-class Store(Runs, Outcomes, Events, Journals, Workers, Claims, Work, Queries):
+class Store(Runs, Outcomes, Events, Journals, Workers, Claims, Work, Content, Queries):
     """Writing goes through a thread that commits in batches; reading happens at once.
 
     Every call may raise StoreError (``store-…``). What is posted raises nothing: its future tells how it went.

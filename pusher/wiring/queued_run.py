@@ -1,9 +1,9 @@
 """A run by way of the queue: submitted by one process, opened by another.
 
 Here: what is recorded of it, and how a worker makes of that record what a run takes on its own machine. Its accounts
-and their secrets are the worker's; what the record says of files (the inventory, the package) is read there, too, so
-they lie at the same place, and a package that is another one by now is refused. What must not live here: who claims
-what (``worker``).
+and their secrets are the worker's; its package is the one that was stored with it; the inventory is read there, too,
+so it lies at the same place. What must not live here: who claims what (``worker``), how a package is stored
+(``packages``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from pusher.credentials.accounts_file import AccountsFile
 from pusher.install.package import PACKAGE_FILE
-from pusher.models import Outcome, Run, Source
+from pusher.models import Outcome, Package, Run, RunNeeds, Source
 from pusher.problems import BadInput
 from pusher.problems.outcomes import never_tried
 from pusher.push.context import Stop, Watcher
@@ -25,7 +25,8 @@ from pusher.settings import Options
 from pusher.store import Store
 from pusher.wiring.accounts import accounts_of
 from pusher.wiring.engine import Engine, Note
-from pusher.wiring.run_plan import RunPlan, prepare_run
+from pusher.wiring.packages import keep_package, stored_package
+from pusher.wiring.run_plan import PackageFrom, RunPlan, prepare_run
 from pusher.wiring.run_resources import RunResources, new_run, open_run
 from pusher.worker.claimed_run import ClaimedRun, Selection
 from pusher.worker.own_thread import in_own_thread
@@ -51,8 +52,9 @@ async def submit(plan: RunPlan, engine: Engine) -> Submitted:
         raise _nobody_to_ask("the service's account", Source(file=str(plan.package.root / PACKAGE_FILE)))
     store, priority = engine.store(), _priority(plan)
     run = replace(new_run(plan), priority=priority)
+    needs = await asyncio.to_thread(_needs, plan, store)
     targets = [(target.name, target.address, target.site) for target in plan.targets()]
-    await asyncio.to_thread(store.begin_run, run, plan.options.to_json(), targets, None, priority)
+    await asyncio.to_thread(store.begin_run, run, plan.options.to_json(), targets, None, priority, needs)
     spared = [never_tried(run.id, target, target.address, why, run.started_at, run.started_at)
               for target, why in plan.left_out()]  # fmt: skip
     for at in range(0, len(spared), _BATCH):
@@ -65,6 +67,17 @@ def _priority(plan: RunPlan) -> int:
     if plan.options.priority is not None:
         return plan.options.priority
     return CAMPAIGN if plan.options.origin is None else RETRY_BY_HAND
+
+
+def _needs(plan: RunPlan, store: Store) -> RunNeeds:
+    """Stored before the run is, so that no worker finds it without."""
+    if plan.package is None:
+        return RunNeeds()
+    kept = keep_package(store, plan.package.root)
+    if kept.package != plan.package:
+        place = Source(file=str(plan.package.root / PACKAGE_FILE))
+        raise BadInput(place, "the package was changed while it was read", "one that nobody writes to")
+    return RunNeeds(package=kept.manifest.digest)
 
 
 def _refuse_asking(accounts: AccountsFile) -> None:
@@ -133,9 +146,21 @@ def _prepared(name: str, store: Store, engine: Engine, given: Mapping[str, Any])
     # Its limit has been met: these are the targets. What the inventory lacks of them by now would make it bad input.
     options = Options.recorded({**store.options(run.id), "limit": None}, run.id, names, given)
     _refuse_asking(accounts_of(options))
-    plan = prepare_run(options, run.verb, engine)
-    if plan.package is not None and (plan.package.name, plan.package.version) != (run.package, run.version):
-        found = f"the package is {plan.package.name} {plan.package.version} by now"
-        place = Source(file=str(plan.package.root))
-        raise BadInput(place, found, f"{run.package} {run.version}, as when run {run.id} was queued")
-    return run, plan
+    return run, prepare_run(options, run.verb, engine, package_from=_package_from(run, store, options))
+
+
+def _package_from(run: Run, store: Store, options: Options) -> PackageFrom | None:
+    """Of what was stored with the run; None where it has no package."""
+    digest = store.needs(run.id).package
+    if digest is None:
+        if run.package is None:
+            return None
+        raise BadInput(None, f"no package was stored with run {run.id}", "a run that was queued by this version")
+
+    def package_from(accounts: AccountsFile) -> Package:
+        package = stored_package(store, digest, accounts, options.package)
+        if package.service is not None and package.service.secret == _ASKED_FOR:
+            raise _nobody_to_ask("the service's account", package.source)
+        return package
+
+    return package_from

@@ -7,7 +7,7 @@ Not here: which targets are selected (``target_selection``), what is opened for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,15 +110,25 @@ class RunPlan:
         yield from self.selection.notes()
 
 
+PackageFrom = Callable[[AccountsFile], Package]
+"""The package of a run that has it from elsewhere than its options say; the secret of its service is the accounts'."""
+
+
 def prepare_run(
-    options: Options, verb: Verb, engine: Engine, directory: Directory | None = None, *, with_secrets: bool = True
+    options: Options,
+    verb: Verb,
+    engine: Engine,
+    directory: Directory | None = None,
+    *,
+    with_secrets: bool = True,
+    package_from: PackageFrom | None = None,
 ) -> RunPlan:
     """Read and check everything, and ask for the secrets; BadInput. Of the ``engine`` the store is opened, to ask a
     directory, and nothing else.
 
     ``directory`` reads the groups that the inventory has of one; None: the accounts file says which. It is asked once
     every file is found good, and is all that is contacted. ``with_secrets``: not where the run is another process's to
-    work on: then only the directory's reader has one, where groups are asked for.
+    work on: then only the directory's reader has one, where groups are asked for, and there is no payload.
     """
     inventory = load_inventory(options.inventory)
     # What names nothing is said before anybody is asked for a secret, unless only the directory knows its names.
@@ -126,7 +136,10 @@ def prepare_run(
     authority = authority_of(options, inventory)
     listed = accounts_of(options)
     not_borne = tuple(unborne(listed, inventory, expanded=selection is not None))
-    package, payload = _package(options, verb)
+    package = package_from(listed) if package_from is not None else _package(options, verb)
+    payload = None
+    if package is not None and with_secrets:
+        payload = load_payload(package)  # each hash is verified by reading it
     name = package.name if package is not None else None
     run_account = runner_of(listed, package)
     accounts = accounts_for(listed, name, run_account)
@@ -160,14 +173,12 @@ def prepare_run(
     return plan
 
 
-def _package(options: Options, verb: Verb) -> tuple[Package | None, Payload | None]:
+def _package(options: Options, verb: Verb) -> Package | None:
     if options.package is None:
         if verb is not Verb.CHECK:
             raise BadInput(None, f"{verb} needs a package", "--package DIR")
-        return None, None
-    package = load_package(options.package, verify_hashes=False)
-    # Reading the payload verifies each hash, once.
-    return package, load_payload(package)
+        return None
+    return load_package(options.package, verify_hashes=False)
 
 
 def _prove(plan: RunPlan) -> None:

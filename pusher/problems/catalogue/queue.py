@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pusher.models import Stage
-from pusher.problems.catalogue.row import CANCELLED, RETRY, WAIT, WINDOW, Row
+from pusher.problems.catalogue.row import CANCELLED, FAILED, GIVE_UP, RETRY, WAIT, WINDOW, Row
 from pusher.problems.codes import Code
 
 # A table reads as rows.
@@ -28,5 +28,12 @@ QUEUE = [
         "Look at the database server and the link to it. When it is back the target is tried again, and what was "
         "left there is undone first.",
         again_in_run=False, again=WINDOW, given_back=True),
+    Row(Code.CONTENT_MISSING, Stage.STAGE, GIVE_UP, FAILED,
+        "the store no longer has what was stored with the run",
+        "Store it again with pusher packages add DIR: the same package has the same digest, and the run goes on."),
+    Row(Code.CONTENT_ALTERED, Stage.STAGE, GIVE_UP, FAILED,
+        "what the store has does not have the hash under which it was stored: it was altered, and is not used",
+        "Find out who can write to the store's tables: whoever does so can have anything pushed. Then pusher packages "
+        "remove DIGEST, and pusher packages add DIR."),
 ]
 # fmt: on
