@@ -28,6 +28,14 @@ PIECE = 1024 * 1024
 ABANDONED = timedelta(days=1)
 """What was begun longer ago and is not whole, or was stored longer ago and is named by nothing, is nobody's."""
 _CHUNK, _PART = unless_there(_CHUNKS), unless_there(_PARTS)
+_NEEDS = {
+    "package": "package_digest",
+    "inventory": "inventory_digest",
+    "authority": "authority_digest",
+    "profile": "profile",
+    "profile_digest": "profile_digest",
+}
+"""Of ``RunNeeds``, by its names: a run's columns."""
 _IS_STORED = _BLOBS.c.stored_at.is_not(None)
 
 
@@ -171,9 +179,15 @@ class Content(Repository):
 
     def needs(self, run: str) -> RunNeeds:
         """What a worker needs for the queued run, as ``begin_run`` was told."""
-        query = select(_RUNS.c.package_digest).where(_RUNS.c.id == run)
+        query = select(*(_RUNS.c[column] for column in _NEEDS.values())).where(_RUNS.c.id == run)
         with self._database.reading() as connection:
-            return RunNeeds(package=connection.execute(query).scalar())
+            row = connection.execute(query).one()
+            return RunNeeds(**dict(zip(_NEEDS, row, strict=True)))
+
+
+def needs_row(needs: RunNeeds) -> dict[str, str | None]:
+    """The columns of a run."""
+    return {column: getattr(needs, name) for name, column in _NEEDS.items()}
 
 
 def _stored(row: RowMapping) -> Stored:

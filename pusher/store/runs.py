@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from pusher.models import Run, RunNeeds
 from pusher.store import schema
+from pusher.store.content import needs_row
 from pusher.store.database import Repository, unless_there
 from pusher.store.queries import read_runs
 from pusher.store.work import work_rows
@@ -58,7 +59,7 @@ class Runs(Repository):
             "worker": dict(worker) if worker is not None else None,
             "queued_at": run.started_at if priority is not None else None,
             "priority": priority,
-            "package_digest": needs.package if needs is not None else None,
+            **needs_row(needs or RunNeeds()),
         }
 
         def begin(connection: Connection) -> None:

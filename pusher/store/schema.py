@@ -152,6 +152,10 @@ runs = Table(
     Column("queued_at", Utc),
     Column("priority", Count),
     Column("package_digest", Words),
+    Column("inventory_digest", Words),
+    Column("authority_digest", Words),
+    Column("profile", Words),
+    Column("profile_digest", Words),
 )
 
 targets = Table(

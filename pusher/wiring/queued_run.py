@@ -1,9 +1,9 @@
 """A run by way of the queue: submitted by one process, opened by another.
 
 Here: what is recorded of it, and how a worker makes of that record what a run takes on its own machine. Its accounts
-and their secrets are the worker's; its package is the one that was stored with it; the inventory is read there, too,
-so it lies at the same place. What must not live here: who claims what (``worker``), how a package is stored
-(``packages``).
+and their secrets are the worker's; its package, its inventory and the authority of its certificates are those that were
+stored with it. What must not live here: who claims what (``worker``), how these are stored (``packages``,
+``stored_inventory``).
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from pusher.store import Store
 from pusher.wiring.accounts import accounts_of
 from pusher.wiring.engine import Engine, Note
 from pusher.wiring.packages import keep_package, stored_package
-from pusher.wiring.run_plan import PackageFrom, RunPlan, prepare_run
+from pusher.wiring.run_plan import PackageFrom, RunPlan, Supplied, prepare_run
 from pusher.wiring.run_resources import RunResources, new_run, open_run
+from pusher.wiring.stored_inventory import keep_authority, keep_inventory, stored_authority, stored_inventory
 from pusher.worker.claimed_run import ClaimedRun, Selection
 from pusher.worker.own_thread import in_own_thread
 
@@ -71,13 +72,19 @@ def _priority(plan: RunPlan) -> int:
 
 def _needs(plan: RunPlan, store: Store) -> RunNeeds:
     """Stored before the run is, so that no worker finds it without."""
-    if plan.package is None:
-        return RunNeeds()
-    kept = keep_package(store, plan.package.root)
-    if kept.package != plan.package:
-        place = Source(file=str(plan.package.root / PACKAGE_FILE))
+    return RunNeeds(
+        package=_kept(plan.package, store) if plan.package is not None else None,
+        inventory=keep_inventory(store, plan.inventory, plan.package),
+        authority=keep_authority(store, plan.authority) if plan.authority is not None else None,
+    )
+
+
+def _kept(package: Package, store: Store) -> str:
+    kept = keep_package(store, package.root)
+    if kept.package != package:
+        place = Source(file=str(package.root / PACKAGE_FILE))
         raise BadInput(place, "the package was changed while it was read", "one that nobody writes to")
-    return RunNeeds(package=kept.manifest.digest)
+    return kept.manifest.digest
 
 
 def _refuse_asking(accounts: AccountsFile) -> None:
@@ -143,20 +150,25 @@ def _prepared(name: str, store: Store, engine: Engine, given: Mapping[str, Any])
     if run is None:
         raise BadInput(None, f"the store has no run {name} any more", "a store that keeps its runs")
     names = frozenset(target.lower() for target in store.targets(run.id))
-    # Its limit has been met: these are the targets. What the inventory lacks of them by now would make it bad input.
-    options = Options.recorded({**store.options(run.id), "limit": None}, run.id, names, given)
+    options = Options.recorded(store.options(run.id), run.id, names, given)
     _refuse_asking(accounts_of(options))
-    return run, prepare_run(options, run.verb, engine, package_from=_package_from(run, store, options))
+    return run, prepare_run(options, run.verb, engine, supplied=_supplied(run, store, options))
 
 
-def _package_from(run: Run, store: Store, options: Options) -> PackageFrom | None:
-    """Of what was stored with the run; None where it has no package."""
-    digest = store.needs(run.id).package
-    if digest is None:
-        if run.package is None:
-            return None
-        raise BadInput(None, f"no package was stored with run {run.id}", "a run that was queued by this version")
+def _supplied(run: Run, store: Store, options: Options) -> Supplied:
+    """What was stored with the run."""
+    needs = store.needs(run.id)
+    if needs.inventory is None or (needs.package is None and run.package is not None):
+        found = f"run {run.id} was queued by an older pusher, which stored neither its inventory nor its package"
+        raise BadInput(None, found, "the same run queued again")
+    return Supplied(
+        inventory=stored_inventory(store, needs.inventory),
+        authority=stored_authority(store, needs.authority) if needs.authority is not None else None,
+        package_from=_package_from(store, needs.package, options) if needs.package is not None else None,
+    )
 
+
+def _package_from(store: Store, digest: str, options: Options) -> PackageFrom:
     def package_from(accounts: AccountsFile) -> Package:
         package = stored_package(store, digest, accounts, options.package)
         if package.service is not None and package.service.secret == _ASKED_FOR:

@@ -111,7 +111,19 @@ class RunPlan:
 
 
 PackageFrom = Callable[[AccountsFile], Package]
-"""The package of a run that has it from elsewhere than its options say; the secret of its service is the accounts'."""
+"""The package of a run; the secret of its service is the accounts'."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supplied:
+    """What a run has from elsewhere than its options say, so that no file of those is read but the accounts.
+
+    ``authority``: of whoever signs WinRM's certificates; ``package_from``: None where the run has no package.
+    """
+
+    inventory: Inventory
+    authority: Path | None
+    package_from: PackageFrom | None
 
 
 def prepare_run(
@@ -121,7 +133,7 @@ def prepare_run(
     directory: Directory | None = None,
     *,
     with_secrets: bool = True,
-    package_from: PackageFrom | None = None,
+    supplied: Supplied | None = None,
 ) -> RunPlan:
     """Read and check everything, and ask for the secrets; BadInput. Of the ``engine`` the store is opened, to ask a
     directory, and nothing else.
@@ -130,13 +142,13 @@ def prepare_run(
     every file is found good, and is all that is contacted. ``with_secrets``: not where the run is another process's to
     work on: then only the directory's reader has one, where groups are asked for, and there is no payload.
     """
-    inventory = load_inventory(options.inventory)
+    inventory = supplied.inventory if supplied is not None else load_inventory(options.inventory)
     # What names nothing is said before anybody is asked for a secret, unless only the directory knows its names.
     selection = select_targets(inventory, options) if not inventory.directory_groups else None
-    authority = authority_of(options, inventory)
+    authority = supplied.authority if supplied is not None else authority_of(options, inventory)
     listed = accounts_of(options)
     not_borne = tuple(unborne(listed, inventory, expanded=selection is not None))
-    package = package_from(listed) if package_from is not None else _package(options, verb)
+    package = _package(options, verb, listed, supplied)
     payload = None
     if package is not None and with_secrets:
         payload = load_payload(package)  # each hash is verified by reading it
@@ -173,7 +185,9 @@ def prepare_run(
     return plan
 
 
-def _package(options: Options, verb: Verb) -> Package | None:
+def _package(options: Options, verb: Verb, listed: AccountsFile, supplied: Supplied | None) -> Package | None:
+    if supplied is not None:
+        return supplied.package_from(listed) if supplied.package_from is not None else None
     if options.package is None:
         if verb is not Verb.CHECK:
             raise BadInput(None, f"{verb} needs a package", "--package DIR")

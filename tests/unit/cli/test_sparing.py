@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.unit.cli.workplace import Workplace
+from tests.unit.cli.workplace import Said, Workplace
 
 EXCLUDED = ("skipped", "excluded")
 ACCOUNTS = (
@@ -26,6 +26,15 @@ def looked_up(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     place.accounts(ACCOUNTS)
 
 
+def by_a_worker(place: Workplace, *options: str) -> Said:
+    """Which has no inventory."""
+    assert place.run("check", "i.yaml", "--queue", *options).status == 0
+    (place.folder / "i.yaml").unlink()
+    assert place.run("worker", "--until-idle").status == 0
+    return place.show()
+
+
+@pytest.mark.parametrize("queued", [False, True])
 @pytest.mark.parametrize(
     ("inventory", "options"),
     [
@@ -39,13 +48,13 @@ def looked_up(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
         (PLAIN + "  spared: {hosts: [10.0.0.2, 10.0.0.3]}\n", ("--exclude", "group:spared")),
     ],
 )
-def test_who_is_spared_by_its_address(place: Workplace, inventory: str, options: tuple[str, ...]) -> None:
+def test_who_is_spared_by_its_address(place: Workplace, inventory: str, options: tuple[str, ...], queued: bool) -> None:
     (place.folder / "i.yaml").write_text(inventory)
     told = place.run("resolve", "i.yaml", "--json", *options)
     assert told.status == 0, told.err
     rows = {row["target"]: row for row in map(json.loads, told.out.splitlines())}
     assert {name[0] for name, row in rows.items() if row["pushed"] and "corp" in name} == set("ade"), told.out
-    ended = place.check(*options)
+    ended = by_a_worker(place, *options) if queued else place.check(*options)
     assert ended.status == 0, "who is left out is no failure"
     assert ended.verdicts["b"] == ended.verdicts["c"] == EXCLUDED
     assert ended.pushed == set("ade")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
+from lab.certificates import make_authorities
 from pusher.store import open_store
 from tests.unit.cli.workplace import ACCOUNTS, Workplace
 from tests.unit.push.harness import program
@@ -116,20 +119,51 @@ def test_a_directorys_reader_whose_secret_is_asked_for_is_refused_too(place: Wor
     assert place.run("runs", "--json").out == ""
 
 
-def test_a_machine_that_has_left_the_inventory_meanwhile_is_left_out(place: Workplace) -> None:
+def test_a_worker_needs_no_inventory_and_spares_whom_the_submitter_spared(place: Workplace) -> None:
+    place.inventory({"all": "abcde", "domain-controllers": "f"}, {"all": "exclude: ['10.0.0.2']"})
+    make_authorities(place.folder / "authorities")
+    authority = next((place.folder / "authorities").glob("*.pem"))
+    queue(place, "--exclude", "c", "--ca", str(authority))
+    content = authority.read_bytes()
+    authority.unlink()
+    (place.folder / "i.yaml").unlink()
+    assert work(place) == {**dict.fromkeys("ade", ("ready", None)), "f": ("skipped", "domain-controller-refused")}
+    spared = {"b": ("skipped", "excluded"), "c": ("skipped", "excluded")}
+    assert {name: place.show().verdicts[name] for name in "bc"} == spared
+    assert not place.host("b").calls and not place.host("c").calls
+    assert not place.host("f").calls["sign_in"]
+    (kept,) = (place.folder / "data" / "pusher" / "blobs").iterdir()
+    assert kept.read_bytes() == content
+
+
+def test_what_becomes_of_the_inventory_afterwards_is_another_runs_matter(place: Workplace) -> None:
+    queue(place, "--limit", "f.corp.example,a")
+    place.inventory({"all": "abcde"})
+    assert work(place) == dict.fromkeys("af", ("ready", None))
+
+
+def test_an_accounts_never_that_names_nothing_of_the_runs_inventory_keeps_the_worker_from_it(place: Workplace) -> None:
     queue(place)
-    place.inventory({"all": "abcde"})
-    done = work(place)
-    assert set(done) == set("abcde")
-    assert place.show().verdicts["f"] == ("skipped", "excluded")
-    assert not place.host("f").calls
+    mine = place.folder / "mine.toml"
+    mine.write_text(ACCOUNTS + 'never = ["d.corp.exmaple"]\n')
+    said = place.run("worker", "--until-idle", "--accounts", str(mine))
+    assert said.status == 1 and "'d.corp.exmaple' names no host or group" in said.err, said.err
+    mine.write_text(ACCOUNTS + 'never = ["d.corp.example"]\n')
+    assert work(place, "--accounts", str(mine)) == {**dict.fromkeys("abcef", ("ready", None)),
+                                                    "d": ("failed", "no-account")}  # fmt: skip
+    assert not place.host("d").calls["sign_in"]
 
 
-def test_a_machine_that_was_named_and_has_left_the_inventory_is_left_out_too(place: Workplace) -> None:
-    queue(place, "--limit", "f.corp.example")
-    place.inventory({"all": "abcde"})
-    work(place)
-    assert place.show().verdicts == {"f": ("skipped", "excluded")}
+@pytest.mark.parametrize("how", ["content || ' '", "replace(content, 'exclude', 'include')"])
+def test_an_inventory_that_was_altered_in_the_store_is_not_used(place: Workplace, how: str) -> None:
+    place.inventory({"all": "abcdef"}, {"all": "exclude: ['10.0.0.2']"})
+    queue(place)
+    with closing(sqlite3.connect(place.folder / "data" / "pusher" / "pusher.sqlite")) as connection:
+        connection.execute(f"UPDATE chunks SET content = CAST({how} AS BLOB)")
+        connection.commit()
+    said = place.run("worker", "--until-idle")
+    assert said.status == 1 and "content-altered" in said.err
+    assert not any(host.calls for host in place.hosts.values())
 
 
 def test_a_worker_whose_own_accounts_would_ask_leaves_the_run_to_others(place: Workplace) -> None:
@@ -212,14 +246,6 @@ def test_a_priority_that_says_nothing_is_refused(place: Workplace, given: list[s
     said = place.run("check", "i.yaml", *given)
     assert said.status == 2 and sentence in said.err
     assert place.run("runs", "--json").out == ""
-
-
-def test_an_inventory_that_cannot_be_read_any_more_leaves_the_run_to_others(place: Workplace) -> None:
-    queue(place)
-    (place.folder / "i.yaml").write_text("version: 1\ngroups: [\n")
-    said = place.run("worker", "--until-idle")
-    assert said.status == 1 and "i.yaml:" in said.err
-    assert "In the queue: 6 ready" in flat(place.run("show", "last").out)
 
 
 def test_a_worker_of_a_name_that_is_at_work_is_refused(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,8 +131,9 @@ class ContentContract:
 
     def test_a_package_that_a_queued_run_needs_stays(self, store: Store) -> None:
         package = a_package(store, b"package", a_file(store, b"file"))
-        store.begin_run(a_run("r1"), {}, [("a", None, None)], priority=100, needs=RunNeeds(package=package))
-        assert store.needs("r1") == RunNeeds(package=package)
+        needs = RunNeeds(package=package, inventory="i", authority="a", profile="p", profile_digest="d")
+        store.begin_run(a_run("r1"), {}, [("a", None, None)], priority=100, needs=needs)
+        assert store.needs("r1") == needs
         assert store.wanted_by(package) == ["r1"]
         assert store.forget_package(package) is None
         assert store.stored([package, hashed(b"file")]) == {package, hashed(b"file")}
