@@ -64,11 +64,16 @@ def never(access: Access, person: str, act: Act, needs: Needs = NEEDS) -> tuple[
     return tuple(short)
 
 
-def dead_buttons(access: Access, act: Act, needs: Needs = NEEDS) -> dict[str, tuple[Missing, ...]]:
-    """The people who were given part in an act, and for whom it can only be refused, with what they lack."""
+def dead_buttons(
+    access: Access, act: Act, needs: Needs = NEEDS, people: Iterable[str] | None = None
+) -> dict[str, tuple[Missing, ...]]:
+    """The people who were given part in an act, and for whom it can only be refused, with what they lack.
+
+    ``people``: only those of them; None: all there are.
+    """
     found = {}
-    for name, one in access.world.people.items():
-        reach = access.reach(name, ACTS[act])
+    for name in access.world.people if people is None else people:
+        one, reach = access.world.people[name], access.reach(name, ACTS[act])
         if one.standing is Standing.ENABLED and (reach.allow or reach.capability is not None):
             short = never(access, name, act, needs)
             if short:

@@ -74,13 +74,15 @@ def why(
     *,
     token: Token | None = None,
     reader: str | None = None,
+    sees_all: bool = False,
 ) -> Why:
     """Why a person may or may not; ``reader``: who is told, the person where none is named.
 
-    BadInput where the permission is not asked of the object's kind.
+    ``sees_all``: who is told reads the store itself, so that nothing is hidden from them. BadInput where the permission
+    is not asked of the object's kind.
     """
-    told = person if reader is None else reader
-    if thing != SERVER and not _sees(access, told, thing):
+    told = "" if sees_all else person if reader is None else reader
+    if thing != SERVER and not sees_all and not _sees(access, told, thing):
         return _of_the_kind(access, person, permission, told)
     answer = access.may(person, permission, thing, token)
     options = () if answer.allowed else tuple(_options(access, answer))

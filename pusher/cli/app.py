@@ -11,13 +11,16 @@ from typing import Annotated, Any
 import typer
 
 from pusher import __version__
-from pusher.cli import audit
+from pusher.cli import access, audit, machines
 from pusher.cli.options import (
+    BAD_INPUT,
     AsJson,
     Quiet,
     StoreUrl,
+    confirmed,
     flag,
     group_of_commands,
+    somebody_to_ask,
     spelled,
     with_options,
     with_options_of_a_run,
@@ -41,18 +44,12 @@ app = typer.Typer(
 
 accounts_app = group_of_commands("The push accounts of an accounts file.")
 app.add_typer(accounts_app, name="accounts")
+app.add_typer(machines.app, name="machines")
+app.add_typer(access.app, name="access")
 app.add_typer(audit.app, name="audit")
 
-packages_app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="The packages that the store has for runs in the queue, by their content.",
-)
+packages_app = group_of_commands("The packages that the store has for runs in the queue, by their content.")
 app.add_typer(packages_app, name="packages")
-
-BAD_INPUT = 2
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before removing.")]
 AccountsFile = Annotated[
@@ -328,12 +325,12 @@ def clear_account(
 
     found = accounts_to_clear(name, accounts, host)
     if not yes:
-        _somebody_to_ask("forgetting")
+        somebody_to_ask("forgetting")
     if (lost := lost_by_clearing(found, accounts, store, host)) is not None:
         print(lost, file=sys.stderr)
     if not yes:
         who = host if found[0].is_local else "the domain"
-        _confirmed(f"Has {who} forgotten the failed sign-ins of {found[0].user}?")
+        confirmed(f"Has {who} forgotten the failed sign-ins of {found[0].user}?")
     clear(found, accounts, store, json, host)
 
 
@@ -431,8 +428,8 @@ def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = F
     with open_engine(options.store, options.log) as engine:
         plan = prepare_run(options, verb, engine, with_secrets=not queue)
         if ask:
-            _somebody_to_ask("removing")
-            _confirmed(f"Remove {plan.package_words} from {plan.count():,} machines?")
+            somebody_to_ask("removing")
+            confirmed(f"Remove {plan.package_words} from {plan.count():,} machines?")
         if queue:
             from pusher.cli.worker import put_into_the_queue
 
@@ -449,13 +446,3 @@ def _refuse_what_is_for_the_queue(options: Options) -> None:
     for name, option in OPTIONS.items():
         if option.in_queue and getattr(options, name) not in (None, False):
             raise BadInput(None, f"{spelled(name)} is for a run in the queue", "--queue with it")
-
-
-def _somebody_to_ask(before: str) -> None:
-    if not sys.stdin.isatty():
-        raise BadInput(None, f"there is nobody to ask before {before}", "--yes")
-
-
-def _confirmed(question: str) -> None:
-    if not typer.confirm(question):
-        raise typer.Exit(BAD_INPUT)

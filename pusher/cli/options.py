@@ -9,12 +9,14 @@ here: an option's type, bounds, help or default.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Annotated, Any, Literal, get_origin
 
 import typer
 
+from pusher.problems import BadInput
 from pusher.settings import OPTIONS, Options, bounds, checked, from_environment, is_recorded
 
 AsJson = Annotated[
@@ -74,6 +76,22 @@ def spelled(name: str) -> str:
 
 
 StoreUrl = Annotated[str | None, flag("store")]
+
+
+BAD_INPUT = 2
+"""Exit status: nothing was done, since what was asked cannot be."""
+
+
+def somebody_to_ask(before: str) -> None:
+    """BadInput where nobody is there to say yes."""
+    if not sys.stdin.isatty():
+        raise BadInput(None, f"there is nobody to ask before {before}", "--yes")
+
+
+def confirmed(question: str) -> None:
+    """Ends the command where the answer is no."""
+    if not typer.confirm(question):
+        raise typer.Exit(BAD_INPUT)
 
 
 def group_of_commands(help: str) -> typer.Typer:

@@ -10,7 +10,7 @@ import os
 import pwd
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from pusher.clock import utc_now
-from pusher.registry.change import Actor, Done, Registrar
+from pusher.registry.change import Actor, Done, Draft, Edit, Registrar
 from pusher.report.record import write_line
 from pusher.report.style import console_for
 from pusher.report.text import visible
@@ -36,7 +36,12 @@ class Desk:
 def desk(store: str | None) -> Iterator[Desk]:
     """BadInput where the store cannot be opened."""
     with closing(open_default_store(store)) as opened:
-        yield Desk(store=opened, registrar=Registrar(opened, audit_key(), this_actor(), utc_now))
+        yield Desk(store=opened, registrar=actor_s_registrar(opened))
+
+
+def actor_s_registrar(store: Store) -> Registrar:
+    """Changes an open store's registry for whoever runs this process."""
+    return Registrar(store, audit_key(), this_actor(), utc_now)
 
 
 def this_actor(environ: Mapping[str, str] = os.environ) -> Actor:
@@ -62,6 +67,21 @@ def told(done: Done, sentence: str, record: Mapping[str, Any], as_json: bool, no
         print(visible(sentence if done.edit is not None else nothing))
     for note in done.notes:
         print(visible(f"note: {note}"), file=sys.stderr)
+
+
+def changed(
+    act: str,
+    edit: Callable[[Draft], Edit | None],
+    sentence: str,
+    record: Mapping[str, Any],
+    store: str | None,
+    as_json: bool,
+) -> None:
+    """One change, made and told. BadInput, StoreError: nothing was changed."""
+    with desk(store) as opened:
+        done = opened.registrar.change(act, edit)
+    record = {**record, "object": done.edit.object} if done.edit is not None else record
+    told(done, sentence, record, as_json, "Nothing has changed: it is so already.")
 
 
 def show(what: RenderableType) -> None:

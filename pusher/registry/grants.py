@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
-from pusher.access import SERVER, Access, Act, Effect, Grant, Standing, World, check_grant
+from pusher.access import SERVER, Access, Act, Effect, Grant, Standing, check_grant
 from pusher.access.guards import administrators
-from pusher.access.lacks import dead_buttons
+from pusher.access.lacks import Missing, dead_buttons
 from pusher.access.roles import SERVER_ADMINISTRATOR
+from pusher.config.durations import parse_duration
+from pusher.config.wording import Wrong, listed
 from pusher.models.registry import GrantRow, PersonRow
 from pusher.problems import BadInput
 from pusher.registry import names
@@ -34,13 +36,10 @@ class GrantAsked:
 def add(draft: Draft, asked: GrantAsked) -> Edit:
     """BadInput for one that cannot be, or that there is already."""
     world = draft.world
-    role = next((one for one in world.roles if one.name.casefold() == asked.role.casefold()), None)
-    if role is None:
-        raise BadInput(None, f"there is no role {asked.role!r}", ", ".join(one.name for one in world.roles))
     grant = Grant(
         id=_next_id(draft),
         subject=names.subject(world, asked.subject),
-        role=role,
+        role=names.role(world.roles, asked.role),
         scope=names.scope(world, asked.scope),
         effect=asked.effect,
         until=asked.until,
@@ -84,6 +83,18 @@ def make_administrator(draft: Draft, person: str) -> Edit | None:
         after={"standing": changed.standing, "grant": said(made)},
         notes=lambda access: list(_still_denied(access, person)),
     )
+
+
+def read_end(text: str, now: datetime) -> datetime:
+    """``8h`` from now on, or a time, which is UTC where it does not say otherwise. BadInput."""
+    try:
+        end = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            return now + timedelta(seconds=parse_duration(text))
+        except (Wrong, OverflowError):
+            raise BadInput(None, f"{text!r} is no end of a grant", "8h, 30d, or 2026-12-24T18:00 (UTC)") from None
+    return end.replace(tzinfo=UTC) if end.tzinfo is None else end.astimezone(UTC)
 
 
 def said(row: GrantRow) -> dict[str, object]:
@@ -133,12 +144,20 @@ def _warnings(access: Access, grant: Grant) -> Iterator[str]:
         yield f"{world.label(grant.subject)} is disabled, and has nothing by it until they are let in again"
     if grant.effect is Effect.DENY and not _takes(access, grant):
         yield f"nothing gives {world.label(grant.subject)} what this takes: it takes nothing now"
-    people = [name for name in world.people if grant.subject in access.subjects(name)]
-    for act in Act if grant.effect is Effect.ALLOW else ():
-        for name, missing in dead_buttons(access, act).items():
-            if name in people:
-                lacks = ", ".join(map(str, missing))
-                yield f"{world.label(name)} has part in {act} and it can only be refused: nothing gives them {lacks}"
+    if grant.effect is Effect.ALLOW:
+        yield from dead(access, [name for name in world.people if grant.subject in access.subjects(name)])
+
+
+def dead(access: Access, people: Sequence[str]) -> Iterator[str]:
+    """For whom of these people an act that they have part in can only be refused, and what nothing gives them."""
+    for act in Act:
+        alike: dict[tuple[Missing, ...], list[str]] = {}
+        for name, missing in dead_buttons(access, act, people=people).items():
+            alike.setdefault(missing, []).append(access.world.label(name))
+        for missing, some in alike.items():
+            who = f"{some[0]} has" if len(some) == 1 else f"{len(some)} people ({listed(some, 'and')}) have"
+            lacks = ", ".join(map(str, missing))
+            yield f"{who} part in {act} and it can only be refused: nothing gives them {lacks}"
 
 
 def _takes(access: Access, grant: Grant) -> bool:
@@ -155,7 +174,3 @@ def _still_denied(access: Access, person: str) -> Sequence[str]:
         return []
     which = ", ".join(f"{one.id} ({one.role.name} to {one.subject})" for one in denies)
     return [f"{person} may not do everything yet: a deny stands against it; remove {which}"]
-
-
-def known_roles(world: World) -> list[str]:
-    return [one.name for one in world.roles]

@@ -49,7 +49,8 @@ def revoke(draft: Draft, person: str, new_owner: str | None) -> Edit | None:
 
 def _check_new_owner(draft: Draft, person: str, new_owner: str | None, count: int) -> None:
     if new_owner is None:
-        raise BadInput(None, f"{person} owns {count} objects", "--owner, who gets them")
+        objects = f"{count} object{'' if count == 1 else 's'}"
+        raise BadInput(None, f"{person} is the owner of {objects}", "--owner, who gets them")
     if new_owner == person:
-        raise BadInput(None, f"{person} owns {count} objects and would keep them", "another owner")
+        raise BadInput(None, f"{person} would keep what they own", "another owner")
     check_owner(draft.world, new_owner)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from pusher.access import SERVER, Kind, World
+from pusher.access import SERVER, Kind, Role, World
 from pusher.access.permissions import OBJECTS
 from pusher.access.world import RESULT
 from pusher.problems import BadInput
@@ -50,6 +50,15 @@ def subject(world: World, text: str) -> str:
         expected = _near(text, (*world.people, *world.groups), "a person or a group of people")
         raise BadInput(None, f"{text!r} is nobody", expected)
     return text
+
+
+def role(roles: Iterable[Role], text: str) -> Role:
+    """The role of that name, in whatever case. BadInput where there is none."""
+    roles = list(roles)
+    found = next((one for one in roles if one.name.casefold() == text.casefold()), None)
+    if found is None:
+        raise BadInput(None, f"there is no role {text!r}", ", ".join(one.name for one in roles))
+    return found
 
 
 def thing(world: World, text: str, kinds: Iterable[Kind] = OBJECTS) -> str:

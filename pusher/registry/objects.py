@@ -20,10 +20,19 @@ BY_NAME = (Kind.ACCOUNT, Kind.WINDOW)
 """What is registered by its name alone: an accounts file's account, a time in which may be pushed."""
 
 
+KINDS = (Kind.MACHINE, Kind.GROUP, Kind.PACKAGE, *BY_NAME)
+"""What there are objects of by now."""
+
+
+def by_name(text: str) -> Kind:
+    """The kind that is spelled so. BadInput where it is none that is registered by its name."""
+    if text not in BY_NAME:
+        raise BadInput(None, f"a {text!r} cannot be added", " or ".join((Kind.PACKAGE, *BY_NAME)))
+    return Kind(text)
+
+
 def add(draft: Draft, kind: Kind, name: str) -> Edit:
     """An account or a window. BadInput where there is one of that name."""
-    if kind not in BY_NAME:
-        raise BadInput(None, f"a {kind} is not added by its name", " or ".join(BY_NAME))
     row = _new(draft, kind, name)
     draft.change.put(row)
     return Edit(object=row.id, after={"kind": row.kind, "name": row.name}, moved=True)
@@ -96,5 +105,5 @@ def content_of(package: Package) -> str:
 def _new(draft: Draft, kind: Kind, name: str) -> ObjectRow:
     row = ObjectRow(id=names.object_id(kind, names.checked_name(name, f"a {kind}")), kind=kind.value, name=name)
     if row.id in draft.world.objects:
-        raise BadInput(None, f"there is a {kind} {name} already", "another name")
+        raise BadInput(None, f"{row.id} is registered already", "another name")
     return row

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pusher.access import Standing
+from pusher.access import Access, Standing
 from pusher.models.registry import PeopleGroupRow, PersonRow
 from pusher.problems import BadInput
 from pusher.registry import names
 from pusher.registry.change import Draft, Edit
+from pusher.registry.grants import dead
 
 
 def add_person(draft: Draft, name: str, full_name: str = "") -> Edit:
@@ -48,7 +49,7 @@ def join(draft: Draft, member: str, group: str) -> Edit | None:
     if pair in draft.subjects.memberships:
         return None
     draft.change.join([pair])
-    return _moved(draft, *pair, draft.world.members.get(pair[0], frozenset()) | {pair[1]})
+    return _moved(draft, pair[0], draft.world.members.get(pair[0], frozenset()) | {pair[1]}, notes=True)
 
 
 def leave(draft: Draft, member: str, group: str) -> Edit:
@@ -58,12 +59,21 @@ def leave(draft: Draft, member: str, group: str) -> Edit:
         there = ", ".join(sorted(draft.world.members.get(pair[0], ()))) or "a group; they are in none"
         raise BadInput(None, f"{member} is not directly in {group}", there)
     draft.change.leave([pair])
-    return _moved(draft, *pair, draft.world.members.get(pair[0], frozenset()) - {pair[1]})
+    return _moved(draft, pair[0], draft.world.members.get(pair[0], frozenset()) - {pair[1]})
 
 
-def _moved(draft: Draft, member: str, _: str, after: frozenset[str]) -> Edit:
+def _moved(draft: Draft, member: str, after: frozenset[str], *, notes: bool = False) -> Edit:
     before = draft.world.members.get(member, frozenset())
-    return Edit(object=member, before={"groups": sorted(before)}, after={"groups": sorted(after)})
+
+    def told(access: Access) -> list[str]:
+        return list(dead(access, [one for one in access.world.people if member in access.subjects(one)]))
+
+    return Edit(
+        object=member,
+        before={"groups": sorted(before)},
+        after={"groups": sorted(after)},
+        notes=told if notes else lambda _: (),
+    )
 
 
 def _new(draft: Draft, name: str, what: str) -> None:

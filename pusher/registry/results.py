@@ -11,24 +11,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pusher.access.places import Places
-from pusher.models import Target
+from pusher.models import Source, Target
 from pusher.models.registry import GroupOrigin, MachineGroupRow, Things
 from pusher.problems import BadInput
 from pusher.registry.world import objects_of
 from pusher.store.registry_change import RegistryChange
 from pusher.targets.selection import Selector, Subject, parse_selector
 
+_QUERY = Source(file="--query")
+
 
 def read_query(query: str, groups: Iterable[str]) -> Selector:
     """The query, understood; ``groups``: the names of the static groups. BadInput where it cannot be read."""
     known = {name.lower(): name for name in groups}
-    selector = parse_selector(query, None, tuple(known.values()))
-    if not selector.limit:
-        raise BadInput(None, "the query is empty", "a pattern such as ws0*.paris.example, group:paris, site:paris")
+    try:
+        selector = parse_selector(query, None, tuple(known.values()))
+    except BadInput as error:
+        raise BadInput(_QUERY, error.found, error.expected) from error
     for _, _, term in selector.terms:
         if term.subject is Subject.GROUP and term.literal is not None and term.literal not in known:
             expected = ", ".join(sorted(known.values())) or "a static group; there is none"
-            raise BadInput(None, f"the query {query!r} names the group {term.literal!r}, which is not there", expected)
+            raise BadInput(_QUERY, f"the group {term.literal!r} is not there", expected)
     return selector
 
 

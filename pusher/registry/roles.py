@@ -6,9 +6,9 @@ Each is an edit for ``Registrar.change``. What must not live here: what a role g
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pusher.access import PREDEFINED, Access, Act, Level, Role, read_role
+from pusher.access import PREDEFINED, Access, Act, Effect, Level, Role, read_role
 from pusher.access.lacks import dead_buttons, lacks
 from pusher.access.roles import has_part
 from pusher.models.registry import RoleRow
@@ -27,16 +27,20 @@ class RoleAsked:
     level: str = Level.EITHER
 
 
-def save(draft: Draft, asked: RoleAsked) -> Edit | None:
-    """A new version of a role, from which on its grants mean that; None where it is that already. BadInput."""
-    role = read_role(
-        asked.name,
-        asked.permissions,
-        level=asked.level,
-        includes=asked.includes,
-        capabilities=asked.capabilities,
-        known=draft.world.roles,
-    )
+def save(draft: Draft, asked: RoleAsked, *, complete: bool = False) -> Edit | None:
+    """A new version of a role, from which on its grants mean that; None where it is that already. BadInput.
+
+    ``complete``: with what the acts that it has part in ask for besides.
+    """
+    role = _read(draft, asked)
+    if complete:
+        missing = [one for act in Act for one in lacks(role, act).missing]
+        more = [one.permission for one in missing if not one.capability]
+        can = [one.permission for one in missing if one.capability]
+        role = _read(
+            draft,
+            replace(asked, permissions=(*asked.permissions, *more), capabilities=(*asked.capabilities, *can)),
+        )
     before = next((one for one in draft.subjects.roles if one.name == role.name), None)
     row = RoleRow(
         name=role.name,
@@ -56,6 +60,17 @@ def save(draft: Draft, asked: RoleAsked) -> Edit | None:
         before={**said(before), "version": before.version} if before is not None else None,
         after={**said(row), "version": row.version},
         notes=lambda access: list(warnings(access, role.name)),
+    )
+
+
+def _read(draft: Draft, asked: RoleAsked) -> Role:
+    return read_role(
+        asked.name,
+        asked.permissions,
+        level=asked.level,
+        includes=asked.includes,
+        capabilities=asked.capabilities,
+        known=draft.world.roles,
     )
 
 
@@ -102,17 +117,17 @@ def warnings(access: Access, name: str) -> Iterator[str]:
         missing = lacks(role, act).missing
         if not missing:
             continue
-        dead = [one for one in dead_buttons(access, act) if one in holders]
+        dead = dead_buttons(access, act, people=holders)
         of = f"; nothing else gives it to {len(dead)} of its {len(holders)} holders" if holders else ""
         yield f"{name} has part in {act} and lacks {', '.join(map(str, missing))}{of}"
 
 
-def _holders(access: Access, name: str) -> set[str]:
-    return {
+def _holders(access: Access, name: str) -> list[str]:
+    return [
         person
         for person in access.world.people
-        if any(has_part(grant.role, name) for grant in access.grants_of(person))
-    }
+        if any(has_part(grant.role, name) and grant.effect is Effect.ALLOW for grant in access.grants_of(person))
+    ]
 
 
 def _check_level(draft: Draft, role: Role) -> None:

@@ -104,6 +104,9 @@ def sync(draft: Draft, listed: Listed) -> Edit | None:
         after={
             "machines": len(listed.machines),
             "groups": len(listed.groups),
+            "added count": len(added),
+            "gone count": len(gone),
+            "back count": len(back),
             "added": few(added),
             "gone": few(gone),
             "back": few(back),
@@ -118,8 +121,9 @@ def sync(draft: Draft, listed: Listed) -> Edit | None:
 def _refuse_another(draft: Draft, listed: Listed) -> None:
     for one in draft.things.groups:
         if one.id in listed.groups and (one.origin is not GroupOrigin.INVENTORY or one.file != listed.file):
-            whose = f"the inventory {one.file}" if one.origin is GroupOrigin.INVENTORY else "people, not an inventory"
-            raise BadInput(None, f"{one.id} is a group of {whose}", "another name of this inventory: --name")
+            from_file = one.origin is GroupOrigin.INVENTORY
+            what = f"a group of the inventory {one.file}" if from_file else "a group that no inventory made"
+            raise BadInput(None, f"{one.id} is {what}", "another name of this inventory: --name")
 
 
 def _refuse_needed(draft: Draft, gone: list[str]) -> None:
