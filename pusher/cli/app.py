@@ -401,6 +401,12 @@ def worker(
     until_idle: Annotated[
         bool, typer.Option("--until-idle", help="Leave when nothing is ready, instead of waiting for more.")
     ] = False,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings", help="Its sites, what it may push for whom, and its accounts (TOML). [default: all]"
+        ),
+    ] = None,
     log: Annotated[Path | None, flag("log")] = None,
     json: AsJson = False,
     quiet: Quiet = False,
@@ -414,7 +420,8 @@ def worker(
     """
     from pusher.cli.worker import Asked, work
 
-    asked = Asked(accounts=accounts, store=store, concurrency=concurrency, name=name, until_idle=until_idle, log=log)
+    asked = Asked(accounts=accounts, store=store, concurrency=concurrency, name=name, until_idle=until_idle, log=log,
+                  settings=settings)  # fmt: skip
     raise typer.Exit(work(asked, json, quiet))
 
 

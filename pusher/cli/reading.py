@@ -15,7 +15,7 @@ from pusher.cli.streams import in_utf_8
 from pusher.cli.whole_file import whole_file
 from pusher.models import Run, WorkState
 from pusher.next_commands import NextCommands
-from pusher.problems import BadInput
+from pusher.problems import CATALOGUE, BadInput, Code
 from pusher.report.host_report import host_story, host_story_record
 from pusher.report.record import outcome_record, run_record, write_line
 from pusher.report.render import Format, encoding_of, render
@@ -28,6 +28,7 @@ from pusher.settings import next_commands
 
 if TYPE_CHECKING:
     from pusher.store import Store
+    from pusher.store.refusals import Refusal
 
 
 def runs(store: str | None, count: int, as_json: bool) -> None:
@@ -55,6 +56,8 @@ def show(run: str, host: str | None, store: str | None, as_json: bool) -> None:
         _print(run_page(found, summarise(outcomes), outcomes))
         if found.ended_at is None and (states := opened.work_states(found.id)):
             _print(_in_the_queue(states, opened.next_due(found.id), found.priority))
+            for refusal in opened.refusals(found.id):
+                _print(_refused(refusal))
             for account, count in opened.parked(found.id).items():
                 _print(f"{hosts(count)} wait for account {visible(account)} to be seen to. Once it is mended:")
                 print(visible(next_commands(store).clear(account)))
@@ -79,6 +82,14 @@ def _in_the_queue(states: Mapping[WorkState, int], next_due: datetime | None, pr
         + (", ".join(f"{states[state]:,} {words}" for state, words in parts if state in states) or "nothing")
         + f". Its priority is {priority}."
     )
+
+
+def _refused(refusal: Refusal) -> str:
+    sites = f" (sites {', '.join(refusal.sites)})" if refusal.sites else ""
+    told = f"Not taken up by the worker {visible(refusal.worker)}{sites} since {refusal.at:%Y-%m-%d %H:%M} UTC: "
+    known = refusal.code in frozenset(Code)
+    row = CATALOGUE[Code(refusal.code)] if known else None
+    return told + (f"{row.code}: {row.meaning}. {row.remedy}" if row is not None else visible(refusal.code))
 
 
 def _show_host(store: Store, run: Run, host: str, as_json: bool, following: NextCommands) -> None:

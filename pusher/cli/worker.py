@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,20 +26,24 @@ from pusher.cli.narrator import Narrator
 from pusher.credentials.lockout.process import Process, is_gone, this_process
 from pusher.models import Run
 from pusher.next_commands import NextCommands
+from pusher.problems import BadInput
 from pusher.report.style import console_for
 from pusher.report.text import hosts, visible
 from pusher.report.views import JsonView, PlainView, QuietView, Unfailing, View
 from pusher.settings import next_commands
 from pusher.store import StoreNotThereError
 from pusher.wiring.engine import Engine, open_engine
-from pusher.wiring.queued_run import Audience, open_queued, submit
+from pusher.wiring.queued_run import Audience, ItsOwn, open_queued, submit
 from pusher.wiring.run_plan import RunPlan
+from pusher.wiring.worker_settings import WorkerSettingsFile, load_worker_settings
 from pusher.worker.worker import LEASE, NameTakenError, Worker, WorkerSettings
 
 _TAKEN, _AGAIN = LEASE.total_seconds() + 10, 5.0
 """Seconds for which a name that another worker has is waited for, and between two tries."""
 _GRACE = 120.0
 """Seconds in which a worker that is asked to leave may end what it has begun, before it puts that back."""
+_CLOCK = timedelta(seconds=30)
+"""How far a worker's clock may be off the store's."""
 _DONE, _NOT_DONE, _INTERRUPTED = 0, 1, 130
 
 
@@ -52,6 +57,7 @@ class Asked:
     name: str | None
     until_idle: bool
     log: Path | None
+    settings: Path | None = None
 
 
 def put_into_the_queue(plan: RunPlan, engine: Engine, as_json: bool) -> None:
@@ -78,13 +84,37 @@ def work(asked: Asked, as_json: bool, quiet: bool) -> int:
     1 where a run could not be worked on here, the store is not there (yet), or another worker has the name; 130 where
     it was ended at once.
     """
+    settings = _settings(asked)
     with open_engine(asked.store, asked.log) as engine:
         try:
-            engine.store()
+            store = engine.store()
+            _refuse_wrong_clock(store.clock_offset())
+            settings.refuse_unknown_sites(store.known_sites() if settings.sites else [])
+            store.sites = settings.site_names
         except StoreNotThereError as error:
             _note(error.sentence)  # whoever starts it may start it again: a server comes up in its own time
             return _NOT_DONE
-        return asyncio.run(_serve(asked, engine, partial(_view, as_json, quiet, next_commands(asked.store))))
+        return asyncio.run(_serve(asked, settings, engine, partial(_view, as_json, quiet, next_commands(asked.store))))
+
+
+def _refuse_wrong_clock(offset: timedelta) -> None:
+    """What is due when, Kerberos, TLS and the window of a lockout threshold all go by it."""
+    if abs(offset) <= _CLOCK:
+        return
+    how = f"{abs(offset).total_seconds():,.0f} s {'behind' if offset > timedelta() else 'ahead of'}"
+    found = f"this machine's clock is {how} the store's"
+    raise BadInput(None, found, f"at most {_CLOCK.total_seconds():g} s: have both set by a time server (timedatectl)")
+
+
+def _settings(asked: Asked) -> WorkerSettingsFile:
+    """BadInput before a store is opened."""
+    if asked.settings is None:
+        return WorkerSettingsFile()
+    settings = load_worker_settings(asked.settings)
+    if settings.profiles is not None and asked.accounts is not None:
+        found = f"--accounts is given, and {asked.settings} has profiles"
+        raise BadInput(None, found, "one of the two: a profile names the accounts of each run")
+    return settings
 
 
 def _view(as_json: bool, quiet: bool, following: NextCommands) -> View:
@@ -93,14 +123,16 @@ def _view(as_json: bool, quiet: bool, following: NextCommands) -> View:
     return QuietView(sys.stdout, following) if quiet else PlainView(sys.stdout, time.monotonic, following)
 
 
-async def _serve(asked: Asked, engine: Engine, view: partial[View]) -> int:
+async def _serve(asked: Asked, settings: WorkerSettingsFile, engine: Engine, view: partial[View]) -> int:
     asyncio.get_running_loop().set_default_executor(started_threads())
     note = _note
     engine.redactor(note)
     given = {name: value for name in ("accounts", "concurrency", "store", "log")
              if (value := getattr(asked, name)) is not None}  # fmt: skip
-    settings = WorkerSettings(
-        name=asked.name or socket.gethostname(),
+    name = asked.name or socket.gethostname()
+    its_own = ItsOwn(name=name, given=given, settings=settings)
+    of_its_life = WorkerSettings(
+        name=name,
         process=asdict(this_process()),
         is_gone=_is_gone,
         most=asked.concurrency,
@@ -115,10 +147,10 @@ async def _serve(asked: Asked, engine: Engine, view: partial[View]) -> int:
         return Audience(watcher=narrator, outcome=narrator.outcome)
 
     def open_run(run: str) -> Any:
-        return open_queued(run, engine, given, audience_of, note)
+        return open_queued(run, engine, its_own, audience_of, note)
 
-    worker = Worker(engine.store(), open_run, settings, note)
-    serving = asyncio.create_task(_once_the_name_is_free(worker, settings.name))
+    worker = Worker(engine.store(), open_run, of_its_life, note)
+    serving = asyncio.create_task(_once_the_name_is_free(worker, name))
     searching = asyncio.create_task(search_as_memory_grows())
     with _heeded(worker, serving), short_searches_only():
         try:

@@ -187,3 +187,7 @@ class Code(StrEnum):
     STORE_AWAY = "store-away"
     CONTENT_MISSING = "content-missing"
     CONTENT_ALTERED = "content-altered"
+    ACCOUNTS_DIFFER = "accounts-differ"
+    PROFILE_UNKNOWN = "profile-unknown"
+    PACKAGE_NOT_ALLOWED = "package-not-allowed"
+    REQUESTER_NOT_ALLOWED = "requester-not-allowed"

@@ -7,7 +7,7 @@ waits and becomes ready (``work``), who works (``workers``), and what is done to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +23,7 @@ from pusher.store.schema import storable
 from pusher.store.workers import stays_up
 
 _WORK, _RUNS, _ATTEMPTS, _MACHINES = schema.work, schema.runs, schema.attempts, schema.machines
+_TARGETS = schema.targets
 
 _MINE = and_(
     _WORK.c.id == bindparam("its_id"),
@@ -80,7 +81,7 @@ class Claims(Repository):
             for _ in range(_TRIES_TO_CLAIM):
                 try:
                     with connection.begin_nested():
-                        return _claimed(connection, run, worker, most, priority)
+                        return _claimed(connection, run, worker, most, priority, self.sites)
                 except IntegrityError:  # another worker has claimed one of the hosts in the same moment
                     continue
             return []
@@ -172,19 +173,27 @@ def hold(connection: Connection, claim: Claim) -> bool:
     return connection.execute(_HELD, key).first() is not None
 
 
+def is_of(sites: Collection[str]) -> list[ColumnElement[bool]]:
+    """The target is in one of them; nothing where all are served."""
+    its = (_TARGETS.c.run == _WORK.c.run, _TARGETS.c.name == _WORK.c.target, _TARGETS.c.site.in_(sites))
+    return [exists().where(*its)] if sites else []
+
+
 def is_free() -> ColumnElement[bool]:
     """Nothing runs on its host."""
     other = _WORK.alias()
     return ~exists().where(other.c.host == _WORK.c.host, other.c.state == WorkState.RUNNING.value)
 
 
-def _claimed(connection: Connection, run: str, worker: str, most: int, priority: int | None) -> list[Claim]:
+def _claimed(
+    connection: Connection, run: str, worker: str, most: int, priority: int | None, sites: Collection[str]
+) -> list[Claim]:
     is_meant = and_(_WORK.c.run == run, _WORK.c.state == WorkState.READY.value)
     if priority is not None:
         is_meant = and_(is_meant, _WORK.c.priority == priority)
     chosen = (
         select(_WORK.c.id)
-        .where(is_meant, is_free())
+        .where(is_meant, is_free(), *is_of(sites))
         .order_by(_WORK.c.priority, _WORK.c.id)
         .limit(most)
         .with_for_update(skip_locked=True)

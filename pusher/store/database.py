@@ -6,7 +6,7 @@ Here lives nothing of what is kept: the nouns do, each in a file of its own. Wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -126,7 +126,9 @@ def replacing(table: Table) -> Mapping[str, Executable]:
 
 
 class Repository:
-    """The calls on one noun."""
+    """The calls on one noun. ``sites``: those whose queued work is seen and claimed; none: that of all."""
+
+    sites: Collection[str] = ()
 
     def __init__(self, database: Database) -> None:
         self._database = database

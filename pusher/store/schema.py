@@ -319,6 +319,17 @@ workers = Table(
 Index("workers_up", workers.c.name, unique=True, **_where(workers.c.state == "up"))
 """Who takes work: a row each time that one starts. ``state``: ``up`` or ``gone``; who is gone never comes back."""
 
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("run", Words, ForeignKey("runs.id"), primary_key=True),
+    Column("worker", Words, primary_key=True),
+    Column("sites", Document, nullable=False),
+    Column("code", Words, nullable=False),
+    Column("at", Utc, nullable=False),
+)
+"""Runs that a worker of that name does not take up."""
+
 blobs = Table(
     "blobs",
     metadata,

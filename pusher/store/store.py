@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
+from pusher.clock import utc_now
 from pusher.store.budget import BudgetLedger
 from pusher.store.claims import Claims
 from pusher.store.content import Content
@@ -12,13 +14,15 @@ from pusher.store.events import Events
 from pusher.store.journals import Journals
 from pusher.store.outcomes import Outcomes
 from pusher.store.queries import Queries
+from pusher.store.refusals import Refusals
 from pusher.store.registry import Registry
 from pusher.store.runs import Runs
+from pusher.store.server_time import now_of
 from pusher.store.work import Work
 from pusher.store.workers import Workers
 
 
-class Store(Runs, Outcomes, Events, Journals, Workers, Claims, Work, Content, Queries):
+class Store(Runs, Outcomes, Events, Journals, Workers, Claims, Work, Content, Refusals, Queries):
     """Writing goes through a thread that commits in batches; reading happens at once.
 
     Every call may raise StoreError (``store-…``). What is posted raises nothing: its future tells how it went.
@@ -38,6 +42,16 @@ class Store(Runs, Outcomes, Events, Journals, Workers, Claims, Work, Content, Qu
     def path(self) -> Path | None:
         """Its file; None where it is kept by a server."""
         return self._database.file.path if self._database.file is not None else None
+
+    def clock_offset(self) -> timedelta:
+        """How far its clock is ahead of this machine's, surely: what asking takes is no difference. It has one of its
+        own where a server keeps it."""
+        asked = utc_now()
+        told = self._database.read(now_of)
+        heard = utc_now()
+        if told < asked:
+            return told - asked
+        return max(told - heard, timedelta())
 
     def close(self) -> None:
         """Commit what is left. Raises nothing: who handed something over has been told what became of it."""

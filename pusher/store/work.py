@@ -6,7 +6,7 @@ Times that decide are the database's own, where a server has them. What must not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, exists, func, select, update
 
 from pusher.models import Outcome, ReadyWork, Run, WorkState
 from pusher.store import schema
-from pusher.store.claims import is_free
+from pusher.store.claims import is_free, is_of
 from pusher.store.database import Repository, unless_there
 from pusher.store.outcomes import outcome_row
 from pusher.store.server_time import now_of
@@ -113,7 +113,7 @@ class Work(Repository):
 
     async def look(self) -> QueueLook:
         """What there is to do, read beside the event loop."""
-        return await self._database.aside(lambda: self._database.read(_looked))
+        return await self._database.aside(lambda: self._database.read(lambda c: _looked(c, self.sites)))
 
     def work_states(self, run: str) -> dict[WorkState, int]:
         """How much of a queued run's work is in which state; empty of another run."""
@@ -147,11 +147,11 @@ def work_rows(run: Run, targets: Sequence[str], priority: int) -> list[dict[str,
     ]  # fmt: skip
 
 
-def _looked(connection: Connection) -> QueueLook:
+def _looked(connection: Connection, sites: Collection[str]) -> QueueLook:
     goes_on = exists().where(_RUNS.c.id == _WORK.c.run, _RUNS.c.cancel_at.is_(None))
     ready = (
         select(_WORK.c.run, _WORK.c.priority, func.count(), func.min(_WORK.c.ready_at))
-        .where(_WORK.c.state == WorkState.READY.value, is_free(), goes_on)
+        .where(_WORK.c.state == WorkState.READY.value, is_free(), goes_on, *is_of(sites))
         .group_by(_WORK.c.run, _WORK.c.priority)
         .order_by(_WORK.c.priority, func.min(_WORK.c.id))
     )

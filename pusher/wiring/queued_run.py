@@ -14,21 +14,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pusher.credentials.accounts.profile import DEFAULT, profile_digest
 from pusher.credentials.accounts_file import AccountsFile
 from pusher.install.package import PACKAGE_FILE
 from pusher.models import Outcome, Package, Run, RunNeeds, Source
-from pusher.problems import BadInput
+from pusher.problems import BadInput, Code, ProblemError, problem
 from pusher.problems.outcomes import never_tried
 from pusher.push.context import Stop, Watcher
 from pusher.queue.priority import CAMPAIGN, RETRY_BY_HAND
 from pusher.settings import Options
 from pusher.store import Store
-from pusher.wiring.accounts import accounts_of
+from pusher.wiring.accounts import ACCOUNTS_FILE, accounts_of
 from pusher.wiring.engine import Engine, Note
 from pusher.wiring.packages import keep_package, stored_package
 from pusher.wiring.run_plan import PackageFrom, RunPlan, Supplied, prepare_run
 from pusher.wiring.run_resources import RunResources, new_run, open_run
 from pusher.wiring.stored_inventory import keep_authority, keep_inventory, stored_authority, stored_inventory
+from pusher.wiring.worker_settings import WorkerSettingsFile
 from pusher.worker.claimed_run import ClaimedRun, Selection
 from pusher.worker.own_thread import in_own_thread
 
@@ -76,7 +78,17 @@ def _needs(plan: RunPlan, store: Store) -> RunNeeds:
         package=_kept(plan.package, store) if plan.package is not None else None,
         inventory=keep_inventory(store, plan.inventory, plan.package),
         authority=keep_authority(store, plan.authority) if plan.authority is not None else None,
+        **_profile(plan.options),
     )
+
+
+def _profile(options: Options) -> dict[str, str]:
+    """Where the submitter has no accounts, each worker's own are as good as any."""
+    listed = accounts_of(options)
+    if listed.missing is not None:
+        return {"profile": DEFAULT}
+    file = options.accounts or options.inventory.parent / ACCOUNTS_FILE
+    return {"profile": file.stem, "profile_digest": profile_digest(listed)}
 
 
 def _kept(package: Package, store: Store) -> str:
@@ -98,6 +110,15 @@ def _refuse_asking(accounts: AccountsFile) -> None:
 def _nobody_to_ask(whose: str, place: Source | None) -> BadInput:
     found = f"{whose}: its secret is asked for (prompt), and a worker has nobody to ask"
     return BadInput(place, found, "env:NAME, file:PATH, keyring:NAME or vault:PATH")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItsOwn:
+    """What a worker has of its own: its ``name``, the options that it was ``given``, and its settings."""
+
+    name: str
+    given: Mapping[str, Any]
+    settings: WorkerSettingsFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,16 +147,17 @@ class QueuedRun:
 async def open_queued(
     name: str,
     engine: Engine,
-    given: Mapping[str, Any],
+    worker: ItsOwn,
     audience_of: Callable[[RunPlan, Run, int], Audience],
     note: Note,
 ) -> AsyncIterator[QueuedRun]:
-    """The queued run ``name``. ``given``: options that are the worker's own. BadInput where it cannot be opened.
+    """The queued run ``name``. BadInput, ProblemError where it cannot be opened; where the ``worker`` refuses it, that
+    is recorded with the run.
 
     ``audience_of`` is told how many targets the run has that may be worked on.
     """
     store = engine.store()
-    run, plan = await in_own_thread(lambda: _prepared(name, store, engine, given))
+    run, plan = await in_own_thread(lambda: _taken_up(name, store, engine, worker))
     names = frozenset(await in_own_thread(lambda: store.targets(run.id)))
     selection = Selection(
         targets={target.name: target for target in plan.targets() if target.name in names},
@@ -145,19 +167,35 @@ async def open_queued(
         yield QueuedRun(resources, selection, audience_of(plan, run, len(selection.targets)))
 
 
-def _prepared(name: str, store: Store, engine: Engine, given: Mapping[str, Any]) -> tuple[Run, RunPlan]:
+def _taken_up(name: str, store: Store, engine: Engine, worker: ItsOwn) -> tuple[Run, RunPlan]:
     run = store.run(name)
     if run is None:
         raise BadInput(None, f"the store has no run {name} any more", "a store that keeps its runs")
+    try:
+        plan = _prepared(run, store, engine, worker)
+    except ProblemError as error:
+        if error.problem.row.refused:
+            store.refuse(run.id, worker.name, worker.settings.site_names, error.problem.code)
+        raise
+    store.take_back_refusal(run.id, worker.name)
+    return run, plan
+
+
+def _prepared(run: Run, store: Store, engine: Engine, worker: ItsOwn) -> RunPlan:
+    needs = store.needs(run.id)
+    accounts = worker.settings.accounts_of(run, needs)
+    given = {**worker.given, "accounts": accounts} if accounts is not None else worker.given
     names = frozenset(target.lower() for target in store.targets(run.id))
     options = Options.recorded(store.options(run.id), run.id, names, given)
-    _refuse_asking(accounts_of(options))
-    return run, prepare_run(options, run.verb, engine, supplied=_supplied(run, store, options))
+    listed = accounts_of(options)
+    if needs.profile_digest not in (None, profile_digest(listed)):
+        raise ProblemError(problem(Code.ACCOUNTS_DIFFER, detail=f"profile {needs.profile}"))
+    _refuse_asking(listed)
+    return prepare_run(options, run.verb, engine, supplied=_supplied(run, needs, store, options))
 
 
-def _supplied(run: Run, store: Store, options: Options) -> Supplied:
+def _supplied(run: Run, needs: RunNeeds, store: Store, options: Options) -> Supplied:
     """What was stored with the run."""
-    needs = store.needs(run.id)
     if needs.inventory is None or (needs.package is None and run.package is not None):
         found = f"run {run.id} was queued by an older pusher, which stored neither its inventory nor its package"
         raise BadInput(None, found, "the same run queued again")

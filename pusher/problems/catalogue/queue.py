@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pusher.models import Stage
-from pusher.problems.catalogue.row import CANCELLED, FAILED, GIVE_UP, RETRY, WAIT, WINDOW, Row
+from pusher.problems.catalogue.row import CANCELLED, FAILED, GIVE_UP, NOWHERE, RETRY, WAIT, WINDOW, Row
 from pusher.problems.codes import Code
 
 # A table reads as rows.
@@ -30,10 +30,30 @@ QUEUE = [
         again_in_run=False, again=WINDOW, given_back=True),
     Row(Code.CONTENT_MISSING, Stage.STAGE, GIVE_UP, FAILED,
         "the store no longer has what was stored with the run",
-        "Store it again with pusher packages add DIR: the same package has the same digest, and the run goes on."),
+        "Store it again with pusher packages add DIR: the same package has the same digest, and the run goes on. An "
+        "inventory is stored with a run alone: queue it again.",
+        refused=True),
     Row(Code.CONTENT_ALTERED, Stage.STAGE, GIVE_UP, FAILED,
         "what the store has does not have the hash under which it was stored: it was altered, and is not used",
         "Find out who can write to the store's tables: whoever does so can have anything pushed. Then pusher packages "
-        "remove DIGEST, and pusher packages add DIR."),
+        "remove DIGEST, and pusher packages add DIR.",
+        refused=True),
+    Row(Code.ACCOUNTS_DIFFER, Stage.SIGN_IN, GIVE_UP, FAILED,
+        "the worker's accounts are not those that the run was queued with: other users, or for other machines",
+        "Make the worker's accounts file say the same as the submitter's, but for the secrets; or cancel the run, and "
+        "queue it anew with the accounts as they are now.",
+        charges=NOWHERE, refused=True),
+    Row(Code.PROFILE_UNKNOWN, Stage.SIGN_IN, GIVE_UP, FAILED,
+        "the worker's settings have no accounts of that name",
+        "Give it the profile under [profiles] in its settings, or queue the run with accounts that it has.",
+        charges=NOWHERE, refused=True),
+    Row(Code.PACKAGE_NOT_ALLOWED, Stage.STAGE, GIVE_UP, FAILED,
+        "the worker's settings do not allow it to push this package",
+        "Look at what the package is (pusher packages show), then add its digest to packages in the worker's settings.",
+        refused=True),
+    Row(Code.REQUESTER_NOT_ALLOWED, Stage.RECORD, GIVE_UP, FAILED,
+        "the worker's settings do not allow it to push for whoever queued the run",
+        "Have somebody queue it whom requesters in the worker's settings names, or name this one there.",
+        refused=True),
 ]
 # fmt: on

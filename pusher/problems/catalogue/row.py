@@ -85,6 +85,8 @@ class Row:
     """When a host that waits in the queue is tried anew."""
     given_back: bool = False
     """Not the target's matter, but its worker's: the target is anybody's, as if nobody had begun on it."""
+    refused: bool = False
+    """A worker does not take up the run: said where the run is shown, and no target's outcome."""
     bars_removal: bool = False
     """It keeps a removal away too, which gets by without most of what an installation needs."""
     not_started: bool = False
