@@ -162,6 +162,15 @@ class Options(_Recorded):
         float, Field(ge=0.1, allow_inf_nan=False), Option(help="Seconds to wait for a connection.")
     ] = 5.0
     max_failures: Annotated[int, Field(ge=0), Option(help="Stop the run after this many failures; 0: never.")] = 0
+    windows: Annotated[
+        Path | None,
+        Option(
+            help="The maintenance windows, outside of which no machine is touched: TOML, YAML or JSON.",
+            otherwise="none; of a retry, its run's",
+            in_environment=False,
+        ),
+        Unrecorded("the run has what is in it"),
+    ] = None
     priority: Annotated[
         int | None,
         Field(ge=0, le=999),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -228,7 +228,8 @@ def retry(
     wanted = {Status.FAILED: failed, Status.UNREACHABLE: unreachable}
     statuses = frozenset(status for status, asked in wanted.items() if asked)
     made = made_from(run, statuses, given.get("store"), given)
-    _run(made.options, made.verb, json, quiet, ask=made.verb is Verb.REMOVE and not yes, queue=queue)
+    ask = made.verb is Verb.REMOVE and not yes
+    _run(made.options, made.verb, json, quiet, ask=ask, queue=queue, windows=made.windows)
 
 
 @app.command()
@@ -425,7 +426,16 @@ def worker(
     raise typer.Exit(work(asked, json, quiet))
 
 
-def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = False, *, queue: bool = False) -> None:
+def _run(
+    options: Options,
+    verb: Verb,
+    as_json: bool,
+    quiet: bool,
+    ask: bool = False,
+    *,
+    queue: bool = False,
+    windows: Sequence[Mapping[str, Any]] = (),
+) -> None:
     # Loaded only here: reading commands need neither SMB nor a scheduler, and start twice as fast without.
     from pusher.wiring.engine import open_engine
     from pusher.wiring.run_plan import prepare_run
@@ -433,7 +443,7 @@ def _run(options: Options, verb: Verb, as_json: bool, quiet: bool, ask: bool = F
     if not queue:
         _refuse_what_is_for_the_queue(options)
     with open_engine(options.store, options.log) as engine:
-        plan = prepare_run(options, verb, engine, with_secrets=not queue)
+        plan = prepare_run(options, verb, engine, with_secrets=not queue, windows=windows)
         if ask:
             somebody_to_ask("removing")
             confirmed(f"Remove {plan.package_words} from {plan.count():,} machines?")

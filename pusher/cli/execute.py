@@ -20,6 +20,7 @@ from pusher.cli.interruption import Interruption
 from pusher.cli.loop_threads import started_threads
 from pusher.cli.narrator import Narrator
 from pusher.cli.verdict import Verdict
+from pusher.cli.window import shut_until, stopped_when_it_closes
 from pusher.clock import utc_now
 from pusher.models import Run
 from pusher.next_commands import NextCommands
@@ -112,16 +113,19 @@ class Execution:
 
     async def _work(self) -> None:
         opened, plan, narrator = self._opened, self._opened.plan, self._narrator
-        left_out = list(plan.left_out())
+        left_out, targets = list(plan.left_out()), plan.targets()
         narrator.started(plan.count() + len(left_out))
+        if (shut := shut_until(plan.windows, utc_now())) is not None:
+            left_out, targets = [*left_out, *((target, shut) for target in targets)], iter(())
         for note in plan.notes():
             narrator.note(note)
         async with opened.dispatcher(narrator, narrator.outcome, self._stop) as dispatcher:
             self._losses = dispatcher.losses.first
-            work = asyncio.create_task(dispatcher.run(Listed(plan.targets()), left_out))
+            work = asyncio.create_task(dispatcher.run(Listed(targets), left_out))
             self._interruption.of(work)
             listening = asyncio.create_task(self._interruption.listen(opened.store.cancel_asked))
             searching = asyncio.create_task(search_as_memory_grows())
+            closing = asyncio.create_task(stopped_when_it_closes(plan.windows, self._stop, narrator.note))
             try:
                 await work
             except asyncio.CancelledError:
@@ -129,6 +133,7 @@ class Execution:
                     raise
             finally:
                 listening.cancel()
+                closing.cancel()
                 searching.cancel()
 
     def _ended(self, summary: Summary) -> Run:

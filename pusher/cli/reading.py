@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
 from pusher.cli.run_requests import store_of_runs
 from pusher.cli.streams import in_utf_8
 from pusher.cli.whole_file import whole_file
+from pusher.clock import utc_now
 from pusher.models import Run, WorkState
 from pusher.next_commands import NextCommands
 from pusher.problems import CATALOGUE, BadInput, Code
+from pusher.queue.windows import Window, Windows
 from pusher.report.host_report import host_story, host_story_record
 from pusher.report.record import outcome_record, run_record, write_line
 from pusher.report.render import Format, encoding_of, render
@@ -58,6 +60,8 @@ def show(run: str, host: str | None, store: str | None, as_json: bool) -> None:
             _print(_in_the_queue(states, opened.next_due(found.id), found.priority))
             for refusal in opened.refusals(found.id):
                 _print(_refused(refusal))
+            if written := opened.windows(found.id):
+                _print(_windows(written, utc_now()))
             for account, count in opened.parked(found.id).items():
                 _print(f"{hosts(count)} wait for account {visible(account)} to be seen to. Once it is mended:")
                 print(visible(next_commands(store).clear(account)))
@@ -90,6 +94,17 @@ def _refused(refusal: Refusal) -> str:
     known = refusal.code in frozenset(Code)
     row = CATALOGUE[Code(refusal.code)] if known else None
     return told + (f"{row.code}: {row.meaning}. {row.remedy}" if row is not None else visible(refusal.code))
+
+
+def _windows(written: Sequence[Mapping[str, Any]], now: datetime) -> str:
+    try:
+        windows = Windows(sets=(tuple(map(Window.from_json, written)),))
+    except (KeyError, ValueError, TypeError):
+        return "It has maintenance windows that make no sense on this machine."
+    if windows.is_open(now):
+        closes = windows.closes_at(now)
+        return f"Its maintenance window is open{f' until {closes:%Y-%m-%d %H:%M} UTC' if closes is not None else ''}."
+    return f"Its maintenance window is shut until {windows.next_opening(now):%Y-%m-%d %H:%M} UTC."
 
 
 def _show_host(store: Store, run: Run, host: str, as_json: bool, following: NextCommands) -> None:

@@ -111,8 +111,13 @@ def when_open(due: Due | None, windows: Windows) -> Due | None:
     opens = windows.next_opening(due.at)
     if opens == due.at:
         return due
-    at = opens + after(_MINUTE, due.waiting.host)
+    at = opens + late_after(due.waiting.host)
     return replace(due, at=at) if at <= due.waiting.give_up else None
+
+
+def late_after(host: str) -> timedelta:
+    """How long after a window has opened the host comes: up to a minute, so that not all come at once."""
+    return after(_MINUTE, host)
 
 
 def remembered(host: str, give_up: datetime, attempts: Iterable[Attempt]) -> Waiting:

@@ -124,6 +124,30 @@ class Windows:
         closes = self.closes_at(at)
         return closes is None or (closes > at and closes - at >= takes)
 
+    def may_begin(self, at: datetime, takes: timedelta) -> bool:
+        """Whether what ``takes`` so long may be begun: it is open, and stays so until that is done.
+
+        In a window that is too short for it, it may be begun in the first half: else it never would be.
+        """
+        closes = self.closes_at(at)
+        if closes is None or closes - at >= takes:
+            return closes is None or closes > at
+        if closes <= at:
+            return False
+        opened = self._opened(at, at - takes)
+        return closes - opened < takes and at - opened <= (closes - opened) / 2
+
+    def _opened(self, at: datetime, since: datetime) -> datetime:
+        """Since when it has been open ``at``; ``since``, where that was before."""
+        opened = closed = since.astimezone(UTC)
+        for start, end in self._open(since):
+            if start > at:
+                break
+            if start > closed:
+                opened = start
+            closed = max(closed, end)
+        return opened
+
     def _open(self, since: datetime) -> Iterator[Piece]:
         """Pieces that end after ``since``, in order; they may touch, and never overlap."""
         if since.tzinfo is None:
@@ -137,6 +161,9 @@ class Windows:
         also = f" (it is written in {', '.join(written)})" if len(written) > 1 else ""
         found = f"the maintenance window never opens: its parts have no time in common{also}"
         return BadInput(windows[0].source if windows else None, found, "windows that are open at the same time")
+
+
+ALWAYS = Windows()
 
 
 def minutes(clock: str) -> int:

@@ -5,7 +5,7 @@ Not here: what a new run takes over of the record (``settings``), and the run it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
-    """What the new run is to do, and how."""
+    """What the new run is to do, and how. ``windows``: those of the run, as they are recorded."""
 
     verb: Verb
     options: Options
+    windows: Sequence[Mapping[str, Any]] = ()
 
 
 def retry(store: Store, name: str, statuses: frozenset[Status], given: Mapping[str, Any]) -> Retry:
@@ -39,7 +40,8 @@ def retry(store: Store, name: str, statuses: frozenset[Status], given: Mapping[s
     if not names:
         raise RunRefusedError(Refusal.NOTHING_LEFT, run.id)
     record = store.options(run.id)
-    return Retry(verb=run.verb, options=Options.made_from(record, run.id, frozenset(names), given))
+    options = Options.made_from(record, run.id, frozenset(names), given)
+    return Retry(verb=run.verb, options=options, windows=store.windows(run.id))
 
 
 def _is_left(outcome: Outcome, statuses: frozenset[Status]) -> bool:

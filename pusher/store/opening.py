@@ -21,7 +21,7 @@ from pusher.store.store import Store
 from pusher.store.urls import address_of, shown_url
 from pusher.store.writer import Writer
 
-HEAD = "0015"
+HEAD = "0016"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 

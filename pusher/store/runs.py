@@ -39,12 +39,14 @@ class Runs(Repository):
         worker: Mapping[str, Any] | None = None,
         priority: int | None = None,
         needs: RunNeeds | None = None,
+        windows: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Record the run and every target's (name, address, site) before anything is contacted.
 
         ``worker``: the process that works on it, in words of the caller's own. ``priority``: of a run that is queued,
         so that its targets wait for workers; the lower comes first. ``needs``: what those have from the store.
-        StoreError where it is not known to be recorded.
+        ``windows``: in which its machines may be touched, in words of the caller's own. StoreError where it is not
+        known to be recorded.
         """
         row = {
             "id": run.id,
@@ -60,6 +62,7 @@ class Runs(Repository):
             "queued_at": run.started_at if priority is not None else None,
             "priority": priority,
             **needs_row(needs or RunNeeds()),
+            "windows": [dict(window) for window in windows] or None,
         }
 
         def begin(connection: Connection) -> None:
@@ -104,6 +107,12 @@ class Runs(Repository):
         """What the run was started with, as ``begin_run`` was told."""
         with self._database.reading() as connection:
             return dict(connection.execute(select(_RUNS.c.options).where(_RUNS.c.id == run)).scalar_one())
+
+    def windows(self, run: str) -> list[dict[str, Any]]:
+        """In which its machines may be touched, as ``begin_run`` was told; none: at any time."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(_RUNS.c.windows).where(_RUNS.c.id == run)).scalar()
+            return [dict(window) for window in found or ()]
 
     def _change(self, run: str, **values: Any) -> None:
         self._database.writer.write_now(lambda c: c.execute(update(_RUNS).where(_RUNS.c.id == run).values(values)))

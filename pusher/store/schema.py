@@ -156,6 +156,7 @@ runs = Table(
     Column("authority_digest", Words),
     Column("profile", Words),
     Column("profile_digest", Words),
+    Column("windows", Document),
 )
 
 targets = Table(

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, func, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, func, select, update
 
 from pusher.models import Outcome, ReadyWork, Run, WorkState
 from pusher.store import schema
@@ -21,7 +22,7 @@ from pusher.store.outcomes import outcome_row
 from pusher.store.server_time import now_of
 from pusher.store.workers import end_lapsed, free_the_claims_of_the_gone
 
-_WORK, _RUNS = schema.work, schema.runs
+_WORK, _RUNS, _OUTCOMES = schema.work, schema.runs, schema.outcomes
 _UNCLAIMED = (WorkState.READY.value, WorkState.WAITING.value)
 _OUTCOME = unless_there(schema.outcomes)
 _LEFT_OPEN = select(schema.journals.c.target).where(
@@ -110,6 +111,32 @@ class Work(Repository):
             return len(rows)
 
         return self._database.writer.ask_now(end)
+
+    def put_off_ready(self, run: str, due_of: Callable[[str], datetime], most: int = 500) -> int:
+        """Let work of a run that is ready wait; how much it was, at most ``most``. ``due_of``: until when each target
+        waits. What its last attempt came to stays."""
+        ready = and_(_WORK.c.run == run, _WORK.c.state == WorkState.READY.value)
+        waits = update(_WORK).where(ready, _WORK.c.id == bindparam("its_id")).values(
+            state=WorkState.WAITING.value, due=bindparam("its_due", type_=_WORK.c.due.type)
+        )  # fmt: skip
+
+        def putting_off(connection: Connection) -> int:
+            free = select(_WORK.c.id, _WORK.c.target).where(ready).limit(most).with_for_update(skip_locked=True)
+            found = connection.execute(free).all()
+            if found:
+                connection.execute(waits, [{"its_id": one.id, "its_due": due_of(one.target)} for one in found])
+            return len(found)
+
+        return self._database.writer.ask_now(putting_off)
+
+    def usual_seconds(self, run: str) -> float | None:
+        """How long 95 of 100 of a run's targets have taken at most, of those that have done well; None before any."""
+        succeeded = (_OUTCOMES.c.run == run, _OUTCOMES.c.code.is_(None))
+        with self._database.reading() as connection:
+            count = connection.execute(select(func.count()).where(*succeeded)).scalar_one()
+            query = select(_OUTCOMES.c.seconds).where(*succeeded).order_by(_OUTCOMES.c.seconds)
+            found: float | None = connection.execute(query.offset(max(ceil(count * 0.95) - 1, 0)).limit(1)).scalar()
+            return found
 
     async def look(self) -> QueueLook:
         """What there is to do, read beside the event loop."""

@@ -12,8 +12,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from pusher.clock import utc_now
 from pusher.credentials.accounts.profile import DEFAULT, profile_digest
 from pusher.credentials.accounts_file import AccountsFile
 from pusher.install.package import PACKAGE_FILE
@@ -21,6 +23,7 @@ from pusher.models import Outcome, Package, Run, RunNeeds, Source
 from pusher.problems import BadInput, Code, ProblemError, problem
 from pusher.problems.outcomes import never_tried
 from pusher.push.context import Stop, Watcher
+from pusher.queue.again import GIVE_UP_AFTER
 from pusher.queue.priority import CAMPAIGN, RETRY_BY_HAND
 from pusher.settings import Options
 from pusher.store import Store
@@ -30,6 +33,7 @@ from pusher.wiring.packages import keep_package, stored_package
 from pusher.wiring.run_plan import PackageFrom, RunPlan, Supplied, prepare_run
 from pusher.wiring.run_resources import RunResources, new_run, open_run
 from pusher.wiring.stored_inventory import keep_authority, keep_inventory, stored_authority, stored_inventory
+from pusher.wiring.windows import to_record
 from pusher.wiring.worker_settings import WorkerSettingsFile
 from pusher.worker.claimed_run import ClaimedRun, Selection
 from pusher.worker.own_thread import in_own_thread
@@ -53,16 +57,27 @@ async def submit(plan: RunPlan, engine: Engine) -> Submitted:
     service = plan.package.service if plan.package is not None else None
     if service is not None and service.secret == _ASKED_FOR and plan.package is not None:
         raise _nobody_to_ask("the service's account", Source(file=str(plan.package.root / PACKAGE_FILE)))
+    _refuse_what_comes_too_late(plan)
     store, priority = engine.store(), _priority(plan)
     run = replace(new_run(plan), priority=priority)
     needs = await asyncio.to_thread(_needs, plan, store)
     targets = [(target.name, target.address, target.site) for target in plan.targets()]
-    await asyncio.to_thread(store.begin_run, run, plan.options.to_json(), targets, None, priority, needs)
+    record, windows = plan.options.to_json(), to_record(plan.windows)
+    begin = partial(store.begin_run, run, record, targets, priority=priority, needs=needs, windows=windows)
+    await asyncio.to_thread(begin)
     spared = [never_tried(run.id, target, target.address, why, run.started_at, run.started_at)
               for target, why in plan.left_out()]  # fmt: skip
     for at in range(0, len(spared), _BATCH):
         await asyncio.gather(*map(store.outcome, spared[at : at + _BATCH]))
     return Submitted(run=run, queued=len(targets), spared=len(spared))
+
+
+def _refuse_what_comes_too_late(plan: RunPlan) -> None:
+    now = utc_now()
+    if (opens := plan.windows.next_opening(now)) > now + GIVE_UP_AFTER:
+        found = f"the maintenance windows open on {opens:%Y-%m-%d %H:%M} UTC for the first time"
+        place = Source(file=str(plan.options.windows)) if plan.options.windows is not None else None
+        raise BadInput(place, found, f"one within {GIVE_UP_AFTER.days} days, after which a run is given up")
 
 
 def _priority(plan: RunPlan) -> int:
@@ -135,6 +150,7 @@ class QueuedRun:
     def __init__(self, resources: RunResources, selection: Selection, audience: Audience) -> None:
         self._resources, self._audience = resources, audience
         self.run, self.selection, self.places = resources.run, selection, resources.concurrency
+        self.windows = resources.plan.windows
 
     async def work(self, claimed: ClaimedRun, stop: Stop) -> None:
         audience = self._audience
@@ -191,7 +207,8 @@ def _prepared(run: Run, store: Store, engine: Engine, worker: ItsOwn) -> RunPlan
     if needs.profile_digest not in (None, profile_digest(listed)):
         raise ProblemError(problem(Code.ACCOUNTS_DIFFER, detail=f"profile {needs.profile}"))
     _refuse_asking(listed)
-    return prepare_run(options, run.verb, engine, supplied=_supplied(run, needs, store, options))
+    supplied, windows = _supplied(run, needs, store, options), store.windows(run.id)
+    return prepare_run(options, run.verb, engine, supplied=supplied, windows=windows)
 
 
 def _supplied(run: Run, needs: RunNeeds, store: Store, options: Options) -> Supplied:

@@ -7,10 +7,12 @@ Not here: which targets are selected (``target_selection``), what is opened for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from pusher.clock import utc_now
 from pusher.credentials.accounts_file import AccountsFile
 from pusher.directory.port import Directory
 from pusher.helper_exe import HelperExeMissingError
@@ -20,6 +22,7 @@ from pusher.install.package import PACKAGE_FILE, load_package, placeholders, ren
 from pusher.install.payload import Payload, load_payload
 from pusher.models import RUN_AS_ACCOUNT, Account, Package, Secret, Source, Target, TransportKind, Verb
 from pusher.problems import BadInput, Problem
+from pusher.queue.windows import ALWAYS, Windows
 from pusher.settings import Options
 from pusher.targets.inventory import Inventory, load_inventory
 from pusher.wiring.accounts import accounts_for, accounts_of, misnamed, runner_of, secrets_of, service_secret_of
@@ -30,6 +33,7 @@ from pusher.wiring.inventory import expanded, read_out
 from pusher.wiring.lockout import budget_note
 from pusher.wiring.patterns import unborne
 from pusher.wiring.target_selection import TargetSelection, select_targets
+from pusher.wiring.windows import windows_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,8 @@ class RunPlan:
     """A run that is ready to go: everything is read and checked, and no target has been contacted.
 
     ``accounts``: those that are tried for the package; ``run_account``: whom its installer is run as, if it names one.
-    ``remarks``: what looks amiss in the accounts file. Made by ``prepare_run``.
+    ``remarks``: what looks amiss in the accounts file. ``windows``: in which its machines may be touched. Made by
+    ``prepare_run``.
     """
 
     options: Options
@@ -52,6 +57,7 @@ class RunPlan:
     service_secret: Secret | None
     directory_secret: Secret | None
     remarks: tuple[str, ...]
+    windows: Windows = ALWAYS
 
     @property
     def inventory(self) -> Inventory:
@@ -134,6 +140,7 @@ def prepare_run(
     *,
     with_secrets: bool = True,
     supplied: Supplied | None = None,
+    windows: Sequence[Mapping[str, Any]] = (),
 ) -> RunPlan:
     """Read and check everything, and ask for the secrets; BadInput. Of the ``engine`` the store is opened, to ask a
     directory, and nothing else.
@@ -141,11 +148,14 @@ def prepare_run(
     ``directory`` reads the groups that the inventory has of one; None: the accounts file says which. It is asked once
     every file is found good, and is all that is contacted. ``with_secrets``: not where the run is another process's to
     work on: then only the directory's reader has one, where groups are asked for, and there is no payload.
+    ``windows``: those that are recorded of it, or of the run that it is made from; they hold where the options name no
+    file of them.
     """
     inventory = supplied.inventory if supplied is not None else load_inventory(options.inventory)
     # What names nothing is said before anybody is asked for a secret, unless only the directory knows its names.
     selection = select_targets(inventory, options) if not inventory.directory_groups else None
     authority = supplied.authority if supplied is not None else authority_of(options, inventory)
+    opening = windows_of(options.windows, windows, utc_now())
     listed = accounts_of(options)
     not_borne = tuple(unborne(listed, inventory, expanded=selection is not None))
     package = _package(options, verb, listed, supplied)
@@ -179,6 +189,7 @@ def prepare_run(
         secrets=secrets,
         service_secret=service_secret,
         directory_secret=reader_secret,
+        windows=opening,
         remarks=(*not_borne, *not_named),
     )
     _prove(plan)

@@ -39,6 +39,7 @@ from pusher.wiring.lockout import run_id
 from pusher.wiring.run_plan import RunPlan
 from pusher.wiring.sign_in import SignInResources, Unread, open_sign_in
 from pusher.wiring.transports import open_transports
+from pusher.wiring.windows import to_record
 
 _log = structlog.get_logger()
 
@@ -70,7 +71,8 @@ class RunResources:
     def begin(self) -> None:
         """Record the run and all its targets; from here on a kill loses nothing."""
         rows = [(target.name, target.address, target.site) for target in self.plan.targets()]
-        self.store.begin_run(self.run, self.plan.options.to_json(), rows, asdict(this_process()))
+        windows = to_record(self.plan.windows)
+        self.store.begin_run(self.run, self.plan.options.to_json(), rows, asdict(this_process()), windows=windows)
 
     @asynccontextmanager
     async def dispatcher(

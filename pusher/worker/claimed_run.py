@@ -17,10 +17,11 @@ from typing import Any
 
 from pusher.clock import Now
 from pusher.models import Attempt, Claim, Event, Journal, Mark, Outcome, Stage, Status, Target
-from pusher.problems import CATALOGUE, Code, Problem, ProblemError, problem
+from pusher.problems import CATALOGUE, Again, Code, Problem, ProblemError, problem
 from pusher.problems.outcomes import never_tried
 from pusher.push.context import Stop
 from pusher.push.supply import LostError
+from pusher.queue.windows import ALWAYS, Windows
 from pusher.store import Store, StoreError
 from pusher.store.claims import ClaimLostError
 from pusher.worker.coming_back import coming_back, is_given_back
@@ -56,9 +57,12 @@ class ClaimedRun:
         lease: Lease,
         stop: Stop,
         now: Now,
+        windows: Windows = ALWAYS,
     ) -> None:
         self._store, self._run, self._worker, self._most = store, run, worker, most
         self._selection, self._lease, self._stop, self._now = selection, lease, stop, now
+        self._windows = windows
+        self._begins_no_more = False
         self._claims: dict[str, Claim] = {}
         self._journals: dict[str, str] = {}
         self._there: deque[Target] = deque()
@@ -131,6 +135,11 @@ class ClaimedRun:
         self._room.set()
         self._wake()
 
+    def begin_no_more(self) -> None:
+        """What is begun on goes on; all else that is claimed is freed when the run has ended here."""
+        self._begins_no_more = True
+        self.close()
+
     def lose(self) -> None:
         """The lease is over: nothing is held any more."""
         self._claims.clear()
@@ -179,6 +188,8 @@ class ClaimedRun:
             raise self._lost(target)
 
     def target_began(self, run: str, target: str, at: datetime) -> Future[Any]:
+        if self._begins_no_more:
+            raise self._lost(target)
         return self._store.target_began(run, target, at)
 
     def event(self, event: Event) -> Future[Any]:
@@ -215,10 +226,13 @@ class ClaimedRun:
                 self._fail(ProblemError(replace(found, message=outcome.message or found.message)))
             await self._store.give_back(claim)
             return False
-        if (due := coming_back(outcome, claim, self._now())) is not None:
+        is_never_tried = outcome.status is Status.CANCELLED and outcome.attempts == claim.tries
+        if is_never_tried and CATALOGUE[outcome.code or ""].again is Again.WINDOW:
+            await self._store.give_back(claim)  # the run waits, and what an earlier attempt has come to stays
+            return False
+        if (due := coming_back(outcome, claim, self._now(), self._windows)) is not None:
             return await self._store.put_off(claim, outcome, due.at, due.kept, due.parked, due.priority)
         # What an earlier attempt has come to is not taken back by a run that ends before the next one.
-        is_never_tried = outcome.status is Status.CANCELLED and outcome.attempts == claim.tries
         return await self._store.finish(claim, outcome, unless_there=is_never_tried)
 
     async def open_journal(

@@ -12,8 +12,9 @@ from typing import Any
 
 from pusher.models import Claim, Outcome
 from pusher.problems import CATALOGUE, Again, Code
-from pusher.queue.again import GIVE_UP_AFTER, Ended, Waiting, again
+from pusher.queue.again import GIVE_UP_AFTER, Ended, Waiting, again, when_open
 from pusher.queue.priority import BACKGROUND_RETRY
+from pusher.queue.windows import ALWAYS, Windows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,13 +33,14 @@ def is_given_back(outcome: Outcome) -> bool:
     return outcome.code is not None and CATALOGUE[outcome.code].given_back
 
 
-def coming_back(outcome: Outcome, claim: Claim, now: datetime) -> Delay | None:
+def coming_back(outcome: Outcome, claim: Claim, now: datetime, windows: Windows = ALWAYS) -> Delay | None:
     """When, after an attempt that ended ``now``; None where ``outcome`` is the target's last word."""
     if outcome.code is None or outcome.code == Code.CANCELLED:
         return None
-    ended = Ended(code=Code(outcome.code), stage=outcome.stage, account=outcome.account)
+    opens_at = windows.next_opening(now)
+    ended = Ended(code=Code(outcome.code), stage=outcome.stage, account=outcome.account, opens_at=opens_at)
     before = _waiting(claim)
-    due = again(ended, before, now)
+    due = when_open(again(ended, before, now), windows)
     if due is None:
         return None
     waiting = due.waiting

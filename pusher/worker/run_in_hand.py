@@ -18,6 +18,7 @@ from pusher.clock import Now
 from pusher.models import Run
 from pusher.problems import BadInput, ProblemError
 from pusher.push.context import Stop
+from pusher.queue.windows import Windows
 from pusher.store import Store, StoreError
 from pusher.worker.claimed_run import ClaimedRun, Selection
 from pusher.worker.lease import Lease
@@ -44,6 +45,10 @@ class OpenRun(Protocol):
     @property
     def places(self) -> int:
         """How many of its targets are worked on at once."""
+
+    @property
+    def windows(self) -> Windows:
+        """In which they may be touched."""
 
     async def work(self, claimed: ClaimedRun, stop: Stop) -> None:
         """Do it: until ``claimed`` is exhausted and all that it had has ended."""
@@ -134,6 +139,7 @@ class RunInHand:
                 self._lease,
                 self.stop,
                 now,
+                opened.windows,
             )
             claimed.allow(self._share)
             self.claimed, self.places = claimed, opened.places

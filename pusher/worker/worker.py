@@ -20,22 +20,21 @@ import structlog
 
 from pusher.clock import Now, utc_now
 from pusher.models import ReadyWork
-from pusher.problems import Code
+from pusher.problems import BadInput, Code
 from pusher.store import Store, StoreError
 from pusher.worker.cancelled import end_cancelled
 from pusher.worker.lease import Lease, since_boot
 from pusher.worker.pauses import Pauses
 from pusher.worker.run_in_hand import AHEAD, Open, RunInHand
+from pusher.worker.run_windows import RunWindows, Standing
 from pusher.worker.turns import Share, shares
 
 T = TypeVar("T")
 
 LEASE = timedelta(seconds=90)
 _BEAT = 15.0
-_ROUND = 1.0
-"""Seconds between two looks at the queue, and between two looks at the lease."""
-_IDLE = 5.0
-"""Seconds between two looks at the queue where there is nothing to do."""
+_ROUND, _IDLE = 1.0, 5.0
+"""Seconds between two looks at the queue, and at the lease; and at the queue where there is nothing to do."""
 _OPENS = 5.0
 """Seconds for which a run that is being opened keeps others from being taken up."""
 _REFUSED_FOR, _NOTHING_FOR = 60.0, 5.0
@@ -56,7 +55,8 @@ class WorkerSettings:
     """``process`` says where the worker runs, and ``is_gone`` of another's whether it does no more.
 
     ``most``: targets that are worked on at once; None: as many as a run has places. ``until_idle``: leave when there is
-    nothing to claim, nor worked on here.
+    nothing to claim, nor worked on here. ``beat``, ``round``, ``idle``: seconds between two beats, two looks, and two
+    looks where there is nothing to do.
     """
 
     name: str
@@ -66,6 +66,8 @@ class WorkerSettings:
     until_idle: bool = False
     lease: timedelta = LEASE
     beat: float = _BEAT
+    round: float = _ROUND
+    idle: float = _IDLE
     clock: Callable[[], float] = since_boot
     now: Now = utc_now
 
@@ -79,6 +81,7 @@ class Worker:
         self._lease = Lease(settings.lease, settings.clock)
         self._in_hand: dict[str, tuple[RunInHand, asyncio.Task[None]]] = {}
         self._pauses = Pauses(self._lease.now)
+        self._windows = RunWindows(store, settings.now)
         self._unreleased: set[tuple[str, str]] = set()
         self._leaving = asyncio.Event()
 
@@ -133,7 +136,7 @@ class Worker:
         next_beat = self._lease.now() + self._settings.beat
         try:
             while True:
-                await asyncio.sleep(min(_ROUND, self._settings.beat))
+                await asyncio.sleep(min(self._settings.round, self._settings.beat))
                 if self._lease.is_over:
                     await _ended(*([beating] if beating is not None else []))
                     await self._begin_anew()
@@ -181,14 +184,14 @@ class Worker:
     async def _look_after_the_queue(self) -> None:
         leaving = asyncio.create_task(self._leaving.wait())
         try:
-            pause = _ROUND
+            pause = self._settings.round
             while not leaving.done():
                 found = await self._guarded(self._round())
                 is_idle = not found and not self._in_hand
                 if is_idle and found == 0 and self._settings.until_idle:
                     await self._guarded(self._tidy())  # the last of them may have ended behind this round's back
                     return
-                pause = min(pause + _ROUND, _IDLE) if is_idle else _ROUND
+                pause = min(pause + self._settings.round, self._settings.idle) if is_idle else self._settings.round
                 await asyncio.wait({leaving}, timeout=pause)
             for run, task in list(self._in_hand.values()):
                 if run.claimed is not None:
@@ -223,8 +226,31 @@ class Worker:
             await asyncio.to_thread(end_cancelled, store, run, self._settings.now())
         for run in self._pauses.reasons.keys() - set(seen.ready):
             self._pauses.end(run)
-        self._share_out(seen.work)
+        self._share_out(await self._while_open(seen.work))
         return len(set(seen.ready) - self._pauses.reasons.keys())
+
+    async def _while_open(self, work: Sequence[ReadyWork]) -> list[ReadyWork]:
+        """That of which the windows are open. What is in hand of others ends, and what is ready of them waits."""
+        runs = dict.fromkeys([*(name for name, _ in self._in_hand.items()), *(one.run for one in work)])
+        shut = {run for run in runs if not await self._is_open(run)}
+        for run in shut & {one.run for one in work}:
+            if run not in self._pauses.reasons:
+                await self._windows.wait(run)
+        return [one for one in work if one.run not in shut]
+
+    async def _is_open(self, run: str) -> bool:
+        """Whether more of the run may be begun on. What is in hand is told where not."""
+        try:
+            standing = await self._windows.standing(run)
+        except BadInput as error:
+            self._leave_to_others(run, error.sentence)
+            return False
+        in_hand, _ = self._in_hand.get(run, (None, None))
+        if in_hand is not None and standing is Standing.SHUT:
+            in_hand.stop.cancel(Code.WINDOW_CLOSED)
+        elif in_hand is not None and in_hand.claimed is not None and standing is Standing.ENDING:
+            in_hand.claimed.begin_no_more()
+        return standing is Standing.OPEN
 
     async def _tidy(self) -> None:
         for run in (await self._store.tidy(self._settings.is_gone)).ended:
@@ -263,14 +289,20 @@ class Worker:
             left = await run.work(self._settings.most, self._settings.now)
             if left is None:
                 self._pauses.end(run.run)
-            elif self._pauses.begin(run.run, _REFUSED_FOR if left.why else _NOTHING_FOR, left.why) and left.why:
-                self._say(f"Run {run.run} is left to other workers: {left.why}")
+            elif left.why:
+                self._leave_to_others(run.run, left.why)
+            else:
+                self._pauses.begin(run.run, _NOTHING_FOR)
         finally:
             self._unreleased.add((run.run, run.worker))
             try:
                 await self._guarded(self._release(run.run, run.worker))
             finally:
                 del self._in_hand[run.run]
+
+    def _leave_to_others(self, run: str, why: str) -> None:
+        if self._pauses.begin(run, _REFUSED_FOR, why):
+            self._say(f"Run {run} is left to other workers: {why}")
 
     async def _release(self, run: str, worker: str) -> None:
         """Nobody here works on what is claimed of it still. Until that is stored it is not taken up again."""

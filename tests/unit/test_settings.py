@@ -29,14 +29,15 @@ OTHERS: dict[str, Any] = {
     "deadline": 12.5,
     "connect_timeout": 1.5,
     "max_failures": 9,
+    "windows": Path("/nights.toml"),
     "priority": 7,
     "origin": Origin(run="r0", only=frozenset({"a"}), limits=(("x*", "y"), ("~z",)), exclude=("b", "group:c")),
 }
 """None of them the default."""
-NOT_TAKEN_OVER = {"limit", "exclude", "origin", "store", "log", "priority"}
+NOT_TAKEN_OVER = {"limit", "exclude", "origin", "store", "log", "priority", "windows"}
 
 
-SAID_EACH_TIME = {"inventory", "package", "accounts", "ca", "limit", "exclude", "priority"}
+SAID_EACH_TIME = {"inventory", "package", "accounts", "ca", "limit", "exclude", "priority", "windows"}
 """What a run is about, and what lies beside its inventory: no variable that somebody has forgotten may say it."""
 
 
@@ -104,7 +105,7 @@ def test_a_complete_record_tells_another_run_the_same() -> None:
         if name not in NOT_TAKEN_OVER:
             assert getattr(made, name) == OTHERS[name], name
     assert (made.limit, made.exclude, made.store, made.log) == ((), (), "/other", None)
-    assert made.priority is None
+    assert (made.priority, made.windows) == (None, None)
     assert made.origin == Origin(
         run="r1",
         only=frozenset({"a"}),

@@ -12,6 +12,7 @@ from datetime import timedelta
 import pytest
 
 from lab.certificates import make_authorities
+from pusher.clock import utc_now
 from pusher.store import open_store
 from tests.unit.cli.workplace import ACCOUNTS, Workplace
 from tests.unit.push.harness import program
@@ -256,3 +257,42 @@ def test_a_worker_of_a_name_that_is_at_work_is_refused(place: Workplace, monkeyp
         "a worker called w1 is at work on this store; expected another --name, or that one's end"
     )
     assert work(place, "--name", "w2") == dict.fromkeys("abcdef", ("ready", None))
+
+
+def windows(place: Workplace, in_days: int, name: str = "w.toml") -> str:
+    """A file of windows that are open all day, so many days from today on; its name."""
+    day = (utc_now() + timedelta(days=in_days)).strftime("%a").lower()
+    (place.folder / name).write_text(f'[[window]]\ndays = ["{day}"]\nfrom = "00:00"\nto = "24:00"\nzone = "UTC"\n')
+    return name
+
+
+def test_outside_of_its_windows_nothing_of_a_run_is_touched(place: Workplace) -> None:
+    said = place.run("check", "i.yaml", "--json", "--windows", windows(place, 3))
+    assert said.status == 1 and said.verdicts == dict.fromkeys("abcdef", ("skipped", "outside-window"))
+    assert not any(host.calls for host in place.hosts.values())
+    (place.folder / "w.toml").unlink()
+    said = place.retry()
+    assert said.verdicts == dict.fromkeys("abcdef", ("skipped", "outside-window")), "it has the windows of its run"
+    assert not any(host.calls for host in place.hosts.values())
+    said = place.retry("last", "--windows", windows(place, 0, "now.toml"))
+    assert said.verdicts == dict.fromkeys("abcdef", ("ready", None))
+
+
+def test_a_run_in_the_queue_waits_for_its_windows(place: Workplace) -> None:
+    made = queue(place, "--windows", windows(place, 3))
+    (place.folder / "w.toml").unlink()
+    assert work(place) == {}
+    shown = flat(place.run("show", str(made["run"])).out)
+    opens = (utc_now() + timedelta(days=3)).strftime("%Y-%m-%d 00:00 UTC")
+    assert f"6 waiting (the first until {opens[:-9]}" in shown
+    assert f"Its maintenance window is shut until {opens}." in shown
+    assert not any(host.calls for host in place.hosts.values())
+
+
+def test_windows_that_cannot_be_read_are_bad_input_with_its_place(place: Workplace) -> None:
+    (place.folder / "w.toml").write_text('[[window]]\ndays = ["mon"]\nfrom = "25:00"\nto = "04:00"\nzone = "UTC"\n')
+    for more in ([], ["--queue"]):
+        said = place.run("check", "i.yaml", "--windows", "w.toml", *more)
+        assert said.status == 2 and said.err.startswith("w.toml:3:")
+    assert place.run("check", "i.yaml", "--windows", "none.toml").status == 2
+    assert place.run("runs", "--json").out == ""

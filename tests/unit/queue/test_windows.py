@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pusher.models import Source
 from pusher.problems import BadInput
-from pusher.queue.windows import Day, Window, Windows, minutes
+from pusher.queue.windows import ALWAYS, Day, Window, Windows, minutes
 
 ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Casablanca"]
 NIGHTLY = ("22:00", "04:00")
@@ -34,6 +34,33 @@ def only(*windows: Window) -> Windows:
 
 def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("clock", "takes", "may"), [
+    ("21:59", 1, False),
+    ("22:00", 1, True),
+    ("02:00", 120, True),
+    ("02:01", 120, False),
+    ("03:59", 1, True),
+    ("03:59", 2, False),
+    ("04:00", 0, False),
+    # Longer than the window: in its first half, or it would never be begun.
+    ("22:00", 400, True),
+    ("00:59", 400, True),
+    ("01:01", 400, False),
+    # As long as the window: at its beginning.
+    ("22:00", 360, True),
+    ("22:01", 360, False),
+])  # fmt: skip
+def test_what_takes_a_while_is_begun_in_time(clock: str, takes: int, may: bool) -> None:
+    nightly = only(window(EVERY, *NIGHTLY, "UTC"))
+    at = utc(f"2026-03-03T{clock}")
+    assert nightly.may_begin(at, timedelta(minutes=takes)) is may
+
+
+def test_where_it_never_closes_anything_may_be_begun() -> None:
+    assert only(window(EVERY, "00:00", "24:00", "UTC")).may_begin(BEGIN, timedelta(days=3))
+    assert ALWAYS.may_begin(BEGIN, timedelta(days=3))
 
 
 WRITTEN = [

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -119,6 +119,39 @@ class WorkContract:
         await store.put_off(second, outcome_of(second), early, {})
         await store.tidy(nobody_is_gone)
         assert [(one.target, one.priority) for one in await store.claim("r1", worker, 9)] == [("b", 100), ("a", 200)]
+
+    async def test_what_is_ready_is_put_off_without_a_claim_and_keeps_what_it_came_to(self, store: Store) -> None:
+        submit(store, {"r1": ("a", "b", "c", "d"), "r2": ("e",)})
+        worker = await begin(store)
+        first, mine, _ = await store.claim("r1", worker, 3)
+        came = outcome_of(first, status=Status.UNREACHABLE, code="timed-out")
+        await store.put_off(first, came, utc_now() - timedelta(hours=2), {"tries": 3})
+        await store.tidy(nobody_is_gone)
+        await store.give_back(mine)
+        asked, late = list[str](), utc_now() + timedelta(hours=1)
+
+        def due_of(target: str) -> datetime:
+            asked.append(target)
+            return late if target != "d" else late - timedelta(minutes=30)
+
+        counts = [await asyncio.to_thread(store.put_off_ready, "r1", due_of, 2) for _ in range(3)]
+        assert counts == [2, 1, 0] and sorted(asked) == ["a", "b", "d"]
+        assert store.work_states("r1") == {WorkState.WAITING: 3, WorkState.RUNNING: 1}
+        assert store.next_due("r1") == late - timedelta(minutes=30)
+        assert store.outcome_of("r1", "a") == came and (await store.look()).ready == ["r2"]
+
+    async def test_how_long_a_target_of_a_run_takes(self, store: Store) -> None:
+        submit(store, {"r1": tuple(f"h{n}" for n in range(100))})
+        assert store.usual_seconds("r1") is None
+        for n in range(100):
+            code = "timed-out" if n >= 40 else None
+            await store.outcome(an_outcome(f"h{n}", run="r1", seconds=float(n + 1), code=code))
+        assert store.usual_seconds("r1") == 38.0, "of the forty that did well, all but two"
+
+    async def test_the_windows_of_a_run_are_kept(self, store: Store) -> None:
+        store.begin_run(a_run("r1"), {}, [("a", None, None)], priority=1, windows=[{"days": ["mon"], "zone": "UTC"}])
+        store.begin_run(a_run("r2"), {}, [("a", None, None)])
+        assert (store.windows("r1"), store.windows("r2")) == ([{"days": ["mon"], "zone": "UTC"}], [])
 
     async def test_a_run_knows_its_priority(self, store: Store) -> None:
         submit(store, {"r1": ("a",)}, priority=7)

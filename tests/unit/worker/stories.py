@@ -15,6 +15,7 @@ from unittest import mock
 from pusher.models import Outcome, Run, Target, Verb
 from pusher.push.context import Stop
 from pusher.push.dispatcher import Dispatcher
+from pusher.queue.windows import ALWAYS, Window, Windows
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.retry import RetryPolicy
 from pusher.store import Store
@@ -97,16 +98,18 @@ class Site:
     hosts: list[MemoryHost]
     run: str = ""
     reported: list[Outcome] = field(default_factory=list)
+    windows: Windows = ALWAYS
 
     def __post_init__(self) -> None:
-        self.run = self.submit()
+        self.run = self.submit(windows=self.windows)
 
-    def submit(self, priority: int = 100, targets: Sequence[str] = ()) -> str:
+    def submit(self, priority: int = 100, targets: Sequence[str] = (), windows: Windows = ALWAYS) -> str:
         run = f"queued-{next(_numbers):04}"
         self.store.begin_run(
             Run(id=run, verb=Verb.PUSH, inventory="-", package="labagent", version="1.4.2", operator="-",
                 started_at=now()),
             {}, [(name, None, None) for name in targets or [host.name for host in self.hosts]], priority=priority,
+            windows=[window.to_json() for each in windows.sets for window in each],
         )  # fmt: skip
         return run
 
@@ -184,6 +187,10 @@ class _Open:
     @property
     def places(self) -> int:
         return 5
+
+    @property
+    def windows(self) -> Windows:
+        return Windows(sets=(tuple(map(Window.from_json, self.site.store.windows(self.name))),))
 
     async def work(self, claimed: ClaimedRun, stop: Stop) -> None:
         await self.site.work(claimed, self.name, self.transport, stop)

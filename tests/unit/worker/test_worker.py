@@ -45,10 +45,10 @@ def told(story: Callable[[], Coroutine[Any, Any, T]]) -> T:
     return fly(timed())
 
 
-async def until(what: Callable[[], bool], seconds: float = 900) -> None:
+async def until(what: Callable[[], bool], seconds: float = 900, pause: float = 0.25) -> None:
     async with asyncio.timeout(seconds):
         while not what():
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(pause)
 
 
 def look(host: MemoryHost) -> dict[str, Any]:
