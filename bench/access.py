@@ -1,7 +1,7 @@
 """What a decision about access costs, and "which machines may she push to" of many: ``python -m bench access [N]``.
 
-50,000 machines in 440 groups, 200 people in 31, 600 grants, 300 of them denies of one machine each. CPU time of this
-process; the store is SQLite in a file, with an index on what is asked.
+50,000 machines in 440 groups, 200 people in 31, 600 grants, 300 of them denies of one machine each, in the registry's
+own tables of a store in a SQLite file. CPU time of this process.
 """
 
 from __future__ import annotations
@@ -11,24 +11,31 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Column, Connection, Index, MetaData, String, Table, create_engine, func, insert, select
-
-from pusher.access import SERVER, Access, Effect, Grant, Kind, Object, Permission, Person, World, compiled
+from pusher.access import SERVER, Access, Effect, Grant, Kind, Object, Permission, Person, World
+from pusher.access.places import Places
 from pusher.access.roles import DEPLOYMENT_ADMINISTRATOR, FULL_CONTROL, MODIFIER, PUSHER, SERVER_ADMINISTRATOR, VIEWER
 from pusher.access.why import why
-from pusher.store.conditions import Rows, as_sql
+from pusher.models.registry import (
+    GrantRow,
+    GroupOrigin,
+    MachineGroupRow,
+    MachineRow,
+    ObjectRow,
+    PeopleGroupRow,
+    PersonRow,
+)
+from pusher.registry.change import Actor, Registrar
+from pusher.registry.grants import GrantAsked, add
+from pusher.registry.groups import put
+from pusher.registry.loaded import Loaded
+from pusher.store import Store, open_store
+from pusher.store.registry_change import RegistryChange
 
 _NOW = datetime(2026, 11, 2, tzinfo=UTC)
-_TABLES = MetaData()
-_MACHINES = Table("machines", _TABLES, Column("id", String, primary_key=True), Column("owner", String))
-_COVERS = Table("covers", _TABLES, Column("scope", String), Column("object", String))
-Index("covers_by_scope", _COVERS.c.scope, _COVERS.c.object, unique=True)
-_ROWS = Rows(
-    id=_MACHINES.c.id, owner=_MACHINES.c.owner, covering_scope=_COVERS.c.scope, covered_object=_COVERS.c.object
-)
 _ASKED = 3_000
 T = TypeVar("T")
 
@@ -37,7 +44,20 @@ def main(arguments: list[str]) -> None:
     machines = int(arguments[0]) if arguments else 50_000
     chance = random.Random(7)
     world = _world(machines, chance)
-    access = _took("compiled", lambda: compiled(world, _NOW))
+    with tempfile.TemporaryDirectory(prefix="pusher-bench-") as folder:
+        store = open_store(str(Path(folder) / "access.sqlite"))
+        try:
+            store.registry.change(partial(_fill, world))
+            _asked(store, machines, chance)
+            _changed(store, Path(folder) / "audit.key")
+        finally:
+            store.close()
+
+
+def _asked(store: Store, machines: int, chance: random.Random) -> None:
+    loaded = Loaded(store, lambda: _NOW)
+    access = _took("read from the store and compiled", loaded.access)
+    _took("the same again, nothing changed", loaded.access)
     pairs = [(f"p{chance.randrange(200)}", f"ws{chance.randrange(machines)}") for _ in range(_ASKED)]
     for what in ("nothing known yet", "the same again"):
         began = time.process_time()
@@ -47,22 +67,24 @@ def main(arguments: list[str]) -> None:
     _took("every machine by itself", lambda: list(access.which("p5", Permission.MACHINE_PUSH)))
     refused = next(m for _, m in pairs if not access.may("p5", Permission.MACHINE_PUSH, m).allowed)
     _took("why not, and who could grant it", lambda: why(access, "p5", Permission.MACHINE_PUSH, refused, reader="root"))
-    with tempfile.TemporaryDirectory(prefix="pusher-bench-") as folder:
-        engine = create_engine(f"sqlite:///{Path(folder) / 'access.db'}")
-        with engine.connect() as connection:
-            _fill(connection, access)
-            _listed(connection, access)
-        engine.dispose()
+    _listed(store, access)
 
 
-def _listed(connection: Connection, access: Access) -> None:
-    condition = as_sql(access.where("p5", Permission.MACHINE_PUSH), _ROWS)
-    everyone, page = select(_MACHINES.c.id).where(condition), select(_MACHINES.c.id).where(condition).order_by("id")
-    found = _took("which machines, by SQL", lambda: connection.scalars(everyone).all())
-    _took("how many, by SQL", lambda: connection.scalar(select(func.count()).select_from(everyone.subquery())))
-    _took("the first hundred, by SQL", lambda: connection.scalars(page.limit(100)).all())
+def _listed(store: Store, access: Access) -> None:
+    condition = access.where("p5", Permission.MACHINE_PUSH)
+    found = _took("which machines, by SQL", lambda: store.registry.found("machine", condition))
+    _took("how many, by SQL", lambda: store.registry.count("machine", condition))
+    _took("the first hundred, by SQL", lambda: store.registry.found("machine", condition, 100))
     told = list(access.which("p5", Permission.MACHINE_PUSH))
     print(f"{len(found):,} machines either way" if sorted(found) == sorted(told) else "THE TWO DISAGREE")
+
+
+def _changed(store: Store, key: Path) -> None:
+    """Read, changed, checked as a whole and entered in the audit."""
+    registrar = Registrar(store, key, Actor(name="bench", via="command", origin="bench"), lambda: _NOW)
+    asked = GrantAsked(subject="p7", role="Viewer", scope="r1")
+    _took("a grant, added", lambda: registrar.change("grants.add", lambda draft: add(draft, asked)))
+    _took("a machine, put into a group", lambda: registrar.change("put", lambda draft: put(draft, "ws1", "r1")))
 
 
 def _took(what: str, does: Callable[[], T]) -> T:
@@ -72,14 +94,26 @@ def _took(what: str, does: Callable[[], T]) -> T:
     return result
 
 
-def _fill(connection: Connection, access: Access) -> None:
-    _TABLES.create_all(connection)
-    objects = access.world.objects
-    rows = [{"id": one.id, "owner": one.owner} for one in objects.values() if one.kind is Kind.MACHINE]
-    connection.execute(insert(_MACHINES), rows)
-    pairs = [{"scope": s, "object": name} for s, name in access.places.covers() if objects[name].kind is Kind.MACHINE]
-    connection.execute(insert(_COVERS), pairs)
-    print(f"{len(rows):,} machines, {len(pairs):,} rows of the closure")
+def _fill(of: World, change: RegistryChange) -> None:
+    objects = of.objects.values()
+    change.put(*(PersonRow(id=one) for one in of.people))
+    change.put(*(PeopleGroupRow(id=one) for one in {group for some in of.members.values() for group in some}))
+    change.join((member, group) for member, groups in of.members.items() for group in groups)
+    change.put(*(
+        GrantRow(id=one.id, subject=one.subject, role=one.role.name, effect=one.effect.value, scope=one.scope,
+                 until=one.until, made_by="bench", made_at=_NOW) for one in of.grants
+    ))  # fmt: skip
+    change.put(*(ObjectRow(id=one.id, kind=one.kind.value, name=one.id, owner=one.owner) for one in objects))
+    change.put(*(MachineRow(id=one.id) for one in objects if one.kind is Kind.MACHINE))
+    change.put(*(
+        MachineGroupRow(id=one.id, origin=GroupOrigin.DYNAMIC if one.dynamic else GroupOrigin.STATIC,
+                        query="ws1*" if one.dynamic else None) for one in objects if one.kind is Kind.GROUP
+    ))  # fmt: skip
+    change.put_into((one.id, group) for one in objects for group in (*one.parents, *one.results))
+    pairs = list(Places(objects=of.objects).covers())
+    change.cover(pairs, ())
+    change.raise_number()
+    print(f"{len(of.objects):,} objects, {len(pairs):,} rows of the closure")
 
 
 def _world(machines: int, chance: random.Random) -> World:

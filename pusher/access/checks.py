@@ -16,8 +16,11 @@ from pusher.access.world import RESULT, SERVER, Grant, Object, World
 from pusher.problems import BadInput
 
 
-def check_world(world: World) -> None:
-    """Raises BadInput for the first thing in it that cannot be: circles of groups, and names of nobody and nothing."""
+def check_world(world: World, *, objects: bool = True) -> None:
+    """Raises BadInput for the first thing in it that cannot be: circles of groups, and names of nobody and nothing.
+
+    ``objects``: False where they are those of a world that was checked, so that only the rest of it may be wrong.
+    """
     for name in (*world.people, *world.groups):
         if name in world.people and name in world.groups:
             raise BadInput(None, f"{name} is a person and a group of people", "one of them")
@@ -26,9 +29,10 @@ def check_world(world: World) -> None:
         for group in sorted(groups - world.groups.keys()):
             raise BadInput(None, f"{world.label(member)} is put into {group!r}", "a group of people that there is")
     _no_circle(world, world.members)
-    for one in world.objects.values():
-        _check_object(world, one)
-    _no_circle(world, {name: one.parents for name, one in world.objects.items() if one.kind is Kind.GROUP})
+    if objects:
+        for one in world.objects.values():
+            _check_object(world, one)
+        _no_circle(world, {name: one.parents for name, one in world.objects.items() if one.kind is Kind.GROUP})
     for grant in world.grants:
         _check_reference(world, grant)
 

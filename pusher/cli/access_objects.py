@@ -37,11 +37,13 @@ def add(
 
     edit: partial[Any]
     if kind == "package":
+        from pusher.install.manifest import load_manifest
         from pusher.install.package import load_package
 
+        manifest, _ = load_manifest(Path(name))
         package = load_package(Path(name))
         called = f"package:{package.name} {package.version}"
-        edit = partial(add_package, package=package)
+        edit = partial(add_package, package=package, digest=manifest.digest)
     else:
         called = f"{kind}:{name}"
         edit = partial(add_object, kind=by_name(kind), name=name)

@@ -96,7 +96,7 @@ class MachineGroupRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegisteredPackageRow:
-    """A package's folder as it was when it was registered. ``sha256``: of all that it says and holds."""
+    """A package's folder as it was when it was registered. ``sha256``: of its manifest, as the queue knows it."""
 
     id: str
     version: str

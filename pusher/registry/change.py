@@ -8,13 +8,13 @@ What must not live here: the changes themselves, and who may make them (``access
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pusher.access import Access, World, check_world, compiled
+from pusher.access import SERVER, Access, World, check_world, compiled
 from pusher.access.guards import check_administrators
 from pusher.access.places import Places
 from pusher.clock import Now, utc_now
@@ -24,7 +24,7 @@ from pusher.models.registry import Subjects, Things
 from pusher.problems import BadInput
 from pusher.registry.audit_files import add_anchor, anchors_beside, make_key, read_key
 from pusher.registry.chain import Anchor, name_of, sealed
-from pusher.registry.results import refresh_results
+from pusher.registry.results import covered, refresh_results
 from pusher.registry.world import objects_of, world
 from pusher.store import Store
 from pusher.store.audit import Entries
@@ -57,15 +57,16 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
-    """What was changed, for the audit. ``moved``: objects came, went, or are in other groups than before.
+    """What was changed, for the audit. ``moved``: the objects that came, went, or are elsewhere than before.
 
-    ``notes``: what to tell of the world that it leaves; asked once it is kept.
+    What follows is looked at again for them and all that is in them; of a dynamic group, for all machines. None: no
+    object was changed at all. ``notes``: what to tell of the world that it leaves; asked once it is kept.
     """
 
     object: str
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None
-    moved: bool = False
+    moved: Collection[str] | None = None
     notes: Callable[[Access], Sequence[str]] = field(default=lambda _: ())
 
 
@@ -175,18 +176,26 @@ def _settled(draft: Draft, made: Edit) -> World:
     """The world that the change leaves, with all that follows written. BadInput where it does not fit together."""
     change = draft.change
     subjects = change.subjects()
-    if not made.moved:
+    if made.moved is None:
         after = world(subjects, draft.world.objects)
+        check_world(after, objects=False)
     else:
-        things = refresh_results(change, change.things())
-        after = world(subjects, objects_of(things))
-    check_world(after)
+        things, moved = change.things(), frozenset(made.moved)
+        here, before = Places(objects=objects_of(things)), Places(objects=draft.world.objects)
+        affected = covered(before, moved) | covered(here, moved)
+        things, found = refresh_results(change, things, here, moved, affected)
+        after = world(subjects, objects_of(things) if found else here.objects)
+        check_world(after)
+        _refresh_closure(change, Places(objects=after.objects), affected | found)
     check_administrators(draft.world, after, draft.now)
-    if made.moved:
-        closure = set(Places(objects=after.objects).covers())
-        there = change.covers()
-        change.cover(closure - there, there - closure)
     return after
+
+
+def _refresh_closure(change: RegistryChange, places: Places, affected: frozenset[str]) -> None:
+    there = {pair for pair in change.covers() if pair[1] in affected}
+    closure = {(scope, name) for name in affected & places.objects.keys() for scope in places.of(name).scopes}
+    closure = {pair for pair in closure if pair[0] != SERVER}
+    change.cover(closure - there, there - closure)
 
 
 def _append(entries: Entries, key: Secret, entry: AuditEntry, store: str) -> Anchor:

@@ -27,7 +27,7 @@ def add(draft: Draft, name: str, query: str | None = None, within: str | None = 
     row = _asked(draft, thing, query, within)
     draft.change.put(ObjectRow(id=thing, kind=Kind.GROUP.value, name=name))
     draft.change.put(row)
-    return Edit(object=thing, after=said(row), moved=True)
+    return Edit(object=thing, after=said(row), moved=(thing,))
 
 
 def change(draft: Draft, group: str, query: str | None, within: str | None) -> Edit | None:
@@ -38,7 +38,7 @@ def change(draft: Draft, group: str, query: str | None, within: str | None) -> E
     if after == before:
         return None
     draft.change.put(after)
-    return Edit(object=thing, before=said(before), after=said(after), moved=True)
+    return Edit(object=thing, before=said(before), after=said(after), moved=(thing,))
 
 
 def put(draft: Draft, thing: str, group: str) -> Edit | None:
@@ -75,7 +75,7 @@ def remove(draft: Draft, group: str) -> Edit:
     draft.change.drop(MachineGroupRow, thing)
     draft.change.drop(ObjectRow, thing)
     before = {**said(row), "owner": draft.world.objects[thing].owner, "grants": grants, "held": len(inside)}
-    return Edit(object=thing, before=before, moved=True)
+    return Edit(object=thing, before=before, moved=(thing,))
 
 
 def said(row: MachineGroupRow) -> dict[str, object]:
@@ -105,7 +105,7 @@ def _pair(draft: Draft, thing: str, group: str) -> tuple[str, str]:
 
 def _moved(draft: Draft, thing: str, after: set[str]) -> Edit:
     before = draft.world.objects[thing].parents
-    return Edit(object=thing, before={"groups": sorted(before)}, after={"groups": sorted(after)}, moved=True)
+    return Edit(object=thing, before={"groups": sorted(before)}, after={"groups": sorted(after)}, moved=(thing,))
 
 
 def _refuse_needed(draft: Draft, thing: str) -> None:

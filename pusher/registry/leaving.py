@@ -43,7 +43,7 @@ def revoke(draft: Draft, person: str, new_owner: str | None) -> Edit | None:
             "owner of": [one.id for one in owned],
         },
         after={"standing": Standing.DISABLED.value, "new owner": new_owner},
-        moved=bool(owned),
+        moved=() if owned else None,
     )
 
 

@@ -5,9 +5,7 @@ Each is an edit for ``Registrar.change``. What must not live here: machines (``s
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
-from pathlib import Path
 
 from pusher.access import Kind, check_owner
 from pusher.models import Package
@@ -35,12 +33,14 @@ def add(draft: Draft, kind: Kind, name: str) -> Edit:
     """An account or a window. BadInput where there is one of that name."""
     row = _new(draft, kind, name)
     draft.change.put(row)
-    return Edit(object=row.id, after={"kind": row.kind, "name": row.name}, moved=True)
+    return Edit(object=row.id, after={"kind": row.kind, "name": row.name}, moved=(row.id,))
 
 
-def add_package(draft: Draft, package: Package) -> Edit | None:
-    """What a package's folder says and holds; None where it is registered. BadInput where that version was other."""
-    digest = content_of(package)
+def add_package(draft: Draft, package: Package, digest: str) -> Edit | None:
+    """What a package's folder says and holds; None where it is registered. BadInput where that version was other.
+
+    ``digest``: of its manifest, by which the queue knows it too.
+    """
     name = f"{package.name} {package.version}"
     known = next((one for one in draft.things.packages if one.id == names.object_id(Kind.PACKAGE, name)), None)
     if known is not None and known.sha256 == digest:
@@ -55,7 +55,7 @@ def add_package(draft: Draft, package: Package) -> Edit | None:
     draft.change.put(row)
     draft.change.put(registered)
     after = {"kind": row.kind, "name": row.name, "sha256": digest, "root": registered.root}
-    return Edit(object=row.id, after=after, moved=True)
+    return Edit(object=row.id, after=after, moved=(row.id,))
 
 
 def own(draft: Draft, thing: str, owner: str | None) -> Edit | None:
@@ -69,7 +69,7 @@ def own(draft: Draft, thing: str, owner: str | None) -> Edit | None:
     if row.owner == owner:
         return None
     draft.change.put(replace(row, owner=owner))
-    return Edit(object=thing, before={"owner": row.owner}, after={"owner": owner}, moved=True)
+    return Edit(object=thing, before={"owner": row.owner}, after={"owner": owner}, moved=())
 
 
 def remove(draft: Draft, thing: str) -> Edit:
@@ -82,7 +82,7 @@ def remove(draft: Draft, thing: str) -> Edit:
     draft.change.drop(RegisteredPackageRow, thing)
     draft.change.drop(ObjectRow, thing)
     before = {"kind": row.kind, "name": row.name, "owner": row.owner, "grants": grants}
-    return Edit(object=thing, before=before, moved=True)
+    return Edit(object=thing, before=before, moved=(thing,))
 
 
 def drop_grants(draft: Draft, *scopes: str) -> list[str]:
@@ -90,16 +90,6 @@ def drop_grants(draft: Draft, *scopes: str) -> list[str]:
     gone = [one for one in draft.subjects.grants if one.scope in scopes]
     draft.change.drop(GrantRow, *(one.id for one in gone))
     return [f"{one.id}: {one.subject} {one.effect} {one.role} on {one.scope}" for one in gone]
-
-
-def content_of(package: Package) -> str:
-    """SHA-256 of what decides about a push of the package: its package.toml, and its files by their own hashes."""
-    digest = hashlib.sha256()
-    if package.source is not None:
-        digest.update(Path(package.source.file).read_bytes())
-    for file in sorted(package.files, key=lambda one: one.dest):
-        digest.update(f"\0{file.dest}\0{file.sha256}".encode())
-    return digest.hexdigest()
 
 
 def _new(draft: Draft, kind: Kind, name: str) -> ObjectRow:

@@ -97,6 +97,8 @@ def sync(draft: Draft, listed: Listed) -> Edit | None:
     grants = drop_grants(draft, *gone_groups)
     change.drop(MachineGroupRow, *gone_groups)
     change.drop(ObjectRow, *gone_groups)
+    moved = {thing for thing, _ in before ^ listed.members} | {one.id for one in put}
+    moved.update(gone, added, new_groups, gone_groups, (thing for thing, _ in static))
     back = sorted(one.id for one in put if one.id in known and known[one.id].gone_at is not None)
     return Edit(
         object=listed.root,
@@ -114,7 +116,7 @@ def sync(draft: Draft, listed: Listed) -> Edit | None:
             "groups gone": few(gone_groups),
             "grants gone": few(grants),
         },
-        moved=True,
+        moved=moved,
     )
 
 

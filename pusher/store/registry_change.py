@@ -68,7 +68,7 @@ class RegistryChange:
     def covers(self) -> set[tuple[str, str]]:
         """(scope, object) of the closure, as it was last written."""
         rows = self._connection.execute(select(schema.covers.c.scope, schema.covers.c.object))
-        return {(scope, thing) for scope, thing in rows}
+        return {(scope, thing) for scope, thing in rows.all()}
 
     def put(self, *rows: Row) -> None:
         """Rows of one kind, each in the place of the one of its id, if there is one."""

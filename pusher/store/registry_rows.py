@@ -69,10 +69,10 @@ def read_things(connection: Connection) -> Things:
     query = select(objects.c.id, objects.c.kind, objects.c.name, objects.c.owner).order_by(objects.c.id)
     known = select(machines.c.id, machines.c.address, machines.c.site, machines.c.gone_at).order_by(machines.c.id)
     return Things(
-        objects=tuple(ObjectRow(id=i, kind=k, name=n, owner=o) for i, k, n, o in connection.execute(query)),
+        objects=tuple(ObjectRow(id=i, kind=k, name=n, owner=o) for i, k, n, o in connection.execute(query).all()),
         machines=tuple(
             MachineRow(id=i, address=address, site=site, gone_at=gone)
-            for i, address, site, gone in connection.execute(known)
+            for i, address, site, gone in connection.execute(known).all()
         ),
         groups=tuple(
             MachineGroupRow(**{**row, "origin": GroupOrigin(row["origin"])})
@@ -89,4 +89,4 @@ def _all(connection: Connection, table: Any) -> list[dict[str, Any]]:
 
 
 def _pairs(connection: Connection, one: Any, other: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((first, second) for first, second in connection.execute(select(one, other).order_by(one, other)))
+    return tuple((first, second) for first, second in connection.execute(select(one, other).order_by(one, other)).all())

@@ -129,6 +129,16 @@ class Selector:
             return Decision(included=False, why=excluded, code=Code.EXCLUDED)
         return self._limited(target)
 
+    def takes(self, target: Target) -> bool:
+        """Whether ``decide`` leaves the target in: for whoever asks of many, and tells nobody why."""
+        if self.exclusion(target) is not None or self.taken_away(target) is not None:
+            return False
+        adding = [term for sign, term in self.limit if sign is Sign.ADD]
+        keeping = (term for sign, term in self.limit if sign is Sign.KEEP)
+        return (not adding or any(term.matches(target) for term in adding)) and all(
+            term.matches(target) for term in keeping
+        )
+
     def exclusion(self, target: Target) -> str | None:
         """Why ``--exclude`` takes the target out, or None."""
         for term in self.exclude:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pusher.access import Effect, Permission, Standing, World
 from pusher.access.places import Places
 from pusher.access.remains import remains
-from pusher.install.package import load_package
+from pusher.install.manifest import load_manifest
 from pusher.problems import BadInput
 from pusher.registry import grants, groups, objects, people, roles
 from pusher.registry.change import Done
@@ -221,7 +221,8 @@ def test_a_package_is_registered_by_what_it_holds(house: House, tmp_path: Path) 
     a_package(folder, "1.4.2")
 
     def register() -> Done:
-        return house.change(lambda draft: objects.add_package(draft, load_package(folder)))
+        manifest, package = load_manifest(folder)
+        return house.change(lambda draft: objects.add_package(draft, package, manifest.digest))
 
     done = register()
     assert done.edit is not None and done.edit.object == "package:labagent 1.4.2"
@@ -468,6 +469,20 @@ def test_a_word_that_means_several_is_refused(full: House) -> None:
     full.own("account:pilot", "ann")
 
 
+def found_by_hand(house: House) -> set[tuple[str, str]]:
+    """What the query of the group ``found`` finds among all machines that there are, by what each of them says."""
+    rows, world = house.rows, house.access.world
+    query = next(one.query for one in rows.things.groups if one.id == "group:found")
+    assert query is not None
+    gone = {one.id for one in rows.things.machines if one.gone_at}
+    machines = {one.id: one.name for one in rows.things.objects if one.kind == "machine" and one.id not in gone}
+    if query.startswith("group:"):
+        inside = {name for name in machines if f"group:{query[6:]}" in Places(objects=world.objects).of(name).scopes}
+    else:
+        inside = {name for name, called in machines.items() if called.startswith(query.removesuffix("*"))}
+    return {(name, "group:found") for name in inside}
+
+
 # The closure
 
 
@@ -507,7 +522,9 @@ def test_after_any_changes_the_closure_is_what_follows_from_the_rows(
             continue
         pairs: set[tuple[str, str]] = set()
         store.registry.change(lambda change, pairs=pairs: pairs.update(change.covers()))  # type: ignore[misc]
-        assert pairs == set(Places(objects=world_of(house.rows).objects).covers())
+        rows = house.rows
+        assert pairs == set(Places(objects=world_of(rows).objects).covers())
+        assert {pair for pair in rows.things.members if pair[1] == "group:found"} == found_by_hand(house)
 
 
 @pytest.mark.parametrize(
