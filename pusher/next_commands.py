@@ -37,6 +37,9 @@ class NextCommands:
     def worker(self) -> str:
         return self._command("worker", store=self.store)
 
+    def upgrade(self) -> str:
+        return self._command("store", "upgrade", store=self.store)
+
     def check(self) -> str:
         """INVENTORY and HOST are the reader's to fill in."""
         return self._command("check", "INVENTORY", limit="HOST", accounts=self.accounts, store=self.store)

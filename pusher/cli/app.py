@@ -51,6 +51,15 @@ app.add_typer(audit.app, name="audit")
 packages_app = group_of_commands("The packages that the store has for runs in the queue, by their content.")
 app.add_typer(packages_app, name="packages")
 
+store_app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="The store itself: brought to this version, and rid of what is old.",
+)
+app.add_typer(store_app, name="store")
+
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before removing.")]
 AccountsFile = Annotated[
     Path | None, flag("accounts", help="The accounts file. [default: accounts.toml in this folder]")
@@ -385,6 +394,39 @@ def remove_package(package: WhichPackage, store: StoreUrl = None, json: AsJson =
     from pusher.cli import packages
 
     packages.remove(package, store, json)
+
+
+@store_app.command("upgrade")
+def upgrade_store(store: StoreUrl = None, json: AsJson = False) -> None:
+    """Bring a store to the schema of this version, or make one.
+
+    A file is brought there by whoever opens it first. A server's store, which several use, is by this command alone:
+    start it once, as the role that owns the tables, when every pusher that uses the store is to be this version.
+
+    Example: pusher store upgrade --store postgresql://owner@db/pusher
+    """
+    from pusher.cli.store import upgrade
+
+    upgrade(store, json)
+
+
+@store_app.command("prune")
+def prune_store(
+    keep: Annotated[str, typer.Option("--keep", help="How long since a run ended: as 90d.")] = "90d",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted, and delete nothing.")] = False,
+    store: StoreUrl = None,
+    json: AsJson = False,
+) -> None:
+    """Delete what runs that ended long ago left behind: events, attempts and work; and content that no run needs.
+
+    Runs with their outcomes stay, and so do the journals of what is half done, the lockout ledger and packages (pusher
+    packages remove). Other pushers may be at work meanwhile.
+
+    Example: pusher store prune --keep 90d --dry-run
+    """
+    from pusher.cli.store import prune
+
+    prune(store, keep, dry_run, json)
 
 
 @app.command()

@@ -64,8 +64,9 @@ class Content(Repository):
 
         ContentChangedError where they are others; then, or where ``pieces`` raises, nothing of it stays.
         """
-        if sha256 in self.stored([sha256]):
-            return
+        again = update(_BLOBS).where(_IS_STORED, _BLOBS.c.sha256 == sha256).values(stored_at=utc_now())
+        if self._database.writer.ask_now(lambda connection: connection.execute(again).rowcount):
+            return  # and as new as if it had been stored now, to whoever tidies up
         blob, digest, size = secrets.token_hex(8), hashlib.sha256(), 0
         ask = self._database.writer.ask_now
         row = {"id": blob, "sha256": sha256, "kind": kind.value, "size": 0, "begun_at": utc_now()}
@@ -80,7 +81,7 @@ class Content(Repository):
             ask(lambda connection: _is_whole(connection, blob, size))
         except BaseException:
             with suppress(StoreError):  # it is left for whoever tidies up
-                ask(lambda connection: _drop(connection, [blob]))
+                ask(lambda connection: drop(connection, [blob]))
             raise
 
     def _add(self, blob: str, number: int, piece: bytes) -> None:
@@ -97,7 +98,7 @@ class Content(Repository):
             raise ContentChangedError(sha256)
 
         def storing(connection: Connection) -> set[str]:
-            _alone(connection)
+            alone(connection)
             there = set[str]()
             for some in _some(sorted(parts)):
                 there |= set(connection.execute(select(_BLOBS.c.sha256).where(_IS_STORED, _BLOBS.c.sha256.in_(some)))
@@ -164,7 +165,7 @@ class Content(Repository):
         """
 
         def forgetting(connection: Connection) -> int | None:
-            _alone(connection)
+            alone(connection)
             wanted = select(_RUNS.c.id).where(_goes_on(), _RUNS.c.package_digest == package)
             if connection.execute(wanted).first() is not None:
                 return None
@@ -203,7 +204,7 @@ def _is_in_nothing() -> Any:
     return ~exists().where(_PARTS.c.part == _BLOBS.c.sha256)
 
 
-def _alone(connection: Connection) -> None:
+def alone(connection: Connection) -> None:
     """Whoever names content and whoever forgets some take turns: between a look and what follows nothing goes."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE blobs IN SHARE ROW EXCLUSIVE MODE")
@@ -216,17 +217,17 @@ def _is_whole(connection: Connection, blob: str, size: int) -> None:
         with connection.begin_nested():
             connection.execute(update(_BLOBS).where(_BLOBS.c.id == blob).values(size=size, stored_at=utc_now()))
     except IntegrityError:  # somebody else has stored the same meanwhile
-        _drop(connection, [blob])
+        drop(connection, [blob])
 
 
 def _forget(connection: Connection, which: Any) -> int:
     """How many bytes it was."""
     found = connection.execute(select(_BLOBS.c.id, _BLOBS.c.size).where(which)).all()
-    _drop(connection, [blob for blob, _ in found])
+    drop(connection, [blob for blob, _ in found])
     return sum(size for _, size in found)
 
 
-def _drop(connection: Connection, blobs: Sequence[str]) -> None:
+def drop(connection: Connection, blobs: Sequence[str]) -> None:
     for some in _some(blobs):
         connection.execute(delete(_CHUNKS).where(_CHUNKS.c.blob.in_(some)))
         connection.execute(delete(_BLOBS).where(_BLOBS.c.id.in_(some)))

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from pusher import installation
+from pusher.next_commands import NextCommands
 from pusher.problems import BadInput
 from pusher.store import postgresql_server, sqlite_file
 from pusher.store.database import Database
@@ -18,17 +19,19 @@ from pusher.store.faults import StoreError, StoreNotThereError
 from pusher.store.postgresql_server import READERS, ServerBatches
 from pusher.store.sqlite_file import SqliteFile
 from pusher.store.store import Store
-from pusher.store.urls import address_of, shown_url
+from pusher.store.urls import address_of, shown_url, url_to_paste
 from pusher.store.writer import Writer
 
 HEAD = "0016"
+_VERSION = "alembic_version"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def open_store(url: str) -> Store:
-    """Open (and where needed create or migrate) the store at ``url``, a SQLAlchemy URL or a file's path.
+def open_store(url: str, *, upgrade: bool = False) -> Store:
+    """Open (and where needed create) the store at ``url``, a SQLAlchemy URL or a file's path.
 
-    BadInput where it cannot be opened or was written by a newer version.
+    A file of an older version is migrated; a server's store, which others are at work with, only for an ``upgrade``.
+    BadInput where it cannot be opened, or is of another version.
     """
     address = address_of(url)
     # What its pool would print of a connection that went wrong is told as a Problem.
@@ -44,7 +47,7 @@ def open_store(url: str) -> Store:
             else:
                 _refuse_unproven(engine, url)
                 postgresql_server.settle(engine)
-            _migrate(engine, url)
+            _migrate(engine, url, upgrade or engine.dialect.name == "sqlite")
             if engine.dialect.name == "sqlite":
                 sqlite_file.keep_a_log(engine)
             if file is not None:
@@ -87,7 +90,7 @@ def _database(engine: Engine, name: str, file: SqliteFile | None) -> Database:
     return Database(engine=engine, writer=writer, ledger_writer=ledger, readers=readers, name=name, file=file)
 
 
-def _migrate(engine: Engine, url: str) -> None:
+def _migrate(engine: Engine, url: str, upgrade: bool) -> None:
     with engine.begin() as connection:
         if _is_current(connection, url):
             return
@@ -98,6 +101,9 @@ def _migrate(engine: Engine, url: str) -> None:
             postgresql_server.lock_to_migrate(connection)
         if _is_current(connection, url):
             return
+        if not upgrade and (version := _version(connection)) is not None:
+            found = f"the store {shown_url(url)} was written by an older pusher (schema {version})"
+            raise BadInput(None, found, f"{HEAD}: {NextCommands(store=url_to_paste(url)).upgrade()}")
         # Loaded only where there is something to migrate.
         from alembic import command
         from alembic.config import Config
@@ -112,11 +118,32 @@ def _is_current(connection: Connection, url: str) -> bool:
     """False where there is something to migrate; BadInput where it is not for us to touch."""
     # One look: between two, another process that makes the store may have ended.
     tables = inspect(connection).get_table_names()
-    if "alembic_version" in tables:
-        version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-        if version is not None and str(version) > HEAD:
+    if _VERSION in tables:
+        version = _version(connection)
+        if version is not None and version > HEAD:
             raise BadInput(None, f"the store {shown_url(url)} was written by a newer pusher (schema {version})", HEAD)
         return bool(version == HEAD)
     if tables:
         raise BadInput(None, f"{shown_url(url)} is another program's database", "a store of pusher, or a new file")
     return False
+
+
+def _version(connection: Connection) -> str | None:
+    """The schema that the store has; None where it is empty."""
+    if not inspect(connection).has_table(_VERSION):
+        return None
+    version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return str(version) if version is not None else None
+
+
+def schema_of(url: str) -> str | None:
+    """What ``_version`` says of the store at ``url``, before it is opened; None where it cannot be told, too."""
+    try:
+        engine = create_engine(address_of(url), **postgresql_server.options(address_of(url)))
+        file = sqlite_file.file_of(engine)
+        if file is not None and not file.path.exists():
+            return None
+        with engine.connect() as connection:
+            return _version(connection)
+    except (SQLAlchemyError, ImportError, OSError, RuntimeError):
+        return None

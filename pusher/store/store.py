@@ -18,11 +18,12 @@ from pusher.store.refusals import Refusals
 from pusher.store.registry import Registry
 from pusher.store.runs import Runs
 from pusher.store.server_time import now_of
+from pusher.store.upkeep import Upkeep
 from pusher.store.work import Work
 from pusher.store.workers import Workers
 
 
-class Store(Runs, Outcomes, Events, Journals, Workers, Claims, Work, Content, Refusals, Queries):
+class Store(Runs, Outcomes, Events, Journals, Workers, Claims, Work, Content, Refusals, Upkeep, Queries):
     """Writing goes through a thread that commits in batches; reading happens at once.
 
     Every call may raise StoreError (``store-…``). What is posted raises nothing: its future tells how it went.

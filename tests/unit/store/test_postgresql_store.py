@@ -319,7 +319,7 @@ async def test_a_store_of_the_fourth_schema_is_brought_up_with_all_it_holds(empt
         ):
             connection.exec_driver_sql(statement)
     engine.dispose()
-    store = open_store(empty_database)
+    store = open_store(empty_database, upgrade=True)
     assert store.options("r") == {"x": 1}
     assert store.unfinished("r") == [("WS02", False), ("ws01", False)]
     store.event(an_event("ws01", "next"))
