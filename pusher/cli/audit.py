@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pusher.cli.options import AsJson, StoreUrl, group_of_commands
+from pusher.cli.options import AsJson, StoreUrl, confirmed, group_of_commands, somebody_to_ask
 from pusher.problems import BadInput
 
 app = group_of_commands("Who changed what somebody may do, when and from where; and whether that was tampered with.")
@@ -46,7 +46,8 @@ def verify(
         for one in proof.findings:
             found = {"fault": one.fault.value, "first": one.first, "last": one.last, "sentence": one.sentence}
             write_line(found, sys.stdout)
-        whole = {"entries": proof.entries, "anchors": proof.anchors, "whole": not proof.findings}
+        whole = {"entries": proof.entries, "anchors": proof.anchors, "whole": not proof.findings,
+                 "unproven": proof.unproven}  # fmt: skip
         write_line(whole, sys.stdout)
     elif proof.findings:
         print(f"The audit is not as it was written ({proof.entries:,} entries, {proof.anchors:,} anchors):")
@@ -56,6 +57,8 @@ def verify(
         last = f", the last of {when(proof.last.entry.at)}" if proof.last is not None else ""
         held = f"held to {proof.anchors:,} anchors" if proof.anchors else "with no anchor that would tell of a cut"
         print(f"The audit is whole: {proof.entries:,} entries{last}, {held}.")
+    if proof.unproven and not json:
+        print(f"Up to entry {proof.unproven:,} they were sealed with a key that was lost, and are not proven.")
     raise typer.Exit(_NOT_WHOLE if proof.findings else _WHOLE)
 
 
@@ -111,3 +114,33 @@ def anchor(store: StoreUrl = None) -> None:
     if found is None:
         raise BadInput(None, "the audit has no entry yet", "a change that it tells of")
     print(json.dumps(asdict(found)))
+
+
+@app.command("new-key")
+def new_key(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before giving the old one up.")] = False,
+    store: StoreUrl = None,
+    json: AsJson = False,
+) -> None:
+    """Seal the audit with another key from now on, where the one before was lost.
+
+    What was sealed with that can be proven no more; the entry of this says so. Where the key was only left elsewhere,
+    copy its file instead: nothing is lost then.
+
+    Example: pusher audit new-key --yes
+    """
+    from pusher.cli.registry_desk import desk
+    from pusher.report.record import write_line
+    from pusher.report.text import visible
+
+    if not yes:
+        somebody_to_ask("giving the key up")
+        confirmed("Is the key lost? What was sealed with it can be proven no more.")
+    with desk(store) as opened:
+        notes = opened.registrar.begin_with_another_key()
+    if json:
+        write_line({"changed": True, "notes": list(notes)}, sys.stdout)
+    else:
+        print("The audit is sealed with another key from now on. Keep a copy of it.")
+    for note in notes:
+        print(visible(f"note: {note}"), file=sys.stderr)

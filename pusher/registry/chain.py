@@ -29,6 +29,10 @@ class Anchor:
     hash: str
 
 
+NEW_KEY = "audit.new-key"
+"""The act of the entry that begins with another key, where the one before was lost."""
+
+
 class Fault(StrEnum):
     """What is wrong. The values are what ``--json`` says: they do not change."""
 
@@ -88,23 +92,34 @@ def verify(
         if one.seq > last + 1:
             yield Finding(fault=Fault.MISSING, first=last + 1, last=one.seq - 1)
             prev = None
-        if one.key != name:
-            yield Finding(fault=Fault.OTHER_KEY, first=one.seq, last=one.seq)
-        elif (
-            one.hash != _hash(key, one.seq, name, one.prev, one.entry)
-            or (prev is not None and one.prev != prev)
-            or wanted.get(one.seq, one.hash) != one.hash
-        ):
+        is_held = (prev is None or one.prev == prev) and wanted.get(one.seq, one.hash) == one.hash
+        is_ours = one.key == name
+        if not is_held or (is_ours and one.hash != _hash(key, one.seq, name, one.prev, one.entry)):
             yield Finding(fault=Fault.CHANGED, first=one.seq, last=one.seq)
-            prev = None
-            last = one.seq
+            prev, last = None, one.seq
             continue
+        if not is_ours:
+            yield Finding(fault=Fault.OTHER_KEY, first=one.seq, last=one.seq)
         prev, last = one.hash, one.seq
     end = max(wanted, default=0)
     if end > last:
         yield Finding(fault=Fault.CUT_OFF, first=last + 1, last=end)
     if gone := [one.seq for one in anchors if one.chain != chain]:
         yield Finding(fault=Fault.GONE, first=1, last=max(gone))
+
+
+def joined(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The same, with neighbours of one fault in one."""
+    kept: Finding | None = None
+    for one in findings:
+        if kept is not None and kept.fault is one.fault and one.first == kept.last + 1:
+            kept = Finding(fault=kept.fault, first=kept.first, last=one.last)
+            continue
+        if kept is not None:
+            yield kept
+        kept = one
+    if kept is not None:
+        yield kept
 
 
 def _hash(key: Secret, seq: int, name: str, prev: str, entry: AuditEntry) -> str:

@@ -23,7 +23,7 @@ from pusher.models.audit import AuditEntry, Decision, SealedEntry
 from pusher.models.registry import Subjects, Things
 from pusher.problems import BadInput
 from pusher.registry.audit_files import add_anchor, anchors_beside, make_key, read_key
-from pusher.registry.chain import Anchor, name_of, sealed
+from pusher.registry.chain import NEW_KEY, Anchor, name_of, sealed
 from pusher.registry.results import covered, refresh_results
 from pusher.registry.world import objects_of, world
 from pusher.store import Store
@@ -89,12 +89,11 @@ class Registrar:
 
         It may be called again, with another draft, where a server was away.
         """
-        key = self._sealing_key()
         kept: list[tuple[Edit, Access, Anchor]] = []
 
         def work(change: RegistryChange) -> None:
             kept.clear()
-            _check_key(change.audit, key, self._key)
+            key = self._sealing_key(change.audit)
             draft = self._draft(change)
             made = edit(draft)
             if made is None:
@@ -103,7 +102,7 @@ class Registrar:
             access = compiled(after, draft.now)
             change.raise_number()
             entry = self._entry(act, made, draft.now)
-            kept.append((made, access, _append(change.audit, key, entry, store_name(self._store))))
+            kept.append((made, access, self._appended(change.audit, key, entry)))
 
         self._store.registry.change(work)
         if not kept:
@@ -113,25 +112,51 @@ class Registrar:
 
     def enter(self, act: str, thing: str, after: Mapping[str, Any] | None = None) -> tuple[str, ...]:
         """An entry of something that changes nothing here; what to tell of it."""
-        key = self._sealing_key()
         kept: list[Anchor] = []
 
         def work(change: RegistryChange) -> None:
             kept.clear()
-            _check_key(change.audit, key, self._key)
+            key = self._sealing_key(change.audit)
             entry = self._entry(act, Edit(object=thing, after=after), self._now())
+            kept.append(self._appended(change.audit, key, entry))
+
+        self._store.registry.change(work)
+        return self._anchored(kept[0])
+
+    def begin_with_another_key(self) -> tuple[str, ...]:
+        """Where the key was lost: the one that lies in its place, or a new one, seals what comes. What to tell of it.
+
+        What was sealed before can be proven no more, and the entry of this says so. BadInput where nothing was lost.
+        """
+        kept: list[Anchor] = []
+
+        def work(change: RegistryChange) -> None:
+            kept.clear()
+            last, key = change.audit.last(), read_key(self._key)
+            if last is None:
+                raise BadInput(None, "the audit has no entry yet", "its first one, with which the key is made")
+            if key is not None and last.key == name_of(key):
+                raise BadInput(Source(file=str(self._key)), "this is the audit's own key, and is not lost")
+            key = key or make_key(self._key)
+            after = {"key": name_of(key), "seq": last.seq, "hash": last.hash}
+            entry = self._entry(NEW_KEY, Edit(object="audit", before={"key": last.key}, after=after), self._now())
             kept.append(_append(change.audit, key, entry, store_name(self._store)))
 
         self._store.registry.change(work)
         return self._anchored(kept[0])
 
-    def _sealing_key(self) -> Secret:
-        found = read_key(self._key)
-        if found is not None:
-            return found
-        if self._store.registry.audit.chain() is not None:
+    def _sealing_key(self, entries: Entries) -> Secret | None:
+        """None where there is none yet, and no entry. BadInput where the entries have another one."""
+        found, last = read_key(self._key), entries.last()
+        if found is None and entries.chain() is not None:
             raise key_missing(self._key)
-        return make_key(self._key)
+        if found is not None and last is not None and last.key != name_of(found):
+            raise key_missing(self._key)
+        return found
+
+    def _appended(self, entries: Entries, key: Secret | None, entry: AuditEntry) -> Anchor:
+        """The key is made with the first entry, when nothing else can be refused any more."""
+        return _append(entries, key or make_key(self._key), entry, store_name(self._store))
 
     def _draft(self, change: RegistryChange) -> Draft:
         subjects, things = change.subjects(), change.things()
@@ -210,12 +235,6 @@ def _append(entries: Entries, key: Secret, entry: AuditEntry, store: str) -> Anc
 
     made = entries.append(entry, seal)
     return Anchor(store=store, chain=chain, seq=made.seq, hash=made.hash)
-
-
-def _check_key(entries: Entries, key: Secret, path: Path) -> None:
-    last = entries.last()
-    if last is not None and last.key != name_of(key):
-        raise key_missing(path)
 
 
 def key_missing(path: Path) -> BadInput:

@@ -77,10 +77,12 @@ def _moved(draft: Draft, member: str, after: frozenset[str], *, notes: bool = Fa
 
 
 def _new(draft: Draft, name: str, what: str) -> None:
+    """A directory knows no case: two who differ by it alone would be one to it."""
     names.checked_name(name, what)
-    if name in draft.world.people or name in draft.world.groups:
-        there = "a person" if name in draft.world.people else "a group of people"
-        raise BadInput(None, f"{name} is {there} already", "another name")
+    for kind, known in (("a person", draft.world.people), ("a group of people", draft.world.groups)):
+        for one in known:
+            if one.casefold() == name.casefold():
+                raise BadInput(None, f"{one} is {kind} already", "another name")
 
 
 def _check_sid(draft: Draft, sid: str) -> None:

@@ -13,19 +13,23 @@ from pusher.models import Source
 from pusher.models.audit import SealedEntry
 from pusher.problems import BadInput
 from pusher.registry.audit_files import anchors_beside, read_anchors, read_key
-from pusher.registry.chain import Anchor, Finding, name_of, verify
+from pusher.registry.chain import NEW_KEY, Anchor, Fault, Finding, joined, name_of, verify
 from pusher.registry.change import key_missing, store_name
 from pusher.store import Store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
-    """``entries`` were read, and held to ``anchors``; what is wrong with them."""
+    """``entries`` were read, and held to ``anchors``; what is wrong with them.
+
+    ``unproven``: up to which entry they were sealed with a key that was lost, and that a later one says so of.
+    """
 
     entries: int
     anchors: int
     last: SealedEntry | None
     findings: tuple[Finding, ...]
+    unproven: int = 0
 
 
 def prove(store: Store, key: Path, anchors: Path | None = None) -> Proof:
@@ -40,18 +44,25 @@ def prove(store: Store, key: Path, anchors: Path | None = None) -> Proof:
         if chain is None and not mine:
             return Proof(entries=0, anchors=0, last=None, findings=())
         raise key_missing(key)
-    last, count = None, 0
+    last, count, renewed = None, 0, 0
 
     def counted() -> Iterator[SealedEntry]:
-        nonlocal last, count
+        nonlocal last, count, renewed
         for last in audit.entries():
             count += 1
+            if last.entry.act == NEW_KEY and last.key == name_of(sealing):
+                renewed = last.seq
             yield last
 
-    findings = tuple(verify(sealing, chain, counted(), mine))
-    if count and len(findings) == count and last is not None and last.key != name_of(sealing):
+    findings = list(verify(sealing, chain, counted(), mine))
+    if count and sum(one.fault is Fault.OTHER_KEY for one in findings) == count:
         raise key_missing(key)
-    return Proof(entries=count, anchors=len(mine), last=last, findings=findings)
+    if any(one.first == renewed for one in findings):
+        renewed = 0  # what says that the key was lost is not proven itself
+    lost = [one for one in findings if one.fault is Fault.OTHER_KEY and one.last < renewed]
+    left = joined(one for one in findings if one not in lost)
+    unproven = max((one.last for one in lost), default=0)
+    return Proof(entries=count, anchors=len(mine), last=last, findings=tuple(left), unproven=unproven)
 
 
 def anchor(store: Store) -> Anchor | None:

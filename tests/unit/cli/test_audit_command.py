@@ -53,7 +53,7 @@ def test_it_is_proven_and_what_was_done_to_it_is_told(place: Workplace, configur
     assert [line.split(":")[0].strip() for line in said.out.splitlines()[1:]] == ["changed", "cut-off"]
     *findings, whole = (json.loads(line) for line in place.run("audit", "verify", "--json").out.splitlines())
     assert [(one["fault"], one["first"], one["last"]) for one in findings] == [("changed", 2, 2), ("cut-off", 4, 4)]
-    assert whole == {"entries": 3, "anchors": 4, "whole": False}
+    assert whole == {"entries": 3, "anchors": 4, "whole": False, "unproven": 0}
 
 
 def test_an_anchor_is_kept_elsewhere(place: Workplace, configured: Path) -> None:
@@ -113,3 +113,20 @@ def test_no_output_holds_the_key(place: Workplace, configured: Path) -> None:
     assert not any(secret in one for one in said)
     files = [path for path in (place.folder / "data").rglob("*") if path.is_file()]
     assert files and not any(secret.encode() in path.read_bytes() for path in files)
+
+
+def test_a_lost_key_is_given_up_by_saying_so(place: Workplace, configured: Path) -> None:
+    for _ in range(2):
+        export(place)
+    refused = place.run("audit", "new-key", "--yes")
+    assert refused.status == 2 and "is not lost" in refused.err
+    (configured / "audit.key").unlink()
+    assert place.run("audit", "export").status == 2
+    refused = place.run("audit", "new-key")
+    assert refused.status == 2 and "--yes" in refused.err and not (configured / "audit.key").exists()
+    assert place.run("audit", "new-key", "--yes").status == 0
+    export(place)
+    said = place.run("audit", "verify")
+    assert said.status == 0 and "Up to entry 2 they were sealed with a key that was lost" in said.out
+    tamper(place, "UPDATE audit SET key = 'x' WHERE seq = 4")
+    assert "other-key: entry 4" in place.run("audit", "verify").out
