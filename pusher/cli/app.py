@@ -450,6 +450,10 @@ def worker(
             "--settings", help="Its sites, what it may push for whom, and its accounts (TOML). [default: all]"
         ),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", metavar="ADDRESS", help="Serve /metrics, /healthz, /readyz at a port or HOST:PORT."),
+    ] = None,
     log: Annotated[Path | None, flag("log")] = None,
     json: AsJson = False,
     quiet: Quiet = False,
@@ -464,7 +468,7 @@ def worker(
     from pusher.cli.worker import Asked, work
 
     asked = Asked(accounts=accounts, store=store, concurrency=concurrency, name=name, until_idle=until_idle, log=log,
-                  settings=settings)  # fmt: skip
+                  settings=settings, metrics=metrics)  # fmt: skip
     raise typer.Exit(work(asked, json, quiet))
 
 

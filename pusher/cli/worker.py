@@ -12,19 +12,21 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pusher.cli.garbage import search_as_memory_grows, short_searches_only
 from pusher.cli.interruption import HANG_UP, INSISTED_ON
 from pusher.cli.loop_threads import started_threads
 from pusher.cli.narrator import Narrator
+from pusher.cli.service_manager import tell
 from pusher.credentials.lockout.process import Process, is_gone, this_process
-from pusher.models import Run
+from pusher.models import Outcome, Run
 from pusher.next_commands import NextCommands
 from pusher.problems import BadInput
 from pusher.report.style import console_for
@@ -38,12 +40,16 @@ from pusher.wiring.run_plan import RunPlan
 from pusher.wiring.worker_settings import WorkerSettingsFile, load_worker_settings
 from pusher.worker.worker import LEASE, NameTakenError, Worker, WorkerSettings
 
+if TYPE_CHECKING:
+    from pusher.wiring.worker_metrics import Metrics
+
 _TAKEN, _AGAIN = LEASE.total_seconds() + 10, 5.0
 """Seconds for which a name that another worker has is waited for, and between two tries."""
 _GRACE = 120.0
 """Seconds in which a worker that is asked to leave may end what it has begun, before it puts that back."""
 _CLOCK = timedelta(seconds=30)
 """How far a worker's clock may be off the store's."""
+_EXPECTED = "HOST:PORT, such as 127.0.0.1:9464, or a port alone, which is loopback's"
 _DONE, _NOT_DONE, _INTERRUPTED = 0, 1, 130
 
 
@@ -58,6 +64,7 @@ class Asked:
     until_idle: bool
     log: Path | None
     settings: Path | None = None
+    metrics: str | None = None
 
 
 def put_into_the_queue(plan: RunPlan, engine: Engine, as_json: bool) -> None:
@@ -85,6 +92,7 @@ def work(asked: Asked, as_json: bool, quiet: bool) -> int:
     it was ended at once.
     """
     settings = _settings(asked)
+    address = _address(asked.metrics) if asked.metrics is not None else None
     with open_engine(asked.store, asked.log) as engine:
         try:
             store = engine.store()
@@ -94,7 +102,9 @@ def work(asked: Asked, as_json: bool, quiet: bool) -> int:
         except StoreNotThereError as error:
             _note(error.sentence)  # whoever starts it may start it again: a server comes up in its own time
             return _NOT_DONE
-        return asyncio.run(_serve(asked, settings, engine, partial(_view, as_json, quiet, next_commands(asked.store))))
+        return asyncio.run(
+            _serve(asked, settings, address, engine, partial(_view, as_json, quiet, next_commands(asked.store)))
+        )
 
 
 def _refuse_wrong_clock(offset: timedelta) -> None:
@@ -117,19 +127,35 @@ def _settings(asked: Asked) -> WorkerSettingsFile:
     return settings
 
 
+def _address(text: str) -> tuple[str, int]:
+    """Host and port; BadInput. A port alone is loopback's."""
+    host, _, port = text.rpartition(":")
+    try:
+        number = int(port)
+        where = str(ip_address(host.strip("[]"))) if host else "127.0.0.1"
+    except ValueError as error:
+        raise BadInput(None, f"--metrics {text} is no address to listen at", _EXPECTED) from error
+    if not 0 <= number <= 65_535:
+        raise BadInput(None, f"--metrics {text} has no such port", _EXPECTED)
+    return where, number
+
+
 def _view(as_json: bool, quiet: bool, following: NextCommands) -> View:
     if as_json:
         return JsonView(sys.stdout, sys.stderr)
     return QuietView(sys.stdout, following) if quiet else PlainView(sys.stdout, time.monotonic, following)
 
 
-async def _serve(asked: Asked, settings: WorkerSettingsFile, engine: Engine, view: partial[View]) -> int:
+async def _serve(
+    asked: Asked, settings: WorkerSettingsFile, address: tuple[str, int] | None, engine: Engine, view: partial[View]
+) -> int:
     asyncio.get_running_loop().set_default_executor(started_threads())
     note = _note
     engine.redactor(note)
     given = {name: value for name in ("accounts", "concurrency", "store", "log")
              if (value := getattr(asked, name)) is not None}  # fmt: skip
     name = asked.name or socket.gethostname()
+    metrics = _metrics(engine) if address is not None else None
     its_own = ItsOwn(name=name, given=given, settings=settings)
     of_its_life = WorkerSettings(
         name=name,
@@ -137,6 +163,7 @@ async def _serve(asked: Asked, settings: WorkerSettingsFile, engine: Engine, vie
         is_gone=_is_gone,
         most=asked.concurrency,
         until_idle=asked.until_idle,
+        beaten=partial(_beaten, metrics),
     )
 
     def audience_of(plan: RunPlan, run: Run, count: int) -> Audience:
@@ -144,22 +171,51 @@ async def _serve(asked: Asked, settings: WorkerSettingsFile, engine: Engine, vie
         narrator.started(count)
         for words in plan.notes():
             narrator.note(words)
-        return Audience(watcher=narrator, outcome=narrator.outcome)
+
+        def ended(outcome: Outcome) -> None:
+            if metrics is not None:
+                metrics.ended(outcome)
+            narrator.outcome(outcome)
+
+        return Audience(watcher=narrator, outcome=ended)
 
     def open_run(run: str) -> Any:
         return open_queued(run, engine, its_own, audience_of, note)
 
     worker = Worker(engine.store(), open_run, of_its_life, note)
+    with ExitStack() as stack:
+        if address is not None and metrics is not None:
+            from pusher.wiring.worker_metrics import served
+
+            port = stack.enter_context(served(metrics, address, asyncio.get_running_loop()))
+            note(f"Metrics at {address[0]}:{port}.")
+        return await _to_its_end(worker, name)
+
+
+async def _to_its_end(worker: Worker, name: str) -> int:
+    """The exit status."""
     serving = asyncio.create_task(_once_the_name_is_free(worker, name))
     searching = asyncio.create_task(search_as_memory_grows())
     with _heeded(worker, serving), short_searches_only():
         try:
             return await serving
         except asyncio.CancelledError:
-            note("Left at once: what was in work is undone by whoever takes it up next.")
+            _note("Left at once: what was in work is undone by whoever takes it up next.")
             return _INTERRUPTED
         finally:
             searching.cancel()
+
+
+def _metrics(engine: Engine) -> Metrics:
+    from pusher.wiring.worker_metrics import Metrics  # and the library, which most workers do without
+
+    return Metrics(engine.store())
+
+
+def _beaten(metrics: Metrics | None) -> None:
+    if metrics is not None:
+        metrics.beaten()
+    tell("READY=1\nWATCHDOG=1")
 
 
 async def _once_the_name_is_free(worker: Worker, name: str) -> int:
@@ -198,6 +254,7 @@ def _heeded(worker: Worker, serving: asyncio.Task[int]) -> Iterator[None]:
         nonlocal count
         count += 1
         if count == 1:
+            tell("STOPPING=1")
             _note("Leaving: what is in work comes to its end; once more to stop at once.")
             worker.leave()
             loop.call_later(_GRACE, worker.hurry)

@@ -24,10 +24,11 @@ from pusher.models import (
     TransportKind,
 )
 from pusher.store import schema
-from pusher.store.database import Repository
+from pusher.store.database import Repository, unless_there
 from pusher.store.writer import Row
 
 _OUTCOMES, _ATTEMPTS = schema.outcomes, schema.attempts
+_FIRST = unless_there(_OUTCOMES)
 
 
 class Outcomes(Repository):
@@ -37,6 +38,10 @@ class Outcomes(Repository):
         """Durable when it returns. A second one of a target replaces the first."""
         replacing = REPLACING[self._database.engine.dialect.name]
         await self._database.writer.write(Row(replacing, outcome_row(outcome)))
+
+    async def spare(self, outcome: Outcome) -> None:
+        """Durable when it returns: of a target on which nothing will be done. One that has an outcome keeps it."""
+        await self._database.writer.write(Row(_FIRST[self._database.dialect], outcome_row(outcome)))
 
     def attempt(self, attempt: Attempt) -> Future[Any]:
         """Posted: the future tells how it went."""

@@ -11,6 +11,7 @@ from pusher.store.claims import Claims
 from pusher.store.content import Content
 from pusher.store.database import Database
 from pusher.store.events import Events
+from pusher.store.figures import Figures
 from pusher.store.journals import Journals
 from pusher.store.outcomes import Outcomes
 from pusher.store.queries import Queries
@@ -23,7 +24,7 @@ from pusher.store.work import Work
 from pusher.store.workers import Workers
 
 
-class Store(Runs, Outcomes, Events, Journals, Workers, Claims, Work, Content, Refusals, Upkeep, Queries):
+class Store(Runs, Outcomes, Events, Journals, Workers, Claims, Work, Content, Refusals, Upkeep, Figures, Queries):
     """Writing goes through a thread that commits in batches; reading happens at once.
 
     Every call may raise StoreError (``store-…``). What is posted raises nothing: its future tells how it went.

@@ -68,7 +68,7 @@ async def submit(plan: RunPlan, engine: Engine) -> Submitted:
     spared = [never_tried(run.id, target, target.address, why, run.started_at, run.started_at)
               for target, why in plan.left_out()]  # fmt: skip
     for at in range(0, len(spared), _BATCH):
-        await asyncio.gather(*map(store.outcome, spared[at : at + _BATCH]))
+        await asyncio.gather(*map(store.spare, spared[at : at + _BATCH]))
     return Submitted(run=run, queued=len(targets), spared=len(spared))
 
 

@@ -70,6 +70,7 @@ class WorkerSettings:
     idle: float = _IDLE
     clock: Callable[[], float] = since_boot
     now: Now = utc_now
+    beaten: Callable[[], None] = lambda: None
 
 
 class Worker:
@@ -129,6 +130,7 @@ class Worker:
         if found is None:
             raise NameTakenError(settings.name)
         self._id, self._lease = found, lease
+        settings.beaten()
         _log.info("worker-up", worker=self._id, name=settings.name)
 
     async def _keep_the_lease(self) -> None:
@@ -153,6 +155,7 @@ class Worker:
         try:
             if await self._store.beat(self._id, self._settings.lease):
                 self._lease.renewed(asked)
+                self._settings.beaten()
             else:
                 self._lease.end()
         except StoreError as error:  # the next one may be heard in time
