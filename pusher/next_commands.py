@@ -34,6 +34,9 @@ class NextCommands:
     def cancel(self, run: str) -> str:
         return self._command("cancel", run, store=self.store)
 
+    def resume(self, run: str) -> str:
+        return self._command("resume", run, store=self.store)
+
     def worker(self) -> str:
         return self._command("worker", store=self.store)
 

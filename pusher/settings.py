@@ -181,6 +181,42 @@ class Options(_Recorded):
             in_queue=True,
         ),
     ] = None
+    waves: Annotated[
+        str | None,
+        Option(
+            help="With --queue, how far the run has gone out after each wave, in percent: 1,10,50,100.",
+            otherwise="all at once",
+            in_environment=False,
+            in_queue=True,
+        ),
+    ] = None
+    canary: Annotated[
+        str | None,
+        Option(
+            help="Of a run in waves, the group that goes first.",
+            otherwise="chosen by a hash of run and name",
+            in_environment=False,
+            in_queue=True,
+        ),
+    ] = None
+    soak: Annotated[
+        str | None,
+        Option(
+            help="Of a run in waves, how long a wave is watched before the next one opens: 30m, 2h.",
+            otherwise="not at all",
+            in_environment=False,
+            in_queue=True,
+        ),
+    ] = None
+    stop_at: Annotated[
+        str | None,
+        Option(
+            help="With --queue, the part of a wave that may fail before the run stops: 0% to 99%, or never.",
+            otherwise="10% of a run in waves",
+            in_environment=False,
+            in_queue=True,
+        ),
+    ] = None
     origin: Origin | None = None
 
     def to_json(self) -> dict[str, Any]:

@@ -242,6 +242,23 @@ def retry(
 
 
 @app.command()
+def resume(
+    run: RunId,
+    wave: Annotated[
+        int | None, typer.Option("--wave", min=1, help="Open all waves up to this one, without waiting for the others.")
+    ] = None,
+    store: StoreUrl = None,
+) -> None:
+    """Go on with a run in waves that has stopped by itself: what failed so far stops it no more.
+
+    Example: pusher resume last
+    """
+    from pusher.cli.run_requests import resume as go_on
+
+    go_on(run, wave, store)
+
+
+@app.command()
 def cancel(run: RunId, store: StoreUrl = None) -> None:
     """Ask a run in progress to stop: what is in flight finishes or is undone.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from pusher.cli.run_requests import store_of_runs
 from pusher.cli.streams import in_utf_8
 from pusher.cli.whole_file import whole_file
 from pusher.clock import utc_now
-from pusher.models import Run, WorkState
+from pusher.models import Run, Wave, WaveCounts, WaveState, WorkState
 from pusher.next_commands import NextCommands
 from pusher.problems import CATALOGUE, BadInput, Code
 from pusher.queue.windows import Window, Windows
@@ -60,6 +60,11 @@ def show(run: str, host: str | None, store: str | None, as_json: bool) -> None:
             _print(_in_the_queue(states, opened.next_due(found.id), found.priority))
             for refusal in opened.refusals(found.id):
                 _print(_refused(refusal))
+            for words in _waves(opened.waves(found.id)):
+                _print(words)
+            if found.stopped_at is not None:
+                _print("It is stopped, since too many of a wave failed. To go on with it:")
+                print(visible(next_commands(store).resume(found.id)))
             if written := opened.windows(found.id):
                 _print(_windows(written, utc_now()))
             for account, count in opened.parked(found.id).items():
@@ -80,6 +85,7 @@ def _in_the_queue(states: Mapping[WorkState, int], next_due: datetime | None, pr
         (WorkState.RUNNING, "in work"),
         (WorkState.READY, "ready for a worker"),
         (WorkState.WAITING, f"waiting{due}"),
+        (WorkState.HELD, "held for a later wave"),
     ]
     return (
         "In the queue: "
@@ -94,6 +100,15 @@ def _refused(refusal: Refusal) -> str:
     known = refusal.code in frozenset(Code)
     row = CATALOGUE[Code(refusal.code)] if known else None
     return told + (f"{row.code}: {row.meaning}. {row.remedy}" if row is not None else visible(refusal.code))
+
+
+def _waves(waves: Sequence[tuple[Wave, WaveCounts]]) -> Iterator[str]:
+    for wave, counts in waves:
+        kinds = [("did well", counts.succeeded), ("failed", counts.failed), ("do not answer", counts.unreachable),
+                 ("wait for an account", counts.parked)]  # fmt: skip
+        stand = ", ".join(f"{count:,} {words}" for words, count in kinds if count)
+        soaks = f" until {wave.soak_until:%Y-%m-%d %H:%M} UTC" if wave.state is WaveState.SOAKING else ""
+        yield f"Wave {wave.number}: {wave.state}{soaks}, {hosts(counts.size)}{f': {stand}' if stand else ''}."
 
 
 def _windows(written: Sequence[Mapping[str, Any]], now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""``retry`` and ``cancel``: what is asked of a recorded run, and the sentence where it is not done.
+"""``retry``, ``resume`` and ``cancel``: what is asked of a recorded run, and the sentence where it is not done.
 
 Not here: what is decided (``runs``).
 """
@@ -18,6 +18,7 @@ from pusher.report.style import console_for
 from pusher.report.text import hosts
 from pusher.runs import Refusal, Retry, RunRefusedError
 from pusher.runs import cancel as ask_to_stop
+from pusher.runs import resume as go_on
 from pusher.runs import retry as made_from
 from pusher.settings import next_commands, open_default_store
 
@@ -39,6 +40,12 @@ REFUSALS: Mapping[Refusal, tuple[str, str]] = MappingProxyType(
             "run {run} has nothing left to retry",
             "a run with machines that did not succeed",
         ),
+        Refusal.NO_WAVES: ("run {run} does not go out in waves", "a run that was queued with --waves or --stop-at"),
+        Refusal.NO_SUCH_WAVE: ("run {run} has no such wave", "the number of one of its waves ({show})"),
+        Refusal.NOT_STOPPED: (
+            "run {run} is not stopped, and no wave of it is held that was asked for",
+            "--wave with the number of a later wave ({show})",
+        ),
     }
 )
 """What was found, and what was expected."""
@@ -52,7 +59,11 @@ def store_of_runs(url: str | None) -> Iterator[Store]:
             yield opened
         except RunRefusedError as refused:
             following = next_commands(url)
-            values = {"runs": following.runs(), "retry": following.retry(refused.run)}
+            values = {
+                "runs": following.runs(),
+                "retry": following.retry(refused.run),
+                "show": following.show(refused.run),
+            }
             found, expected = (
                 words.format(run=refused.run, worker=refused.worker, store=opened.name, **values)
                 for words in REFUSALS[refused.why]
@@ -63,6 +74,14 @@ def store_of_runs(url: str | None) -> Iterator[Store]:
 def retry(run: str, statuses: frozenset[Status], store: str | None, given: Mapping[str, Any]) -> Retry:
     with store_of_runs(store) as opened:
         return made_from(opened, run, statuses, given)
+
+
+def resume(run: str, wave: int | None, store: str | None) -> None:
+    with store_of_runs(store) as opened:
+        made = go_on(opened, run, wave)
+    opened_now = ", ".join(str(one.number) for one in made.waves)
+    words = f"Run {made.run.id} goes on: wave {opened_now} is open. What failed so far stops it no more."
+    console_for(sys.stdout).print(words)
 
 
 def cancel(run: str, store: str | None) -> None:

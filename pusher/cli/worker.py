@@ -25,6 +25,7 @@ from pusher.cli.interruption import HANG_UP, INSISTED_ON
 from pusher.cli.loop_threads import started_threads
 from pusher.cli.narrator import Narrator
 from pusher.cli.service_manager import tell
+from pusher.cli.verdict import FAILURE_LIMIT
 from pusher.credentials.lockout.process import Process, is_gone, this_process
 from pusher.models import Outcome, Run
 from pusher.next_commands import NextCommands
@@ -88,8 +89,8 @@ def put_into_the_queue(plan: RunPlan, engine: Engine, as_json: bool) -> None:
 def work(asked: Asked, as_json: bool, quiet: bool) -> int:
     """Until it is told to leave, or has nothing left to do where it is to leave then; the exit status.
 
-    1 where a run could not be worked on here, the store is not there (yet), or another worker has the name; 130 where
-    it was ended at once.
+    3 where a run has stopped by itself; 1 where one could not be worked on here, the store is not there (yet), or
+    another worker has the name; 130 where it was ended at once.
     """
     settings = _settings(asked)
     address = _address(asked.metrics) if asked.metrics is not None else None
@@ -231,6 +232,8 @@ async def _once_the_name_is_free(worker: Worker, name: str) -> int:
             await asyncio.sleep(_AGAIN)
         else:
             break
+    if worker.stopped:
+        return FAILURE_LIMIT
     return _NOT_DONE if worker.left else _DONE
 
 

@@ -24,6 +24,7 @@ from pusher.models.packages import (
 )
 from pusher.models.runs import Event, Run
 from pusher.models.targets import DOMAIN_CONTROLLERS, Target, WinrmSettings
+from pusher.models.waves import Wave, WaveCounts, WavePlan, WaveState
 from pusher.models.work import Claim, ReadyWork, WorkState
 
 __all__ = [
@@ -66,6 +67,10 @@ __all__ = [
     "Target",
     "TransportKind",
     "Verb",
+    "Wave",
+    "WaveCounts",
+    "WavePlan",
+    "WaveState",
     "WinrmSettings",
     "WorkState",
 ]

@@ -13,7 +13,8 @@ from pusher.models.common import Stage, Status, Verb
 class Run:
     """One invocation over an inventory. ``counts`` maps a status to how many targets ended so.
 
-    ``priority``: of a run in the queue, from 0; the lower comes first.
+    ``priority``: of a run in the queue, from 0; the lower comes first. ``stopped_at``: since when it is stopped,
+    too many of a wave having failed.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Run:
     ended_at: datetime | None = None
     parent: str | None = None
     priority: int | None = None
+    stopped_at: datetime | None = None
     counts: Mapping[Status, int] = field(default_factory=dict, hash=False)
 
     @property

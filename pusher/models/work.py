@@ -10,6 +10,8 @@ from typing import Any
 
 
 class WorkState(StrEnum):
+    HELD = "held"
+    """Until its wave is open."""
     READY = "ready"
     """Whoever has room may claim it."""
     WAITING = "waiting"

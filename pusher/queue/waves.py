@@ -17,22 +17,18 @@ import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
+from pusher.models import Wave, WaveState
+from pusher.models import WaveCounts as Counts
 from pusher.queue.jitter import share
+
+__all__ = ["Counts", "Rollout", "Wave", "WaveState", "advance", "assign", "has_failed", "resume", "sizes"]
 
 LEAST_VERDICTS = 10
 """Of fewer nothing is concluded, unless they are all that the wave has."""
-
-
-class WaveState(StrEnum):
-    HELD = "held"
-    OPEN = "open"
-    SOAKING = "soaking"
-    PASSED = "passed"
-    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,41 +51,21 @@ class Rollout:
         if self.stop_above is not None and not 0 <= self.stop_above < 1:
             raise ValueError("the part of failures that stops a wave is from 0 to less than 1")
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "percents": list(self.percents),
+            "soak_seconds": self.soak.total_seconds(),
+            "stop_above": self.stop_above,
+        }
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Counts:
-    """How the hosts of a wave stand: each is counted once, and who is counted nowhere is waiting or worked on.
-
-    ``unreachable``: who did not answer last, given up or not, and also while the next try goes on: else a wave with
-    many of them would never be without one at work. ``left_out``: who ended without a verdict (skipped, cancelled).
-    """
-
-    size: int
-    succeeded: int = 0
-    failed: int = 0
-    unreachable: int = 0
-    parked: int = 0
-    left_out: int = 0
-
-    @property
-    def verdicts(self) -> int:
-        return self.succeeded + self.failed
-
-    @property
-    def to_come(self) -> int:
-        """Who may still give a verdict."""
-        return self.size - self.verdicts - self.unreachable - self.left_out
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wave:
-    """``number`` counts from 1. ``forgiven``: how many of its failures somebody knew of who resumed it."""
-
-    number: int
-    state: WaveState = WaveState.HELD
-    opened_at: datetime | None = None
-    soak_until: datetime | None = None
-    forgiven: int = 0
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Rollout:
+        """What ``to_json`` made. KeyError, TypeError or ValueError for anything else."""
+        return cls(
+            percents=tuple(written["percents"]),
+            soak=timedelta(seconds=written["soak_seconds"]),
+            stop_above=written["stop_above"],
+        )
 
 
 def sizes(hosts: int, percents: Sequence[float]) -> tuple[int, ...]:
@@ -130,14 +106,23 @@ def advance(waves: Sequence[Wave], counts: Mapping[int, Counts], rollout: Rollou
     return tuple(found)
 
 
-def resume(waves: Sequence[Wave], counts: Mapping[int, Counts]) -> tuple[Wave, ...]:
-    """The waves, with the one that was stopped open again. Its failures so far are forgiven: they stop it no more."""
-    return tuple(
-        replace(wave, state=WaveState.OPEN, soak_until=None, forgiven=counts[wave.number].failed)
-        if wave.state is WaveState.STOPPED
-        else wave
-        for wave in waves
-    )
+def resume(
+    waves: Sequence[Wave], counts: Mapping[int, Counts], through: int = 0, now: datetime | None = None
+) -> tuple[Wave, ...]:
+    """The waves, with the one that was stopped open again. Its failures so far are forgiven: they stop it no more.
+
+    ``through``: those up to this number are open, too, whatever has become of those before them.
+    """
+    return tuple(_resumed(wave, counts, through, now) for wave in waves)
+
+
+def _resumed(wave: Wave, counts: Mapping[int, Counts], through: int, now: datetime | None) -> Wave:
+    if wave.state is WaveState.STOPPED:
+        failed = counts[wave.number].failed if wave.number in counts else 0
+        return replace(wave, state=WaveState.OPEN, soak_until=None, forgiven=failed)
+    if wave.state is WaveState.HELD and wave.number <= through:
+        return replace(wave, state=WaveState.OPEN, opened_at=now)
+    return wave
 
 
 def has_failed(counts: Counts, stop_above: float | None, forgiven: int = 0) -> bool:

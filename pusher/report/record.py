@@ -59,6 +59,7 @@ def run_record(run: Run) -> Record:
         "counts": {status.value: run.counts.get(status, 0) for status in Status},
         "total": run.total,
         "priority": run.priority,
+        "stopped_at": iso(run.stopped_at) if run.stopped_at else None,
     }
 
 

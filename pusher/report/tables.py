@@ -82,7 +82,7 @@ def runs_table(runs: Iterable[Run]) -> RenderableType:
     for run in listed:
         result = counts_text(run.counts)
         if run.ended_at is None:
-            going = Text("not ended", style="yellow")
+            going = Text("stopped" if run.stopped_at is not None else "not ended", style="yellow")
             result = Text(", ").join([going, result]) if run.total else going
         what = Text(job(run)) + Text(f"\nby {visible(run.operator)}", style="dim")
         made.add_row(plain(run.id), Text(iso(run.started_at)[:16].replace("T", " ")), what, result)

@@ -24,6 +24,10 @@ class Refusal(StrEnum):
     ABANDONED = "abandoned"
     """Nobody works on it any more, and it has no end."""
     NOTHING_LEFT = "nothing-left"
+    NO_WAVES = "no-waves"
+    NO_SUCH_WAVE = "no-such-wave"
+    NOT_STOPPED = "not-stopped"
+    """Nor is any wave held that was asked for."""
 
 
 class RunRefusedError(Exception):

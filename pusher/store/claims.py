@@ -12,10 +12,10 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from pusher.models import Claim, Outcome, WorkState
+from pusher.models import Claim, Outcome, WaveState, WorkState
 from pusher.store import schema
 from pusher.store.database import Repository, unless_there
 from pusher.store.outcomes import REPLACING, outcome_row
@@ -23,7 +23,7 @@ from pusher.store.schema import storable
 from pusher.store.workers import stays_up
 
 _WORK, _RUNS, _ATTEMPTS, _MACHINES = schema.work, schema.runs, schema.attempts, schema.machines
-_TARGETS = schema.targets
+_TARGETS, _WAVES = schema.targets, schema.waves
 
 _MINE = and_(
     _WORK.c.id == bindparam("its_id"),
@@ -33,7 +33,24 @@ _MINE = and_(
 _HELD = select(_WORK.c.id).where(_MINE).with_for_update(read=True)
 # Reading begins no transaction on SQLite, so what was read might be no more when something is written by it.
 _HELD_BY_WRITING = update(_WORK).where(_MINE).values(epoch=_WORK.c.epoch)
-_ENDED = update(_WORK).where(_MINE).values(state=WorkState.DONE.value, worker=None)
+# A straggler of a wave that has passed counts in the one that is at work when it ends.
+_HAS_PASSED = exists().where(
+    _WAVES.c.run == _WORK.c.run, _WAVES.c.number == _WORK.c.wave, _WAVES.c.state == WaveState.PASSED.value
+)
+_AT_WORK = (
+    select(func.min(_WAVES.c.number))
+    .where(_WAVES.c.run == _WORK.c.run, _WAVES.c.state != WaveState.PASSED.value)
+    .scalar_subquery()
+)
+_ENDED = (
+    update(_WORK)
+    .where(_MINE)
+    .values(
+        state=WorkState.DONE.value,
+        worker=None,
+        wave=case((_HAS_PASSED, func.coalesce(_AT_WORK, _WORK.c.wave)), else_=_WORK.c.wave),
+    )
+)
 _WAITS = (
     update(_WORK)
     .where(_MINE)
@@ -189,6 +206,7 @@ def _claimed(
     connection: Connection, run: str, worker: str, most: int, priority: int | None, sites: Collection[str]
 ) -> list[Claim]:
     is_meant = and_(_WORK.c.run == run, _WORK.c.state == WorkState.READY.value)
+    is_meant = and_(is_meant, exists().where(_RUNS.c.id == run, _RUNS.c.stopped_at.is_(None)))
     if priority is not None:
         is_meant = and_(is_meant, _WORK.c.priority == priority)
     chosen = (

@@ -67,6 +67,7 @@ def read_runs(connection: Connection, query: Select[Any]) -> list[Run]:
                 ended_at=row["ended_at"],
                 parent=row["parent"],
                 priority=row["priority"],
+                stopped_at=row["stopped_at"],
                 counts={Status(status): count for status, count in connection.execute(counting)},
             )
         )

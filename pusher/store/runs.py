@@ -9,11 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from pusher.models import Run, RunNeeds
+from pusher.models import Run, RunNeeds, WavePlan
 from pusher.store import schema
 from pusher.store.content import needs_row
 from pusher.store.database import Repository, unless_there
 from pusher.store.queries import read_runs
+from pusher.store.waves import insert_waves
 from pusher.store.work import work_rows
 from pusher.store.writer import Row
 
@@ -40,12 +41,14 @@ class Runs(Repository):
         priority: int | None = None,
         needs: RunNeeds | None = None,
         windows: Sequence[Mapping[str, Any]] = (),
+        waves: WavePlan | None = None,
     ) -> None:
         """Record the run and every target's (name, address, site) before anything is contacted.
 
         ``worker``: the process that works on it, in words of the caller's own. ``priority``: of a run that is queued,
         so that its targets wait for workers; the lower comes first. ``needs``: what those have from the store.
-        ``windows``: in which its machines may be touched, in words of the caller's own. StoreError where it is not
+        ``windows``: in which its machines may be touched, in words of the caller's own. ``waves``: None of a run that
+        goes out at once. StoreError where it is not
         known to be recorded.
         """
         row = {
@@ -63,16 +66,19 @@ class Runs(Repository):
             "priority": priority,
             **needs_row(needs or RunNeeds()),
             "windows": [dict(window) for window in windows] or None,
+            "rollout": dict(waves.rollout) if waves is not None else None,
         }
 
         def begin(connection: Connection) -> None:
             connection.execute(insert(_RUNS), row)
+            if waves is not None:
+                insert_waves(connection, run.id, waves)
             for batch in _batches(targets):
                 rows = [{"run": run.id, "name": n, "address": a, "site": s} for n, a, s in batch]
                 connection.execute(_TARGET[self._database.dialect], rows)
                 if priority is not None:
                     names = [name for name, _, _ in batch]
-                    connection.execute(_WORK_ITEM[self._database.dialect], work_rows(run, names, priority))
+                    connection.execute(_WORK_ITEM[self._database.dialect], work_rows(run, names, priority, waves))
 
         self._database.write(begin)
 

@@ -157,6 +157,8 @@ runs = Table(
     Column("profile", Words),
     Column("profile_digest", Words),
     Column("windows", Document),
+    Column("rollout", Document),
+    Column("stopped_at", Utc),
 )
 
 targets = Table(
@@ -285,7 +287,9 @@ work = Table(
     Column("parked", Words),
     Column("waiting", Document),
     Column("ready_at", Utc),
+    Column("wave", Count),
     UniqueConstraint("run", "target"),
+    Index("work_by_wave", "run", "wave"),
 )
 """What waits to be done: a row a target of a queued run. ``host`` is the target's name in lower case; ``parked``, the
 account that somebody has to see to before it is tried again; ``ready_at``, since when nothing but room is wanted."""
@@ -297,6 +301,18 @@ Index("work_parked", work.c.parked, **_where(work.c.parked.is_not(None)))
 Index("work_running", work.c.worker, **_where(work.c.state == "running"))
 Index("work_running_on_host", work.c.host, unique=True, **_where(work.c.state == "running"))
 """At most one a host, whatever runs want it."""
+
+waves = Table(
+    "waves",
+    metadata,
+    Column("run", Words, ForeignKey("runs.id"), primary_key=True),
+    Column("number", Count, primary_key=True, autoincrement=False),
+    Column("state", Words, nullable=False),
+    Column("opened_at", Utc),
+    Column("soak_until", Utc),
+    Column("forgiven", Count, nullable=False),
+)
+"""How far a run has gone out; none of a run that goes out at once."""
 
 machines = Table(
     "machines",

@@ -20,11 +20,12 @@ from pusher.store.registry import Registry
 from pusher.store.runs import Runs
 from pusher.store.server_time import now_of
 from pusher.store.upkeep import Upkeep
+from pusher.store.waves import Waves
 from pusher.store.work import Work
 from pusher.store.workers import Workers
 
 
-class Store(Runs, Outcomes, Events, Journals, Workers, Claims, Work, Content, Refusals, Upkeep, Figures, Queries):
+class Store(Runs, Outcomes, Events, Journals, Workers, Claims, Work, Waves, Content, Refusals, Upkeep, Figures, Queries):
     """Writing goes through a thread that commits in batches; reading happens at once.
 
     Every call may raise StoreError (``store-…``). What is posted raises nothing: its future tells how it went.

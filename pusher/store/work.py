@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, exists, func, select, update
 
-from pusher.models import Outcome, ReadyWork, Run, WorkState
+from pusher.models import Outcome, ReadyWork, Run, WavePlan, WorkState
 from pusher.store import schema
 from pusher.store.claims import is_free, is_of
 from pusher.store.database import Repository, unless_there
@@ -23,7 +23,7 @@ from pusher.store.server_time import now_of
 from pusher.store.workers import end_lapsed, free_the_claims_of_the_gone
 
 _WORK, _RUNS, _OUTCOMES = schema.work, schema.runs, schema.outcomes
-_UNCLAIMED = (WorkState.READY.value, WorkState.WAITING.value)
+_UNCLAIMED = (WorkState.HELD.value, WorkState.READY.value, WorkState.WAITING.value)
 _OUTCOME = unless_there(schema.outcomes)
 _LEFT_OPEN = select(schema.journals.c.target).where(
     schema.journals.c.run == bindparam("its_run"), schema.journals.c.closed_as.is_(None)
@@ -165,17 +165,18 @@ class Work(Repository):
             return due
 
 
-def work_rows(run: Run, targets: Sequence[str], priority: int) -> list[dict[str, Any]]:
+def work_rows(run: Run, targets: Sequence[str], priority: int, waves: WavePlan | None = None) -> list[dict[str, Any]]:
     """Of a run that is submitted."""
+    state = WorkState.READY if waves is None else WorkState.HELD
     return [
-        {"run": run.id, "target": target, "host": target.lower(), "state": WorkState.READY.value, "priority": priority,
-         "epoch": 0, "ready_at": run.started_at}
+        {"run": run.id, "target": target, "host": target.lower(), "state": state.value, "priority": priority,
+         "epoch": 0, "ready_at": run.started_at, "wave": waves.wave_of[target] if waves is not None else None}
         for target in targets
     ]  # fmt: skip
 
 
 def _looked(connection: Connection, sites: Collection[str]) -> QueueLook:
-    goes_on = exists().where(_RUNS.c.id == _WORK.c.run, _RUNS.c.cancel_at.is_(None))
+    goes_on = exists().where(_RUNS.c.id == _WORK.c.run, _RUNS.c.cancel_at.is_(None), _RUNS.c.stopped_at.is_(None))
     ready = (
         select(_WORK.c.run, _WORK.c.priority, func.count(), func.min(_WORK.c.ready_at))
         .where(_WORK.c.state == WorkState.READY.value, is_free(), goes_on, *is_of(sites))

@@ -30,6 +30,7 @@ from pusher.store import Store
 from pusher.wiring.accounts import ACCOUNTS_FILE, accounts_of
 from pusher.wiring.engine import Engine, Note
 from pusher.wiring.packages import keep_package, stored_package
+from pusher.wiring.rollout import rollout_of, wave_plan
 from pusher.wiring.run_plan import PackageFrom, RunPlan, Supplied, prepare_run
 from pusher.wiring.run_resources import RunResources, new_run, open_run
 from pusher.wiring.stored_inventory import keep_authority, keep_inventory, stored_authority, stored_inventory
@@ -58,12 +59,14 @@ async def submit(plan: RunPlan, engine: Engine) -> Submitted:
     if service is not None and service.secret == _ASKED_FOR and plan.package is not None:
         raise _nobody_to_ask("the service's account", Source(file=str(plan.package.root / PACKAGE_FILE)))
     _refuse_what_comes_too_late(plan)
+    rollout = rollout_of(plan.options)
     store, priority = engine.store(), _priority(plan)
     run = replace(new_run(plan), priority=priority)
+    waves = wave_plan(run.id, rollout, plan.options.canary, list(plan.targets()))
     needs = await asyncio.to_thread(_needs, plan, store)
     targets = [(target.name, target.address, target.site) for target in plan.targets()]
     record, windows = plan.options.to_json(), to_record(plan.windows)
-    begin = partial(store.begin_run, run, record, targets, priority=priority, needs=needs, windows=windows)
+    begin = partial(store.begin_run, run, record, targets, priority=priority, needs=needs, windows=windows, waves=waves)
     await asyncio.to_thread(begin)
     spared = [never_tried(run.id, target, target.address, why, run.started_at, run.started_at)
               for target, why in plan.left_out()]  # fmt: skip

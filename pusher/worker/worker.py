@@ -19,12 +19,13 @@ from typing import Any, TypeVar
 import structlog
 
 from pusher.clock import Now, utc_now
-from pusher.models import ReadyWork
+from pusher.models import ReadyWork, WaveState
 from pusher.problems import BadInput, Code
 from pusher.store import Store, StoreError
 from pusher.worker.cancelled import end_cancelled
 from pusher.worker.lease import Lease, since_boot
 from pusher.worker.pauses import Pauses
+from pusher.worker.rollouts import roll_out
 from pusher.worker.run_in_hand import AHEAD, Open, RunInHand
 from pusher.worker.run_windows import RunWindows, Standing
 from pusher.worker.turns import Share, shares
@@ -84,6 +85,9 @@ class Worker:
         self._pauses = Pauses(self._lease.now)
         self._windows = RunWindows(store, settings.now)
         self._unreleased: set[tuple[str, str]] = set()
+        self._next_roll_out = 0.0
+        self.stopped: set[str] = set()
+        """Runs that have stopped by themselves while this worker looked."""
         self._leaving = asyncio.Event()
 
     @property
@@ -192,6 +196,8 @@ class Worker:
                 found = await self._guarded(self._round())
                 is_idle = not found and not self._in_hand
                 if is_idle and found == 0 and self._settings.until_idle:
+                    if await self._guarded(self._roll_out(at_once=True)):
+                        continue  # a wave has opened
                     await self._guarded(self._tidy())  # the last of them may have ended behind this round's back
                     return
                 pause = min(pause + self._settings.round, self._settings.idle) if is_idle else self._settings.round
@@ -221,9 +227,12 @@ class Worker:
         for run, worker in list(self._unreleased):
             await self._release(run, worker)
         await self._tidy()
+        await self._roll_out()
         for in_hand, _ in list(self._in_hand.values()):
             if in_hand.stop.code is None and await asyncio.to_thread(store.cancel_asked, in_hand.run):
                 in_hand.stop.cancel()
+            elif in_hand.claimed is not None and await asyncio.to_thread(store.is_stopped, in_hand.run):
+                in_hand.claimed.begin_no_more()
         seen = await store.look()
         for run in seen.cancelled:
             await asyncio.to_thread(end_cancelled, store, run, self._settings.now())
@@ -231,6 +240,19 @@ class Worker:
             self._pauses.end(run)
         self._share_out(await self._while_open(seen.work))
         return len(set(seen.ready) - self._pauses.reasons.keys())
+
+    async def _roll_out(self, *, at_once: bool = False) -> bool:
+        """Whether a wave is another one by that. It is looked no more often than the queue of one who is idle, but for
+        ``at_once``: all hosts of a wave are counted."""
+        if self._lease.now() < self._next_roll_out and not at_once:
+            return False
+        self._next_roll_out = self._lease.now() + self._settings.idle
+        changed = await roll_out(self._store)
+        for run, wave in changed:
+            if wave.state is WaveState.STOPPED:
+                self.stopped.add(run)
+                self._say(f"Run {run} is stopped: too many machines of its wave {wave.number} failed.")
+        return bool(changed)
 
     async def _while_open(self, work: Sequence[ReadyWork]) -> list[ReadyWork]:
         """That of which the windows are open. What is in hand of others ends, and what is ready of them waits."""

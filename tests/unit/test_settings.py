@@ -31,13 +31,18 @@ OTHERS: dict[str, Any] = {
     "max_failures": 9,
     "windows": Path("/nights.toml"),
     "priority": 7,
+    "waves": "1,10,100",
+    "canary": "brave",
+    "soak": "2h",
+    "stop_at": "5%",
     "origin": Origin(run="r0", only=frozenset({"a"}), limits=(("x*", "y"), ("~z",)), exclude=("b", "group:c")),
 }
 """None of them the default."""
-NOT_TAKEN_OVER = {"limit", "exclude", "origin", "store", "log", "priority", "windows"}
+IN_WAVES = ("waves", "canary", "soak", "stop_at")
+NOT_TAKEN_OVER = {"limit", "exclude", "origin", "store", "log", "priority", "windows", *IN_WAVES}
 
 
-SAID_EACH_TIME = {"inventory", "package", "accounts", "ca", "limit", "exclude", "priority", "windows"}
+SAID_EACH_TIME = {"inventory", "package", "accounts", "ca", "limit", "exclude", "priority", "windows", *IN_WAVES}
 """What a run is about, and what lies beside its inventory: no variable that somebody has forgotten may say it."""
 
 
@@ -106,6 +111,7 @@ def test_a_complete_record_tells_another_run_the_same() -> None:
             assert getattr(made, name) == OTHERS[name], name
     assert (made.limit, made.exclude, made.store, made.log) == ((), (), "/other", None)
     assert (made.priority, made.windows) == (None, None)
+    assert {getattr(made, name) for name in IN_WAVES} == {None}
     assert made.origin == Origin(
         run="r1",
         only=frozenset({"a"}),

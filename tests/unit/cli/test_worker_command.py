@@ -296,3 +296,54 @@ def test_windows_that_cannot_be_read_are_bad_input_with_its_place(place: Workpla
         assert said.status == 2 and said.err.startswith("w.toml:3:")
     assert place.run("check", "i.yaml", "--windows", "none.toml").status == 2
     assert place.run("runs", "--json").out == ""
+
+
+@pytest.mark.parametrize(("given", "sentence"), [
+    (["--waves", "10,50"], "--waves 10,50 does not rise to 100; expected percents that rise to 100, such as 1,10"),
+    (["--waves", "50,10,100"], "--waves 50,10,100 does not rise to 100; expected"),
+    (["--waves", "0,100"], "--waves 0,100 does not rise to 100; expected"),
+    (["--waves", "nan,100"], "--waves nan,100 does not rise to 100; expected"),
+    (["--waves", "ten,100"], "--waves ten,100 is no list of percents; expected"),
+    (["--waves", "1,100", "--soak", "2"], "--soak 2 is not a duration; expected"),
+    (["--waves", "1,100", "--stop-at", "100%"], "--stop-at 100% is no part of a wave; expected 0% to 99%, or never"),
+    (["--waves", "1,100", "--stop-at", "10"], "--stop-at 10 is no part of a wave; expected"),
+    (["--waves", "1,100", "--canary", "brave"], "--canary brave has none of this run's machines; expected"),
+    (["--soak", "2h"], "--soak is for a run in waves; expected --waves with it"),
+])  # fmt: skip
+def test_waves_that_do_not_add_up_are_refused(place: Workplace, given: list[str], sentence: str) -> None:
+    said = place.run("check", "i.yaml", "--queue", *given)
+    assert said.status == 2 and said.err.splitlines()[-1].startswith(sentence)
+    assert place.run("runs", "--json").out == ""
+
+
+def test_waves_are_for_the_queue(place: Workplace) -> None:
+    said = place.run("check", "i.yaml", "--waves", "50,100")
+    assert said.status == 2 and "--waves is for a run in the queue; expected --queue with it" in said.err
+
+
+def test_a_run_that_stops_by_itself_says_so_and_goes_on(place: Workplace) -> None:
+    place.inventory({"all": "abcdef", "brave": "cd"})
+    for name in "cd":
+        place.host(name).name = "elsewhere.corp.example"
+    made = queue(place, "--waves", "30,100", "--canary", "brave", "--stop-at", "20%")
+    run = str(made["run"])
+    assert "6 held for a later wave." in flat(place.run("show", run).out)
+    said = place.run("worker", "--until-idle", "--json")
+    assert said.status == 3, said.err
+    assert set(said.verdicts) == set("cd") and f"Run {run} is stopped: too many machines of its wave 1" in said.err
+    shown = flat(place.run("show", run).out)
+    assert "Wave 1: stopped, 2 hosts: 2 failed." in shown and "Wave 2: held, 4 hosts." in shown
+    assert f"To go on with it: pusher resume {run}" in shown
+    assert json.loads(place.run("runs", "--json").out)["stopped_at"] is not None
+    assert work(place) == {}
+    resumed = place.run("resume", run)
+    assert resumed.status == 0 and "wave 1 is open" in flat(resumed.out)
+    assert work(place) == dict.fromkeys("abef", ("ready", None))
+    again = place.run("resume", run)
+    assert again.status == 2 and "has ended already" in again.err
+
+
+def test_a_run_without_waves_is_not_resumed(place: Workplace) -> None:
+    queue(place)
+    said = place.run("resume", "last")
+    assert said.status == 2 and "does not go out in waves; expected a run that was queued with --waves" in said.err

@@ -109,4 +109,5 @@ def test_the_sentences_for_a_refusal_are_complete() -> None:
     assert REFUSALS.keys() == set(Refusal)
     for found, expected in REFUSALS.values():
         assert "r1" in found.format(run="r1", worker=worker, store="s")
-        assert expected.format(run="r1", worker=worker, store="s", runs="pusher runs", retry="pusher retry r1")
+        assert expected.format(run="r1", worker=worker, store="s", runs="pusher runs", retry="pusher retry r1",
+                               show="pusher show r1")  # fmt: skip

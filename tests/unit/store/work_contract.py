@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 from sqlalchemy import text as sql
 
 from pusher.clock import utc_now
-from pusher.models import Claim, Mark, Outcome, Status, WorkState
+from pusher.models import Claim, Mark, Outcome, Stage, Status, Wave, WaveCounts, WavePlan, WaveState, WorkState
 from pusher.store import Store, open_store
 from pusher.store.claims import ClaimLostError
+from pusher.store.waves import Decide
 from tests.unit.store.store_contract import NOON, a_run, an_attempt, an_outcome
 
 LEASE = timedelta(seconds=90)
@@ -47,6 +49,26 @@ def lapse(store: Store, worker: str) -> None:
     with store._database.engine.begin() as connection:
         late = (utc_now() - LEASE).isoformat(timespec="microseconds")
         connection.execute(sql("UPDATE workers SET lease_until = :late WHERE id = :id"), {"late": late, "id": worker})
+
+
+def in_waves(store: Store, run: str, wave_of: Mapping[str, int]) -> None:
+    plan = WavePlan(rollout={"percents": [100]}, wave_of=wave_of, count=max(wave_of.values()))
+    store.begin_run(a_run(run), {}, [(target, None, None) for target in wave_of], priority=100, waves=plan)
+
+
+def setting(states: Mapping[int, WaveState]) -> Decide:
+    """Who decides that some waves are in these states."""
+
+    def decide(
+        waves: Sequence[Wave], _: Mapping[int, WaveCounts], __: Mapping[str, Any], ___: datetime
+    ) -> Sequence[Wave]:
+        return [replace(wave, state=states.get(wave.number, wave.state)) for wave in waves]
+
+    return decide
+
+
+def states_of(waves: Sequence[Wave]) -> dict[int, WaveState]:
+    return {wave.number: wave.state for wave in waves}
 
 
 def outcome_of(claim: Claim, **changes: Any) -> Outcome:
@@ -152,6 +174,86 @@ class WorkContract:
         store.begin_run(a_run("r1"), {}, [("a", None, None)], priority=1, windows=[{"days": ["mon"], "zone": "UTC"}])
         store.begin_run(a_run("r2"), {}, [("a", None, None)])
         assert (store.windows("r1"), store.windows("r2")) == ([{"days": ["mon"], "zone": "UTC"}], [])
+
+    async def test_what_is_held_for_a_wave_is_claimed_when_it_opens(self, store: Store) -> None:
+        in_waves(store, "r1", {"a": 1, "b": 2, "c": 2})
+        worker = await begin(store)
+        assert store.work_states("r1") == {WorkState.HELD: 3} and await store.claim("r1", worker, 9) == []
+        assert await store.rolling_out() == ["r1"]
+        changed = await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.OPEN}))
+        assert states_of(changed) == {1: WaveState.OPEN}
+        assert store.work_states("r1") == {WorkState.HELD: 2, WorkState.READY: 1}
+        (claim,) = await store.claim("r1", worker, 9)
+        assert claim.target == "a"
+        assert await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.OPEN})) == []
+        await asyncio.to_thread(store.advance_waves, "r1", setting({2: WaveState.OPEN}))
+        assert [one.target for one in await store.claim("r1", worker, 9)] == ["b", "c"]
+
+    async def test_nothing_of_a_run_that_is_stopped_is_claimed_until_it_goes_on(self, store: Store) -> None:
+        in_waves(store, "r1", {"a": 1, "b": 1})
+        worker = await begin(store)
+        await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.OPEN}))
+        (claim,) = await store.claim("r1", worker, 1)
+        await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.STOPPED}))
+        run = store.run("r1")
+        assert run is not None and run.stopped_at is not None and store.is_stopped("r1")
+        assert (await store.look()).ready == [] and await store.claim("r1", worker, 9) == []
+        assert await store.rolling_out() == []
+        assert await store.finish(claim, outcome_of(claim)), "what is in work comes to its end"
+        await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.OPEN}))
+        assert not store.is_stopped("r1")
+        assert [one.target for one in await store.claim("r1", worker, 9)] == ["b"]
+
+    async def test_how_the_hosts_of_a_wave_stand(self, store: Store) -> None:
+        names = ("well", "failed", "off", "off-for-good", "parked", "left-out", "again", "working", "ready", "later")
+        in_waves(store, "r1", {name: 2 if name == "later" else 1 for name in names})
+        worker = await begin(store)
+        await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.OPEN}))
+        claims = {claim.target: claim for claim in await store.claim("r1", worker, 8)}
+        late = utc_now() + timedelta(hours=1)
+        off = {"status": Status.UNREACHABLE, "code": "timed-out", "stage": Stage.REACH}
+        await store.finish(claims["well"], outcome_of(claims["well"]))
+        await store.finish(claims["failed"], outcome_of(claims["failed"], status=Status.FAILED, code="disk-full"))
+        await store.put_off(claims["off"], outcome_of(claims["off"], **off), late, {})
+        await store.finish(claims["off-for-good"], outcome_of(claims["off-for-good"], **off))
+        wrong = outcome_of(claims["parked"], status=Status.FAILED, code="wrong-password", stage=Stage.SIGN_IN)
+        await store.put_off(claims["parked"], wrong, late, {}, "push")
+        left_out = outcome_of(claims["left-out"], status=Status.SKIPPED, code="excluded")
+        await store.finish(claims["left-out"], left_out)
+        busy = outcome_of(claims["again"], status=Status.FAILED, code="connection-lost", stage=Stage.STAGE)
+        await store.put_off(claims["again"], busy, late, {})
+        seen = dict[int, WaveCounts]()
+
+        def decide(
+            waves: Sequence[Wave], counts: Mapping[int, WaveCounts], _: Mapping[str, Any], __: datetime
+        ) -> Sequence[Wave]:
+            seen.update(counts)
+            return waves
+
+        store.advance_waves("r1", decide)
+        first = WaveCounts(size=9, succeeded=1, failed=1, unreachable=2, parked=1, left_out=1)
+        assert seen == {1: first, 2: WaveCounts(size=1)}
+        assert [counts for _, counts in store.waves("r1")] == [first, WaveCounts(size=1)]
+
+    async def test_a_straggler_counts_in_the_wave_that_is_at_work_when_it_ends(self, store: Store) -> None:
+        in_waves(store, "r1", {"a": 1, "b": 2, "c": 3})
+        worker = await begin(store)
+        await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.OPEN}))
+        (late,) = await store.claim("r1", worker, 1)
+        await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.PASSED, 2: WaveState.OPEN}))
+        await store.finish(late, outcome_of(late))
+        sizes = {wave.number: (counts.size, counts.succeeded) for wave, counts in store.waves("r1")}
+        assert sizes == {1: (0, 0), 2: (2, 1), 3: (1, 0)}
+        (claim,) = await store.claim("r1", worker, 1)
+        await store.finish(claim, outcome_of(claim))
+        assert [counts.size for _, counts in store.waves("r1")] == [0, 2, 1], "who is in time counts in its own"
+
+    async def test_a_cancelled_run_ends_what_is_held_too_and_goes_out_no_further(self, store: Store) -> None:
+        in_waves(store, "r1", {"a": 1, "b": 2})
+        await asyncio.to_thread(store.ask_cancel, "r1", NOON)
+        assert await store.rolling_out() == [] and (await store.look()).cancelled == ["r1"]
+        ended = await asyncio.to_thread(store.end_unclaimed, "r1", lambda target, _: an_outcome(target, run="r1"))
+        assert ended == 2
 
     async def test_a_run_knows_its_priority(self, store: Store) -> None:
         submit(store, {"r1": ("a",)}, priority=7)

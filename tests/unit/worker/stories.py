@@ -15,11 +15,13 @@ from unittest import mock
 from pusher.models import Outcome, Run, Target, Verb
 from pusher.push.context import Stop
 from pusher.push.dispatcher import Dispatcher
+from pusher.queue.waves import Rollout
 from pusher.queue.windows import ALWAYS, Window, Windows
 from pusher.scheduler.admission import Caps
 from pusher.scheduler.retry import RetryPolicy
 from pusher.store import Store
 from pusher.transports.memory import Fault, MemoryHost, MemoryTransport
+from pusher.wiring.rollout import wave_plan
 from pusher.worker.claimed_run import ClaimedRun, Selection
 from pusher.worker.worker import Worker, WorkerSettings
 from tests.unit.push.harness import Names, make_context, make_host, make_package, make_payload
@@ -99,17 +101,25 @@ class Site:
     run: str = ""
     reported: list[Outcome] = field(default_factory=list)
     windows: Windows = ALWAYS
+    rollout: Rollout | None = None
 
     def __post_init__(self) -> None:
-        self.run = self.submit(windows=self.windows)
+        self.run = self.submit(windows=self.windows, rollout=self.rollout)
 
-    def submit(self, priority: int = 100, targets: Sequence[str] = (), windows: Windows = ALWAYS) -> str:
-        run = f"queued-{next(_numbers):04}"
+    def submit(
+        self,
+        priority: int = 100,
+        targets: Sequence[str] = (),
+        windows: Windows = ALWAYS,
+        rollout: Rollout | None = None,
+    ) -> str:
+        run, names = f"queued-{next(_numbers):04}", list(targets) or [host.name for host in self.hosts]
         self.store.begin_run(
             Run(id=run, verb=Verb.PUSH, inventory="-", package="labagent", version="1.4.2", operator="-",
                 started_at=now()),
-            {}, [(name, None, None) for name in targets or [host.name for host in self.hosts]], priority=priority,
+            {}, [(name, None, None) for name in names], priority=priority,
             windows=[window.to_json() for each in windows.sets for window in each],
+            waves=wave_plan(run, rollout, None, [Target(name=name) for name in names]),
         )  # fmt: skip
         return run
 
