@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from pusher.checks import Subject, prove
 from pusher.credentials.accounts.selection import is_domain_controller, select_accounts, why_nobody
@@ -15,6 +16,7 @@ from pusher.models import Account, Protocol, Stage, Target, Verb
 from pusher.problems import Code, NextMove, Problem, ProblemError, problem
 from pusher.push.approach import Approach, Contact
 from pusher.push.context import RunContext
+from pusher.push.fenced import fenced
 from pusher.push.identity import machine_key
 from pusher.push.recorder import Recorder
 from pusher.push.routes import Route, most_advanced
@@ -91,7 +93,7 @@ class AccountSelection:
             still_wanted=lambda: self._recorder.stage(Stage.SIGN_IN),
         )  # fmt: skip
         self._recorder.happened("signed-in", f"as {account.name} by {account.protocol}")
-        return session
+        return fenced(session, partial(self._context.store.require, self._target.name))
 
     async def _prove_rights(self, session: Session, account: Account, who: PeerIdentity) -> None:
         self._recorder.stage(Stage.RIGHTS)

@@ -22,6 +22,7 @@ import structlog
 from pusher.install.driver import Driver
 from pusher.install.executor import Done
 from pusher.install.installing import InstallerDriver
+from pusher.install.names import STAGING
 from pusher.install.package import render_command
 from pusher.models import Outcome, Package, Stage, Status, Target, Verb
 from pusher.problems import BadInput, Code, Problem, ProblemError, problem
@@ -193,7 +194,7 @@ class _Attempt:
             left_open = bool(await host_journal.left_open())
             wait = patience(access.route.transport.kind, left_open)
             await self._context.store.hold(self._target.name)
-            await stack.enter_async_context(host_lock(access.session, package, self._recorder, wait))
+            lock = await stack.enter_async_context(host_lock(access.session, package, self._recorder, wait))
             driver = (Driver if package.installer is None else InstallerDriver)(
                 session=access.session,
                 host_journal=host_journal,
@@ -205,12 +206,25 @@ class _Attempt:
             )
             try:
                 if self._context.verb is Verb.REMOVE:
-                    return await driver.remove(package, command)
-                return await driver.install(package, payload, command, self._recorder.copied)
+                    done = await driver.remove(package, command)
+                else:
+                    done = await driver.install(package, payload, command, self._recorder.copied)
             finally:
                 self._recorder.took(driver.times)
                 if access.session.copied_by:
                     self._recorder.happened("copied-by", access.session.copied_by)
+        if lock.is_cut_off:
+            await self._take_away_folder(access, package)
+        return done
+
+    async def _take_away_folder(self, access: Access, package: Package) -> None:
+        """All is done, and the connection was lost behind it. A lock that is taken anew takes its folder away."""
+        try:
+            async with AsyncExitStack() as stack:
+                await self._reopen(access, package, stack)
+        except ProblemError as error:
+            left = f"the empty folder {STAGING}, until the next push: {error.problem.message}"
+            self._recorder.happened("left-behind", left)
 
     async def _reopen(self, access: Access, package: Package, stack: AsyncExitStack) -> Session:
         """A fresh session for undoing after a lost connection: the same account, once more by the budget."""

@@ -86,6 +86,9 @@ class RunStore(Protocol):
     async def hold(self, target: str) -> None:
         """LostError where the target is somebody else's by now."""
 
+    def require(self, target: str) -> None:
+        """LostError where it is known here that the target is somebody else's: nobody is asked."""
+
     def target_began(self, run: str, target: str, at: datetime) -> Future[Any]: ...
 
     def event(self, event: Event) -> Future[Any]: ...

@@ -7,9 +7,9 @@ file lies (``install.names``), how a transport holds one open.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from pusher.install.names import STAGING, lock_path
 from pusher.models import Package, Stage, TransportKind
@@ -37,16 +37,27 @@ def patience(transport: TransportKind, journal_left_open: bool) -> int:
     return _ORPHANED if transport in _LASTING or journal_left_open else 0
 
 
+@dataclass(slots=True)
+class HostLock:
+    """``is_cut_off``: its connection was lost before it was let go of, and its empty folder may be there still."""
+
+    is_cut_off: bool = False
+
+
 @asynccontextmanager
-async def host_lock(session: Session, package: Package, recorder: Recorder, patience: int = 0) -> AsyncIterator[None]:
+async def host_lock(
+    session: Session, package: Package, recorder: Recorder, patience: int = 0
+) -> AsyncIterator[HostLock]:
     """Held within; ProblemError where another holds it still after ``patience`` seconds."""
-    hold = await _taken(session, lock_path(package.lock), recorder, patience)
+    hold, lock = await _taken(session, lock_path(package.lock), recorder, patience), HostLock()
     try:
-        yield
+        yield lock
     finally:
         await hold.close()
-        with contextlib.suppress(ProblemError):
+        try:
             await session.remove_folder(STAGING)
+        except ProblemError as error:  # else another pusher's lock is in it
+            lock.is_cut_off = error.problem.row.session_gone
 
 
 async def _taken(session: Session, path: RemotePath, recorder: Recorder, patience: int) -> Hold:

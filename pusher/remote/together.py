@@ -22,11 +22,13 @@ async def together(*calls: Coroutine[Any, Any, T], at_once: bool) -> list[T]:
     one that raises is not asked.
     """
     if at_once:
-        ended = await asyncio.gather(*calls, return_exceptions=True)
-        for each in ended:
-            if isinstance(each, BaseException):
-                raise each
-        return [each for each in ended if not isinstance(each, BaseException)]
+        asked = [asyncio.ensure_future(call) for call in calls]
+        try:
+            # What it collects has lost its kind where that is a kind of CancelledError: each is asked itself.
+            await asyncio.gather(*asked, return_exceptions=True)
+            return [each.result() for each in asked]
+        finally:
+            del asked  # an exception would hold the frame that holds it
     try:
         return [await call for call in calls]
     finally:

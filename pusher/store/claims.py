@@ -108,6 +108,9 @@ class Claims(Repository):
     async def hold(self, target: str) -> None:
         """A run that is not in the queue has its targets for itself."""
 
+    def require(self, target: str) -> None:
+        """As ``hold``."""
+
     async def is_good(self, claim: Claim) -> bool:
         """Whether it is good now."""
         return await self._database.writer.ask(lambda connection: hold(connection, claim))

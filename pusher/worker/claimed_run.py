@@ -187,6 +187,9 @@ class ClaimedRun:
         if not await self._store.is_good(self._claim_of(target)):
             raise self._lost(target)
 
+    def require(self, target: str) -> None:
+        self._claim_of(target)
+
     def target_began(self, run: str, target: str, at: datetime) -> Future[Any]:
         if self._begins_no_more:
             raise self._lost(target)

@@ -29,6 +29,7 @@ class How(Enum):
     FAIL = "the call is refused with a code"
     DROP = "the connection is gone"
     HANG = "no answer comes"
+    LATE = "the answer comes ``seconds`` late"
     DIE = "this process is killed: nothing more leaves it, and all its connections drop"
 
 
@@ -47,6 +48,7 @@ class Fault:
     call: str = ""
     moment: Moment = Moment.BEFORE
     code: Code = Code.TOO_BUSY
+    seconds: float = 0.0
 
 
 class Killed(BaseException):
@@ -136,6 +138,9 @@ class Wire:
     async def _strike(self, fault: Fault, operation: Operation, deadline: float | None, late: Code) -> None:
         if fault.how is How.FAIL:
             raise ProblemError(problem(fault.code, operation.stage, "as the test wants it"))
+        if fault.how is How.LATE:
+            await asyncio.sleep(fault.seconds)
+            return
         if fault.how is How.HANG:
             await self._hang(operation, deadline, late)
         if fault.how is How.DIE:

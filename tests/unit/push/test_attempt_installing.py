@@ -236,3 +236,39 @@ def test_a_stopped_account_does_not_sign_in_to_undo(store: Store) -> None:
     assert outcome.message is not None
     assert "account-stopped" in outcome.message
     assert len(host.sign_ins) == 1
+
+
+@pytest.mark.parametrize("verb", [Verb.PUSH, Verb.REMOVE])
+def test_wherever_the_connection_is_lost_what_ends_well_leaves_nothing_of_ours(store: Store, verb: Verb) -> None:
+    """Not even the empty folder that the lock lay in, where only letting go of that was cut off."""
+    found, number, struck = set[Status](), 0, True
+    while struck:
+        number += 1
+        host = make_host()
+        if verb is Verb.REMOVE:
+            push_once(host, store)
+        fault = Fault(how=How.DROP, number=number)
+        outcome, transport = push_and_see(host, store, fault, verb=verb)
+        struck = bool(transport.struck)
+        found.add(outcome.status)
+        if outcome.status in (Status.INSTALLED, Status.REMOVED):
+            assert host.read("Windows\\pusher") is None and "windows\\pusher" not in host.disk.snapshot(), number
+    assert number > 20 and len(found) > 1, "some end well and some do not"
+
+
+def test_a_folder_that_cannot_be_taken_away_is_told_and_costs_no_outcome(store: Store) -> None:
+    host = make_host()
+    removals = [call for call in calls_of_a_push(store) if call == "remove_folder"]
+    watching = Watching()
+    lost = Fault(how=How.DROP, call="remove_folder", number=len(removals))
+    away = Fault(how=How.FAIL, call="sign_in", number=2, code=Code.TOO_BUSY)
+    outcome, _ = push_and_see(host, store, lost, away, watcher=watching)
+    assert ended(outcome) == (Status.INSTALLED, None)
+    told = [event for event in watching.events if event.kind == "left-behind"]
+    assert ["ADMIN$\\pusher, until the next push" in event.detail for event in told] == [True]
+
+
+def calls_of_a_push(store: Store) -> list[str]:
+    outcome, transport = push_and_see(make_host(), store)
+    assert outcome.status is Status.INSTALLED
+    return transport.calls
