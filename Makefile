@@ -7,7 +7,7 @@ PYTEST := $(PYTHON) -m pytest
 # Without bytecode each process compiles all it imports anew, and pytest rewrites all its asserts.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-fast check bench lab-up lab-down lock newest wheels dist check-wheel clean
+.PHONY: help setup demo test test-fast check bench faults lab-up lab-down lock newest wheels dist check-wheel clean
 
 help:
 	@echo 'make demo       set up everything, push an agent onto the lab, write report.html'
@@ -15,6 +15,7 @@ help:
 	@echo 'make test-fast  the tests that need no lab (under a minute)'
 	@echo 'make check      ruff, mypy, the floors of the house, the tables proven complete'
 	@echo 'make bench      client CPU a host, hosts a minute, copy rates'
+	@echo 'make faults     workers killed and frozen, databases ended: what becomes of 2,000 hosts'
 	@echo 'make lab-up     start the lab and leave it running; make lab-down ends it'
 	@echo 'make lock       make the locks anew from pyproject.toml; RENEW=1 takes newer releases'
 	@echo 'make newest     the fast tests with the newest of everything, and what differs'
@@ -49,6 +50,10 @@ check:
 bench:
 	@.ci/setup.sh lab
 	$(PYTHON) -m bench
+
+faults:
+	@.ci/setup.sh lab
+	$(PYTHON) -m tests.faults --targets 2000
 
 lab-up:
 	@.ci/setup.sh lab

@@ -22,13 +22,14 @@ def main() -> int:
     parser.add_argument("--store", choices=("sqlite", "postgresql", "both"), default="both", help="(%(default)s)")
     parser.add_argument("--seed", type=int, help="of the choice of faults; default: another one each time")
     parser.add_argument("--pause", type=float, default=1.5, metavar="S", help="seconds between faults, at most")
+    parser.add_argument("--faults", type=int, metavar="N", help="as many at most [default: until all is done]")
     given = parser.parse_args()
     seed = new_seed() if given.seed is None else given.seed
     stores = {"sqlite": (False,), "postgresql": (True,), "both": (False, True)}[given.store]
     print(f"{given.targets:,} hosts, {WORKERS} workers, seed {seed}", flush=True)
     rounds = []
     for on_server in stores:
-        asked = Asked(targets=given.targets, seed=seed, on_server=on_server, pause=given.pause)
+        asked = Asked(targets=given.targets, seed=seed, on_server=on_server, pause=given.pause, faults=given.faults)
         rounds.append(one_round(asked, lambda words: print(f"  {words}", file=sys.stderr, flush=True)))
     print(table(rounds))
     for found in rounds:

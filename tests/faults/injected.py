@@ -1,4 +1,7 @@
-"""The faults, a row each: what it is called, and what it does to the site. Each ends with all as it was before."""
+"""The faults, a row each: what it is called, and what it does to the site.
+
+Each ends with all as it was before, but for workers that have ended: those are begun again by whoever looks after them.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
 
 from tests.faults.hosts import Hosts
 from tests.faults.site import Site, Worker
@@ -23,19 +27,20 @@ class Around:
     site: Site
     hosts: Hosts
     random: random.Random
+    database: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Of those that end it or hold it up: one at a time."""
 
     def a_worker(self) -> Worker:
         return self.random.choice(sorted(self.site.workers.values(), key=lambda worker: worker.name))
 
 
-Strike = Callable[[Around], Awaitable[None]]
+Strike = Callable[[Around], Coroutine[Any, Any, None]]
 
 
 async def _killed(around: Around) -> None:
     worker = around.a_worker()
     worker.tell(signal.SIGKILL)
     await worker.process.wait()
-    await around.site.begin_worker(worker.name)
 
 
 async def _frozen(around: Around) -> None:
@@ -58,7 +63,6 @@ async def _drained(around: Around) -> None:
     worker = around.a_worker()
     worker.tell(signal.SIGTERM)
     await worker.process.wait()
-    await around.site.begin_worker(worker.name)
 
 
 async def _hurried(around: Around) -> None:
@@ -67,7 +71,6 @@ async def _hurried(around: Around) -> None:
     await asyncio.sleep(around.random.random())
     worker.tell(signal.SIGTERM)
     await worker.process.wait()
-    await around.site.begin_worker(worker.name)
 
 
 async def _cut(around: Around) -> None:
@@ -79,16 +82,18 @@ async def _cut(around: Around) -> None:
 async def _database_ended(around: Around) -> None:
     server = around.site.database.server
     assert server is not None
-    await asyncio.to_thread(server.kill)
-    await asyncio.sleep(around.random.random())
-    await asyncio.to_thread(server.start)
+    async with around.database:
+        await asyncio.to_thread(server.kill)
+        await asyncio.sleep(around.random.random())
+        await asyncio.to_thread(server.start)
 
 
 async def _sessions_ended(around: Around) -> None:
     ending = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
     )
-    await asyncio.to_thread(around.site.database.rows, ending)
+    async with around.database:
+        await asyncio.to_thread(around.site.database.rows, ending)
 
 
 async def _database_held(around: Around) -> None:
@@ -101,7 +106,8 @@ async def _database_held(around: Around) -> None:
                 connection.exec_driver_sql("LOCK TABLE work, outcomes IN EXCLUSIVE MODE")
             time.sleep(HELD)
 
-    await asyncio.to_thread(hold)
+    async with around.database:
+        await asyncio.to_thread(hold)
 
 
 @dataclass(frozen=True)

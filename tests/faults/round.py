@@ -11,9 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import MetaData, select
+from sqlalchemy import inspect, select, table, text
 from sqlalchemy.exc import DBAPIError
 
 from lab.postgresql import Server
@@ -28,14 +30,16 @@ _LOOK = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """``pause``: seconds between two faults, at most; ``limit``: seconds for the whole round."""
+    """``pause``: seconds between two faults, at most; ``faults``: how many at most; ``limit``: seconds for the whole
+    round."""
 
     targets: int
     seed: int
     on_server: bool
     lease: float = 4.0
     pause: float = 1.5
-    limit: float = 1800.0
+    faults: int | None = None
+    limit: float = 600.0
 
 
 @dataclass
@@ -104,6 +108,7 @@ async def _round(folder: Path, database: Database, asked: Asked, say: Say) -> Fo
 async def _until_done(around: Around, found: Found, asked: Asked, say: Say) -> None:
     striking = asyncio.create_task(_strike(around, found, asked))
     hurrying = asyncio.create_task(_hurry(around.site.database))
+    looking_after = asyncio.create_task(around.site.look_after_workers())
     until = time.monotonic() + asked.limit
     last = -1
     try:
@@ -116,32 +121,42 @@ async def _until_done(around: Around, found: Found, asked: Asked, say: Say) -> N
                 return
             await asyncio.sleep(_LOOK)
     finally:
-        for task in (striking, hurrying):
+        for task in (striking, hurrying, looking_after):
             task.cancel()
-        ended = await asyncio.gather(striking, hurrying, return_exceptions=True)
+        ended = await asyncio.gather(striking, hurrying, looking_after, return_exceptions=True)
         for error in ended:
             if isinstance(error, Exception):
                 raise error
 
 
 async def _strike(around: Around, found: Found, asked: Asked) -> None:
-    """One fault after the other: what is ended has begun again before the next."""
-    faults = [fault for fault in FAULTS if asked.on_server or not fault.servers_only]
-    await asyncio.sleep(asked.pause)
+    """One fault after the other, whether or not those before it are over; at the end all are."""
+    under_way: set[asyncio.Task[None]] = set()
+    try:
+        for fault in islice(_faults(around, asked.on_server), asked.faults):
+            await asyncio.sleep(around.random.random() * asked.pause)
+            found.injected[fault.name] += 1
+            under_way.add(asyncio.create_task(fault.strike(around)))
+        await asyncio.gather(*under_way)
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.gather(*under_way)
+
+
+def _faults(around: Around, on_server: bool) -> Iterator[Fault]:
+    """In any order, each as often as it weighs, and then all of them again."""
+    faults = [fault for fault in FAULTS if on_server or not fault.servers_only for _ in range(fault.weight)]
     while True:
-        fault: Fault = around.random.choices(faults, [fault.weight for fault in faults])[0]
-        # It ends as it was meant to, whenever the work is done meanwhile.
-        await asyncio.shield(fault.strike(around))
-        found.injected[fault.name] += 1
-        await asyncio.sleep(around.random.random() * asked.pause)
+        yield from around.random.sample(faults, len(faults))
 
 
 async def _hurry(database: Database) -> None:
-    """What waits for its time is due: the minutes between two tries are proven elsewhere."""
+    """What waits is due: the minutes between two tries are proven elsewhere. And an operator has seen to the account:
+    a sign-in that was cut off counts as failed, and parks the host on it."""
     while True:
         await asyncio.sleep(_LOOK)
         await _asked_of(database, "UPDATE work SET due = queued_at FROM runs WHERE runs.id = work.run AND "
-                        "work.state = 'waiting' AND parked IS NULL RETURNING 1")  # fmt: skip
+                        "work.state = 'waiting' RETURNING 1")  # fmt: skip
 
 
 async def _asked_of(database: Database, query: str) -> int | None:
@@ -198,14 +213,13 @@ def _unlike_an_install(machine: Machine) -> str:
 
 
 def _tables_with(database: Database, secret: str) -> list[str]:
-    metadata = MetaData()
-    metadata.reflect(database.engine)
     with database.engine.connect() as connection:
-        return [
-            table.name
-            for table in metadata.sorted_tables
-            if any(secret in repr(row) for row in connection.execute(select(table)))
-        ]
+        names = inspect(database.engine).get_table_names()
+        return [name for name in names if any(secret in repr(row) for row in connection.execute(_all_of(name)))]
+
+
+def _all_of(name: str) -> Any:
+    return select(text("*")).select_from(table(name))
 
 
 def new_seed() -> int:

@@ -160,6 +160,14 @@ class Site:
             if said:
                 out.close()
 
+    async def look_after_workers(self) -> None:
+        """One that has ended is begun again, as an init system does."""
+        while True:
+            await asyncio.sleep(0.2)
+            for worker in list(self.workers.values()):
+                if worker.process.returncode is not None:
+                    await self.begin_worker(worker.name)
+
     async def end_workers(self) -> None:
         """Asked first, and killed where they do not hear it."""
         for worker in self.workers.values():
