@@ -25,7 +25,9 @@ from pusher.store.work import Work
 from pusher.store.workers import Workers
 
 
-class Store(Runs, Outcomes, Events, Journals, Workers, Claims, Work, Waves, Content, Refusals, Upkeep, Figures, Queries):
+class Store(
+    Runs, Outcomes, Events, Journals, Workers, Claims, Work, Waves, Content, Refusals, Upkeep, Figures, Queries
+):
     """Writing goes through a thread that commits in batches; reading happens at once.
 
     Every call may raise StoreError (``store-…``). What is posted raises nothing: its future tells how it went.
