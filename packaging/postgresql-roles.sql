@@ -33,7 +33,8 @@ BEGIN
 
     -- A worker
     GRANT SELECT ON runs, targets, work, blobs, chunks, parts TO pusher_worker;
-    GRANT UPDATE (ended_at) ON runs TO pusher_worker;
+    GRANT UPDATE (ended_at, stopped_at) ON runs TO pusher_worker;
+    GRANT SELECT, UPDATE ON waves TO pusher_worker;
     GRANT UPDATE (began_at) ON targets TO pusher_worker;
     GRANT UPDATE ON work TO pusher_worker;
     GRANT SELECT, INSERT, UPDATE ON outcomes, attempts, journals, journal_steps, lockout, workers TO pusher_worker;
@@ -44,7 +45,9 @@ BEGIN
     -- The console
     GRANT SELECT ON runs, targets, work, outcomes, attempts, events, machines, workers, refusals TO pusher_console;
     GRANT INSERT ON runs, targets, work, outcomes TO pusher_console;
-    GRANT UPDATE (cancel_at) ON runs TO pusher_console;
+    GRANT UPDATE (cancel_at, stopped_at) ON runs TO pusher_console;
+    -- To resume a run is to open its waves; their work is made ready by a worker.
+    GRANT SELECT, INSERT, UPDATE ON waves TO pusher_console;
     GRANT SELECT, INSERT, UPDATE, DELETE ON blobs, chunks, parts TO pusher_console;
     GRANT USAGE ON SEQUENCE work_id_seq TO pusher_console;
     GRANT SELECT, INSERT, UPDATE, DELETE ON people, people_groups, memberships, roles, grants, objects, known_machines,

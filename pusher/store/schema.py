@@ -296,6 +296,7 @@ account that somebody has to see to before it is tried again; ``ready_at``, sinc
 
 # Of those that wait, or run, alone: a claim looks at no row of the many that are due later, or done.
 Index("work_ready", work.c.run, work.c.priority, work.c.id, **_where(work.c.state == "ready"))
+Index("work_held", work.c.run, work.c.wave, **_where(work.c.state == "held"))
 Index("work_waiting", work.c.due, **_where(work.c.state == "waiting"))
 Index("work_parked", work.c.parked, **_where(work.c.parked.is_not(None)))
 Index("work_running", work.c.worker, **_where(work.c.state == "running"))

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, func, insert, select, update
 
 from pusher.models import Stage, Status, Wave, WaveCounts, WavePlan, WaveState, WorkState
 from pusher.problems import CATALOGUE, Again
@@ -27,10 +27,16 @@ _WITHOUT_VERDICT = frozenset({Status.SKIPPED, Status.CANCELLED})
 Decide = Callable[[Sequence[Wave], Mapping[int, WaveCounts], Mapping[str, Any], datetime], Sequence[Wave]]
 """The waves as they are to be, of: as they are, how their hosts stand, the run's rollout, the time."""
 
+_IS_OPEN = and_(
+    _WORK.c.run == bindparam("its_run"),
+    _WORK.c.state == WorkState.HELD.value,
+    exists().where(
+        _WAVES.c.run == _WORK.c.run, _WAVES.c.number == _WORK.c.wave, _WAVES.c.state != WaveState.HELD.value
+    ),
+)
 _OPENED = (
     update(_WORK)
-    .where(_WORK.c.run == bindparam("its_run"), _WORK.c.wave == bindparam("its_wave"))
-    .where(_WORK.c.state == WorkState.HELD.value)
+    .where(_IS_OPEN)
     .values(state=WorkState.READY.value, ready_at=bindparam("now", type_=_WORK.c.ready_at.type))
 )
 
@@ -58,8 +64,17 @@ class Waves(Repository):
         with self._database.reading() as connection:
             return connection.execute(select(_RUNS.c.stopped_at).where(_RUNS.c.id == run)).scalar() is not None
 
+    def open_work(self, run: str) -> int:
+        """Make ready what is held of the run and whose wave is open; how much that was."""
+        with self._database.reading() as connection:
+            if connection.execute(select(_WORK.c.id).where(_IS_OPEN).limit(1), {"its_run": run}).first() is None:
+                return 0
+        return self._database.writer.ask_now(
+            lambda connection: connection.execute(_OPENED, {"its_run": run, "now": now_of(connection)}).rowcount
+        )
+
     def advance_waves(self, run: str, decide: Decide) -> Sequence[Wave]:
-        """Make the waves as ``decide`` wants them, and let their work be claimed or not; what has changed.
+        """Make the waves as ``decide`` wants them, and let the run be claimed from or not; what has changed.
 
         Nothing is written where nothing changes.
         """
@@ -88,8 +103,6 @@ def _advance(connection: Connection, run: str, decide: Decide) -> Sequence[Wave]
         values = {**asdict(wave), "state": wave.state.value}
         its = (_WAVES.c.run == run, _WAVES.c.number == values.pop("number"))
         connection.execute(update(_WAVES).where(*its).values(**values))
-        if wave.state is not WaveState.HELD:
-            connection.execute(_OPENED, {"its_run": run, "its_wave": wave.number, "now": now})
     was, is_now = (any(wave.state is WaveState.STOPPED for wave in waves) for waves in (before, after))
     if was != is_now:
         connection.execute(update(_RUNS).where(_RUNS.c.id == run).values(stopped_at=now if is_now else None))

@@ -21,6 +21,7 @@ async def roll_out(store: Store) -> list[tuple[str, Wave]]:
     found = []
     for run in await store.rolling_out():
         changed = await asyncio.to_thread(store.advance_waves, run, _advanced)
+        await asyncio.to_thread(store.open_work, run)
         for wave in changed:
             _log.info("wave", run=run, number=wave.number, state=wave.state.value)
         found += [(run, wave) for wave in changed]

@@ -15,13 +15,14 @@ from sqlalchemy.exc import ProgrammingError
 
 from lab.postgresql import Server
 from pusher.clock import utc_now
-from pusher.models import ContentKind, Mark, RunNeeds, Status
+from pusher.models import ContentKind, Mark, RunNeeds, Status, WaveState
 from pusher.problems import BadInput
+from pusher.runs import resume
 from pusher.store import Store, StoreError, open_store, schema
 from tests.contract.ledger_contract import add
 from tests.unit.store.content_contract import hashed
 from tests.unit.store.store_contract import NOON, a_run, an_attempt, an_event, an_outcome
-from tests.unit.store.work_contract import LEASE, PROCESS, nobody_is_gone
+from tests.unit.store.work_contract import LEASE, PROCESS, in_waves, nobody_is_gone, setting
 
 pytestmark = pytest.mark.process
 ROLES = (Path(__file__).parents[3] / "packaging" / "postgresql-roles.sql").read_text(encoding="utf-8")
@@ -112,6 +113,26 @@ async def test_the_console_submits_and_a_worker_does_it(urls: URLS) -> None:
     pruned = await asyncio.to_thread(owner.prune, utc_now() + timedelta(days=1))
     owner.close()
     assert pruned["events"] == pruned["attempts"] == 1 and pruned["work"] == 3
+
+
+async def test_a_worker_opens_waves_and_stops_a_run_and_the_console_resumes_it(urls: URLS) -> None:
+    console, worker = (open_store(urls[role]) for role in (CONSOLE, WORKER))
+    await asyncio.to_thread(in_waves, console, "r-waves", {"a-waves": 1, "b-waves": 2})
+    me = await worker.register("w-waves", PROCESS, LEASE, nobody_is_gone)
+    assert me is not None and await worker.rolling_out() == ["r-waves"]
+    await asyncio.to_thread(worker.advance_waves, "r-waves", setting({1: WaveState.OPEN}))
+    assert await asyncio.to_thread(worker.open_work, "r-waves") == 1
+    (claim,) = await worker.claim("r-waves", me, 9)
+    await asyncio.to_thread(worker.advance_waves, "r-waves", setting({1: WaveState.STOPPED}))
+    assert await worker.finish(claim, an_outcome("a-waves", run="r-waves"))
+    assert console.is_stopped("r-waves")
+    await asyncio.to_thread(resume, console, "r-waves", 2)
+    assert await asyncio.to_thread(worker.open_work, "r-waves") == 1
+    (claim,) = await worker.claim("r-waves", me, 9)
+    assert claim.target == "b-waves"
+    await worker.leave(me)
+    console.close()
+    worker.close()
 
 
 FORBIDDEN = {

@@ -182,17 +182,21 @@ class WorkContract:
         assert await store.rolling_out() == ["r1"]
         changed = await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.OPEN}))
         assert states_of(changed) == {1: WaveState.OPEN}
+        assert await asyncio.to_thread(store.open_work, "r1") == 1
+        assert await asyncio.to_thread(store.open_work, "r1") == 0
         assert store.work_states("r1") == {WorkState.HELD: 2, WorkState.READY: 1}
         (claim,) = await store.claim("r1", worker, 9)
         assert claim.target == "a"
         assert await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.OPEN})) == []
         await asyncio.to_thread(store.advance_waves, "r1", setting({2: WaveState.OPEN}))
+        await asyncio.to_thread(store.open_work, "r1")
         assert [one.target for one in await store.claim("r1", worker, 9)] == ["b", "c"]
 
     async def test_nothing_of_a_run_that_is_stopped_is_claimed_until_it_goes_on(self, store: Store) -> None:
         in_waves(store, "r1", {"a": 1, "b": 1})
         worker = await begin(store)
         await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.OPEN}))
+        await asyncio.to_thread(store.open_work, "r1")
         (claim,) = await store.claim("r1", worker, 1)
         await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.STOPPED}))
         run = store.run("r1")
@@ -201,6 +205,7 @@ class WorkContract:
         assert await store.rolling_out() == []
         assert await store.finish(claim, outcome_of(claim)), "what is in work comes to its end"
         await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.OPEN}))
+        await asyncio.to_thread(store.open_work, "r1")
         assert not store.is_stopped("r1")
         assert [one.target for one in await store.claim("r1", worker, 9)] == ["b"]
 
@@ -209,6 +214,7 @@ class WorkContract:
         in_waves(store, "r1", {name: 2 if name == "later" else 1 for name in names})
         worker = await begin(store)
         await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.OPEN}))
+        await asyncio.to_thread(store.open_work, "r1")
         claims = {claim.target: claim for claim in await store.claim("r1", worker, 8)}
         late = utc_now() + timedelta(hours=1)
         off = {"status": Status.UNREACHABLE, "code": "timed-out", "stage": Stage.REACH}
@@ -239,8 +245,10 @@ class WorkContract:
         in_waves(store, "r1", {"a": 1, "b": 2, "c": 3})
         worker = await begin(store)
         await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.OPEN}))
+        await asyncio.to_thread(store.open_work, "r1")
         (late,) = await store.claim("r1", worker, 1)
         await asyncio.to_thread(store.advance_waves, "r1", setting({1: WaveState.PASSED, 2: WaveState.OPEN}))
+        await asyncio.to_thread(store.open_work, "r1")
         await store.finish(late, outcome_of(late))
         sizes = {wave.number: (counts.size, counts.succeeded) for wave, counts in store.waves("r1")}
         assert sizes == {1: (0, 0), 2: (2, 1), 3: (1, 0)}
