@@ -218,6 +218,8 @@ class Options(_Recorded):
         ),
     ] = None
     origin: Origin | None = None
+    replaces: str | None = None
+    """Of a run that takes another one back, by a push of an earlier version: the version that it may replace."""
 
     def to_json(self) -> dict[str, Any]:
         """The run's record; no secret is among it."""

@@ -259,6 +259,22 @@ def resume(
 
 
 @app.command()
+def rollback(run: RunId, store: StoreUrl = None, json: AsJson = False, yes: Yes = False) -> None:
+    """Take back what a run in the queue installed or upgraded, as runs in the queue, the newest wave first.
+
+    What it installed is removed. What it upgraded gets its earlier version, where that is a package of the store; else
+    nothing is touched (rollback-unknown).
+
+    Example: pusher rollback last --yes
+    """
+    from pusher.cli.rollback import rollback as take_back
+
+    if not yes:
+        somebody_to_ask("rolling back")
+    take_back(run, store, json, None if yes else confirmed)
+
+
+@app.command()
 def cancel(run: RunId, store: StoreUrl = None) -> None:
     """Ask a run in progress to stop: what is in flight finishes or is undone.
 

@@ -52,7 +52,13 @@ class Driver(Executor):
             raise ProblemError(plan)
         if plan.steps:
             await self._install(package, payload, wanted, plan, copied)
-        return Done(status=plan.status, steps=tuple(self.times), agent_version=package.version)
+        previous = plan.installed_version if plan.status is Status.UPGRADED else None
+        return Done(
+            status=plan.status,
+            steps=tuple(self.times),
+            agent_version=package.version,
+            previous_version=previous,
+        )
 
     async def remove(self, package: Package, command: str) -> Done:
         """Stop and delete the service and remove what was placed; done twice it finds nothing to do."""

@@ -55,11 +55,12 @@ Reopen = Callable[[], Awaitable[Session]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """How an install or a removal ended well."""
+    """How an install or a removal ended well. ``previous_version``: what was there before an upgrade, if known."""
 
     status: Status
     steps: tuple[StepTime, ...]
     agent_version: str | None
+    previous_version: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

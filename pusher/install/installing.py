@@ -111,7 +111,8 @@ class InstallerDriver(Executor):
             raise ProblemError(status)
         if status is not Status.UNCHANGED:
             await self._install(package, payload, copied)
-        return Done(status=status, steps=tuple(self.times), agent_version=package.version)
+        previous = found.version if status is Status.UPGRADED else None
+        return Done(status=status, steps=tuple(self.times), agent_version=package.version, previous_version=previous)
 
     async def remove(self, package: Package, command: str) -> Done:
         """Have the product removed by its own means; done twice it finds nothing to do."""

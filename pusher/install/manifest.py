@@ -53,6 +53,9 @@ class Manifest:
         """Who its service logs on as, as written; None where it does not say."""
         return (self._data().get("service") or {}).get("account")
 
+    def is_installer(self) -> bool:
+        return self._data().get("installer") is not None
+
     def package(self, folder: Path, secret: str | None = None) -> Package:
         """The package, with its files in ``folder`` under their hashes (which are not compared); BadInput.
 

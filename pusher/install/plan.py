@@ -133,7 +133,8 @@ def decide(
         what = f"{name} runs {seen.service.image_path}"
         return problem(Code.SERVICE_EXISTS_FOREIGN, Stage.SERVICE, what)
     installed = installed_version(package, seen)
-    if installed is not None and version_key(installed) > version_key(package.version):
+    taken_back = installed is not None and package.replaces is not None and _is_same(installed, package.replaces)
+    if installed is not None and version_key(installed) > version_key(package.version) and not taken_back:
         return problem(Code.NEWER_VERSION_PRESENT, Stage.RIGHTS, f"{installed} is there, {package.version} was to come")
     if seen.service is not None and _loses_account(seen.service.account, wanted.account):
         what = f"{name} runs as {seen.service.account}, {wanted.account} was to come"
@@ -207,6 +208,10 @@ def installed_version(package: Package, seen: Observation) -> str | None:
         if digest is not None and digest.version:
             return trimmed(digest.version)
     return None
+
+
+def _is_same(version: str, other: str) -> bool:
+    return version_key(trimmed(version)) == version_key(trimmed(other))
 
 
 def trimmed(version: str) -> str:

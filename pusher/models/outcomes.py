@@ -57,7 +57,10 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What is recorded of one target: a line of ``--json``, a row of the store and of every report."""
+    """What is recorded of one target: a line of ``--json``, a row of the store and of every report.
+
+    ``previous_version``: what was there before an upgrade, where that is known.
+    """
 
     run: str
     target: str
@@ -80,5 +83,6 @@ class Outcome:
     agent_version: str | None = None
     machine: str | None = None
     site: str | None = None
+    previous_version: str | None = None
     started_at: datetime
     ended_at: datetime

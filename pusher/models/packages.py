@@ -108,13 +108,15 @@ class Detect:
 class Package:
     """What is pushed: files and a service of theirs, or an installer and a rule that tells what it has installed.
 
-    Times are in seconds; ``leftovers`` are files that the agent itself makes beside its own.
+    Times are in seconds; ``leftovers`` are files that the agent itself makes beside its own. ``replaces``: a
+    later version in whose place this one is put, since a run is taken back; never said by a package itself.
     """
 
     name: str
     version: str
     root: Path
     files: tuple[PackageFile, ...]
+    replaces: str | None = None
     service: ServiceSpec | None = None
     installer: Installer | None = None
     detect: Detect | None = None

@@ -185,6 +185,7 @@ class Code(StrEnum):
     DRAINING = "draining"
     LEASE_LOST = "lease-lost"
     STORE_AWAY = "store-away"
+    ROLLBACK_UNKNOWN = "rollback-unknown"
     CONTENT_MISSING = "content-missing"
     CONTENT_ALTERED = "content-altered"
     ACCOUNTS_DIFFER = "accounts-differ"

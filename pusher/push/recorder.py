@@ -199,6 +199,7 @@ class Recorder:
             steps=tuple(self._steps),
             bytes_copied=self._copied,
             agent_version=done.agent_version if done else None,
+            previous_version=done.previous_version if done else None,
             machine=self._machine,
             site=self._target.site,
             started_at=self._started,

@@ -71,6 +71,7 @@ COLUMNS = (
     "machine",
     "site",
     "steps",
+    "previous_version",
 )
 
 

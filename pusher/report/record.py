@@ -41,6 +41,7 @@ def outcome_record(outcome: Outcome) -> Record:
         "machine": outcome.machine,
         "site": outcome.site,
         "steps": [{"step": s.step, "seconds": round(s.seconds, 3)} for s in outcome.steps],
+        "previous_version": outcome.previous_version,
     }
 
 

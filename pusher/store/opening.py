@@ -22,7 +22,7 @@ from pusher.store.store import Store
 from pusher.store.urls import address_of, shown_url, url_to_paste
 from pusher.store.writer import Writer
 
-HEAD = "0018"
+HEAD = "0019"
 _VERSION = "alembic_version"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 

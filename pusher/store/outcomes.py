@@ -106,7 +106,7 @@ def _outcome(row: RowMapping) -> Outcome:
 
 _PLAIN = (
     "run", "target", "address", "code", "message", "remedy", "account", "attempts", "seconds", "bytes_copied",
-    "agent_version", "machine", "site", "started_at", "ended_at",
+    "agent_version", "machine", "site", "previous_version", "started_at", "ended_at",
 )  # fmt: skip
 _NAMED = ("status", "stage", "next_move", "transport", "protocol")
 """Columns that hold the value of an enum."""

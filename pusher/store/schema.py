@@ -224,6 +224,7 @@ outcomes = Table(
     Column("agent_version", Words),
     Column("machine", Words),
     Column("site", Words),
+    Column("previous_version", Words),
     Column("started_at", Utc, nullable=False),
     Column("ended_at", Utc, nullable=False),
     Index("outcomes_by_status", "run", "status"),

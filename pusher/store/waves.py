@@ -60,6 +60,12 @@ class Waves(Repository):
             counts = _counted(connection, run, [wave.number for wave in waves])
             return [(wave, counts.get(wave.number, WaveCounts(size=0))) for wave in waves]
 
+    def wave_of(self, run: str) -> dict[str, int]:
+        """Each target's wave; empty of a run without."""
+        query = select(_WORK.c.target, _WORK.c.wave).where(_WORK.c.run == run, _WORK.c.wave.is_not(None))
+        with self._database.reading() as connection:
+            return {target: wave for target, wave in connection.execute(query)}  # noqa: C416
+
     def is_stopped(self, run: str) -> bool:
         with self._database.reading() as connection:
             return connection.execute(select(_RUNS.c.stopped_at).where(_RUNS.c.id == run)).scalar() is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -198,12 +198,14 @@ def prepare_run(
 
 def _package(options: Options, verb: Verb, listed: AccountsFile, supplied: Supplied | None) -> Package | None:
     if supplied is not None:
-        return supplied.package_from(listed) if supplied.package_from is not None else None
-    if options.package is None:
-        if verb is not Verb.CHECK:
-            raise BadInput(None, f"{verb} needs a package", "--package DIR")
-        return None
-    return load_package(options.package, verify_hashes=False)
+        package = supplied.package_from(listed) if supplied.package_from is not None else None
+    elif options.package is not None:
+        package = load_package(options.package, verify_hashes=False)
+    elif verb is Verb.CHECK:
+        package = None
+    else:
+        raise BadInput(None, f"{verb} needs a package", "--package DIR")
+    return replace(package, replaces=options.replaces) if package is not None else None
 
 
 def _prove(plan: RunPlan) -> None:

@@ -36,6 +36,7 @@ OTHERS: dict[str, Any] = {
     "soak": "2h",
     "stop_at": "5%",
     "origin": Origin(run="r0", only=frozenset({"a"}), limits=(("x*", "y"), ("~z",)), exclude=("b", "group:c")),
+    "replaces": "1.4.2",
 }
 """None of them the default."""
 IN_WAVES = ("waves", "canary", "soak", "stop_at")
@@ -66,7 +67,7 @@ def test_a_complete_record(kind: type[Options] | type[Origin]) -> None:
 
 def test_a_complete_list_of_options() -> None:
     """Each field but the origin is an option, with its help; each option but what a run is about has its variable."""
-    assert OPTIONS.keys() == Options.model_fields.keys() - {"origin"}
+    assert OPTIONS.keys() == Options.model_fields.keys() - {"origin", "replaces"}
     assert all(option.help.endswith(".") for option in OPTIONS.values())
     assert {name for name in OPTIONS if variable(name) is None} == SAID_EACH_TIME
 

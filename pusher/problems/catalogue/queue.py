@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pusher.models import Stage
-from pusher.problems.catalogue.row import CANCELLED, FAILED, GIVE_UP, NOWHERE, RETRY, WAIT, WINDOW, Row
+from pusher.problems.catalogue.row import CANCELLED, FAILED, GIVE_UP, NOWHERE, RETRY, SKIPPED, WAIT, WINDOW, Row
 from pusher.problems.codes import Code
 
 # A table reads as rows.
@@ -14,6 +14,11 @@ QUEUE = [
         "Nothing to do: what was begun is undone, and the target is tried again in the next window. Where it never "
         "fits, make the window longer.",
         again=WINDOW),
+    Row(Code.ROLLBACK_UNKNOWN, Stage.RESOLVE, GIVE_UP, SKIPPED,
+        "the version that the target had before is in no package of the store, or is an installer's",
+        "Nothing was touched. Add the earlier package (pusher packages add DIR) and roll the run back again, or push "
+        "it by hand; an installer's product goes by pusher remove first.",
+        charges=NOWHERE),
     Row(Code.DRAINING, Stage.RECORD, RETRY, CANCELLED,
         "the worker was told to stop before this target was done",
         "Nothing to do: what was begun is undone, and the next worker that is free takes the target.",

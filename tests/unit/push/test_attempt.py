@@ -48,6 +48,16 @@ from tests.unit.push.stories import ADDRESS, MUTATING, ended, push_and_see, push
 # What an outcome holds
 
 
+def test_what_an_upgrade_took_the_place_of_is_told(store: Store) -> None:
+    async def story() -> list[Outcome]:
+        host = upgradable()
+        return [(await push(host, store))[0] for _ in range(2)]
+
+    first, again = fly(story())
+    assert (first.status, first.agent_version, first.previous_version) == (Status.UPGRADED, "1.4.2", "1.3")
+    assert (again.status, again.previous_version) == (Status.UNCHANGED, None)
+
+
 def test_a_push_that_goes_well_is_told_in_full(store: Store) -> None:
     host, watching = make_host(), Watching()
     outcome = push_once(host, store, watcher=watching)

@@ -14,10 +14,10 @@ from pusher.report.record import event_record, outcome_record, run_record, write
 from pusher.report.text import iso
 from tests.unit.report import report_samples as samples
 
-# As SURFACE writes it, with the three fields at the end that it was extended by.
+# As SURFACE writes it, with the four fields at the end that it was extended by.
 _NAMES = """
 run target address status stage code message remedy next_move account transport protocol attempts seconds
-accounts_tried checks bytes_copied agent_version started_at ended_at machine site steps
+accounts_tried checks bytes_copied agent_version started_at ended_at machine site steps previous_version
 """
 SURFACE = _NAMES.split()
 

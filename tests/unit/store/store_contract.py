@@ -79,6 +79,7 @@ outcomes = st.builds(
     steps=st.lists(st.builds(StepTime, step=text, seconds=st.floats(0, 1e6)), max_size=3).map(tuple),
     bytes_copied=st.integers(0, 2**31 - 1),
     agent_version=st.none() | text,
+    previous_version=st.none() | text,
     machine=st.none() | text,
     site=st.none() | text,
     started_at=times,
