@@ -67,6 +67,19 @@ class Outcomes(Repository):
             for row in result.mappings():
                 yield _outcome(row)
 
+    def changed_since(self, run: str, package: str) -> set[str]:
+        """Targets of the run on which another run has installed, upgraded or removed the package since."""
+        mine, other, runs = _OUTCOMES.alias(), _OUTCOMES.alias(), schema.runs
+        changes = (Status.INSTALLED.value, Status.UPGRADED.value, Status.REMOVED.value)
+        query = (
+            select(mine.c.target)
+            .join(other, (other.c.target == mine.c.target) & (other.c.ended_at > mine.c.ended_at))
+            .join(runs, runs.c.id == other.c.run)
+            .where(mine.c.run == run, other.c.run != run, runs.c.package == package, other.c.status.in_(changes))
+        )
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
+
     def outcome_of(self, run: str, target: str) -> Outcome | None:
         """One target's; its name in whatever case."""
         query = select(_OUTCOMES).where(_OUTCOMES.c.run == run, schema.is_named(_OUTCOMES.c.target, target))

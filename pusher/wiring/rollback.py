@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -29,8 +29,8 @@ _BATCH = 250
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Machines for which one run is made: ``package`` is removed from them, or pushed to them; None: nobody knows what
-    was there before, and nothing is done."""
+    """Machines for which one run is made: ``package`` is removed from them, or pushed to them; None: nothing is done,
+    since nobody knows what was there before, or another run has changed it since."""
 
     verb: Verb
     package: Manifest | None
@@ -69,13 +69,16 @@ def _latest_first(store: Store, run: Run, outcomes: Iterable[Outcome]) -> list[O
 
 
 def _groups(store: Store, run: Run, digest: str, outcomes: Sequence[Outcome]) -> Iterable[Group]:
-    installed = [one for one in outcomes if one.status is Status.INSTALLED]
+    changed = store.changed_since(run.id, run.package or "")
+    installed = [one for one in outcomes if one.status is Status.INSTALLED and one.target not in changed]
     if installed:
         yield Group(verb=Verb.REMOVE, package=_manifest(store, digest), outcomes=installed)
     known = _earlier(store, run)
     by_version: dict[_Version | None, list[Outcome]] = {}
     for one in outcomes:
-        if one.status is Status.UPGRADED:
+        if one.target in changed:
+            by_version.setdefault(None, []).append(one)
+        elif one.status is Status.UPGRADED:
             version = _version(one.previous_version) if one.previous_version is not None else None
             by_version.setdefault(version if version in known else None, []).append(one)
     for version, those in by_version.items():
@@ -121,7 +124,8 @@ async def roll_back(store: Store, plan: RollbackPlan, priority: int = RETRY_BY_H
         if group.package is None:
             # It has no work, so whoever looks after the queue records its end.
             await asyncio.to_thread(_queue, store, run, {**options, "package": None}, [], plan.needs, windows)
-            await _record_unknown(store, run, group.outcomes)
+            changed = await asyncio.to_thread(store.changed_since, plan.run.id, plan.run.package or "")
+            await _record_unknown(store, run, group.outcomes, changed)
         else:
             record = options if group.verb is Verb.REMOVE else _of_a_downgrade(options, plan.run)
             needs = replace(plan.needs, package=group.package.digest)
@@ -156,10 +160,11 @@ def _run(of: Run, group: Group, priority: int) -> Run:
     )
 
 
-async def _record_unknown(store: Store, run: Run, outcomes: Sequence[Outcome]) -> None:
+async def _record_unknown(store: Store, run: Run, outcomes: Sequence[Outcome], changed: Set[str]) -> None:
     def of(one: Outcome, now: datetime) -> Outcome:
-        was = f"version {one.previous_version}" if one.previous_version is not None else "nobody knows which version"
-        found = problem(Code.ROLLBACK_UNKNOWN, Stage.RESOLVE, f"it was {was}")
+        was = f"it was version {one.previous_version}" if one.previous_version is not None else "no version is known"
+        why = "another run has changed it since" if one.target in changed else was
+        found = problem(Code.ROLLBACK_UNKNOWN, Stage.RESOLVE, why)
         return never_tried(run.id, Target(name=one.target, site=one.site), one.address, found, now, now)
 
     rows = [of(one, run.started_at) for one in outcomes]

@@ -15,7 +15,7 @@ QUEUE = [
         "fits, make the window longer.",
         again=WINDOW),
     Row(Code.ROLLBACK_UNKNOWN, Stage.RESOLVE, GIVE_UP, SKIPPED,
-        "the version that the target had before is in no package of the store, or is an installer's",
+        "what the target had before is in no package of the store or is an installer's, or it was changed since",
         "Nothing was touched. Add the earlier package (pusher packages add DIR) and roll the run back again, or push "
         "it by hand; an installer's product goes by pusher remove first.",
         charges=NOWHERE),

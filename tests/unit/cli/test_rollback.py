@@ -106,6 +106,19 @@ def test_where_the_earlier_package_is_not_known_nothing_is_touched(place: Workpl
     assert place.show(str(made["push None"]["run"])).verdicts == {"a": ("skipped", "rollback-unknown")}
 
 
+def test_what_another_run_has_changed_since_is_left_alone(place: Workplace) -> None:
+    run = pushed(place, "1.0", "--limit", "a,b,c")
+    pushed(place, "2.0", "--limit", "a")
+    made = taken_back(place, run)
+    assert {what: (one["queued"], one["unknown"]) for what, one in made.items()} == {
+        "remove 1.0": (2, 0), "push None": (0, 1),
+    }  # fmt: skip
+    worked(place)
+    assert [version_on(place, name) for name in "abc"] == ["2.0", None, None]
+    again = taken_back(place, run)
+    assert [(one["queued"], one["unknown"]) for one in again.values()] == [(0, 3)], "it is taken back once"
+
+
 def test_the_newest_wave_comes_first(place: Workplace) -> None:
     run = pushed(place, "1.0", "--waves", "20,50,100")
     last = in_order(place, run)[-3:]
