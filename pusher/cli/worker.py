@@ -232,7 +232,7 @@ async def _once_the_name_is_free(worker: Worker, name: str) -> int:
             await asyncio.sleep(_AGAIN)
         else:
             break
-    if worker.stopped:
+    if worker.stopped and not worker.is_leaving:
         return FAILURE_LIMIT
     return _NOT_DONE if worker.left else _DONE
 

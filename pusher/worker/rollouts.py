@@ -11,7 +11,7 @@ import structlog
 
 from pusher.models import Wave, WaveCounts
 from pusher.queue.waves import Rollout, advance
-from pusher.store import Store
+from pusher.store import Store, StoreError
 
 _log = structlog.get_logger()
 
@@ -20,8 +20,12 @@ async def roll_out(store: Store) -> list[tuple[str, Wave]]:
     """Advance all runs that go out in waves; the waves that have changed by that, as they are now."""
     found = []
     for run in await store.rolling_out():
-        changed = await asyncio.to_thread(store.advance_waves, run, _advanced)
-        await asyncio.to_thread(store.open_work, run)
+        try:
+            changed = await asyncio.to_thread(store.advance_waves, run, _advanced)
+            await asyncio.to_thread(store.open_work, run)
+        except StoreError as error:  # one run that makes no sense here keeps no other from going on
+            _log.warning("waves-not-advanced", run=run, code=error.problem.code, detail=error.problem.message)
+            continue
         for wave in changed:
             _log.info("wave", run=run, number=wave.number, state=wave.state.value)
         found += [(run, wave) for wave in changed]

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 import structlog
+from sqlalchemy import text as sql
 
 from pusher.models import WaveState, WorkState
 from pusher.queue.waves import Rollout
@@ -120,3 +121,19 @@ def test_a_wave_may_be_opened_before_its_time(store: Store) -> None:
         return site
 
     assert set(told(story).statuses().values()) == {"installed"}
+
+
+def test_a_run_whose_waves_make_no_sense_here_keeps_no_other_from_going_out(store: Store) -> None:
+    async def story() -> tuple[Site, str]:
+        site = Site(store, some_hosts(4), rollout=Rollout(percents=(50, 100)))
+        odd = sql("UPDATE runs SET rollout = '{\"later\": 1}' WHERE id = :run")
+        store._database.writer.write_now(lambda connection: connection.execute(odd, {"run": site.run}))
+        other = site.submit(rollout=Rollout(percents=(50, 100)))
+        serving = asyncio.create_task(site.worker("w").serve())
+        await until(lambda: set(store.work_states(other)) == {WorkState.DONE})
+        await ended(serving)
+        return site, other
+
+    site, other = told(story)
+    assert set(site.statuses(other).values()) == {"installed"}
+    assert store.work_states(site.run) == {WorkState.HELD: 4}
