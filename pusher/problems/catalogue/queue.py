@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pusher.models import Stage
-from pusher.problems.catalogue.row import CANCELLED, FAILED, GIVE_UP, NOWHERE, RETRY, SKIPPED, WAIT, WINDOW, Row
+from pusher.problems.catalogue.row import CANCELLED, FAILED, GIVE_UP, NOWHERE, RETRY, SKIPPED, SPARED, WAIT, WINDOW, Row
 from pusher.problems.codes import Code
 
 # A table reads as rows.
@@ -18,7 +18,7 @@ QUEUE = [
         "what the target had before is in no package of the store or is an installer's, or it was changed since",
         "Nothing was touched. Add the earlier package (pusher packages add DIR) and roll the run back again, or push "
         "it by hand; an installer's product goes by pusher remove first.",
-        charges=NOWHERE),
+        SPARED, charges=NOWHERE),
     Row(Code.DRAINING, Stage.RECORD, RETRY, CANCELLED,
         "the worker was told to stop before this target was done",
         "Nothing to do: what was begun is undone, and the next worker that is free takes the target.",

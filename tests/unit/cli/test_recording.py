@@ -144,7 +144,7 @@ def test_no_run_ends_well_with_a_target_that_has_no_outcome(place: Workplace, mo
 
 
 def test_a_run_that_cannot_be_recorded_contacts_nobody(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(store: Store, *_: object) -> None:
+    def fail(store: Store, *_: object, **__: object) -> None:
         raise StoreError(store._database.writer._gone.problem)
 
     monkeypatch.setattr(Store, "begin_run", fail)
