@@ -106,7 +106,7 @@ NEVER_COMPARED = {
     "realm-unknown", "ticket-missing", "ticket-expired", "ticket-wrong-principal", "ticket-refused",
     "keytab-unreadable", "keytab-wrong-realm", "keytab-no-principal",
     "laps-no-computer", "laps-no-right", "laps-not-set", "laps-encrypted", "laps-other-account", "laps-unavailable",
-    "laps-unreadable", "directory-tls-failed", "directory-unprotected",
+    "laps-unreadable", "directory-tls-failed", "directory-unprotected", "accounts-differ", "profile-unknown",
 }  # fmt: skip
 NO_SIGN_IN = {
     "no-account", "lockout-budget-spent", "account-stopped", "budget-unavailable", "budget-damaged",
