@@ -2,10 +2,7 @@
 
 CPU is this process's user and system time (``resource.getrusage``); the lab's own work shares the same cores, so
 rates say what this machine can do with both, not what pusher alone could. Medians of several rounds are printed.
-``python -m bench directory`` measures the directory instead (see ``directory``), ``python -m bench log`` the log,
-``python -m bench scale [N...]`` runs over many machines, ``python -m bench reports [N]`` the reports of a run,
-``python -m bench queue [N]`` what waits for workers, ``python -m bench access [N]`` who may push to which of many
-machines, ``python -m bench store`` what the store takes of pushes, all without a lab.
+``python -m bench NAME`` measures something else: see ``_OTHERS``, or ``python -m bench --help``.
 """
 
 from __future__ import annotations
@@ -43,28 +40,38 @@ MEGABYTES, SMALL = 64, 8
 NETWORK = "127.0.60.0/24"
 
 
-def main() -> None:
-    if sys.argv[1:2] == ["scale"]:
-        scale.main(sys.argv[2:])
-        return
-    if sys.argv[1:2] == ["reports"]:
-        reports.main(sys.argv[2:])
-        return
-    if sys.argv[1:2] == ["access"]:
-        access.main(sys.argv[2:])
-        return
-    if sys.argv[1:2] == ["queue"]:
-        queue.main(sys.argv[2:])
-        return
-    if sys.argv[1:] == ["costs"]:
-        from bench import costs  # which takes this module's push
+def _costs(_: list[str]) -> None:
+    from bench import costs  # which takes this module's push
 
-        costs.main()
+    costs.main()
+
+
+_OTHERS: dict[str, tuple[Callable[[list[str]], None], str]] = {
+    "costs": (_costs, "each verb over both transports, beside smbclient + net and impacket, on the lab"),
+    "scale": (scale.main, "[N...] runs over N machines in memory"),
+    "reports": (reports.main, "[N] the reports of a run over N machines"),
+    "access": (access.main, "[N] who may push to which of N machines"),
+    "queue": (queue.main, "[N] what waits for workers"),
+    "directory": (lambda _: directory.main(), "10,000 computers of the lab's directory"),
+    "log": (lambda _: log.main(), "a line of the log, cleaned of many secrets"),
+    "store": (lambda _: store.main(), "what the store takes of pushes, near and far"),
+}
+
+
+def main() -> None:
+    name, *rest = sys.argv[1:] or [""]
+    if name in _OTHERS:
+        _OTHERS[name][0](rest)
         return
-    others = {"directory": directory.main, "log": log.main, "store": store.main}
-    if len(sys.argv) == 2 and sys.argv[1] in others:
-        others[sys.argv[1]]()
-        return
+    if name:
+        print("python -m bench        pushes and copies on the lab, and a small run over machines in memory")
+        for other, (_, what) in _OTHERS.items():
+            print(f"python -m bench {other:<9} {what}")
+        sys.exit(0 if name in ("-h", "--help") else 2)
+    _on_the_lab()
+
+
+def _on_the_lab() -> None:
     with tempfile.TemporaryDirectory(prefix="pusher-bench-") as name:
         folder = Path(name)
         lab = Lab(folder / "lab", NETWORK, folder, progress=lambda _: None)
