@@ -122,6 +122,8 @@ def test_an_inventory_is_a_group_with_its_groups_in_it(house: House) -> None:
     assert (done.edit.after["machines"], done.edit.after["groups"]) == (4, 4)
     assert house.inside("group:paris") == {"ws1", "ws2", "dc1", "srv"} == house.inside("group:paris/all")
     assert house.inside("group:paris/lab") == {"ws1", "ws2"} and house.inside("group:paris/tier0") == {"dc1"}
+    directly = [group for name, group in house.rows.things.members if name == "machine:ws1.x"]
+    assert directly == ["group:paris/lab"], "and so in all that this is in"
     number = house.store.registry.number()
     assert house.sync(PARIS).edit is None and house.store.registry.number() == number
 
