@@ -68,56 +68,92 @@ def read(inventory: Inventory, path: Path, name: str | None) -> Listed:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Differences:
+    """Between an inventory and the registry, by ids. ``before``: what was in the inventory's groups."""
+
+    known: Mapping[str, MachineRow]
+    before: frozenset[tuple[str, str]]
+    groups_before: int
+    put: list[MachineRow]
+    added: list[str]
+    gone: list[str]
+    new_groups: list[str]
+    gone_groups: list[str]
+    loose: frozenset[tuple[str, str]]
+
+    def moved(self, listed: Listed) -> set[str]:
+        some = (self.gone, self.added, self.new_groups, self.gone_groups, (thing for thing, _ in self.loose))
+        elsewhere = {thing for thing, _ in self.before ^ listed.members}
+        return elsewhere.union((one.id for one in self.put), *some)
+
+
 def sync(draft: Draft, listed: Listed) -> Edit | None:
     """None where the registry says the same. BadInput where a group of that name is another's."""
     _refuse_another(draft, listed)
-    mine = {one.id for one in draft.things.groups if one.origin is GroupOrigin.INVENTORY and _is_of(listed, one)}
-    known = {one.id: one for one in draft.things.machines}
-    inventories = {one.id for one in draft.things.groups if one.origin is GroupOrigin.INVENTORY}
-    before = {pair for pair in draft.things.members if pair[1] in mine}
-    elsewhere = {thing for thing, group in draft.things.members if group in inventories - mine}
-    gone_groups = sorted(mine - listed.groups.keys())
-    left = {thing for thing, _ in before if thing in known} - listed.machines.keys() - elsewhere
-    gone = sorted(one for one in left if known[one].gone_at is None)
-    put = [one for one in listed.machines.values() if known.get(one.id) != one]
-    new_groups = sorted(listed.groups.keys() - mine)
-    if before == listed.members and not put and not gone and not new_groups and not gone_groups:
+    found = _differences(draft, listed)
+    moved = found.moved(listed)
+    if not moved:
         return None
-    _refuse_needed(draft, gone_groups)
-    change = draft.change
-    change.put(*(_object(one, Kind.GROUP, listed.groups[one]) for one in new_groups))
-    change.put(*(MachineGroupRow(id=one, origin=GroupOrigin.INVENTORY, file=listed.file) for one in new_groups))
-    added = sorted(listed.machines.keys() - known.keys())
-    change.put(*(_object(one, Kind.MACHINE, listed.called[one]) for one in added))
-    change.put(*put)
-    change.put(*(replace(known[one], gone_at=draft.now) for one in gone))
-    static = {pair for pair in draft.things.members if pair[0] in gone_groups or pair[1] in gone_groups}
-    change.take_out((before | static) - listed.members)
-    change.put_into(listed.members - before)
-    grants = drop_grants(draft, *gone_groups)
-    change.drop(MachineGroupRow, *gone_groups)
-    change.drop(ObjectRow, *gone_groups)
-    moved = {thing for thing, _ in before ^ listed.members} | {one.id for one in put}
-    moved.update(gone, added, new_groups, gone_groups, (thing for thing, _ in static))
-    back = sorted(one.id for one in put if one.id in known and known[one.id].gone_at is not None)
+    _refuse_needed(draft, found.gone_groups)
+    grants = _write(draft, listed, found)
+    back = sorted(one.id for one in found.put if one.id in found.known and found.known[one.id].gone_at is not None)
+    machines = {"added": found.added, "gone": found.gone, "back": back}
     return Edit(
         object=listed.root,
-        before={"machines": len({thing for thing, _ in before if thing in known}), "groups": len(mine)},
+        before={
+            "machines": len({thing for thing, _ in found.before if thing in found.known}),
+            "groups": found.groups_before,
+        },
         after={
             "machines": len(listed.machines),
             "groups": len(listed.groups),
-            "added count": len(added),
-            "gone count": len(gone),
-            "back count": len(back),
-            "added": few(added),
-            "gone": few(gone),
-            "back": few(back),
-            "groups added": few(new_groups),
-            "groups gone": few(gone_groups),
+            **{f"{name} count": len(some) for name, some in machines.items()},
+            **{name: few(some) for name, some in machines.items()},
+            "groups added": few(found.new_groups),
+            "groups gone": few(found.gone_groups),
             "grants gone": few(grants),
         },
         moved=moved,
     )
+
+
+def _differences(draft: Draft, listed: Listed) -> _Differences:
+    things = draft.things
+    known = {one.id: one for one in things.machines}
+    inventories = {one.id for one in things.groups if one.origin is GroupOrigin.INVENTORY}
+    mine = {one for one in inventories if one == listed.root or one.startswith(f"{listed.root}/")}
+    before = frozenset(pair for pair in things.members if pair[1] in mine)
+    elsewhere = {thing for thing, group in things.members if group in inventories - mine}
+    left = {thing for thing, _ in before if thing in known} - listed.machines.keys() - elsewhere
+    gone_groups = mine - listed.groups.keys()
+    return _Differences(
+        known=known,
+        before=before,
+        groups_before=len(mine),
+        put=[one for one in listed.machines.values() if known.get(one.id) != one],
+        added=sorted(listed.machines.keys() - known.keys()),
+        gone=sorted(one for one in left if known[one].gone_at is None),
+        new_groups=sorted(listed.groups.keys() - mine),
+        gone_groups=sorted(gone_groups),
+        loose=frozenset(pair for pair in things.members if not gone_groups.isdisjoint(pair)),
+    )
+
+
+def _write(draft: Draft, listed: Listed, found: _Differences) -> list[str]:
+    """The grants that went with groups."""
+    change, file = draft.change, listed.file
+    change.put(*(_object(one, Kind.GROUP, listed.groups[one]) for one in found.new_groups))
+    change.put(*(MachineGroupRow(id=one, origin=GroupOrigin.INVENTORY, file=file) for one in found.new_groups))
+    change.put(*(_object(one, Kind.MACHINE, listed.called[one]) for one in found.added))
+    change.put(*found.put)
+    change.put(*(replace(found.known[one], gone_at=draft.now) for one in found.gone))
+    change.take_out((found.before | found.loose) - listed.members)
+    change.put_into(listed.members - found.before)
+    grants = drop_grants(draft, *found.gone_groups)
+    change.drop(MachineGroupRow, *found.gone_groups)
+    change.drop(ObjectRow, *found.gone_groups)
+    return grants
 
 
 def _refuse_another(draft: Draft, listed: Listed) -> None:
@@ -139,10 +175,6 @@ def _refuse_needed(draft: Draft, gone: list[str]) -> None:
         if needed:
             raise BadInput(None, f"{needed[0]} is gone from the inventory, and the dynamic group {one.id} needs it",
                            "another query, or no such dynamic group, first")  # fmt: skip
-
-
-def _is_of(listed: Listed, row: MachineGroupRow) -> bool:
-    return row.id == listed.root or row.id.startswith(f"{listed.root}/")
 
 
 def _object(name: str, kind: Kind, called: str) -> ObjectRow:
