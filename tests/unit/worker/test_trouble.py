@@ -191,6 +191,7 @@ def test_however_many_runs_there_are_few_more_hosts_are_worked_on_at_once_than_a
     [
         (BadInput(None, "no accounts file", "one"), "no accounts file; expected one"),
         (ProblemError(problem(Code.DIRECTORY_UNREACHABLE, detail="dc1")), "directory-unreachable: "),
+        (StoreError(problem(Code.STORE_DAMAGED, detail="page 7")), "page 7"),
     ],
 )
 def test_why_a_run_cannot_be_opened_is_said_once_and_tried_less_and_less(
