@@ -21,7 +21,9 @@ def main() -> int:
     parser.add_argument("--targets", type=int, default=300, metavar="N", help="hosts (%(default)s)")
     parser.add_argument("--store", choices=("sqlite", "postgresql", "both"), default="both", help="(%(default)s)")
     parser.add_argument("--seed", type=int, help="of the choice of faults; default: another one each time")
-    parser.add_argument("--pause", type=float, default=1.5, metavar="S", help="seconds between faults, at most")
+    parser.add_argument(
+        "--pause", type=float, default=6.0, metavar="S", help="seconds between faults, at most (%(default)s)"
+    )
     parser.add_argument("--faults", type=int, metavar="N", help="as many at most [default: until all is done]")
     given = parser.parse_args()
     seed = new_seed() if given.seed is None else given.seed

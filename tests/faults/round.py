@@ -37,7 +37,7 @@ class Asked:
     seed: int
     on_server: bool
     lease: float = 4.0
-    pause: float = 1.5
+    pause: float = 6.0
     faults: int | None = None
     limit: float = 600.0
 

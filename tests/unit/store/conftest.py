@@ -37,7 +37,7 @@ def postgresql(_end_orderly: None) -> Iterator[Server]:
 def server_store(postgresql: Server) -> Iterator[str]:
     """The URL of a store that is empty: a copy of one that was made once."""
     name = f"store_{next(_numbers)}"
-    yield postgresql.create(name, f"TEMPLATE {_TEMPLATE}")
+    yield postgresql.create(name, f"TEMPLATE {_TEMPLATE} STRATEGY=FILE_COPY")
     postgresql.drop(name)
 
 

@@ -347,7 +347,7 @@ def test_one_who_has_had_his_and_stays_is_cut(server: ContentServer) -> None:
         connection.sendall(b"GET " + urlsplit(offer.url).path.encode() + b" HTTP/1.1\r\nHost: x\r\n\r\n")
         _wait(lambda: offer.asked_for)
         assert server._running is not None
-        server._running._bounds = Bounds(request=0.1)
+        server._running._bounds = Bounds(request=1.5)
         assert len(until_closed(connection)) > len(big)
 
 
