@@ -37,10 +37,10 @@ class Upkeep(Repository):
         doomed: list[tuple[Table, ColumnElement[bool]]] = [(table, table.c.run.in_(ended)) for table in _OF_RUNS]
         doomed.append((_WORKERS, and_(_WORKERS.c.state == "gone", _WORKERS.c.lease_until < before, ~_has_work())))
         if dry_run:
-            doomed.append((_BLOBS, _is_abandoned()))
+            doomed.append((_BLOBS, _is_abandoned(before)))
             return {table.name: self._count(table, which) for table, which in doomed}
         found = {table.name: self._delete(table, which) for table, which in doomed}
-        return found | {_BLOBS.name: self._until_none(_delete_blobs)}
+        return found | {_BLOBS.name: self._until_none(lambda connection: _delete_blobs(connection, before))}
 
     def _count(self, table: Table, which: ColumnElement[bool]) -> int:
         query = select(func.count()).select_from(table).where(which)
@@ -59,10 +59,10 @@ class Upkeep(Repository):
         return deleted
 
 
-def _delete_blobs(connection: Connection) -> int:
+def _delete_blobs(connection: Connection, before: datetime) -> int:
     """Each with its bytes, while nobody begins to need it."""
     alone(connection)
-    found = list(connection.execute(select(_BLOBS.c.id).where(_is_abandoned()).limit(_FEW)).scalars())
+    found = list(connection.execute(select(_BLOBS.c.id).where(_is_abandoned(before)).limit(_FEW)).scalars())
     drop(connection, found)
     return len(found)
 
@@ -71,14 +71,15 @@ def _has_work() -> ColumnElement[bool]:
     return exists().where(schema.work.c.worker == _WORKERS.c.id)
 
 
-def _is_abandoned() -> ColumnElement[bool]:
-    """Content that was never whole, or that is no package's and no run's that has not ended; after a day, in which
-    whoever is about to name it has done so. A package itself goes by hand alone: it may be put back."""
+def _is_abandoned(before: datetime) -> ColumnElement[bool]:
+    """Content that was never whole, or that is no package's and no run's but those that ended ``before``; after a day,
+    in which whoever is about to name it has done so. What a run has done may be taken back, by its inventory, as long
+    as the run is kept; a package itself goes by hand alone."""
     long_ago = utc_now() - ABANDONED
     named = exists().where(_PARTS.c.part == _BLOBS.c.sha256)
-    live = and_(_RUNS.c.queued_at.is_not(None), _RUNS.c.ended_at.is_(None))
+    kept = and_(_RUNS.c.queued_at.is_not(None), or_(_RUNS.c.ended_at.is_(None), _RUNS.c.ended_at >= before))
     needed = or_(_RUNS.c.inventory_digest == _BLOBS.c.sha256, _RUNS.c.authority_digest == _BLOBS.c.sha256)
     of_nobody = and_(
-        _BLOBS.c.stored_at < long_ago, _BLOBS.c.kind != ContentKind.PACKAGE.value, ~named, ~exists().where(live, needed)
+        _BLOBS.c.stored_at < long_ago, _BLOBS.c.kind != ContentKind.PACKAGE.value, ~named, ~exists().where(kept, needed)
     )
     return or_(and_(_BLOBS.c.stored_at.is_(None), _BLOBS.c.begun_at < long_ago), of_nobody)

@@ -112,11 +112,14 @@ async def test_content_that_nothing_needs_goes_a_day_later(store: Store) -> None
         store.begin_run(a_run("live"), {}, [("a", None, None)], priority=100, needs=live)
         ended = RunNeeds(inventory=inventory(store, b"ended"))
         store.begin_run(a_run("ended"), {}, [("a", None, None)], priority=100, needs=ended)
-        store.end_run("ended", NOW)
+        store.end_run("ended", OLD)
+        lately = RunNeeds(inventory=inventory(store, b"lately"))
+        store.begin_run(a_run("lately"), {}, [("a", None, None)], priority=100, needs=lately)
+        store.end_run("lately", NOW)  # what it did may be taken back
         a_package(store, b"package", a_file(store, b"in a package"))
         a_file(store, b"in none")
 
-    kept = {hashed(content) for content in (b"live", b"authority", b"package", b"in a package")}
+    kept = {hashed(content) for content in (b"live", b"authority", b"lately", b"package", b"in a package")}
     gone = {hashed(content) for content in (b"ended", b"in none")}
     await asyncio.to_thread(content)
     assert (await prune(store))["blobs"] == 0, "somebody may be about to name it"
